@@ -1,0 +1,306 @@
+"""What a backend is and what is said to it: the contracts of this package. Standard library only.
+
+A *backend* (`hf`, `vllm`, ...) knows how a model is served. An *engine* is one model served by one backend in one
+environment: a process of its own that speaks OpenAI chat completions on 127.0.0.1. A *generation* is one answer with
+its timing, or the failure that stands in its place.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+# ------------------------------------------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text within a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An encoded image (PNG, JPEG, WebP ...) within a message. The bytes are sent as they are."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> ImagePart:
+        """Read an image file without decoding it."""
+        media_type = mimetypes.guess_type(str(path))[0] or "application/octet-stream"
+        return cls(Path(path).read_bytes(), media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: who speaks (`system`, `user`, `assistant`) and what, in order."""
+
+    role: str
+    parts: tuple[TextPart | ImagePart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Every value is sent, so that nothing is left to an engine's default.
+
+    `temperature=0` is greedy. `top_k=0` means no limit. `seed=None` leaves a sampled answer unrepeatable.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 128
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Bounds on the area, in pixels, that an image is resized to before the model sees it. None: the model's own."""
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One question to an engine. `key` is the caller's name for it and comes back with the answer."""
+
+    key: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    pixels: Pixels = Pixels()
+    response_schema: Mapping[str, Any] | None = None
+
+
+# -------------------------------------------------------------------------------------------------- answers
+
+FailureKind = Literal[
+    "bad_request",  # the engine refuses this request: unreadable image, unknown parameter
+    "context_too_long",  # the prompt does not fit the model's context
+    "out_of_memory",
+    "timeout",
+    "rate_limited",
+    "server_error",
+    "connection",  # the engine could not be reached, or hung up
+    "bad_response",  # not an answer in the agreed protocol
+    "engine_died",
+    "start_failed",
+    "unauthorised",
+    "bad_input",  # the sample itself could not be read; nothing was sent
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer. `retryable`: asking again may help. `retry_after_s`: the endpoint's own wish."""
+
+    kind: FailureKind
+    message: str
+    retryable: bool = False
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds; what is unknown is None.
+
+    `sent_at` is Unix time. `latency_s` runs from sending to the last byte, `ttft_s` to the first non-empty piece of
+    text, both on the client's clock. `queue_s`, `prefill_s` and `decode_s` are the engine's own account.
+    """
+
+    sent_at: float
+    latency_s: float
+    ttft_s: float | None = None
+    queue_s: float | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One answer, or the failure in its place: exactly one of `text` and `error` is set.
+
+    `finish_reason` is OpenAI's (`stop`, `length`, ...). `image_tokens` and `image_sizes` (width, height in pixels) are
+    what the engine says that the model saw. `conditions` are what decides the timing and not the text.
+    """
+
+    key: str
+    text: str | None
+    error: Failure | None
+    timing: Timing | None = None
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    token_ids: tuple[int, ...] | None = None
+    image_tokens: int | None = None
+    image_sizes: tuple[tuple[int, int], ...] | None = None
+    attempts: int = 1
+    served_model: str | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a generation that is both or neither."""
+        if (self.text is None) == (self.error is None):
+            raise ValueError(f"generation {self.key!r}: exactly one of text and error must be set")
+
+
+# -------------------------------------------------------------------------------------------------- engines
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What decides which engine is needed: jobs with equal specs share one.
+
+    `checkpoint` is a folder, a hub name or an endpoint's model; `digest` names its content (empty for an endpoint).
+    `weights` is `real` or `dummy` (the architecture with random weights). `args` are further settings as sorted
+    (name, value) pairs of text: dtype, attention, batch size, pixels where they are fixed at start, engine arguments.
+    """
+
+    backend: str
+    checkpoint: str
+    digest: str = ""
+    revision: str = ""
+    quant: str = "native"
+    env: str = "current"
+    weights: str = "real"
+    args: tuple[tuple[str, str], ...] = ()
+
+    def arg(self, name: str, default: str = "") -> str:
+        """Return one of `args`, or `default` where it is not given."""
+        return dict(self.args).get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How an engine is started and spoken to. Paths are those of its HTTP server.
+
+    `argv[0]` may be `python`: the environment puts its own interpreter there. `variables` are added to the process's
+    environment; secrets go there and never into `argv`, which any user of the machine can read. `key_variable` is the
+    one through which the server takes its API key, which is made when it is started.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    key_variable: str = "RUNNER_ENGINE_KEY"
+    model: str = "model"
+    api_path: str = "/v1"
+    health_path: str = "/health"
+    statistics_path: str | None = None
+    reset_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where chat completions are asked for. `url` ends before `/chat/completions`.
+
+    `dialect` is `local` for the engines that we start, which take every sampling value, or `openai` for endpoints that
+    refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels).
+    """
+
+    url: str
+    model: str
+    dialect: Literal["local", "openai"] = "local"
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What an engine used between a mark and now, GiB and seconds; unknown is None.
+
+    `cpu_peak_gib` is the peak of the summed PSS of its process tree, `gpu_peak_gib` that of its GPU memory as NVML
+    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. `notes` label a figure
+    that is not what its name says at once, for example a peak that could not be reset.
+    """
+
+    gpu_peak_gib: float | None = None
+    cpu_peak_gib: float | None = None
+    weights_gib: float | None = None
+    kv_reserved_gib: float | None = None
+    kv_used_gib: float | None = None
+    activation_gib: float | None = None
+    graphs_gib: float | None = None
+    needed_gib: float | None = None
+    energy_joules: float | None = None
+    prefix_hit_rate: float | None = None
+    mm_hit_rate: float | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point in an engine's life from which `Engine.since` counts. Opaque to callers."""
+
+    at: float
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class EngineFailed(Exception):
+    """An engine could not be started or can't be used any more; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep the failure; its message is the exception's."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """How one kind of server is started and understood. Pure: no process, file or network is touched."""
+
+    name: str
+
+    def launch(self, spec: EngineSpec, port: int) -> Launch:
+        """Return the command that serves `spec` on 127.0.0.1:`port`. Raise ValueError for what it can't serve."""
+        ...
+
+    def translate(self, log_tail: str) -> Failure | None:
+        """Recognise a known failure in the end of an engine's log, in the user's words."""
+        ...
+
+    def statistics(self, before: str, after: str, log: str) -> EngineStats:
+        """Read the engine's own account from two bodies of its `statistics_path` and its log."""
+        ...
+
+
+class Engine(Protocol):
+    """A running engine. Its methods block and belong to no event loop; `backends.client.Client` asks it."""
+
+    spec: EngineSpec
+    endpoint: Endpoint
+    load_s: float | None
+
+    @property
+    def log_path(self) -> Path | None:
+        """Where its output is kept, if anywhere."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        ...
+
+    def crash_report(self) -> Failure:
+        """Say why it died, with the last lines of its log."""
+        ...
+
+    def mark(self) -> Mark:
+        """Reset the peaks that can be reset and remember where the others stand."""
+        ...
+
+    def since(self, mark: Mark) -> EngineStats:
+        """Return what was used since `mark`."""
+        ...
+
+    def close(self) -> None:
+        """End the process and all its children. Safe to call twice."""
+        ...

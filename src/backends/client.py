@@ -1,0 +1,231 @@
+"""One asynchronous, streaming client for OpenAI chat completions.
+
+Whatever an endpoint does comes back as a `Generation`: a text, or the `Failure` in its place. Nothing is asked again
+here: who calls knows its budget of retries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ipaddress
+import ssl
+import time
+import urllib.request
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from backends import failures, wire
+from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
+from backends.stream import Answer, BadStream, EventStream, count, seconds
+
+_AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
+_ERROR_BODY_BYTES = 65_536
+_CONNECT_TIMEOUT_S = 30.0
+_DRAIN_TIMEOUT_S = 1.0
+
+
+class Client:
+    """Asks one endpoint, over at most `max_connections` connections; `timeout_s` bounds each request as a whole.
+
+    It belongs to the event loop that entered it:
+
+        async with Client(engine.endpoint, max_connections=4) as client:
+            generation = await client.ask(request)
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 300.0, max_connections: int = 1) -> None:
+        """Raise ValueError for an address that can't be asked."""
+        address = URL(endpoint.url.rstrip("/"))
+        if address.user or address.password:
+            raise ValueError(f"endpoint at {address.host}: give the key as the endpoint's api_key, not in its address")
+        if address.scheme not in ("http", "https") or not address.host:
+            raise ValueError(f"endpoint {endpoint.url!r}: expected an address such as http://127.0.0.1:8000/v1")
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self._max_connections = max_connections
+        self._url = address / "chat/completions"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session. Connections are made when they are needed."""
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", **self.endpoint.headers}
+        if self.endpoint.api_key:
+            headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections),
+            timeout=aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(_CONNECT_TIMEOUT_S, self.timeout_s)),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=_proxy(self._url),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, request: GenerationRequest) -> Generation:
+        """Ask once. No behaviour of the endpoint raises: each is a text or a failure."""
+        if self._session is None:
+            raise RuntimeError("the client is not open: use `async with Client(...) as client`")
+        if refused := wire.unsendable(request.sampling, request.pixels, self.endpoint):
+            message = f"{', '.join(refused)} can't be sent to an OpenAI endpoint: leave the default, or dialect=local"
+            return Generation(request.key, None, Failure("bad_request", message))
+        body = wire.body(request, self.endpoint)
+        clock = _Clock(time.time(), time.perf_counter())
+        answer = Answer()
+        try:
+            failure = await self._exchange(body, answer, clock)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = self._explain(error)
+        clock.end()
+        if failure is not None:
+            return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer))
+        return _generation(request.key, answer, clock)
+
+    async def _exchange(self, body: bytes, answer: Answer, clock: _Clock) -> Failure | None:
+        """Send `body` and read the stream into `answer`; return what went wrong by the endpoint's own account."""
+        assert self._session is not None
+        data = body if len(body) <= _AIOHTTP_WARNS_ABOVE else io.BytesIO(body)
+        async with self._session.post(self._url, data=data, allow_redirects=False) as response:
+            if response.status != 200:
+                return failures.from_status(response.status, response.headers, await _head(response))
+            if response.content_type != "text/event-stream":
+                return _not_a_stream(response.content_type, await _head(response))
+            try:
+                await _read(response.content, answer)
+            except BadStream as error:
+                return error.failure
+            clock.end()
+            await _drain(response.content)
+        return answer.problem()
+
+    def _explain(self, error: Exception) -> Failure:
+        where = f"{self._url.host}:{self._url.port}"
+        if isinstance(error, TimeoutError):  # the first: aiohttp's are both time-outs and ClientErrors
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                return Failure("connection", f"no connection to {where} in time", retryable=True)
+            return Failure("timeout", f"no whole answer from {where} within {self.timeout_s:g} s", retryable=True)
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+            return Failure("connection", f"{where}: TLS failed: {error}")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Failure("connection", f"no connection to {where}: {error.strerror or error}", retryable=True)
+        if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+            words = str(error) or type(error).__name__
+            return Failure("connection", f"{where} hung up before the answer was complete: {words}", retryable=True)
+        return Failure("bad_response", f"{where} does not speak HTTP as expected: {type(error).__name__}: {error}")
+
+    def _redact(self, failure: Failure) -> Failure:
+        """Take the secrets out of the message: an endpoint may repeat them in its refusal."""
+        message = failure.message
+        for secret in (self.endpoint.api_key, *self.endpoint.headers.values()):
+            if len(secret) >= 8:  # shorter ones are no secrets, and would blank out ordinary words
+                message = message.replace(secret, "***")
+        return Failure(failure.kind, message, failure.retryable, failure.retry_after_s)
+
+
+@dataclass(slots=True)
+class _Clock:
+    sent_at: float  # Unix time
+    started: float  # time.perf_counter(), as `ended`
+    ended: float | None = None
+
+    def end(self) -> None:
+        """Stop at the first call."""
+        self.ended = self.ended or time.perf_counter()
+
+    def timing(self, answer: Answer) -> Timing:
+        """Return the client's own clock and the engine's account."""
+        first = answer.first_text_at
+        return Timing(
+            sent_at=self.sent_at,
+            latency_s=(self.ended or time.perf_counter()) - self.started,
+            ttft_s=None if first is None else first - self.started,
+            queue_s=seconds(answer.timing.get("queue_s")),
+            prefill_s=seconds(answer.timing.get("prefill_s")),
+            decode_s=seconds(answer.timing.get("decode_s")),
+        )
+
+
+def _generation(key: str, answer: Answer, clock: _Clock) -> Generation:
+    return Generation(
+        key=key,
+        text=answer.text,
+        error=None,
+        timing=clock.timing(answer),
+        reasoning=answer.reasoning,
+        finish_reason=answer.finish_reason,
+        prompt_tokens=count(answer.usage.get("prompt_tokens")),
+        completion_tokens=count(answer.usage.get("completion_tokens")),
+        token_ids=None if answer.token_ids is None else tuple(answer.token_ids),
+        image_tokens=answer.image_tokens,
+        image_sizes=answer.image_sizes,
+        served_model=answer.served_model,
+    )
+
+
+async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
+    stream = EventStream()
+    async for chunk in content.iter_any():
+        for event in stream.feed(chunk):
+            answer.add(event)
+        if answer.done:
+            return
+    for event in stream.finish():
+        answer.add(event)
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    """Read the few bytes behind [DONE], so that the connection can be used again; give it up if there are more."""
+    try:
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            async for _ in content.iter_any():
+                pass
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return  # the answer is complete: what follows it decides nothing, and aiohttp closes the connection
+
+
+async def _head(response: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of a body that explains a refusal; a refusal cut short is still one."""
+    received = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            received += chunk
+            if len(received) >= _ERROR_BODY_BYTES:
+                break
+    except (aiohttp.ClientError, ConnectionError):
+        pass
+    return bytes(received[:_ERROR_BODY_BYTES])
+
+
+def _not_a_stream(content_type: str, head: bytes) -> Failure:
+    code, words = failures.read_error(head)
+    if code:  # some gateways send their refusals with status 200
+        return failures.from_error_object({"code": code, "message": words})
+    return Failure("bad_response", f"expected a text/event-stream, got {content_type}: {words}")
+
+
+def _proxy(url: URL) -> str | None:
+    """Return the proxy that the environment asks for, never for this machine itself.
+
+    Not aiohttp's `trust_env`: that would also read ~/.netrc and let it overrule the endpoint's own key.
+    """
+    host = url.host or ""
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return None
+    except ValueError:
+        if host == "localhost":
+            return None
+    if urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(url.scheme)

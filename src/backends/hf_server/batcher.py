@@ -1,0 +1,160 @@
+"""The queue before the model: requests are prepared beside it, grouped, and answered by the one thread that owns it.
+
+A batch starts as soon as the model is idle, with what waits at that moment: waiting for more would read as latency.
+Imports no torch, so that the server can listen before torch is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from backends.hf_server.completions import Event, Failed, Finished
+from backends.hf_server.errors import RequestError
+from backends.hf_server.families import Family, Prepared
+from backends.hf_server.protocol import ChatRequest
+
+
+@dataclass
+class Counts:
+    """What was done since the start."""
+
+    served: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    batches: int = 0
+    batched_requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Ticket:
+    """A request on its way through the server, between the event loop and the model thread."""
+
+    def __init__(self, request: ChatRequest, arrived: float, counts: Counts):
+        self.request = request
+        self.arrived = arrived
+        self.prepare_s = 0.0
+        self.cancelled = False
+        self.key: Hashable = None
+        self._prepared: Prepared | None = None
+        self._counts = counts
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+
+    @property
+    def prepared(self) -> Prepared:
+        """The request as the model takes it."""
+        if self._prepared is None:
+            raise RuntimeError("the request is not prepared yet")
+        return self._prepared
+
+    def ready(self, prepared: Prepared, key: Hashable, prepare_s: float) -> None:
+        """Take what preparation gave."""
+        self._prepared, self.key, self.prepare_s = prepared, key, prepare_s
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to the event loop, from any thread."""
+        if isinstance(event, Failed):
+            self._counts.failed += 1
+        elif isinstance(event, Finished):
+            self._counts.served += 1
+            self._counts.prompt_tokens += event.prompt_tokens
+            self._counts.completion_tokens += event.completion_tokens
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def next_event(self) -> Event:
+        """Wait for the next event."""
+        return await self._events.get()
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._counts.cancelled += 1
+
+
+@dataclass
+class Batcher:
+    """Prepares, queues and groups requests. `run` is given once the model is there."""
+
+    batch_size: int
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        """Set up the queue; one preparing thread, as two would fight with the model for the interpreter."""
+        self._queue: list[Ticket] = []
+        self._changed = threading.Condition()
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+
+    async def submit(self, request: ChatRequest, arrived: float, family: Family, context: int | None) -> Ticket:
+        """Prepare a request and queue it. Raises RequestError where it can't be prepared or doesn't fit."""
+        ticket = Ticket(request, arrived, self.counts)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._preparing, _prepare, ticket, family, context)
+        except RequestError:
+            self.counts.failed += 1
+            raise
+        with self._changed:
+            self._queue.append(ticket)
+            self._changed.notify()
+        return ticket
+
+    def serve(self, run: Callable[[Sequence[Ticket]], None]) -> None:
+        """Answer batches for ever, in the calling thread."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._queue))
+                batch = take_batch(self._queue, self.batch_size)
+            if batch:
+                self.counts.batches += 1
+                self.counts.batched_requests += len(batch)
+                run(batch)
+
+
+def take_batch(queue: list[Ticket], size: int) -> list[Ticket]:
+    """Take the oldest request out of `queue` and up to `size - 1` later ones that can share its batch.
+
+    Requests that nobody waits for any more are dropped.
+    """
+    queue[:] = [ticket for ticket in queue if not ticket.cancelled]
+    if not queue:
+        return []
+    key = queue[0].key
+    batch = [queue[0]] if key is None else [ticket for ticket in queue if ticket.key == key][:size]
+    for ticket in batch:
+        queue.remove(ticket)
+    return batch
+
+
+def group_key(request: ChatRequest, family_key: Hashable) -> Hashable:
+    """Return what must be equal for two requests to share a batch; None for a request that goes alone.
+
+    All rows of a batch draw from one random generator: an answer that is to follow its seed can't have neighbours.
+    """
+    sampling = request.sampling
+    if sampling.temperature > 0 and sampling.seed is not None:
+        return None
+    same = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.repetition_penalty, sampling.max_tokens)
+    return (*same, family_key)
+
+
+def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
+    started = time.perf_counter()
+    prepared = family.prepare(ticket.request)
+    wanted = ticket.request.sampling.max_tokens
+    if context is not None and prepared.prompt_tokens + wanted > context:
+        raise RequestError(
+            f"the prompt has {prepared.prompt_tokens} tokens ({prepared.image_tokens} of them of images) and {wanted} "
+            f"are asked for; the model's context is {context} tokens. Lower max_pixels, max_tokens or the prompt",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    key = group_key(ticket.request, family.batch_key(prepared))
+    ticket.ready(prepared, key, time.perf_counter() - started)

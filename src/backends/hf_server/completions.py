@@ -1,0 +1,117 @@
+"""Chat completion answers: what the model thread reports, and how it reads as OpenAI JSON. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from backends.hf_server.errors import RequestError
+from backends.hf_server.protocol import ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer: decoded text and the tokens that were drawn since the last piece."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The server's own account of one request, in seconds.
+
+    `queue_s`: from the request's last byte to the start of its batch; image decoding, resizing and tokenising happen
+    in that time and are also given alone as `prepare_s`. `prefill_s`: from the start of the batch, with the transfer
+    to the device and the vision tower, to the first token. `decode_s`: from the first to the last token.
+    """
+
+    queue_s: float
+    prepare_s: float
+    prefill_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of an answer. `image_sizes` are (width, height) in pixels as the model saw them, where known."""
+
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    image_tokens: int
+    image_sizes: tuple[tuple[int, int], ...]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of a request without an answer."""
+
+    error: RequestError
+
+
+Event = Delta | Finished | Failed
+
+
+class Completion:
+    """The JSON of one answer, in pieces or whole."""
+
+    def __init__(self, request: ChatRequest, model: str):
+        self._request = request
+        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
+
+    def chunk(self, delta: Delta, *, first: bool) -> bytes:
+        """Return a server-sent event with a piece of text; the first one also says who speaks."""
+        content: dict[str, Any] = {"role": "assistant"} if first else {}
+        return self._chunk({**content, "content": delta.text}, None, delta.token_ids)
+
+    def end(self, finished: Finished, token_ids: tuple[int, ...]) -> list[bytes]:
+        """Return the last events: the finish reason, the usage where asked for, and the end mark."""
+        events = [self._chunk({}, finished.reason, token_ids)]
+        if self._request.include_usage:
+            head = {**self._head, "object": "chat.completion.chunk"}
+            events.append(_event({**head, "choices": [], **_account(finished)}))
+        return [*events, b"data: [DONE]\n\n"]
+
+    def failure(self, error: RequestError) -> list[bytes]:
+        """Return the events that end a stream which has begun and can't go on."""
+        return [_event(error.body()), b"data: [DONE]\n\n"]
+
+    def whole(self, text: str, token_ids: tuple[int, ...], finished: Finished) -> dict[str, Any]:
+        """Return the body of an answer that isn't streamed."""
+        message = {"role": "assistant", "content": text}
+        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finished.reason}
+        if self._request.return_token_ids:
+            choice["token_ids"] = list(token_ids)
+        return {**self._head, "object": "chat.completion", "choices": [choice], **_account(finished)}
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None, token_ids: tuple[int, ...]) -> bytes:
+        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
+        if self._request.return_token_ids:
+            choice["token_ids"] = list(token_ids)
+        return _event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def _account(finished: Finished) -> dict[str, Any]:
+    usage = {
+        "prompt_tokens": finished.prompt_tokens,
+        "completion_tokens": finished.completion_tokens,
+        "total_tokens": finished.prompt_tokens + finished.completion_tokens,
+        "prompt_tokens_details": {"image_tokens": finished.image_tokens},
+    }
+    timing = finished.timing
+    account: dict[str, Any] = {
+        "usage": usage,
+        "timing": {name: round(getattr(timing, name), 6) for name in Timing.__slots__},
+    }
+    if finished.image_sizes:
+        account["images"] = [{"width": width, "height": height} for width, height in finished.image_sizes]
+    return account
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content, ensure_ascii=False).encode() + b"\n\n"

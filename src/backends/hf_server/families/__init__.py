@@ -1,0 +1,87 @@
+"""How a kind of checkpoint is fed: one module per way of preparing inputs, none per model.
+
+A family is chosen by name (`--family`) or, with `auto`, by what the checkpoint's configuration says. A further one is a
+module with a class like `ChatImageText` and a line in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from backends.hf_server.configuration import model_type
+from backends.hf_server.errors import LoadError
+from backends.hf_server.protocol import ChatRequest, Pixels
+from backends.hf_server.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request as the model takes it: tensors on the CPU with a leading batch dimension of one."""
+
+    inputs: Mapping[str, Any]
+    prompt: str
+    images: tuple[Image.Image, ...]
+    pixels: Pixels
+    prompt_tokens: int
+    image_tokens: int
+    image_sizes: tuple[tuple[int, int], ...]  # (width, height) in pixels as the model sees them, where known
+
+
+class Family(Protocol):
+    """What the server asks of a family. `prepare` runs outside the model thread, `collate` within it."""
+
+    name: str
+    tokenizer: Any
+
+    def __init__(self, settings: Settings, config: Any) -> None:
+        """Load tokenizer and processor. Raises LoadError."""
+
+    @staticmethod
+    def model_class() -> Any:
+        """Return the transformers class whose `from_pretrained` and `from_config` build the model."""
+
+    def prepare(self, request: ChatRequest) -> Prepared:
+        """Render the prompt, decode the images, tokenise. Raises RequestError."""
+        ...
+
+    def batch_key(self, prepared: Prepared) -> Hashable:
+        """Return what must be equal for two requests to share a batch."""
+
+    def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
+        """Join requests into the arguments of `generate`: (batch, tokens), padded on the left."""
+        ...
+
+
+FAMILIES: Mapping[str, str] = {
+    "chat_image_text": "backends.hf_server.families.chat_image_text:ChatImageText",
+}
+
+
+def family_class(name: str, config: Any) -> type[Family]:
+    """Return the family of that name, or with `auto` the one that fits a model's configuration."""
+    chosen = _by_configuration(config) if name == "auto" else name
+    if chosen not in FAMILIES:
+        raise LoadError(f"--family {name}: unknown; known are auto, {', '.join(FAMILIES)}")
+    module, _, attribute = FAMILIES[chosen].partition(":")
+    found: type[Family] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def _by_configuration(config: Any) -> str:
+    from transformers.models.auto import modeling_auto
+
+    mapping = getattr(modeling_auto, "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", {})
+    remote = getattr(config, "auto_map", None) or {}
+    kind = model_type(config)
+    if kind in mapping or "AutoModelForImageTextToText" in remote:
+        return "chat_image_text"
+    raise LoadError(
+        f"model type {kind!r} is not one that transformers serves as image and text to text; "
+        f"name the way it is fed with --family ({', '.join(FAMILIES)})"
+    )

@@ -1,0 +1,148 @@
+"""Chat models of images and text: everything that transformers builds with AutoModelForImageTextToText."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+
+from backends.hf_server.errors import LoadError, RequestError
+from backends.hf_server.families import Prepared
+from backends.hf_server.families.pixels import image_sizes, pixel_options
+from backends.hf_server.families.processors import load_processor
+from backends.hf_server.images import decode_image
+from backends.hf_server.protocol import ChatRequest
+from backends.hf_server.settings import Settings
+
+# Inputs that are (batch, tokens), with what fills them up on the left; and those that are rows of patches or images,
+# whose batch is their concatenation. A checkpoint with other inputs is collated by its own processor instead.
+TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+PACKED_INPUTS = ("pixel_values", "image_grid_thw")
+
+
+class ChatImageText:
+    """Feeds chat messages with images through the checkpoint's own chat template and processor."""
+
+    name = "chat_image_text"
+
+    def __init__(self, settings: Settings, config: Any) -> None:
+        self._processor = load_processor(settings, config)
+        encoder = self._processor.tokenizer
+        encoder.padding_side = "left"
+        if encoder.pad_token is None:
+            encoder.pad_token = encoder.eos_token
+        # Fast tokenizers refuse to be used by two threads at once ("Already borrowed"): one for the preparing thread,
+        # whose calls the lock keeps apart from those of `collate`, and one that decodes in the model thread.
+        self._lock = threading.Lock()
+        self.tokenizer = copy.deepcopy(encoder)
+        if not self._processor.chat_template:
+            raise LoadError(
+                f"{settings.model} has no chat template (chat_template.jinja, chat_template.json, or in "
+                "tokenizer_config.json), so its prompts can't be built; put the model's template there"
+            )
+        self._config = config
+        self._defaults = settings
+        if settings.min_pixels or settings.max_pixels:
+            try:
+                pixel_options(self._processor.image_processor, settings.min_pixels, settings.max_pixels)
+            except RequestError as error:
+                raise LoadError(f"--min-pixels, --max-pixels: {error.message}") from error
+
+    @staticmethod
+    def model_class() -> Any:
+        """Return AutoModelForImageTextToText, under its older name where transformers is older than 4.46."""
+        import transformers
+
+        known = hasattr(transformers, "AutoModelForImageTextToText")
+        return getattr(transformers, "AutoModelForImageTextToText" if known else "AutoModelForVision2Seq")
+
+    def prepare(self, request: ChatRequest) -> Prepared:
+        """Render the prompt, decode the images, tokenise. Raises RequestError."""
+        images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
+        messages = [
+            {
+                "role": message.role,
+                "content": [
+                    {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+                    for part in message.parts
+                ],
+            }
+            for message in request.messages
+        ]
+        try:
+            with self._lock:
+                prompt = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+                inputs = self._process([prompt], [list(images)] if images else None, request)
+        except (ValueError, TypeError, IndexError, StopIteration) as error:
+            # The processor speaks of this request: a wrong number of image marks, an extreme aspect ratio.
+            raise RequestError(f"the model's processor refuses the request: {error}") from error
+        ids = inputs["input_ids"]
+        image_token = self._image_token()
+        return Prepared(
+            inputs=inputs,
+            prompt=prompt,
+            images=images,
+            pixels=request.pixels,
+            prompt_tokens=ids.shape[1],
+            image_tokens=0 if image_token is None else int((ids == image_token).sum()),
+            image_sizes=image_sizes(inputs, len(images), self._config),
+        )
+
+    def batch_key(self, prepared: Prepared) -> Hashable:
+        """Let the packed layout always go together; else pixel limits and the number of images must agree."""
+        return None if _packed(prepared) else (prepared.pixels, len(prepared.images))
+
+    def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
+        """Join requests into the arguments of `generate`: (batch, tokens), padded on the left."""
+        if len(batch) == 1:
+            return dict(batch[0].inputs)
+        if not all(map(_packed, batch)):
+            images = [list(prepared.images) for prepared in batch] if batch[0].images else None
+            with self._lock:
+                return self._process([prepared.prompt for prepared in batch], images, batch[0])
+        width = max(prepared.prompt_tokens for prepared in batch)
+        joined: dict[str, Any] = {}
+        for name in TOKEN_INPUTS:
+            if name in batch[0].inputs:
+                fill = self.tokenizer.pad_token_id if name == "input_ids" else 0
+                joined[name] = torch.cat([_pad_left(prepared.inputs[name], width, fill) for prepared in batch])
+        for name in PACKED_INPUTS:
+            if rows := [prepared.inputs[name] for prepared in batch if name in prepared.inputs]:
+                joined[name] = torch.cat(rows)
+        return joined
+
+    def _process(self, prompts: list[str], images: Any, wanted: ChatRequest | Prepared) -> dict[str, Any]:
+        low = wanted.pixels.min_pixels or self._defaults.min_pixels
+        high = wanted.pixels.max_pixels or self._defaults.max_pixels
+        options: dict[str, Any] = {}
+        if images is not None:
+            options["images"] = images
+            if low or high:
+                options.update(pixel_options(self._processor.image_processor, low, high))
+        # The template has written every special token already; adding a second BOS would change the answers.
+        special = not prompts[0].startswith(self.tokenizer.bos_token) if self.tokenizer.bos_token else True
+        with_padding = {"padding": True, "padding_side": "left"} if len(prompts) > 1 else {}
+        found = self._processor(
+            text=prompts, add_special_tokens=special, return_tensors="pt", **with_padding, **options
+        )
+        return dict(found)
+
+    def _image_token(self) -> int | None:
+        for owner in (self._config, self._processor):
+            for name in ("image_token_id", "image_token_index"):
+                if isinstance(value := getattr(owner, name, None), int):
+                    return value
+        return None
+
+
+def _packed(prepared: Prepared) -> bool:
+    names = set(prepared.inputs)
+    flat = names <= {*TOKEN_INPUTS, *PACKED_INPUTS}
+    return flat and (("pixel_values" in names) == ("image_grid_thw" in names))
+
+
+def _pad_left(rows: Any, width: int, fill: int) -> Any:
+    return torch.nn.functional.pad(rows, (width - rows.shape[1], 0), value=fill)

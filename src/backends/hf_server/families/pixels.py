@@ -1,0 +1,46 @@
+"""Pixel limits: how an image processor is told, and what size it made of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.hf_server.errors import RequestError
+
+
+def pixel_options(image_processor: Any, low: int | None, high: int | None) -> dict[str, Any]:
+    """Return the processor's arguments for an area between `low` and `high` pixels; None keeps its own bound."""
+    size = dict(getattr(image_processor, "size", None) or {})
+    kinds = getattr(getattr(image_processor, "valid_kwargs", None), "__annotations__", {})
+    if "max_pixels" not in kinds and not hasattr(image_processor, "max_pixels"):
+        raise RequestError(
+            f"this model's image processor ({type(image_processor).__name__}) has no limits on the area in pixels; "
+            "leave min_pixels and max_pixels out",
+            code="unsupported_parameter",
+            param="mm_processor_kwargs",
+        )
+    low = low or size.get("shortest_edge") or getattr(image_processor, "min_pixels", None)
+    high = high or size.get("longest_edge") or getattr(image_processor, "max_pixels", None)
+    if low is not None and high is not None and low > high:
+        raise RequestError(
+            f"min_pixels {low} is larger than max_pixels {high}; one of them is the checkpoint's own, so give both",
+            param="mm_processor_kwargs",
+        )
+    if {"shortest_edge", "longest_edge"} <= set(size):  # areas in spite of their names
+        return {"size": {"shortest_edge": low, "longest_edge": high}}
+    return {"min_pixels": low, "max_pixels": high}
+
+
+def image_sizes(inputs: Mapping[str, Any], images: int, config: Any) -> tuple[tuple[int, int], ...]:
+    """Return (width, height) in pixels of each image as the model sees it, or nothing where that isn't said.
+
+    From `image_grid_thw` (images, 3), counted in patches, or `pixel_values` (images, channels, height, width).
+    """
+    grid = inputs.get("image_grid_thw")
+    if grid is not None:
+        patch = config.vision_config.patch_size
+        return tuple((int(width) * patch, int(height) * patch) for _, height, width in grid.tolist())
+    pixels = inputs.get("pixel_values")
+    if pixels is not None and getattr(pixels, "ndim", 0) == 4 and pixels.shape[0] == images:
+        return ((pixels.shape[3], pixels.shape[2]),) * images
+    return ()

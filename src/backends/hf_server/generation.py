@@ -1,0 +1,218 @@
+"""One batch through `generate`: tokens are watched as they come, and each row ends on its own terms."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from backends.hf_server.completions import Delta, Event, Failed, Finished, Timing
+from backends.hf_server.errors import RequestError
+from backends.hf_server.families import Prepared
+from backends.hf_server.loading import Loaded
+from backends.hf_server.protocol import ChatRequest, Sampling
+from backends.hf_server.text_stream import TextStream
+
+logger = logging.getLogger(__name__)
+
+
+class Waiting(Protocol):
+    """A request that is to be answered. Times are `time.perf_counter()`."""
+
+    request: ChatRequest
+    arrived: float
+    prepare_s: float
+    cancelled: bool
+
+    @property
+    def prepared(self) -> Prepared:
+        """The request as the model takes it."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to whoever asked; may be called from any thread."""
+
+
+class Row:
+    """One answer of a batch while it grows."""
+
+    def __init__(self, ticket: Waiting, loaded: Loaded, started: float):
+        self.ticket = ticket
+        self.done = False
+        self._eos = frozenset(loaded.eos_ids)
+        self._started = started
+        self._first_token_at: float | None = None
+        tokenizer = loaded.family.tokenizer
+        self._text = TextStream(lambda ids: _decode(tokenizer, ids), ticket.request.stop)
+        self._tokens = 0
+        self._unsent: list[int] = []
+
+    def add(self, token: int, now: float) -> None:
+        """Take the next token, drawn at `now`."""
+        if self._first_token_at is None:
+            self._first_token_at = now
+        self._tokens += 1
+        self._unsent.append(token)
+        if token in self._eos:
+            self.finish("stop", now)
+            return
+        self._send(self._text.feed(token))
+        if self._text.stopped:
+            self.finish("stop", now)
+        elif self._tokens >= self.ticket.request.sampling.max_tokens:
+            self.finish("length", now)
+
+    def finish(self, reason: str, now: float) -> None:
+        """End the answer; what was held back of its text goes out first."""
+        if self.done:
+            return
+        self.done = True
+        self._send(self._text.finish(), last=True)
+        ticket, prepared = self.ticket, self.ticket.prepared
+        first = now if self._first_token_at is None else self._first_token_at
+        timing = Timing(self._started - ticket.arrived, ticket.prepare_s, first - self._started, now - first)
+        ticket.emit(
+            Finished(
+                "stop" if self._text.stopped else reason,
+                prepared.prompt_tokens,
+                self._tokens,
+                prepared.image_tokens,
+                prepared.image_sizes,
+                timing,
+            )
+        )
+
+    def fail(self, error: RequestError) -> None:
+        """End the request without an answer."""
+        if not self.done:
+            self.done = True
+            self.ticket.emit(Failed(error))
+
+    def _send(self, text: str, *, last: bool = False) -> None:
+        if text or (last and self._unsent):
+            self.ticket.emit(Delta(text, tuple(self._unsent)))
+            self._unsent.clear()
+
+
+class Watcher(StoppingCriteria):
+    """Hands each step's tokens to their rows and says which rows are done.
+
+    A stopping criterion and no streamer: it sees the tokens within the step that draws them, so that a stop text or a
+    client that hung up ends its row at once, and reading them is the only synchronisation with the device.
+    """
+
+    def __init__(self, rows: Sequence[Row]):
+        self._rows = rows
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **options: Any) -> torch.BoolTensor:  # noqa: ARG002
+        """Return which rows are done, (batch,). `input_ids` is (batch, tokens), the last column being new."""
+        tokens = input_ids[:, -1].tolist()
+        now = time.perf_counter()
+        for row, token in zip(self._rows, tokens, strict=True):
+            if row.ticket.cancelled:
+                row.done = True
+            elif not row.done:
+                row.add(token, now)
+        return torch.tensor([row.done for row in self._rows], device=input_ids.device)
+
+
+def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
+    """Answer requests that share their sampling values. Every one gets its events, errors included."""
+    rows = [Row(ticket, loaded, time.perf_counter()) for ticket in tickets]
+    sampling = tickets[0].request.sampling
+    error: RequestError | None = None
+    try:
+        inputs = loaded.family.collate([ticket.prepared for ticket in tickets])
+        _seed(sampling)
+        generate(loaded, inputs, sampling, sampling.max_tokens, StoppingCriteriaList([Watcher(rows)]))
+    except Exception as exception:  # noqa: BLE001 - the server outlives a batch that fails
+        error = as_request_error(exception, loaded, len(tickets))
+    now = time.perf_counter()
+    # Only here are the frames that hold the batch's tensors gone, so that memory can be given back.
+    if error is not None:
+        _free(loaded.device)
+    for row in rows:
+        if error is not None:
+            row.fail(error)
+        elif not row.ticket.cancelled:
+            row.finish("length", now)
+
+
+def generate(
+    loaded: Loaded,
+    inputs: Mapping[str, Any],
+    sampling: Sampling,
+    max_new_tokens: int,
+    stopping: StoppingCriteriaList | None = None,
+) -> None:
+    """Call the model's `generate` on `inputs`, moved to its device; floating tensors take its dtype."""
+    placed = {
+        name: value.to(loaded.device, loaded.dtype if value.is_floating_point() else None)
+        if isinstance(value, torch.Tensor)
+        else value
+        for name, value in inputs.items()
+    }
+    config = generation_config(loaded, sampling, max_new_tokens)
+    with torch.inference_mode():
+        loaded.model.generate(**placed, generation_config=config, stopping_criteria=stopping)
+
+
+def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -> GenerationConfig:
+    """State every value of `generate`, so that no default of a checkpoint or of transformers has a say."""
+    values: dict[str, Any] = {"do_sample": False}
+    if sampling.temperature > 0:
+        values = {
+            "do_sample": True,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+        }
+    return GenerationConfig(
+        **values,
+        max_new_tokens=max_new_tokens,
+        repetition_penalty=sampling.repetition_penalty,
+        num_beams=1,
+        use_cache=True,
+        eos_token_id=list(loaded.eos_ids) or None,
+        pad_token_id=loaded.pad_id,
+    )
+
+
+def as_request_error(exception: Exception, loaded: Loaded, batch: int) -> RequestError:
+    """Say in the client's words why a batch failed; the log gets the traceback."""
+    out_of_memory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    text = str(exception)
+    if isinstance(exception, out_of_memory | MemoryError) or "can't allocate memory" in text:
+        logger.error("out of memory in a batch of %d: %s", batch, text)
+        return RequestError(
+            f"out of memory on {loaded.device} in a batch of {batch}: {text.splitlines()[0] if text else 'no details'} "
+            "| Lower the batch size, max_pixels or max_tokens, or use a smaller dtype or quantisation",
+            status=507,
+            code="out_of_memory",
+        )
+    logger.error("a batch of %d failed", batch, exc_info=exception)
+    return RequestError(f"{type(exception).__name__}: {text}", status=500, code="generation_failed")
+
+
+def _seed(sampling: Sampling) -> None:
+    if sampling.temperature > 0:
+        # An unseeded request must not follow the seed of an earlier one.
+        seed = int.from_bytes(os.urandom(8), "little") >> 1 if sampling.seed is None else sampling.seed
+        torch.manual_seed(seed)
+
+
+def _free(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text

@@ -1,0 +1,243 @@
+"""Chat completion requests: JSON in, a checked frozen record out. Standard library only.
+
+Unknown parameters are refused rather than ignored: an answer measured under settings that had no effect would mislead.
+Left out, `temperature` and `top_p` are OpenAI's 1.0, `max_tokens` is 256 and everything else is off.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backends.hf_server.errors import RequestError
+
+DEFAULT_MAX_TOKENS = 256
+ROLES = ("system", "developer", "user", "assistant")
+
+# OpenAI parameters that this server lacks, with the only values that ask for nothing.
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "min_p": (0,),
+    "logit_bias": ({},),
+    "response_format": ({"type": "text"},),
+    "tools": ([],),
+    "tool_choice": ("none",),
+}
+HARMLESS = ("user", "metadata", "store")
+KNOWN = (
+    *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
+    *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `temperature=0` is greedy; `top_k=0` means no limit."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Bounds on an image's area after resizing, in pixels. None: the server's, then the checkpoint's."""
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn. A part is a text, or the index of an image in `ChatRequest.images`."""
+
+    role: str
+    parts: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question. `images` are encoded files, in the order in which the messages show them."""
+
+    messages: tuple[ChatMessage, ...]
+    images: tuple[bytes, ...] = ()
+    sampling: Sampling = Sampling()
+    pixels: Pixels = Pixels()
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    return_token_ids: bool = False
+
+
+def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
+    """Check a decoded JSON body. Raises RequestError (400) that names the field."""
+    if not isinstance(body, dict):
+        raise RequestError("the body must be a JSON object")
+    _refuse_unsupported(body)
+    model = body.get("model")
+    if model != served_model:
+        raise RequestError(
+            f"model {model!r} is not served here; this server has {served_model!r}",
+            code="model_not_found",
+            param="model",
+        )
+    messages, images = _messages(body.get("messages"))
+    stream_options = _mapping(body, "stream_options", ("include_usage", "continuous_usage_stats"))
+    return ChatRequest(
+        messages=messages,
+        images=images,
+        sampling=_sampling(body),
+        pixels=_pixels(_mapping(body, "mm_processor_kwargs", ("min_pixels", "max_pixels"))),
+        stop=_stop(body.get("stop")),
+        stream=_flag(body, "stream"),
+        include_usage=_flag(stream_options, "include_usage"),
+        return_token_ids=_flag(body, "return_token_ids"),
+    )
+
+
+def _refuse_unsupported(body: Mapping[str, Any]) -> None:
+    for name, value in body.items():
+        if name in KNOWN or name in HARMLESS or value is None:
+            continue
+        if name in NEUTRAL and value in NEUTRAL[name]:
+            continue
+        raise RequestError(
+            f"{name!r} is not supported by the HF server; leave it out. Supported: {', '.join(KNOWN)}",
+            code="unsupported_parameter",
+            param=name,
+        )
+
+
+def _sampling(body: Mapping[str, Any]) -> Sampling:
+    limits = [name for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None]
+    if len(limits) == 2 and body["max_tokens"] != body["max_completion_tokens"]:
+        raise RequestError("max_tokens and max_completion_tokens differ; send one of them", param="max_tokens")
+    name = limits[0] if limits else "max_tokens"
+    # -1 and 0 both mean "no limit" in the field (vLLM, HF).
+    top_k = _integer(body, "top_k", 0, lambda k: k >= -1, "-1, 0 (no limit) or a positive integer")
+    return Sampling(
+        temperature=_number(body, "temperature", 1.0, lambda t: 0 <= t <= 100, "a number from 0"),
+        top_p=_number(body, "top_p", 1.0, lambda p: 0 < p <= 1, "a number above 0, up to 1"),
+        top_k=max(top_k, 0),
+        repetition_penalty=_number(body, "repetition_penalty", 1.0, lambda r: r > 0, "a number above 0"),
+        max_tokens=_integer(body, name, DEFAULT_MAX_TOKENS, lambda n: n >= 1, "a positive integer"),
+        seed=None if body.get("seed") is None else _integer(body, "seed", 0, lambda s: abs(s) < 2**63, "an integer"),
+    )
+
+
+def _pixels(values: Mapping[str, Any]) -> Pixels:
+    found: dict[str, int | None] = {}
+    for name in ("min_pixels", "max_pixels"):
+        given = values.get(name) is not None
+        found[name] = _integer(values, name, 0, lambda n: n >= 1, "a positive integer") if given else None
+    low, high = found["min_pixels"], found["max_pixels"]
+    if low is not None and high is not None and low > high:
+        raise RequestError(f"min_pixels {low} is larger than max_pixels {high}", param="mm_processor_kwargs")
+    return Pixels(low, high)
+
+
+def _number(
+    values: Mapping[str, Any], name: str, default: float, valid: Callable[[float], bool], expected: str
+) -> float:
+    value = values.get(name)
+    if value is None:
+        return default
+    # bool is an int to Python and never a number to a user; a NaN fails every comparison in `valid`.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not valid(value):
+        raise RequestError(f"{name} must be {expected}, got {value!r}", param=name)
+    return float(value)
+
+
+def _integer(values: Mapping[str, Any], name: str, default: int, valid: Callable[[int], bool], expected: str) -> int:
+    value = values.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not valid(value):
+        raise RequestError(f"{name} must be {expected}, got {value!r}", param=name)
+    return value
+
+
+def _flag(values: Mapping[str, Any], name: str) -> bool:
+    value = values.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise RequestError(f"{name} must be true or false, got {value!r}", param=name)
+    return value
+
+
+def _mapping(body: Mapping[str, Any], name: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"{name} must be an object, got {value!r}", param=name)
+    if unknown := sorted(set(value) - set(keys)):
+        raise RequestError(
+            f"{name}: unknown {', '.join(map(repr, unknown))}; known: {', '.join(keys)}",
+            code="unsupported_parameter",
+            param=name,
+        )
+    return value
+
+
+def _stop(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise RequestError(f"stop must be a non-empty text or a list of such, got {value!r}", param="stop")
+    return tuple(texts)
+
+
+def _messages(value: Any) -> tuple[tuple[ChatMessage, ...], tuple[bytes, ...]]:
+    if not isinstance(value, list) or not value:
+        raise RequestError("messages must be a non-empty list", param="messages")
+    messages: list[ChatMessage] = []
+    images: list[bytes] = []
+    for number, message in enumerate(value):
+        where = f"messages[{number}]"
+        if not isinstance(message, dict):
+            raise RequestError(f"{where} must be an object", param=where)
+        role = message.get("role")
+        if role not in ROLES:
+            raise RequestError(f"{where}.role must be one of {', '.join(ROLES)}, got {role!r}", param=where)
+        content = message.get("content")
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if not isinstance(parts, list) or not parts:
+            raise RequestError(f"{where}.content must be a text or a non-empty list of parts", param=where)
+        found = tuple(_part(part, f"{where}.content[{index}]", images) for index, part in enumerate(parts))
+        messages.append(ChatMessage("system" if role == "developer" else role, found))
+    return tuple(messages), tuple(images)
+
+
+def _part(part: Any, where: str, images: list[bytes]) -> str | int:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if kind != "image_url":
+        raise RequestError(f'{where} must be a part of type "text" or "image_url", got type {kind!r}', param=where)
+    address = part.get("image_url")
+    url = address.get("url") if isinstance(address, dict) else address
+    if not isinstance(url, str) or not url.startswith("data:"):
+        raise RequestError(
+            f"{where}: only images within the request are read (data:image/png;base64,...); nothing is fetched",
+            param=where,
+        )
+    head, comma, payload = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise RequestError(f"{where}: the data: URL must be base64 (data:image/png;base64,...)", param=where)
+    try:
+        images.append(base64.b64decode(payload, validate=True))
+    except binascii.Error as error:
+        raise RequestError(f"{where}: broken base64: {error}", code="bad_image", param=where) from error
+    return len(images) - 1

@@ -1,0 +1,101 @@
+"""The command line of the server, checked, as one frozen record. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KEY_VARIABLE = "RUNNER_ENGINE_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to serve and how. Field names are those of the flags; `api_key` comes from `RUNNER_ENGINE_KEY`."""
+
+    model: str
+    port: int
+    revision: str | None = None
+    host: str = "127.0.0.1"
+    served_model_name: str = "model"
+    dtype: str = "auto"
+    attention: str = "sdpa"
+    device: str = "auto"
+    batch_size: int = 1
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    weights: str = "real"
+    config_override: Mapping[str, Any] = field(default_factory=dict)
+    quantization: str = "none"
+    adapter: str | None = None
+    trust_remote_code: bool = False
+    threads: int | None = None
+    family: str = "auto"
+    api_key: str = field(default="", repr=False)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `model` is a folder on this machine rather than a name on a hub."""
+        return Path(self.model).is_dir()
+
+
+def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Read the command line; argparse ends the process with code 2 and a usage line where it is wrong."""
+    parser = _parser()
+    values = vars(parser.parse_args(arguments))
+    low, high = values["min_pixels"], values["max_pixels"]
+    if low is not None and high is not None and low > high:
+        parser.error(f"--min-pixels {low} is larger than --max-pixels {high}")
+    return Settings(**values, api_key=os.environ.get(KEY_VARIABLE, ""))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backends.hf_server", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("--model", required=True, help="a checkpoint folder or a hub name")
+    add("--port", required=True, type=_port)
+    add("--revision", help="hub revision: a commit, tag or branch")
+    add("--host", default="127.0.0.1")
+    add("--served-model-name", default="model", help="the name that requests use")
+    add("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"], help="auto: the checkpoint's")
+    add("--attention", default="sdpa", choices=["sdpa", "eager", "flash_attention_2"])
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one")
+    add("--batch-size", default=1, type=_positive, help="most requests in one batch")
+    add("--min-pixels", type=_positive, help="smallest image area in pixels after resizing")
+    add("--max-pixels", type=_positive, help="largest image area in pixels after resizing")
+    add("--weights", default="real", choices=["real", "dummy"], help="dummy: random weights from config.json alone")
+    add("--config-override", default={}, type=_mapping, metavar="JSON", help="laid over the model's configuration")
+    add("--quantization", default="none", choices=["none", "bnb_int8", "bnb_nf4"], help="quantise while loading")
+    add("--adapter", help="a LoRA adapter (needs peft)")
+    add("--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint")
+    add("--threads", type=_positive, help="CPU threads of torch")
+    add("--family", default="auto", help="how the model is fed; auto derives it from the configuration")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive integer")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65536:
+        raise argparse.ArgumentTypeError(f"{value} is not a port (1 - 65535)")
+    return value
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
+    return value

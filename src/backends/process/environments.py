@@ -1,0 +1,61 @@
+"""In which environment an engine runs: which interpreter, which packages.
+
+An environment takes the command a backend gives and returns the one that is really started. Now there is one:
+
+    current    this interpreter, with this package on its path
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from backends.api import Launch
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package `backends`
+
+
+class Environment(Protocol):
+    """A place in which engines run."""
+
+    name: str
+
+    def prepare(self, launch: Launch) -> Launch:
+        """Return `launch` as it is started here: `argv[0]` resolved, variables added."""
+        ...
+
+
+class CurrentEnvironment:
+    """The environment that this process runs in."""
+
+    name = "current"
+
+    def prepare(self, launch: Launch) -> Launch:
+        """Put this interpreter in the place of `python`, and `backends` on its path."""
+        argv = launch.argv
+        if argv[0] == "python":
+            argv = (sys.executable, *argv[1:])
+        return dataclasses.replace(launch, argv=argv, variables={**own_package_variables(), **launch.variables})
+
+
+def own_package_variables() -> dict[str, str]:
+    """Return the variables under which `python -m backends...` finds this package and no namesake."""
+    inherited = os.environ.get("PYTHONPATH")
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE_ROOT), inherited))),
+        "PYTHONSAFEPATH": "1",  # or a folder named `backends` where the runner was called would win
+        "PYTHONUNBUFFERED": "1",  # the log's last lines must be there when the process dies
+    }
+
+
+_ENVIRONMENTS: dict[str, type[Environment]] = {"current": CurrentEnvironment}
+
+
+def find(name: str) -> Environment:
+    """Return an environment by its name. Raise ValueError for one that does not exist."""
+    if name not in _ENVIRONMENTS:
+        raise ValueError(f"env={name}: there is no such environment; there are: {', '.join(sorted(_ENVIRONMENTS))}")
+    return _ENVIRONMENTS[name]()

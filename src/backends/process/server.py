@@ -1,0 +1,217 @@
+"""Start an engine, wait until it serves, say why it died, stop it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+import shlex
+import signal
+import socket
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+
+from backends.api import Backend, Endpoint, EngineFailed, EngineSpec, EngineStats, Failure, FailureKind, Launch, Mark
+from backends.process import environments, local_http
+from backends.process.log import Log
+from backends.process.supervised import SupervisedProcess
+
+_POLL_S = 0.1
+_FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
+_STATISTICS_TIMEOUT_S = 30.0
+_SHOWN_LINES = 15
+_LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
+_PORT_IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b|port \d+ is (already )?in use", re.IGNORECASE)
+_GIB = 2**30
+
+Progress = Callable[[str], None]
+
+
+def start(
+    backend: Backend,
+    spec: EngineSpec,
+    *,
+    log_path: Path,
+    timeout_s: float = 300.0,
+    on_progress: Progress | None = None,
+) -> ServedEngine:
+    """Start the engine that `spec` names and return it when it serves.
+
+    `on_progress` hears what the engine is at, each time that changes. Raises EngineFailed with the launch command and
+    the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
+    the backend or the environment refuses. A port that somebody else took in between costs a second try.
+    """
+    environment = environments.find(spec.env)
+    for is_last in (False, True):
+        port = _free_port()
+        launch = environment.prepare(backend.launch(spec, port))
+        engine = ServedEngine(backend, spec, launch, port, log_path)
+        try:
+            engine.wait_until_ready(timeout_s, on_progress or (lambda _: None))
+        except EngineFailed:
+            engine.close()
+            if is_last or not engine.port_was_taken():
+                raise
+        except BaseException:
+            engine.close()
+            raise
+        else:
+            return engine
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+class ServedEngine:
+    """An engine of ours: a supervised process that serves on 127.0.0.1 under a random key."""
+
+    def __init__(self, backend: Backend, spec: EngineSpec, launch: Launch, port: int, log_path: Path) -> None:
+        """Start the process. Raise EngineFailed where there is no such command."""
+        key = secrets.token_urlsafe(24)
+        self.spec = spec
+        self.launch = launch
+        self.endpoint = Endpoint(f"http://127.0.0.1:{port}{launch.api_path}", launch.model, api_key=key)
+        self.load_s: float | None = None
+        self._backend, self._port = backend, port
+        self._log = Log(log_path, secret=key)
+        self._began = time.monotonic()
+        try:
+            self._process = SupervisedProcess(launch.argv, {**launch.variables, launch.key_variable: key}, log_path)
+        except OSError as error:
+            what = f"the engine could not be started: {error}"
+            raise EngineFailed(Failure("start_failed", self._with_log(what))) from error
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server; with `watchdog_pid`, for messages and tests."""
+        return self._process.pid
+
+    @property
+    def watchdog_pid(self) -> int:
+        """The process id of the watchdog above it."""
+        return self._process.watchdog_pid
+
+    @property
+    def log_path(self) -> Path:
+        """Where its output goes."""
+        return self._log.path
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.running()
+
+    def wait_until_ready(self, timeout_s: float, on_progress: Progress) -> None:
+        """Ask for its health until it serves, watching the process. Raise EngineFailed where it won't."""
+        deadline = self._began + timeout_s
+        said = ""
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise EngineFailed(self._start_failure())
+            health = local_http.health(self._port, self.launch.health_path, self.endpoint.api_key)
+            if health.ready and self._is_ours():
+                self.load_s = time.monotonic() - self._began
+                return
+            if health.failed:
+                self._wait_for_death()
+                raise EngineFailed(self._start_failure(health.detail))
+            detail = health.detail or "".join(self._log.last_lines(1))
+            if detail and detail != said:
+                on_progress(detail)
+                said = detail
+            time.sleep(_POLL_S)
+        what = (
+            f"the engine was not ready within {timeout_s:g} s (backend.start_timeout_s); it was at: {said or 'nothing'}"
+        )
+        raise EngineFailed(Failure("start_failed", self._with_log(what)))
+
+    def port_was_taken(self) -> bool:
+        """Whether the log says that somebody else has the port."""
+        return _PORT_IN_USE.search(self._log.tail()) is not None
+
+    def crash_report(self) -> Failure:
+        """Say why it died, with the exit code, the last lines of its log and the launch command."""
+        if self.alive():
+            return Failure("engine_died", "the engine still runs", retryable=True)
+        cause = self._backend.translate(self._log.tail(_LAST_WORDS_BYTES))
+        what = f"the engine died: {self._ending()}" + (f". {cause.message}" if cause else "")
+        kind: FailureKind = "out_of_memory" if cause is not None and cause.kind == "out_of_memory" else "engine_died"
+        return Failure(kind, self._with_log(what), retryable=True)
+
+    def mark(self) -> Mark:
+        """Reset the peaks that can be reset and remember where the others stand."""
+        if self.launch.reset_path is not None:
+            self._statistics(self.launch.reset_path, "POST")
+        return Mark(time.time(), {"window": self._process.mark(), "before": self._statistics()})
+
+    def since(self, mark: Mark) -> EngineStats:
+        """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
+        after = self._statistics()
+        stats = EngineStats()
+        if mark.state["before"] and after:
+            stats = self._backend.statistics(mark.state["before"], after, self._log.head())
+        elif self.launch.statistics_path is not None:
+            stats = EngineStats(notes=("the engine's own account is missing: it did not answer",))
+        window = mark.state["window"]
+        peaks = self._process.since(window) if window is not None else {}
+        return dataclasses.replace(
+            stats,
+            cpu_peak_gib=_gib(peaks.get("cpu_peak_bytes")),
+            gpu_peak_gib=_gib(peaks.get("gpu_peak_bytes")),
+            energy_joules=peaks.get("energy_joules"),
+            notes=(*stats.notes, *peaks.get("notes", ())),
+        )
+
+    def close(self) -> None:
+        """End the process and all its children. Safe to call twice."""
+        self._process.stop()
+
+    def _statistics(self, path: str | None = None, method: str = "GET") -> str:
+        """Return the body of a statistics path, empty where there is none or nobody answers."""
+        if (path := path or self.launch.statistics_path) is None:
+            return ""
+        try:
+            status, body = local_http.ask(self._port, path, self.endpoint.api_key, _STATISTICS_TIMEOUT_S, method)
+        except (OSError, HTTPException):
+            return ""
+        return body.decode("utf-8", "replace") if status == 200 else ""
+
+    def _is_ours(self) -> bool:
+        """Whether what answers takes our key: another engine may have got the port a moment before this one."""
+        try:
+            status, _ = local_http.ask(self._port, f"{self.launch.api_path}/models", self.endpoint.api_key, 5.0)
+        except (OSError, HTTPException):
+            return False
+        return status not in (401, 403)
+
+    def _wait_for_death(self) -> None:
+        deadline = time.monotonic() + _FAILED_EXIT_S
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _start_failure(self, reported: str = "") -> Failure:
+        cause = self._backend.translate(self._log.tail())
+        what = (cause.message if cause else "") or reported or "the engine ended before it served"
+        what = f"{what} ({self._ending()})" if not self.alive() else what
+        return Failure(cause.kind if cause else "start_failed", self._with_log(what))
+
+    def _ending(self) -> str:
+        code = self._process.exit_code()
+        if code is None:
+            return "its exit code is unknown, the watchdog above it was killed, too"
+        if code == -signal.SIGKILL:
+            return "killed by SIGKILL, as the kernel does when memory runs out (see dmesg)"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def _with_log(self, what: str) -> str:
+        lines = "\n".join(f"    {line}" for line in self._log.last_lines(_SHOWN_LINES)) or "    (it is empty)"
+        return f"{what}\n  command: {shlex.join(self.launch.argv)}\n  end of {self._log.path}:\n{lines}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _gib(count: int | None) -> float | None:
+    return None if count is None else count / _GIB

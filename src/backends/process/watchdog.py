@@ -1,0 +1,194 @@
+"""The small process above every engine: `python -m backends.process.watchdog`, started by `supervised.py`.
+
+It starts the engine in a session of its own, measures its memory, and ends it with all its descendants when the pipe
+from the runner ends, however the runner died. It reads one JSON object a line and writes one back:
+
+    {"argv": [...], "variables": {...}, "runner": 4711}   -> {"pid": 4712} or {"error": "..."}
+    {"do": "mark", "id": 1}                               -> {"window": 1, "id": 1}
+    {"do": "since", "window": 1, "id": 2}                 -> {"cpu_peak_bytes": ..., ..., "id": 2}
+    {"do": "stop", "grace_s": 5}                          -> the last line
+    the engine has ended, by itself or not                -> {"exited": -9, "windows": {...}}, the last line
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from backends.process.gpu import Gpus
+from backends.process.memory import POLL_S, Sampler
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_KILL_TIMEOUT_S = 10.0
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before the fork, where it would be unsafe
+
+
+class _RunnerGone(Exception):
+    """The pipe from the runner has ended."""
+
+
+class _Commands:
+    """Lines of JSON from the runner."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def next(self, timeout_s: float | None) -> dict[str, Any] | None:
+        """Return the next command, None after `timeout_s`. Raise _RunnerGone at the end of the pipe."""
+        while b"\n" not in self._buffer:
+            if not select.select([0], [], [], timeout_s)[0]:
+                return None
+            received = os.read(0, 65_536)
+            if not received:
+                raise _RunnerGone
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        command: dict[str, Any] = json.loads(line)
+        return command
+
+
+class _Watchdog:
+    """Keeps one engine."""
+
+    def __init__(self, pid: int, runner: int, sampler: Sampler) -> None:
+        self._pid, self._runner, self._sampler = pid, runner, sampler
+        self._exit_code: int | None = None
+        self._asked_to_end = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def watch(self, commands: _Commands) -> None:
+        """Serve until the engine or the runner has ended; leave nothing behind."""
+        grace_s = 0.0
+        try:
+            while self._exit_code is None and not self._asked_to_end and self._runner_lives():
+                command = commands.next(POLL_S)
+                if command is not None and command["do"] == "stop":
+                    grace_s = float(command["grace_s"])
+                    break
+                if command is not None:
+                    _say({**self._answer(command), "id": command.get("id")})
+                self._reap()
+                self._sampler.poll()
+        except (_RunnerGone, BrokenPipeError):
+            pass
+        finally:
+            self._end(grace_s)
+        with suppress(BrokenPipeError):
+            _say({"exited": self._exit_code, "windows": self._sampler.all_windows()})
+
+    def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        if command["do"] == "mark":
+            return {"window": self._sampler.mark()}
+        if command["do"] == "since":
+            return self._sampler.since(int(command["window"]))
+        return {"error": f"unknown command {command['do']!r}"}
+
+    def _runner_lives(self) -> bool:
+        """Ask the system as well: a process forked off the runner may hold the pipe open after the runner's death."""
+        return os.getppid() == self._runner
+
+    def _on_signal(self, *_: object) -> None:
+        self._asked_to_end = True
+
+    def _reap(self) -> None:
+        """Take the exit codes of the engine and of strays that were handed to us."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._pid:
+                    self._exit_code = os.waitstatus_to_exitcode(status)
+
+    def _end(self, grace_s: float) -> None:
+        """Ask the engine's group to end, then kill whatever descends from it, also from other sessions."""
+        if grace_s > 0 and self._exit_code is None:
+            self._signal_group(signal.SIGTERM)
+            deadline = time.monotonic() + grace_s
+            while self._exit_code is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+                self._reap()
+        deadline = time.monotonic() + _KILL_TIMEOUT_S
+        while time.monotonic() < deadline:
+            descendants = psutil.Process().children(recursive=True)
+            self._signal_group(signal.SIGKILL)
+            for process in descendants:
+                with suppress(psutil.Error):
+                    process.kill()
+            self._reap()
+            if not descendants:
+                return
+            time.sleep(0.01)
+        sys.stderr.write("watchdog: processes of the engine could not be killed (waiting for a device?)\n")
+
+    def _signal_group(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
+
+
+def _spawn(argv: list[str], variables: dict[str, str]) -> int:
+    """Start the engine in a session of its own; its output goes where our stderr goes."""
+    watchdog = os.getpid()
+
+    def die_with_the_watchdog() -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != watchdog:  # it died before the line above
+            os._exit(1)
+
+    process = subprocess.Popen(
+        argv,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.fileno(),
+        stderr=sys.stderr.fileno(),
+        start_new_session=True,
+        preexec_fn=die_with_the_watchdog,  # noqa: PLW1509  this process has one thread
+    )
+    process.returncode = 0  # we wait for it ourselves, together with its strays
+    return process.pid
+
+
+def _prctl(option: int, value: int) -> None:
+    """Ask Linux for a property of this process; other systems do without."""
+    if _LIBC is not None:
+        _LIBC.prctl(option, value, 0, 0, 0)
+
+
+def _say(reply: dict[str, Any]) -> None:
+    os.write(1, json.dumps(reply).encode() + b"\n")
+
+
+def main() -> None:
+    """Read the order, start the engine, keep it."""
+    commands = _Commands()
+    try:
+        order = commands.next(None)
+    except _RunnerGone:
+        return
+    assert order is not None
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    gpus = Gpus.open()
+    try:
+        pid = _spawn(order["argv"], order["variables"])
+    except OSError as error:
+        _say({"error": f"{order['argv'][0]}: {error.strerror or error}"})
+        return
+    watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus))
+    _say({"pid": pid})
+    watchdog.watch(commands)
+
+
+if __name__ == "__main__":
+    main()

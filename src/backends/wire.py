@@ -1,0 +1,92 @@
+"""A request as bytes: the JSON body of an OpenAI chat completion.
+
+    {"model": "model", "stream": true, "temperature": 0.0, ..., "messages": [{"role": "user", "content": [...]}]}
+
+The body is joined from pieces, so that the megabytes of an image are base64-encoded once and never pass through the
+JSON encoder.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from typing import Any
+
+from backends.api import Endpoint, GenerationRequest, ImagePart, Message, Pixels, Sampling, TextPart
+
+
+def unsendable(sampling: Sampling, pixels: Pixels, endpoint: Endpoint) -> tuple[str, ...]:
+    """Name the settings that this endpoint can't be told and that are not neutral: the answer would not be theirs."""
+    if endpoint.dialect == "local":
+        return ()
+    asked = {
+        "top_k": sampling.top_k != 0,
+        "repetition_penalty": sampling.repetition_penalty != 1.0,
+        "min_pixels": pixels.min_pixels is not None,
+        "max_pixels": pixels.max_pixels is not None,
+    }
+    return tuple(name for name, is_asked in asked.items() if is_asked)
+
+
+def body(request: GenerationRequest, endpoint: Endpoint) -> bytes:
+    """Return the JSON body that asks `request` of `endpoint`, as a stream."""
+    pieces = [_json(_settings(request, endpoint))[:-1], b',"messages":[']
+    for index, message in enumerate(request.messages):
+        if index:
+            pieces.append(b",")
+        _append_message(pieces, message)
+    pieces.append(b"]}")
+    return b"".join(pieces)
+
+
+def _settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """Return everything but the messages. Each sampling value is named: engines differ in their defaults."""
+    sampling = request.sampling
+    settings: dict[str, Any] = {
+        "model": endpoint.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+    }
+    if sampling.seed is not None:
+        settings["seed"] = sampling.seed
+    if sampling.stop or endpoint.dialect == "local":
+        settings["stop"] = list(sampling.stop)
+    if request.response_schema is not None:
+        schema = {"name": "answer", "schema": dict(request.response_schema), "strict": True}
+        settings["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if endpoint.dialect == "openai":
+        return settings
+    # No limit is -1 for vLLM and SGLang; SGLang refuses 0.
+    settings["top_k"] = sampling.top_k if sampling.top_k > 0 else -1
+    settings["repetition_penalty"] = sampling.repetition_penalty
+    settings["return_token_ids"] = True
+    limits = {"min_pixels": request.pixels.min_pixels, "max_pixels": request.pixels.max_pixels}
+    if set_limits := {name: value for name, value in limits.items() if value is not None}:
+        settings["mm_processor_kwargs"] = set_limits
+    return settings
+
+
+def _append_message(pieces: list[bytes], message: Message) -> None:
+    pieces += (b'{"role":', _json(message.role), b',"content":')
+    texts = [part.text for part in message.parts if isinstance(part, TextPart)]
+    if len(texts) == len(message.parts) == 1:  # some chat templates take a system turn only as plain text
+        pieces += (_json(texts[0]), b"}")
+        return
+    pieces.append(b"[")
+    for index, part in enumerate(message.parts):
+        if index:
+            pieces.append(b",")
+        if isinstance(part, ImagePart):
+            prefix = _json(f"data:{part.media_type};base64,")[:-1]  # without its closing quote
+            base64 = binascii.b2a_base64(part.data, newline=False)
+            pieces += (b'{"type":"image_url","image_url":{"url":', prefix, base64, b'"}}')
+        else:
+            pieces.append(_json({"type": "text", "text": part.text}))
+    pieces.append(b"]}")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from fake_backend import FakeBackend, spec
+
+from backends.process import local_http
+from backends.process.gpu import Gpus
+from backends.process.memory import Sampler
+from backends.process.server import ServedEngine, start
+
+MIB = 2**20
+GIB = 2**30
+
+
+class FakeNvml:
+    """Two GPUs; `processes[device]` lists (pid, bytes or None), `used[device]` is what the device holds in all."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.processes: list[list[tuple[int, int | None]]] = [[], []]
+        self.used = [1 * GIB, 2 * GIB]
+        self.millijoules: list[int | None] = [1000, 5000]
+        self.broken = False
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(used=self.used[handle])
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        if self.broken:
+            raise self.NVMLError("GPU is lost")
+        return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in self.processes[handle]]
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        consumed = self.millijoules[handle]
+        if consumed is None:
+            raise self.NVMLError("not supported")
+        return consumed
+
+
+@pytest.fixture
+def child() -> Iterator[int]:
+    """A process below this one, so that the sampler has a tree to look at."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+        process.kill()
+
+
+def sampler(nvml: FakeNvml, uses_gpu: bool = True) -> Sampler:
+    return Sampler(psutil.Process(), Gpus(nvml, uses_gpu=lambda _: uses_gpu))
+
+
+def test_gpu_memory_is_summed_over_the_tree_and_all_devices(child: int) -> None:
+    nvml = FakeNvml()
+    tree = sampler(nvml)
+    window = tree.mark()
+    nvml.processes = [[(child, 3 * GIB), (999_999_999, 40 * GIB)], [(child, 2 * GIB)]]
+    tree._read_all()
+    nvml.processes = [[(child, 1 * GIB)], []]
+    nvml.millijoules = [4000, 6000]
+    usage = tree.since(window)
+    assert usage["gpu_peak_bytes"] == 5 * GIB
+    assert usage["energy_joules"] == pytest.approx(4.0)
+    assert any("whole GPU 0, 1" in note for note in usage["notes"])
+    assert not any("risen" in note or "more than before" in note for note in usage["notes"])
+    later = tree.mark()
+    assert tree.since(later)["gpu_peak_bytes"] == 1 * GIB
+    assert tree.since(window)["gpu_peak_bytes"] == 5 * GIB
+
+
+def test_unmatched_pids_fall_back_to_the_rise_over_the_baseline_and_say_so(child: int) -> None:
+    nvml = FakeNvml()
+    tree = sampler(nvml)
+    window = tree.mark()
+    nvml.processes[1] = [(4_000_000, None)]  # the host's pid
+    nvml.used = [1 * GIB, 9 * GIB]
+    nvml.millijoules = [4000, None]
+    usage = tree.since(window)
+    assert usage["gpu_peak_bytes"] == 7 * GIB
+    assert any("more than before the start" in note for note in usage["notes"])
+    assert usage["energy_joules"] is None  # only device 1 works for us, and it does not count its energy
+
+
+def test_a_tree_without_a_gpu_is_not_blamed_for_the_neighbours(child: int) -> None:
+    nvml = FakeNvml()
+    tree = sampler(nvml, uses_gpu=False)
+    window = tree.mark()
+    nvml.used = [30 * GIB, 2 * GIB]
+    usage = tree.since(window)
+    assert usage["gpu_peak_bytes"] is None
+    assert usage["energy_joules"] is None
+
+
+def test_a_gpu_that_stops_answering_is_unknown(child: int) -> None:
+    nvml = FakeNvml()
+    tree = sampler(nvml)
+    window = tree.mark()
+    nvml.broken = True
+    window_later = tree.mark()
+    assert tree.since(window_later)["gpu_peak_bytes"] is None
+    assert tree.since(window)["cpu_peak_bytes"] > 0
+
+
+def test_without_nvml_nothing_is_known(child: int) -> None:
+    tree = Sampler(psutil.Process(), None)
+    usage = tree.since(tree.mark())
+    assert usage["gpu_peak_bytes"] is None and usage["energy_joules"] is None
+    assert usage["cpu_peak_bytes"] > MIB
+
+
+def test_a_forgotten_mark_is_no_zero(child: int) -> None:
+    tree = Sampler(psutil.Process(), None)
+    first = tree.mark()
+    for _ in range(20):
+        tree.mark()
+    usage = tree.since(first)
+    assert "cpu_peak_bytes" not in usage and "forgotten" in usage["notes"][0]
+
+
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedEngine]:
+    engine = start(FakeBackend(), spec(), log_path=tmp_path_factory.mktemp("engine") / "engine.log", timeout_s=20)
+    yield engine
+    engine.close()
+
+
+def tell(engine: ServedEngine, path: str) -> None:
+    port = int(engine.endpoint.url.split(":")[2].split("/")[0])
+    assert local_http.ask(port, path, engine.endpoint.api_key, 10)[0] == 200
+
+
+def test_a_peak_between_two_marks_is_seen_and_a_new_mark_forgets_it(engine: ServedEngine) -> None:
+    before = engine.mark()
+    tell(engine, "/allocate/200")
+    time.sleep(0.15)  # the sampler looks every 50 ms
+    tell(engine, "/free")
+    high = engine.since(before)
+    low = engine.since(engine.mark())
+    assert high.cpu_peak_gib is not None and low.cpu_peak_gib is not None
+    assert high.cpu_peak_gib - low.cpu_peak_gib == pytest.approx(200 / 1024, rel=0.1)
+    assert engine.since(before).cpu_peak_gib == high.cpu_peak_gib
+    assert not high.notes
+
+
+def test_the_watchdog_costs_little(engine: ServedEngine) -> None:
+    watchdog = psutil.Process(engine.watchdog_pid)
+    spent, began = sum(watchdog.cpu_times()[:2]), time.monotonic()
+    time.sleep(2)
+    share = (sum(watchdog.cpu_times()[:2]) - spent) / (time.monotonic() - began)
+    assert share < 0.05  # under 2% by design; a busy test machine may be slower
