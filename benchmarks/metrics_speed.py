@@ -1,0 +1,92 @@
+"""How fast are the text metrics? Prints CPU seconds for 100,000 answers with intervals, and ratios to the libraries.
+
+    python benchmarks/metrics_speed.py [--answers 100000] [--documents 10000] [--sample 5000]
+
+Everything runs on one core. jiwer and sacrebleu are called once per answer, as the original evaluation did, on
+`--sample` of the same answers; ratios above 1 mean that we are faster.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+
+import jiwer
+import sacrebleu
+
+from metrics.aggregate import aggregate, metric_values
+from metrics.api import Case
+from metrics.registry import create
+
+SURNAMES = ("Иванов", "Петрова", "Осипов", "Кузнецова", "Соловьёв", "Голубева")
+PLACES = ("гор. Севастополь", "г. Санкт-Петербург", "дер. Малые Вяземы Одинцовского р-на", "пос. Октябрьский")
+
+
+def make_cases(answers: int, documents: int, seed: int = 0) -> list[Case]:
+    """Return cases of two classes and five fields; a third of the answers has misread letters, 1% failed."""
+    generator = random.Random(seed)
+    cases = []
+    for number in range(answers):
+        document = number % documents
+        date = f"{generator.randint(1, 28):02}.{generator.randint(1, 12):02}.2010"
+        truth = f"{generator.choice(SURNAMES)} {generator.choice(PLACES)}, {date}"
+        answer: str | None = truth
+        if generator.random() < 1 / 3:
+            place = generator.randrange(len(truth))
+            answer = truth[:place] + generator.choice("абв 019") + truth[place + 1 :]
+        if generator.random() < 0.01:
+            answer = None
+        cases.append(
+            Case(
+                sample_id=str(number),
+                document=f"{document}.jpg",
+                prediction=answer,
+                references=(truth,),
+                doc_class=("паспорт", "снилс")[document % 2],
+                field=f"поле {number // documents % 5}",
+            )
+        )
+    return cases
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the CPU time that some work takes."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--answers", type=int, default=100_000)
+    parser.add_argument("--documents", type=int, default=10_000)
+    parser.add_argument("--sample", type=int, default=5_000)
+    options = parser.parse_args()
+
+    cases = make_cases(options.answers, options.documents)
+    metrics = [create(name) for name in ("exact_match", "cer", "wer", "anls")]
+    scores, total = [], 0.0
+    print(f"{options.answers} answers on {options.documents} documents, CPU seconds on one core")
+    for metric in metrics:
+        took = cpu_seconds(lambda metric=metric: scores.extend(metric.score(cases)))
+        total += took
+        print(f"  {metric.measures[0].name:12} {took:6.2f}")
+    figures: dict[str, float] = {}
+    took = cpu_seconds(lambda: figures.update(metric_values(aggregate(cases, scores, metrics))))
+    print(f"  {'intervals':12} {took:6.2f}  ({len(figures)} figures)\n  {'together':12} {total + took:6.2f}")
+
+    sample = [case for case in cases[: options.sample] if case.prediction is not None]
+    pairs = [(case.references[0], case.prediction) for case in sample]
+    print(f"ratio to the library in a loop, {len(pairs)} answers")
+    for name, library in (
+        ("cer", lambda: [jiwer.cer(truth, answer) for truth, answer in pairs]),
+        ("wer", lambda: [jiwer.wer(truth, answer) for truth, answer in pairs]),
+        ("bleu", lambda: [sacrebleu.sentence_bleu(answer, [truth]) for truth, answer in pairs]),
+    ):
+        ours = min(cpu_seconds(lambda name=name: list(create(name).score(sample))) for _ in range(3))
+        print(f"  {name:12} {cpu_seconds(library) / ours:6.1f}")
+
+
+if __name__ == "__main__":
+    main()

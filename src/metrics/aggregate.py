@@ -1,0 +1,241 @@
+"""From scores to figures: overall, by document class and by (class, field), each with interval and counts.
+
+quality/cer = 0.041   quality/cer/ci_low = 0.030   quality/cer/by/invoice/Дата = 0.012
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics import statistics
+from metrics.api import Case, Metric, Score
+
+if TYPE_CHECKING:
+    from metrics.api import Array
+
+# MLflow takes letters of any script, digits, `_ - . /`, colon and space, 250 characters in all. Colons are refused on
+# Windows, spaces are ours to replace, and a slash would be read as one more level.
+_REFUSED = re.compile(r"[^\w.\-]")
+_SEGMENT_CHARACTERS = 80
+
+Group = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One figure of one group of cases.
+
+    `doc_class` None: all cases; `field` None: all fields of the class. `value` is None where nothing was scored or the
+    figure is undefined; `ci_low` and `ci_high` also where fewer than two documents were scored. `n` cases were scored,
+    on `n_documents` documents; `n_unscored` cases were not. Units and range are those of the measure.
+    """
+
+    measure: str
+    doc_class: str | None
+    field: str | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_unscored: int
+    n_documents: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Column:
+    """All scores of one measure, in the order of the cases: `stats` (cases, k), zero where `scored` is false."""
+
+    name: str
+    metric: Metric
+    stats: Array
+    scored: NDArray[np.bool_]
+
+
+def aggregate(
+    cases: Sequence[Case],
+    scores: Iterable[Score],
+    metrics: Sequence[Metric],
+    *,
+    replicates: int = statistics.REPLICATES,
+    confidence: float = statistics.CONFIDENCE,
+    seed: int = 0,
+) -> list[Aggregate]:
+    """Sum up the scores of some metrics: overall first, then by class and by (class, field) in alphabetical order.
+
+    There must be exactly one score for each case and measure (unscored ones included). Scores of parts of structured
+    answers are left to tables of their own. Neither the order of cases nor of scores changes a figure. Intervals are
+    percentile bootstraps over documents. Raises ValueError where cases and scores don't fit together.
+    """
+    columns = _columns(cases, scores, metrics)
+    _, documents = np.unique([case.document for case in cases], return_inverse=True)
+    aggregates: list[Aggregate] = []
+    for group, rows in _groups(cases).items():
+        settings = (replicates, confidence, seed)
+        aggregates += _aggregate_group(group, rows, documents, columns, settings)
+    return aggregates
+
+
+def metric_values(aggregates: Sequence[Aggregate], prefix: str = "quality") -> dict[str, float]:
+    """Return figures under the names they are tracked by; what has no value is absent.
+
+    `<prefix>/<measure>`, with `/ci_low` and `/ci_high`, and `/by/<doc_class>` and `/by/<doc_class>/<field>`, where what
+    MLflow refuses is replaced by `_`. Groups whose names then coincide get a short digest of the true name each.
+    """
+    paths = _group_paths(dict.fromkeys((one.doc_class, one.field) for one in aggregates))
+    values: dict[str, float] = {}
+    for one in aggregates:
+        path = paths[one.doc_class, one.field]
+        figures = {f"{prefix}/{one.measure}{path}": one.value}
+        if not path:
+            figures |= {f"{prefix}/{one.measure}/ci_low": one.ci_low, f"{prefix}/{one.measure}/ci_high": one.ci_high}
+        for name, value in figures.items():
+            if name in values:
+                raise ValueError(f"two figures are called {name!r}")
+            if value is not None:
+                values[name] = value
+    return values
+
+
+def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric]) -> list[_Column]:
+    """Line scores up with their cases, one column per measure; refuse missing, doubled and unknown ones."""
+    index = {(case.sample_id, case.repeat): row for row, case in enumerate(cases)}
+    if len(index) < len(cases):
+        raise ValueError(f"{len(cases) - len(index)} cases share sample_id and repeat with another")
+    if nameless := [case.sample_id for case in cases if not case.document]:
+        raise ValueError(f"{len(nameless)} cases name no document to cluster by, such as {nameless[0]!r}")
+    owners = {measure.name: metric for metric in metrics for measure in metric.measures}
+    if len(owners) < sum(len(metric.measures) for metric in metrics):
+        raise ValueError("two metrics yield a measure of the same name")
+    found: dict[str, dict[int, Score]] = {name: {} for name in owners}
+    for score in scores:
+        if score.part:
+            continue
+        row = index.get((score.sample_id, score.repeat))
+        if row is None or score.name not in found:
+            unknown = "case" if row is None else "measure"
+            raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: no such {unknown}")
+        if row in found[score.name]:
+            raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: scored twice")
+        found[score.name][row] = score
+    return [_column(name, owners[name], cases, rows) for name, rows in found.items()]
+
+
+def _column(name: str, metric: Metric, cases: Sequence[Case], scores: Mapping[int, Score]) -> _Column:
+    """Make the column of one measure."""
+    if len(scores) < len(cases):
+        example = next(case.sample_id for row, case in enumerate(cases) if row not in scores)
+        raise ValueError(f"{name}: {len(cases) - len(scores)} cases have neither score nor reason, such as {example!r}")
+    scored = np.zeros(len(cases), dtype=bool)
+    rows = [row for row, score in scores.items() if score.value is not None]
+    scored[rows] = True
+    if len({len(scores[row].stats) for row in rows}) > 1:
+        raise ValueError(f"{name}: scores differ in how many statistics they carry")
+    stats = np.zeros((len(cases), len(scores[rows[0]].stats) if rows else 1))
+    if rows:
+        stats[rows] = [scores[row].stats for row in rows]
+    if not np.isfinite(stats).all():
+        raise ValueError(f"{name}: a score's statistics are not finite")
+    return _Column(name, metric, stats, scored)
+
+
+def _groups(cases: Sequence[Case]) -> dict[Group, NDArray[np.intp]]:
+    """Return the rows of each group: all, each class, each (class, field)."""
+    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+    classes: dict[str, list[int]] = defaultdict(list)
+    for row, case in enumerate(cases):
+        if case.doc_class:
+            classes[case.doc_class].append(row)
+        if case.field:
+            rows[case.doc_class, case.field].append(row)
+    groups: dict[Group, list[int]] = {(None, None): list(range(len(cases)))}
+    groups |= {(name, None): classes[name] for name in sorted(classes)}
+    groups |= {key: rows[key] for key in sorted(rows)}
+    return {group: np.array(members, dtype=np.intp) for group, members in groups.items()}
+
+
+def _aggregate_group(
+    group: Group,
+    rows: NDArray[np.intp],
+    documents: NDArray[np.intp],
+    columns: Sequence[_Column],
+    settings: tuple[int, float, int],
+) -> Iterator[Aggregate]:
+    """Yield each measure's figure for one group."""
+    totals: dict[str, Array] = {}
+    same_documents: dict[bytes, list[_Column]] = defaultdict(list)
+    for column in columns:
+        members = rows[column.scored[rows]]
+        names, cluster = np.unique(documents[members], return_inverse=True)
+        sums = [np.bincount(cluster, weights=stat, minlength=len(names)) for stat in column.stats[members].T]
+        totals[column.name] = np.stack(sums, axis=1).astype(np.float64, copy=False)
+        same_documents[names.tobytes()].append(column)
+    intervals: dict[str, statistics.Interval | None] = {}
+    for sharing in same_documents.values():
+        intervals |= _intervals(sharing, totals, *settings)
+    for column in columns:
+        n, interval = int(column.scored[rows].sum()), intervals[column.name]
+        value = float(column.metric.combine(column.name, totals[column.name].sum(axis=0))) if n else math.nan
+        yield Aggregate(
+            measure=column.name,
+            doc_class=group[0],
+            field=group[1],
+            value=value if math.isfinite(value) else None,
+            ci_low=interval.low if interval else None,
+            ci_high=interval.high if interval else None,
+            n=n,
+            n_unscored=len(rows) - n,
+            n_documents=len(totals[column.name]),
+        )
+
+
+def _intervals(
+    columns: Sequence[_Column], totals: Mapping[str, Array], replicates: int, confidence: float, seed: int
+) -> dict[str, statistics.Interval | None]:
+    """Return the interval of each measure; they share the documents, so one resampling serves them all."""
+    if len(totals[columns[0].name]) < statistics.MIN_DOCUMENTS:
+        return dict.fromkeys((column.name for column in columns), None)
+    side_by_side = np.concatenate([totals[column.name] for column in columns], axis=1)
+    resampled = statistics.resample_totals(side_by_side, replicates=replicates, seed=seed)
+    intervals, start = {}, 0
+    for column in columns:
+        width = totals[column.name].shape[1]
+        values = column.metric.combine(column.name, resampled[:, start : start + width])
+        intervals[column.name] = statistics.percentile_interval(values, confidence)
+        start += width
+    return intervals
+
+
+def _group_paths(groups: Iterable[Group]) -> dict[Group, str]:
+    """Return the end of a metric's name for each group: empty for all cases, else `/by/<doc_class>[/<field>]`."""
+    paths = {group: "".join(f"/{_segment(name)}" for name in group if name is not None) for group in groups}
+    taken: dict[str, list[Group]] = defaultdict(list)
+    for group, path in paths.items():
+        taken[path].append(group)
+    for path, sharing in taken.items():
+        if len(sharing) > 1:
+            paths |= {group: f"{path}_{_digest(repr(group))}" for group in sharing}
+    return {group: f"/by{path}" if path else "" for group, path in paths.items()}
+
+
+def _segment(name: str) -> str:
+    """Return one level of a metric's name."""
+    clean = _REFUSED.sub("_", unicodedata.normalize("NFC", name))
+    if not clean.strip("."):
+        clean = "_" * max(1, len(clean))  # nothing, `.` and `..` would change the path
+    if len(clean) > _SEGMENT_CHARACTERS:
+        clean = f"{clean[:_SEGMENT_CHARACTERS]}_{_digest(name)}"
+    return clean
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -1,0 +1,134 @@
+"""What a metric is given and what it returns: the contracts of this package. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One answer to be scored.
+
+    `document` is the unit that statistics cluster by. `prediction` is None where the generation failed: such a case is
+    unscored, never 0; an empty string is a real answer. `references` are the accepted answers, possibly none. An empty
+    `doc_class` or `field` means that the dataset has none. `rival` is another model's answer to the same question, for
+    pairwise judges. `facts` are what else is known of the generation (`failure`: why there is no prediction, in a few
+    words; `latency_s`, `finish_reason`, `answerable` ...).
+    """
+
+    sample_id: str
+    document: str
+    prediction: str | None
+    references: tuple[str, ...]
+    repeat: int = 0
+    doc_class: str = ""
+    field: str = ""
+    question: str = ""
+    images: tuple[str, ...] = ()
+    rival: str | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse anything but text: a table's NaN or number would be scored as if it were an answer."""
+        if self.prediction is not None and not isinstance(self.prediction, str):
+            raise TypeError(f"case {self.sample_id!r}: the prediction is {self.prediction!r}, not text or None")
+        if not isinstance(self.references, tuple):
+            raise TypeError(f"case {self.sample_id!r}: references are {self.references!r}, not a tuple of text")
+        for reference in self.references:
+            if not isinstance(reference, str):
+                raise TypeError(f"case {self.sample_id!r}: a reference is {reference!r}, not text")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number for one case, or the reason why there is none.
+
+    `name` is the measure (`cer`). `part` says which part of a structured answer was scored (empty: all of it).
+    `value=None` is *unscored* and carries a `reason`. `stats` are additive: summed over cases and given to
+    `Metric.combine` they yield the aggregate, so corpus figures and their bootstrap are sums (edits and reference
+    length for CER, n-gram counts for BLEU). `detail` is for people: what was compared.
+    """
+
+    sample_id: str
+    repeat: int
+    name: str
+    value: float | None
+    stats: tuple[float, ...] = ()
+    reason: str = ""
+    part: str = ""
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an unscored case without a reason and a scored one without a number or statistics."""
+        if self.value is None:
+            if not self.reason:
+                raise ValueError(f"{self.name} of {self.sample_id!r}: an unscored case needs a reason")
+        elif not math.isfinite(self.value):
+            raise ValueError(f"{self.name} of {self.sample_id!r}: {self.value} is not a score; use None with a reason")
+        elif not self.stats:
+            raise ValueError(f"{self.name} of {self.sample_id!r}: a score needs its additive statistics")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One named figure that a metric yields, and what a reader must know to use it.
+
+    `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how it is summed
+    up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one sample and of
+    the aggregate; `high=None` is unbounded. `source` is the paper.
+    """
+
+    name: str
+    better: Literal["higher", "lower"]
+    aggregate: Literal["corpus", "mean"]
+    low: float
+    high: float | None
+    formula: str
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that could not be tracked."""
+        if not re.fullmatch(r"\w[\w.\-]*", self.name):
+            raise ValueError(f"measure {self.name!r}: only letters, digits, '_', '-' and '.' are allowed in a name")
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Turns cases into scores. Properties here are plain attributes in most metrics."""
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """What `score` yields: one metric may give several measures."""
+        ...
+
+    @property
+    def env(self) -> str:
+        """The environment that the metric needs (`current` for this interpreter)."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """What decides the numbers: definition, normalisation, library. Unequal versions are not comparable."""
+        ...
+
+    def score(self, cases: Sequence[Case]) -> Iterable[Score]:
+        """Yield a score for each case and measure, in any order; unscored ones too."""
+        ...
+
+    def combine(self, name: str, totals: Array) -> Array:
+        """Turn summed statistics, shape (..., k), into the aggregate of measure `name`, shape (...).
+
+        Where the aggregate is undefined (nothing was scored) the result is NaN.
+        """
+        ...

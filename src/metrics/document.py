@@ -1,0 +1,53 @@
+"""Writes the tables of docs/metrics.md from the code: `python -m metrics.document docs/metrics.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from metrics.api import Measure
+from metrics.registry import BUILT_IN, create
+
+BEGIN, END = "<!-- measures: begin (python -m metrics.document) -->", "<!-- measures: end -->"
+
+
+def table() -> str:
+    """Return a Markdown table of every measure of the built-in metrics."""
+    lines = [
+        "| measure | metric | better | aggregate | range | formula | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in BUILT_IN:
+        for measure in create(name).measures:
+            cells = (f"`{measure.name}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
+            lines.append("| " + " | ".join((*cells, measure.formula, measure.source)) + " |")
+    return "\n".join(lines)
+
+
+def updated(text: str) -> str:
+    """Return a document with the table between its marks replaced by the current one."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"no table: the marks {BEGIN!r} and {END!r} are missing")
+    return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+
+
+def _range(measure: Measure) -> str:
+    return f"{measure.low:g} to {measure.high:g}" if measure.high is not None else f"from {measure.low:g}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the tables of the files named on the command line."""
+    paths = sys.argv[1:] if arguments is None else list(arguments)
+    if not paths:
+        sys.stderr.write("usage: python -m metrics.document FILE…\n")
+        return 2
+    for path in map(Path, paths):
+        path.write_text(updated(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,86 @@
+"""What is made equal before two texts are compared. Each metric states its own and takes another from configuration."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+UnicodeForm = Literal["NFC", "NFKC", "NFD", "NFKD"]
+LetterCase = Literal["keep", "lower", "fold"]
+
+_YO = str.maketrans("ёЁ", "еЕ")
+_WHITESPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What is made equal before texts are compared, applied in the order of these fields.
+
+    `unicode`: composed or decomposed letters (Unicode Standard Annex 15; NFKC also makes full-width and ligature forms
+    equal). `case`: `keep`, `lower` (`str.lower`) or `fold` (`str.casefold`: ß = ss). `yo`: ё = е. `punctuation`: drop
+    punctuation (Unicode categories P*; signs such as № and + stay). `collapse_whitespace`: any run of whitespace, line
+    ends and no-break spaces included, is one space. `strip`: drop whitespace at both ends.
+    """
+
+    unicode: UnicodeForm = "NFC"
+    case: LetterCase = "keep"
+    yo: bool = False
+    punctuation: bool = False
+    collapse_whitespace: bool = True
+    strip: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what a configuration may get wrong: a word that is no form, a text where true or false is meant."""
+        for name, allowed in (("unicode", get_args(UnicodeForm)), ("case", get_args(LetterCase))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"normalisation.{name} is {getattr(self, name)!r}; valid: {', '.join(allowed)}")
+        for name in ("yo", "punctuation", "collapse_whitespace", "strip"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"normalisation.{name} is {getattr(self, name)!r}; valid: true, false")
+
+    def changed(self, options: Mapping[str, Any]) -> Normalisation:
+        """Return this normalisation with the options of a configuration in place of its own."""
+        known = [field.name for field in fields(self)]
+        for name in options:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                raise ValueError(f"unknown option normalisation.{name}{hint}; valid: {', '.join(known)}")
+        return replace(self, **options)
+
+    def __call__(self, text: str) -> str:
+        """Return the normalised text."""
+        text = unicodedata.normalize(self.unicode, text)
+        if self.case != "keep":
+            text = text.lower() if self.case == "lower" else text.casefold()
+        if self.yo:
+            text = _without_yo(text, self.unicode)
+        if self.punctuation:
+            text = "".join(letter for letter in text if not unicodedata.category(letter).startswith("P"))
+        if self.case != "keep" or self.punctuation:
+            # Both can bring together letters and marks that compose.
+            text = unicodedata.normalize(self.unicode, text)
+        if self.collapse_whitespace and self.strip:
+            return " ".join(text.split())
+        if self.collapse_whitespace:
+            return _WHITESPACE.sub(" ", text)
+        return text.strip() if self.strip else text
+
+    def __str__(self) -> str:
+        """Return it in short for version strings and tables: `NFC+collapse_whitespace+strip`."""
+        parts: list[str] = [self.unicode]
+        if self.case != "keep":
+            parts.append(self.case)
+        parts += [name for name in ("yo", "punctuation", "collapse_whitespace", "strip") if getattr(self, name)]
+        return "+".join(parts)
+
+
+def _without_yo(text: str, form: UnicodeForm) -> str:
+    """Replace ё by е whatever the form: decomposed, ё is е and a diaeresis."""
+    if form in ("NFC", "NFKC"):
+        return text.translate(_YO)
+    return unicodedata.normalize(form, unicodedata.normalize("NFC", text).translate(_YO))
