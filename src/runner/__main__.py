@@ -1,0 +1,91 @@
+"""The command line: `python -m runner model=demo_m`, `python -m runner -m model=demo_s,demo_m quant=bf16,w4a16`.
+
+Hydra composes and sweeps; this file wires it up and turns every expected error into a message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from runner import config, paths
+from runner.errors import RunnerError
+
+# A run of characters between separators of Hydra's grammar that holds a letter beyond ASCII.
+NOT_ASCII = re.compile(r"[^,\[\]{}()]*[^\x00-\x7f,\[\]{}()][^,\[\]{}()]*")
+
+config.register()
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
+    from runner import run, sweep
+
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    return run.run(cfg) if multirun else sweep.single(cfg)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Make SIGTERM take the way of Ctrl-C: jobs save their state, engines are closed, then we leave."""
+    os.environ["RUNNER_SIGTERM"] = "1"
+    signal.raise_signal(signal.SIGINT)
+
+
+def quoted(argument: str) -> str:
+    """Quote the parts of a `key=value` that are not ASCII: Hydra's grammar takes `field=Фамилия` only in quotes."""
+    key, equals, value = argument.partition("=")
+    if not equals or value.isascii() or "'" in value or '"' in value:
+        return argument
+    return f"{key}={re.sub(NOT_ASCII, lambda found: repr(found.group().strip()), value)}"
+
+
+def explain(error: Exception) -> str:
+    """Put an expected error into words, without a traceback."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"
+        return f"YAML syntax error in {where}: {error.problem or error}"
+    cause = error.__cause__
+    detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
+    return f"{error}{detail}"
+
+
+def main() -> Any:
+    """Run the command line; exit 1 on failure, 2 where a config is wrong, 130 and 143 on signals."""
+    if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
+        from runner import __version__
+
+        print(f"vlm-runner {__version__}")  # noqa: T201
+        return None
+    debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Hydra would print a traceback and leave; errors are put into words here instead.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = map(quoted, sys.argv[1:])
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
+    except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        if debug:
+            raise
+        print(explain(error), file=sys.stderr)  # noqa: T201
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
+    except KeyboardInterrupt:
+        terminated = os.environ.get("RUNNER_SIGTERM") == "1"
+        print("ended by SIGTERM" if terminated else "interrupted", file=sys.stderr)  # noqa: T201
+        raise SystemExit(143 if terminated else 130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A job's answers.jsonl: every field of each generation, with its sample and the prompt as it was sent.
+
+Example row (shortened): {"sample_id": "0", "repeat": 0, "document": "1", "question": "Напиши Фамилия",
+"references": ["Петров"], "images": ["data/…/1.png"], "prompt": "Напиши Фамилия", "text": "Петров", "error": null,
+"timing": {"latency_s": 0.03, …}, "prompt_tokens": 71, …}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backends.api import Generation
+from metrics.api import Case
+from runner.datasets.api import Sample
+from runner.generate import Generated, describe_image
+from runner.plan import Job
+from runner.store import Shelf, to_json
+
+
+def write(job: Job, generated: Generated, shelf: Shelf, path: Path) -> None:
+    """Write the answers of a job in the order of its samples. Questions that were not reached are left out."""
+    with path.open("w", encoding="utf-8") as file:
+        for sample in job.dataset:
+            for repeat in range(job.config.sampling.repeats):
+                generation = _generation(job, generated, shelf, sample, repeat)
+                if generation is not None:
+                    row = _row(job, sample, repeat, generation)
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an answers.jsonl."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def case(row: dict[str, Any]) -> Case:
+    """Turn a row into what metrics score."""
+    error = row["error"]
+    facts = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
+    if row["answerable"] is not None:
+        facts["answerable"] = row["answerable"]
+    if error:
+        facts["failure"] = f"{error['kind']}: {error['message']}".splitlines()[0][:200]
+    return Case(
+        sample_id=row["sample_id"],
+        repeat=row["repeat"],
+        document=row["document"],
+        doc_class=row["doc_class"],
+        field=row["field"],
+        question=row["question"],
+        images=tuple(row["images"]),
+        prediction=row["text"],
+        references=tuple(row["references"]),
+        facts=facts,
+    )
+
+
+def _generation(job: Job, generated: Generated, shelf: Shelf, sample: Sample, repeat: int) -> Generation | None:
+    question = (sample.id, repeat)
+    if question in generated.failures:
+        return generated.failures[question]
+    key = generated.keys.get(question)
+    if key is None:
+        return None
+    found = shelf.find(key, job.conditions)
+    if found is None and job.config.reuse == "answers":
+        found = shelf.find(key, None)
+    return found
+
+
+def _row(job: Job, sample: Sample, repeat: int, generation: Generation) -> dict[str, Any]:
+    return {
+        "sample_id": sample.id,
+        "repeat": repeat,
+        "document": sample.document,
+        "doc_class": sample.doc_class,
+        "field": sample.field,
+        "question": sample.question,
+        "references": list(sample.references),
+        "images": [describe_image(image) for image in sample.images],
+        "context": sample.context,
+        "answerable": sample.answerable,
+        "prompt": job.prompt.text(sample),
+        **to_json(generation),
+    }

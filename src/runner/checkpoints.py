@@ -1,0 +1,152 @@
+"""Finds a model's checkpoint for a quantisation and names its content, so that a changed file is a changed model."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import paths
+from runner.config import Config
+from runner.errors import Problem, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an engine loads: a folder or hub name, the revision that was asked for, and a name of its content."""
+
+    location: str
+    revision: str
+    digest: str
+
+
+def find(config: Config) -> Checkpoint:
+    """Return the checkpoint of one job. Raise Refused where there is none, saying what would be valid."""
+    if config.model.weights == "dummy":
+        return _dummy(config)
+    location, revision = _named(config)
+    if (folder := paths.resolve(location)).is_dir():
+        if not (folder / "config.json").is_file():
+            raise Refused(Problem(f"{location} holds no config.json", _key(config), "name the folder of a checkpoint"))
+        return Checkpoint(str(folder), "", folder_digest(folder))
+    if location.startswith((".", "/", "~")) or location.count("/") != 1:
+        raise Refused(Problem(f"there is no folder {location}", _key(config), "a folder, or a hub name: owner/name"))
+    commit = hub_commit(location, revision)
+    if commit is None:
+        raise Refused(
+            Problem(
+                f"{location}{'@' + revision if revision else ''} is not in the cache and the hub can't be reached",
+                f"model={config.model.name} quant={config.quant.name}",
+                "set HF_HOME to a cache that holds it, or model.path=FOLDER for a local copy, or model.weights=dummy "
+                "for speed and memory without weights; a gated model needs HF_TOKEN",
+            )
+        )
+    return Checkpoint(location, commit, f"{location}@{commit}")
+
+
+def _key(config: Config) -> str:
+    return "model.path" if config.model.path else f"model={config.model.name}, checkpoints.{config.quant.name}"
+
+
+def _named(config: Config) -> tuple[str, str]:
+    """Pick the location and revision that model and quantisation say."""
+    model, quant = config.model, config.quant
+    if model.path:
+        location = model.path
+    else:
+        chosen = next((name for name in quant.checkpoint if name in model.checkpoints), None)
+        if chosen is None:
+            raise Refused(
+                Problem(
+                    f"model={model.name} has no quant={quant.name}",
+                    f"model={model.name} quant={quant.name}",
+                    f"it has: {', '.join(_valid_quants(config))}; or add checkpoints.{quant.name} to its file, "
+                    "or model.path=FOLDER",
+                )
+            )
+        location = model.checkpoints[chosen]
+    path, _, revision = location.partition("@")
+    return path, model.revision or revision
+
+
+def _valid_quants(config: Config) -> Iterator[str]:
+    """Yield the words that `quant=` takes for this model, read from conf/quant."""
+    from omegaconf import OmegaConf
+
+    for file in sorted((paths.conf_dir() / "quant").glob("*.yaml")):
+        needed = OmegaConf.select(OmegaConf.load(file), "checkpoint") or []
+        if any(name in config.model.checkpoints for name in needed):
+            yield file.stem
+
+
+def _dummy(config: Config) -> Checkpoint:
+    """Random weights need the architecture alone: a local folder, the shipped one, or the hub's config.json."""
+    model, quant = config.model, config.quant
+    if not quant.dummy:
+        raise Refused(
+            Problem(
+                f"model.weights=dummy can't stand in for quant={quant.name}",
+                "model.weights",
+                "native, bf16, fp16, fp32: quantised weights are made from real ones",
+            )
+        )
+    location = model.path or model.architecture or next(iter(model.checkpoints.values()), "").partition("@")[0]
+    folder = paths.resolve(location)
+    if not (folder / "config.json").is_file():
+        raise Refused(
+            Problem(
+                f"no config.json in {location or 'model.architecture'}",
+                "model.weights=dummy",
+                "model.architecture=FOLDER with the model's config.json",
+            )
+        )
+    content = (folder / "config.json").read_bytes() + json.dumps(model.config_override, sort_keys=True).encode()
+    return Checkpoint(str(folder), "", "dummy:" + hashlib.sha256(content).hexdigest())
+
+
+# ------------------------------------------------------------------------------------------ names of contents
+
+
+def folder_digest(folder: Path) -> str:
+    """Hash the files of a local checkpoint, names and contents. A file is read again only when it changed."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        stat = file.stat()
+        total.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(_file_digest(str(file), stat.st_size, stat.st_mtime_ns).encode())
+    return total.hexdigest()
+
+
+@functools.cache
+def _file_digest(path: str, _size: int, _mtime_ns: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def hub_commit(name: str, revision: str) -> str | None:
+    """Return the commit of a hub model: the cached one, else the hub's; None where neither is to be had.
+
+    The cache comes first, so that a sweep on a machine without a network needs none.
+    """
+    # Quiet and quick where there is no network: one attempt, no telemetry.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    cached = try_to_load_from_cache(name, "config.json", revision=revision or None)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
+    try:
+        return HfApi().model_info(name, revision=revision or None, timeout=5).sha
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):
+        return None
+    except Exception as error:
+        # Its HTTP library has changed twice: a failed connection must not look like a bug of ours.
+        if "connect" in type(error).__name__.lower() or "timeout" in type(error).__name__.lower():
+            return None
+        raise

@@ -1,0 +1,202 @@
+"""The schema of a job: every key of conf/, its type and its default. Importing it loads neither torch nor pandas.
+
+`conf/config.yaml` composes one file of each group; OmegaConf checks names and types, `check_values` the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.datasets.config import DatasetConfig
+from runner.errors import Problem, Refused
+from runner.prompts import PromptConfig
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass
+class ModelConfig:
+    """A model: where its checkpoints are and what is needed to run it. One file in conf/model/."""
+
+    name: str = MISSING
+    # quantisation -> folder or hub name, `name@revision` to pin one
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    # a folder or hub name to use instead of `checkpoints`, whatever `quant` says of its dtype
+    path: str | None = None
+    revision: str | None = None
+    licence: str = MISSING
+    family: str = "auto"  # how the HF engine prepares its inputs
+    min_pixels: int | None = None  # area an image is resized to; null: what the checkpoint says
+    max_pixels: int | None = None
+    env: dict[str, str] = field(default_factory=dict)  # backend -> environment, where it needs its own
+    weights: str = "real"  # dummy: the true architecture with random weights, for speed and memory
+    architecture: str | None = None  # a folder with config.json, for weights=dummy without a download
+    config_override: dict[str, Any] = field(default_factory=dict)  # laid over config.json; with dummy weights only
+    threads: int | None = None  # CPU threads that suit it; backend.threads wins
+    adapter: str | None = None  # folder of a LoRA adapter
+    trust_remote_code: bool = False
+    why_remote_code: str | None = None  # said in the file where the above is true
+
+
+@dataclass
+class QuantConfig:
+    """A quantisation: which of a model's checkpoints it needs, and how that is loaded. One file in conf/quant/."""
+
+    name: str = MISSING
+    checkpoint: list[str] = field(default_factory=list)  # names in model.checkpoints; the first that exists is used
+    dtype: str = "auto"  # of activations and unquantised weights; auto: the checkpoint's own
+    quantization: str = "none"  # done while loading: none, bnb_int8, bnb_nf4
+    dummy: bool = False  # whether model.weights=dummy can stand in for it
+
+
+@dataclass
+class BackendConfig:
+    """How a model is served. One file in conf/backend/."""
+
+    name: str = MISSING
+    env: str | None = None  # the environment this backend needs where the model names none; null: current
+    batch_size: int = 1
+    dtype: str | None = None  # overrides the quantisation's
+    attention: str = "sdpa"
+    device: str = "auto"
+    threads: int | None = None  # CPU threads of the engine; null: the model's, else torch's choice
+    engine_args: dict[str, Any] = field(default_factory=dict)  # handed to the engine's command line as they are
+    start_timeout_s: float = 600.0
+    request_timeout_s: float = 600.0
+    retries: int = 2
+
+
+@dataclass
+class EnvConfig:
+    """Where an engine's process runs. One file in conf/env/."""
+
+    name: str = MISSING
+
+
+@dataclass
+class SamplingConfig:
+    """How tokens are drawn, and how often each question is asked. One file in conf/sampling/."""
+
+    name: str = MISSING
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 128
+    stop: list[str] = field(default_factory=list)
+    repeats: int = 1
+    seed: int | None = 0  # seed + repeat is sent
+
+
+@dataclass
+class TrackingConfig:
+    """Where results are tracked. One file in conf/tracking/."""
+
+    name: str = MISSING
+    uri: str | None = None  # null: nothing is tracked
+    experiment: str = "documents"
+
+
+@dataclass
+class PoolConfig:
+    """How many engines may be alive at once."""
+
+    max_engines: int = 1
+
+
+@dataclass
+class Config:
+    """One job."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    quant: QuantConfig = field(default_factory=QuantConfig)
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    env: EnvConfig = field(default_factory=EnvConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    metrics: dict[str, Any] = field(default_factory=dict)  # metric -> its options
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    concurrency: int = 1
+    reuse: str = "same_conditions"
+    warmup: int = 3  # requests that are asked first and not counted
+    objective: str | None = "quality/cer"  # the metric a job returns, for Hydra's optimising sweepers
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "model.weights": ("real", "dummy"),
+    "quant.dtype": DTYPES,
+    "quant.quantization": ("none", "bnb_int8", "bnb_nf4"),
+    "backend.dtype": DTYPES,
+    "backend.attention": ("sdpa", "eager", "flash_attention_2"),
+    "prompt.system_role": ("system", "user"),
+    "reuse": ("same_conditions", "answers", "never"),
+}
+# key -> (lowest, highest) allowed value
+RANGES: dict[str, tuple[float, float]] = {
+    "model.min_pixels": (1, float("inf")),
+    "model.max_pixels": (1, float("inf")),
+    "backend.batch_size": (1, 4096),
+    "model.threads": (1, 4096),
+    "backend.threads": (1, 4096),
+    "backend.start_timeout_s": (1, float("inf")),
+    "backend.request_timeout_s": (0.001, float("inf")),
+    "backend.retries": (0, 100),
+    "dataset.limit": (1, float("inf")),
+    "sampling.temperature": (0, 100),
+    "sampling.top_p": (1e-6, 1),
+    "sampling.top_k": (0, float("inf")),
+    "sampling.repetition_penalty": (1e-6, 100),
+    "sampling.max_tokens": (1, float("inf")),
+    "sampling.repeats": (1, 10_000),
+    "pool.max_engines": (1, 64),
+    "concurrency": (1, 10_000),
+    "warmup": (0, 1000),
+}
+
+
+def register() -> None:
+    """Tell Hydra the schema, as `base_config`."""
+    ConfigStore.instance().store(name="base_config", node=Config)
+
+
+def typed(cfg: DictConfig) -> Config:
+    """Turn a composed config into the dataclasses above. Raise Refused for a value that is missing or out of range."""
+    missing = [Problem("a value is needed", key, f"give it: {key}=...") for key in sorted(_missing(cfg))]
+    if missing:
+        raise Refused(missing)
+    try:
+        config = OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""))) from error
+    assert isinstance(config, Config)
+    if problems := list(check_values(cfg)):
+        raise Refused(problems)
+    return config
+
+
+def _missing(cfg: DictConfig) -> set[str]:
+    return {str(key) for key in OmegaConf.missing_keys(cfg)}
+
+
+def check_values(cfg: DictConfig) -> Iterator[Problem]:
+    """Yield what a type can't say: values outside their choices or ranges."""
+    for key, choices in CHOICES.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and value not in choices:
+            yield Problem(f"{value!r} is not valid", key, f"one of: {', '.join(choices)}")
+    for key, (low, high) in RANGES.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not low <= value <= high:
+            bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+            yield Problem(f"{value!r} is out of range", key, bounds)
+    low, high = cfg.model.min_pixels, cfg.model.max_pixels
+    if low and high and low > high:
+        yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

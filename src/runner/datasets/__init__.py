@@ -1,0 +1,27 @@
+"""Datasets: rows of a file turned into samples, checked before anything is started. Pictures are opened one by one.
+
+`open_dataset(DatasetConfig(...))` gives a `Dataset`; `read_images(sample.images)` reads a sample's pictures when they
+are needed. A format is one file here (`annotations.py`, `spreadsheet.py`, ...) with one function, `read`.
+"""
+
+from runner.datasets.api import Dataset, Image, Sample
+from runner.datasets.config import DatasetConfig
+from runner.datasets.images import BadImage, EncodedImage, pages, read_image, read_images
+from runner.datasets.opening import LoadedDataset, open_dataset
+from runner.datasets.reader import Reader, Row
+
+__all__ = [
+    "BadImage",
+    "Dataset",
+    "DatasetConfig",
+    "EncodedImage",
+    "Image",
+    "LoadedDataset",
+    "Reader",
+    "Row",
+    "Sample",
+    "open_dataset",
+    "pages",
+    "read_image",
+    "read_images",
+]

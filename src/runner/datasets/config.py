@@ -1,0 +1,25 @@
+"""The keys of conf/dataset/*.yaml. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class DatasetConfig:
+    """Which questions are asked about which pictures. One file in conf/dataset/."""
+
+    name: str = ""  # names the dataset in results
+    format: str = ""  # annotations, spreadsheet, images, jsonl, docvqa, or a third party's reader
+    path: str = "???"  # needed: file or folder; from the working directory, else from where the shipped data lies
+    images: str | None = None  # the folder that image paths are relative to; null: the one of `path`
+    # filters: a value or a list of values; null keeps everything
+    split: Any = None
+    doc_class: Any = None
+    field: Any = None
+    limit: int | None = None  # the first N samples that pass the filters
+    question: str | None = None  # asked where a sample has no question of its own
+    columns: dict[str, str | None] = dataclasses.field(default_factory=dict)  # our name -> the file's; null: not read
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the reader: separator, encoding, sheet

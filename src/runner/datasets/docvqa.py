@@ -1,0 +1,60 @@
+"""DocVQA's JSON: questions about pages of documents, each with several accepted answers.
+
+    {"data": [{"questionId": 337, "question": "what is the date?", "image": "documents/xnbl0037_1.png", "docId": 279,
+               "ucsf_document_id": "xnbl0037", "answers": ["1/8/93"], "data_split": "train"}]}
+
+A document is a `ucsf_document_id` where that is given (several pages, `docId`s, belong to one), else `docId`, else the
+image. The hidden test split has no answers. Images are relative to the folder of the file, or to `dataset.images`. Its
+relatives are read with `dataset.columns`: InfographicVQA with `{images: image_local_name}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.datasets.config import DatasetConfig
+from runner.datasets.json_values import as_row, parse
+from runner.datasets.paths import need_file, show
+from runner.datasets.reader import Row
+from runner.datasets.tables import check_options, chosen_columns
+from runner.datasets.text_files import read_text
+from runner.errors import Problem, Refused
+
+READS = 'a JSON object with a list "data" of questions'
+NAMES = {
+    "id": "questionId",
+    "images": "image",
+    "question": "question",
+    "references": "answers",
+    "split": "data_split",
+}
+DOCUMENT = ("ucsf_document_id", "docId")
+
+
+def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
+    """Read all questions of one file."""
+    check_options(config)
+    names = chosen_columns(config, NAMES)
+    where = show(need_file(path, READS))
+    try:
+        content: Any = parse(read_text(path, READS))
+    except (ValueError, RecursionError) as error:
+        raise Refused(Problem(f"is not JSON: {error}", where, f"it must hold {READS}")) from error
+    questions = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(questions, list):
+        raise Refused(Problem('has no list "data"', where, f"it must hold {READS}"))
+    for number, values in enumerate(questions):
+        place = f"{where}, data[{number}]"
+        if isinstance(values, dict):
+            yield as_row(place, values, _with_document(values, names))
+        else:
+            yield Problem("is no JSON object", place, '{"questionId": 1, "image": "1.png", "question": "..."}')
+
+
+def _with_document(values: Mapping[str, Any], names: dict[str, str]) -> dict[str, str]:
+    """Add the key that names the document of this question."""
+    if "document" not in names and (key := next((key for key in DOCUMENT if values.get(key)), None)):
+        return {**names, "document": key}
+    return names

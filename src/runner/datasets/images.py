@@ -1,0 +1,212 @@
+"""Reads pictures when they are asked for: the file's own bytes where every engine takes them, PNG otherwise.
+
+JPEG, PNG and WebP pass through untouched (re-encoding costs time, upload and quality). BMP, GIF (its first frame),
+TIFF and PPM become PNG, and so does each page of a PDF, drawn at 150 dpi. Only the header of a picture that passes
+through is looked at: a body that is cut short is found by the engine, and fails that sample there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.datasets.api import Image
+from runner.errors import RunnerError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+PDF_SUFFIX = ".pdf"
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pdf", ".png", ".ppm", ".tif", ".tiff", ".webp"},
+)
+# MPO is what phones write: a JPEG with a second picture behind it.
+PASSED_THROUGH = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+OPENED = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's JPEG reader finds MPO
+PDF_DPI = 150  # 1240 x 1754 for A4: small print stays legible; a change makes new digests
+MAX_PIXELS = 178_956_970  # Pillow's limit against decompression bombs; an A0 poster at 300 dpi has 140 million
+MAX_BYTES = 200 * 2**20
+MAX_PAGES = 100
+
+_pdfium = threading.Lock()  # PDFium is not thread-safe
+
+
+class BadImage(RunnerError):
+    """A picture that can't be read. It fails the samples that need it, not the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """A picture as it is sent. `digest` names the source's bytes (and page), `width` and `height` are its pixels."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+    digest: str
+    width: int
+    height: int
+
+
+def read_images(images: Iterable[Image]) -> tuple[EncodedImage, ...]:
+    """Read a sample's pictures in order; a PDF without a page stands for all its pages, counted here."""
+    return tuple(read_image(page) for image in images for page in pages(image))
+
+
+def read_image(image: Image) -> EncodedImage:
+    """Read one picture, or one page of a PDF. Raise BadImage, which names the file and says what is wrong.
+
+    A PDF of several pages needs `pages` or `read_images`: here one of them must be named.
+    """
+    path = image.path
+    modified = _check_file(path)
+    try:
+        # Pages and converted pictures are kept for a while: the next question is often about the same document.
+        return _pdf_page(path, image.page, modified) if _is_pdf(path) else _picture(path, modified)
+    except OSError as error:
+        raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _check_file(path: Path) -> int:
+    """Refuse what is no readable picture file by its size or kind; return when it was last changed."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage(f"{path}: is not a file")
+    if status.st_size == 0:
+        raise BadImage(f"{path}: the file is empty")
+    if status.st_size > MAX_BYTES:
+        raise BadImage(
+            f"{path}: {status.st_size / 2**20:.0f} MiB; pictures of up to {MAX_BYTES / 2**20:.0f} MiB are read"
+        )
+    return status.st_mtime_ns
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImage(f"{path}: {width} x {height} pixels; up to {MAX_PIXELS:,} pixels are read")
+    if width < 1 or height < 1:
+        raise BadImage(f"{path}: {width} x {height} pixels: there is nothing to see")
+
+
+# ------------------------------------------------------------------------------------------------- pictures
+
+
+def _picture(path: Path, modified: int) -> EncodedImage:
+    data = path.read_bytes()
+    picture = _open(path, data)
+    _check_pixels(path, picture.width, picture.height)
+    media_type = PASSED_THROUGH.get(picture.format or "")
+    if media_type is None:
+        return _converted(path, modified)
+    return EncodedImage(data, media_type, hashlib.sha256(data).hexdigest(), picture.width, picture.height)
+
+
+def _open(path: Path, data: bytes) -> PilImage:
+    """Read a picture's header. Its format comes from its content, whatever the file is called."""
+    import PIL.Image
+
+    try:
+        return PIL.Image.open(io.BytesIO(data), formats=OPENED)
+    except PIL.Image.DecompressionBombError as error:
+        raise BadImage(f"{path}: too many pixels; up to {MAX_PIXELS:,} are read") from error
+    except PIL.UnidentifiedImageError as error:
+        raise BadImage(f"{path}: not a picture that can be read: damaged, or no {', '.join(PASSED_THROUGH)}") from error
+    except Exception as error:  # decoders raise whatever they trip over: SyntaxError, struct.error, EOFError ...
+        raise BadImage(f"{path}: damaged picture: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _converted(path: Path, modified: int) -> EncodedImage:  # noqa: ARG001 - part of the cache's key
+    """Decode a picture and encode it as PNG."""
+    from PIL.ImageOps import exif_transpose
+
+    data = path.read_bytes()
+    picture = _open(path, data)
+    if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
+        raise BadImage(f"{path}: a TIFF of several pages; save it as a PDF, whose pages are all read")
+    try:
+        picture.load()
+        picture = exif_transpose(picture)
+    except Exception as error:  # as in _open
+        raise BadImage(f"{path}: damaged picture: {error}") from error
+    return EncodedImage(_png(picture), "image/png", hashlib.sha256(data).hexdigest(), picture.width, picture.height)
+
+
+def _png(picture: PilImage) -> bytes:
+    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        picture = picture.convert("RGB")  # CMYK, YCbCr, Lab ...: PNG has no such thing
+    target = io.BytesIO()
+    picture.save(target, "PNG", compress_level=1)  # a third of the default's time; the bytes travel on this machine
+    return target.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------- PDF
+
+
+def _is_pdf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(5) == b"%PDF-"
+
+
+def pages(image: Image) -> tuple[Image, ...]:
+    """Return what stands for a picture: itself, or every page of a PDF that is named without one."""
+    path = image.path
+    if image.page is not None or path.suffix.lower() != PDF_SUFFIX:
+        return (image,)
+    _check_file(path)
+    with _pdfium:
+        document = _open_pdf(path)
+        count = len(document)
+        document.close()
+    if not 1 <= count <= MAX_PAGES:
+        raise BadImage(f"{path}: {count} pages; from 1 to {MAX_PAGES} are read. Name the page: {path.name}#page=1")
+    return tuple(Image(path, page) for page in range(count))
+
+
+def _open_pdf(path: Path) -> Any:
+    import pypdfium2
+
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise BadImage(f"{path}: the PDF can't be opened: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _pdf_page(path: Path, page: int | None, modified: int) -> EncodedImage:  # noqa: ARG001 - part of the cache's key
+    """Draw one page."""
+    source = hashlib.sha256(path.read_bytes())
+    source.update(f"#page={page or 0}@{PDF_DPI}dpi".encode())
+    with _pdfium:
+        document = _open_pdf(path)
+        try:
+            if page is None and len(document) != 1:
+                raise BadImage(f"{path}: {len(document)} pages, and none is named")
+            picture = _draw(path, document, page or 0)
+        finally:
+            document.close()
+    return EncodedImage(_png(picture), "image/png", source.hexdigest(), picture.width, picture.height)
+
+
+def _draw(path: Path, document: Any, page: int) -> PilImage:
+    import pypdfium2
+
+    if page >= len(document):
+        raise BadImage(f"{path}: there is no page {page + 1}; the PDF has {len(document)}")
+    scale = PDF_DPI / 72  # a point is 1/72 inch
+    try:
+        sheet = document[page]
+        width, height = sheet.get_size()
+        _check_pixels(path, round(width * scale), round(height * scale))
+        drawn: PilImage = sheet.render(scale=scale).to_pil()
+    except pypdfium2.PdfiumError as error:
+        raise BadImage(f"{path}: page {page + 1} can't be drawn: {error}") from error
+    return drawn.copy()  # its own memory: the bitmap goes with the document

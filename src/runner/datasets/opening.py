@@ -1,0 +1,143 @@
+"""Opens a dataset: reads its rows, filters them, checks what can be checked without opening a picture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner.datasets.api import Image, Sample
+from runner.datasets.config import DatasetConfig
+from runner.datasets.filters import Filters
+from runner.datasets.findings import Findings
+from runner.datasets.paths import ImageFolder, resolve, show
+from runner.datasets.reader import Reader, Row, find_reader, from_sample
+from runner.errors import Problem, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDataset:
+    """The samples of a dataset, in the order of its file. `notes` are what is odd but stops nothing."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    content: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Count the samples after filters and limit."""
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples in the order of the file."""
+        return iter(self.samples)
+
+    def digest(self) -> str:
+        """Name the content of the rows: questions, references and names of images, not their bytes or place."""
+        return self.content
+
+
+def open_dataset(config: DatasetConfig, root: Path = Path()) -> LoadedDataset:
+    """Open the dataset that a config describes. Relative paths start at the working directory, then at `root`.
+
+    Rows are read and checked, pictures only looked for. Raise Refused with everything that was found wrong.
+    """
+    reader = find_reader(config.format)
+    path = resolve(config.path, "dataset.path", root)
+    beside = path if path.is_dir() else path.parent
+    images = resolve(config.images, "dataset.images", root, beside) if config.images is not None else beside
+    if not images.is_dir():
+        raise Refused(Problem(f"{images} is not a folder", "dataset.images", "the folder that image paths start from"))
+    findings, filters = Findings(show(path)), Filters(config)
+    builder = _Builder(config, ImageFolder(images), findings)
+    places: dict[str, str] = {}  # id -> where it was first seen
+    for row in _read(reader, config, path):
+        if isinstance(row, Problem):
+            findings.add(row)
+        elif row.id in places:
+            findings.add(
+                Problem(f"id {row.id!r} is there twice, first in {places[row.id]}", row.where, "ids are unique")
+            )
+        else:
+            places[row.id] = row.where
+            if filters.keep(row):
+                builder.add(row)
+    if not places and not findings:
+        findings.add(Problem("there are no rows", show(path), "it must hold at least one question"))
+    for problem in filters.problems() if places else ():
+        findings.add(problem)
+    findings.refuse()
+    return builder.dataset()
+
+
+def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem]:
+    """Yield what a reader yields; what it raises becomes a message that names it."""
+    try:
+        for row in reader(config, path):
+            if not isinstance(row, (Row, Sample, Problem)):
+                raise TypeError(f"yielded {row!r}, not a Row, Sample or Problem")  # noqa: TRY301 - said like what it raises
+            yield from_sample(row, show(path)) if isinstance(row, Sample) else row
+    except Refused:
+        raise
+    except OSError as error:
+        raise Refused(Problem(f"can't be read: {error.strerror or error}", show(path))) from error
+    except Exception as error:  # a third party's reader may fail in any way
+        what = f"the reader of format {config.format!r} failed: {type(error).__name__}: {error}"
+        raise Refused(Problem(what, show(path), "the file or the reader is at fault")) from error
+
+
+class _Builder:
+    """Turns rows into samples and notes what is wrong with them."""
+
+    def __init__(self, config: DatasetConfig, folder: ImageFolder, findings: Findings) -> None:
+        self._config, self._folder, self._findings = config, folder, findings
+        self._samples: list[Sample] = []
+        self._content = hashlib.sha256()
+        self._unanswered: list[str] = []
+
+    def add(self, row: Row) -> None:
+        """Add a row that passed the filters."""
+        question = self._question(row)
+        images = tuple(image for text in row.images if (image := self._image(text, row.where)))
+        if row.question is not None and not row.references and row.answerable is not False:
+            self._unanswered.append(row.where)
+        sample = Sample(
+            row.id,
+            row.document,
+            images,
+            question,
+            row.references,
+            row.doc_class,
+            row.field,
+            row.context,
+            row.answerable,
+            row.meta,
+        )
+        self._samples.append(sample)
+        told = (row.id, row.document, row.images, question, row.references, row.doc_class, row.field, row.context)
+        self._content.update(json.dumps([*told, row.answerable], ensure_ascii=False).encode() + b"\n")
+
+    def _question(self, row: Row) -> str:
+        own = (row.question or "").strip()
+        if not own and row.question is not None and not self._config.question:
+            remedy = "give it one, or set dataset.question for all that have none"
+            self._findings.add(Problem("the question is empty", row.where, remedy))
+        return row.question or "" if own else self._config.question or ""
+
+    def _image(self, text: str, where: str) -> Image | None:
+        found = self._folder.find(text, where)
+        if isinstance(found, Image):
+            return found
+        self._findings.add(found if found.where else replace(found, where=where))
+        return None
+
+    def dataset(self) -> LoadedDataset:
+        """Return what was built."""
+        notes: tuple[str, ...] = ()
+        if missing := len(self._unanswered):
+            which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
+            notes = (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
+        name = self._config.name or self._config.format
+        return LoadedDataset(name, tuple(self._samples), self._content.hexdigest(), notes)

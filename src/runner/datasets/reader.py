@@ -1,0 +1,106 @@
+"""What a reader is: a function from a config and a path to rows. Third parties add one without touching this package.
+
+    # in the third party's package, say `acme.receipts`
+    def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
+        for number, line in enumerate(path.read_text("utf-8").splitlines()):
+            image, question, answer = line.split("|")
+            yield Row(f"{path.name}:{number + 1}", id=str(number), document=image, images=(image,),
+                      question=question, references=(answer,))
+
+    # in its pyproject.toml
+    [project.entry-points."runner.datasets"]
+    receipts = "acme.receipts:read"
+
+Then `dataset.format=receipts` finds it. A reader may yield a `Sample` instead of a row, yields a `Problem` for a row
+that it can't read, and raises `Refused` where the whole file is wrong. Everything else (filters, duplicate ids, empty
+questions, image paths) is checked for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from runner.datasets.api import Sample
+from runner.datasets.config import DatasetConfig
+from runner.errors import Problem, Refused
+
+GROUP = "runner.datasets"
+BUILT_IN = {
+    "annotations": "runner.datasets.annotations:read",
+    "docvqa": "runner.datasets.docvqa:read",
+    "images": "runner.datasets.image_folder:read",
+    "jsonl": "runner.datasets.jsonl:read",
+    "spreadsheet": "runner.datasets.spreadsheet:read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question as the file tells it, before filters and checks.
+
+    `where` is the file and row, for messages. `images` are paths relative to the folder of images, `scan.pdf#page=3`
+    for one page (from 1) of a PDF, `scan.pdf` for all. `question=None` says that the format has no questions, an empty
+    text that this row's is missing. No reference: an empty tuple, not an empty text.
+    """
+
+    where: str
+    id: str
+    document: str
+    images: tuple[str, ...]
+    question: str | None = None
+    references: tuple[str, ...] = ()
+    split: str = ""
+    doc_class: str = ""
+    field: str = ""
+    context: str = ""
+    answerable: bool | None = None
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Reads one format. Called with the config and the existing path that it names."""
+
+    def __call__(self, config: DatasetConfig, path: Path, /) -> Iterable[Row | Sample | Problem]:
+        """Yield rows (or ready samples) in the order of the file, and a problem for each row that can't be read."""
+        ...
+
+
+def from_sample(sample: Sample, where: str) -> Row:
+    """Return the row that a ready sample stands for, so that it is filtered and checked like others."""
+    pages = ("" if image.page is None else f"#page={image.page + 1}" for image in sample.images)
+    images = tuple(f"{image.path}{page}" for image, page in zip(sample.images, pages, strict=True))
+    return Row(
+        where=f"{where}, sample {sample.id!r}",
+        id=sample.id,
+        document=sample.document,
+        images=images,
+        question=sample.question or None,
+        references=sample.references,
+        doc_class=sample.doc_class,
+        field=sample.field,
+        context=sample.context,
+        answerable=sample.answerable,
+        meta=sample.meta,
+    )
+
+
+def find_reader(name: str) -> Reader:
+    """Return the reader of a format. A built-in name can't be taken by a third party."""
+    if name in BUILT_IN:
+        return cast(Reader, EntryPoint(name, BUILT_IN[name], GROUP).load())
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in installed:
+        known = ", ".join(sorted({*BUILT_IN, *installed}))
+        raise Refused(Problem(f"unknown dataset format {name!r}", "dataset.format", f"one of: {known}"))
+    try:
+        return cast(Reader, installed[name].load())
+    except Exception as error:
+        what = f"the reader {installed[name].value} can't be loaded: {type(error).__name__}: {error}"
+        raise Refused(
+            Problem(what, "dataset.format", f"repair or reinstall the package that brings {name!r}")
+        ) from error

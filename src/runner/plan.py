@@ -1,0 +1,256 @@
+"""Turns a composed config into a job that can run, and finds what is wrong with it before an engine starts."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from backends import registry as backend_registry
+from backends.api import Backend, EngineSpec, Pixels, Sampling
+from metrics import registry as metric_registry
+from metrics.api import Metric
+from runner import checkpoints, environment, paths
+from runner.checkpoints import Checkpoint
+from runner.config import Config, typed
+from runner.datasets import open_dataset
+from runner.datasets.api import Dataset
+from runner.datasets.config import DatasetConfig
+from runner.errors import Problem, Refused
+from runner.prompts import Prompt, load_prompt
+
+log = logging.getLogger(__name__)
+ENVIRONMENTS = ("current",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked job: its config and everything that was found and opened for it.
+
+    `identity` is what decides the text of an answer besides the request itself; `conditions` decide its timing.
+    """
+
+    config: Config
+    spec: EngineSpec
+    backend: Backend
+    dataset: Dataset
+    prompt: Prompt
+    metrics: Mapping[str, Metric]
+    identity: Mapping[str, Any]
+    conditions: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people."""
+        return f"{self.config.model.name}-{self.config.quant.name}"
+
+    @property
+    def pixels(self) -> Pixels:
+        """Return the bounds on an image's area that are sent with each request."""
+        return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
+
+    def sampling(self, repeat: int) -> Sampling:
+        """Return the sampling of one repeat: its seed is the configured one plus the repeat's number."""
+        given = self.config.sampling
+        return Sampling(
+            temperature=given.temperature,
+            top_p=given.top_p,
+            top_k=given.top_k,
+            repetition_penalty=given.repetition_penalty,
+            max_tokens=given.max_tokens,
+            stop=tuple(given.stop),
+            seed=None if given.seed is None else given.seed + repeat,
+        )
+
+
+def plan(cfg: DictConfig) -> Job:
+    """Check one job and open what it needs. Raise Refused with everything that is wrong."""
+    config = typed(cfg)
+    problems: list[Problem] = []
+
+    def attempt(step: Any) -> Any:
+        try:
+            return step()
+        except Refused as refused:
+            problems.extend(refused.problems)
+            return None
+
+    backend = attempt(lambda: _backend(config))
+    checkpoint = attempt(lambda: checkpoints.find(config))
+    env = attempt(lambda: _environment(config))
+    metrics = attempt(lambda: _metrics(config))
+    dataset = attempt(lambda: _dataset(config.dataset))
+    prompt = attempt(lambda: load_prompt(config.prompt, paths.root()))
+    if dataset is not None and prompt is not None:
+        problems.extend(prompt.check(dataset))
+    attempt(lambda: _remote_code(config))
+    if problems:
+        raise Refused(problems)
+    spec = _spec(config, checkpoint, env)
+    attempt(lambda: _launchable(backend, spec))
+    if problems:
+        raise Refused(problems)
+    return Job(
+        config=config,
+        spec=spec,
+        backend=backend,
+        dataset=dataset,
+        prompt=prompt,
+        metrics=metrics,
+        identity=_identity(config, spec),
+        conditions=_conditions(config, spec),
+    )
+
+
+def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
+    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message."""
+    problems: list[Problem] = []
+    specs: list[EngineSpec] = []
+    for cfg in configs:
+        try:
+            specs.append(plan(cfg).spec)
+        except Refused as refused:
+            problems.extend(refused.problems)
+    if problems:
+        raise Refused(problems)
+    return specs
+
+
+def warn(job: Job) -> None:
+    """Tell of what is allowed and probably not meant."""
+    for note in job.dataset.notes:
+        log.warning("%s: %s", job.dataset.name, note)
+    sampling = job.config.sampling
+    if sampling.repeats > 1 and sampling.temperature == 0:
+        log.warning(
+            "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
+            "set sampling.temperature, or repeats=1",
+            sampling.repeats,
+        )
+    if job.config.backend.batch_size > job.config.concurrency:
+        log.warning(
+            "backend.batch_size=%d but concurrency=%d: batches can't fill; set concurrency=%d",
+            job.config.backend.batch_size,
+            job.config.concurrency,
+            job.config.backend.batch_size,
+        )
+
+
+# ------------------------------------------------------------------------------------------------- the parts
+
+
+def _backend(config: Config) -> Backend:
+    try:
+        return backend_registry.find(config.backend.name)
+    except ValueError as error:
+        raise Refused(Problem(str(error), "backend.name")) from error
+
+
+def _environment(config: Config) -> str:
+    name = config.env.name
+    if name == "auto":
+        name = config.model.env.get(config.backend.name) or config.backend.env or "current"
+    if name not in ENVIRONMENTS:
+        raise Refused(Problem(f"there is no environment {name!r}", "env", f"one of: auto, {', '.join(ENVIRONMENTS)}"))
+    return name
+
+
+def _metrics(config: Config) -> dict[str, Metric]:
+    try:
+        created = metric_registry.create_all(config.metrics)
+    except ValueError as error:
+        raise Refused(Problem(str(error), "metrics")) from error
+    return dict(zip(config.metrics, created, strict=True))
+
+
+def _dataset(config: DatasetConfig) -> Dataset:
+    """Open a dataset once for all jobs of a sweep that use it."""
+    return _open(json.dumps(OmegaConf.to_container(OmegaConf.structured(config)), sort_keys=True, default=str))
+
+
+@functools.lru_cache(maxsize=8)
+def _open(config: str) -> Dataset:
+    return open_dataset(DatasetConfig(**json.loads(config)), paths.root())
+
+
+def _remote_code(config: Config) -> None:
+    if config.model.trust_remote_code and not config.model.why_remote_code:
+        raise Refused(
+            Problem(
+                "this model runs code from its repository, and its file doesn't say why",
+                "model.trust_remote_code",
+                "set model.why_remote_code to the reason, so that a reviewer can judge it",
+            )
+        )
+
+
+def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
+    model, backend = config.model, config.backend
+    settings: dict[str, Any] = {
+        "dtype": backend.dtype or config.quant.dtype,
+        "attention": backend.attention,
+        "device": backend.device,
+        "batch_size": backend.batch_size,
+        "threads": backend.threads or model.threads,
+        "quantization": config.quant.quantization,
+        "family": model.family,
+        "adapter": str(paths.resolve(model.adapter)) if model.adapter else None,
+        "trust_remote_code": model.trust_remote_code or None,
+        "config_override": json.dumps(model.config_override, sort_keys=True) if model.config_override else None,
+    }
+    settings |= {f"engine_args.{name}": value for name, value in backend.engine_args.items()}
+    return EngineSpec(
+        backend=backend.name,
+        checkpoint=checkpoint.location,
+        revision=checkpoint.revision,
+        digest=checkpoint.digest,
+        quant=config.quant.name,
+        env=env,
+        weights=model.weights,
+        args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
+    )
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _launchable(backend: Backend, spec: EngineSpec) -> None:
+    """Let the backend refuse what it can't serve; the port doesn't matter here."""
+    try:
+        backend.launch(spec, 1)
+    except ValueError as error:
+        raise Refused(Problem(str(error), f"backend={backend.name}")) from error
+
+
+def _identity(config: Config, spec: EngineSpec) -> dict[str, Any]:
+    adapter = spec.arg("adapter")
+    return {
+        "backend": spec.backend,
+        "model": spec.digest or spec.checkpoint,
+        "quant": spec.quant,
+        "weights": spec.weights,
+        "dtype": spec.arg("dtype"),
+        "adapter": checkpoints.folder_digest(paths.resolve(adapter)) if adapter else None,
+        "environment": environment.fingerprint(spec.env),
+        "pixels": [config.model.min_pixels, config.model.max_pixels],
+    }
+
+
+def _conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
+    decided = ("adapter", "config_override", "dtype", "quantization")  # part of the identity
+    args = " ".join(f"{name}={value}" for name, value in spec.args if name not in decided)
+    return {
+        "host": platform.node(),
+        "cpu": environment.cpu(),
+        "gpu": ", ".join(environment.gpus()) or "none",
+        "engine": environment.fingerprint(spec.env),
+        "args": args,
+        "concurrency": str(config.concurrency),
+    }

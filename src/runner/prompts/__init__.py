@@ -1,0 +1,12 @@
+"""Prompts: what is said to a model about a sample, checked against a whole dataset before anything is started.
+
+`load_prompt(PromptConfig(...))` gives a `Prompt`; `prompt.check(samples)` says what is missing, `prompt.render(sample,
+images)` makes the messages.
+"""
+
+from runner.prompts.config import PromptConfig
+from runner.prompts.loading import load_prompt
+from runner.prompts.prompt import Prompt
+from runner.prompts.template import PromptError
+
+__all__ = ["Prompt", "PromptConfig", "PromptError", "load_prompt"]

@@ -1,0 +1,77 @@
+"""Makes a prompt from its config: an inline template or collection, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.errors import Problem, Refused
+from runner.prompts.config import PromptConfig
+from runner.prompts.prompt import Pair, Prompt
+from runner.prompts.sources import Source, pairs_of, read_source
+from runner.prompts.template import Template
+
+ROLES = ("system", "user")
+
+
+def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
+    """Load the prompt of a config. Relative paths start at the working directory, then at `root`.
+
+    Raise Refused for files, syntax and variables; what depends on the samples is said by `Prompt.check`.
+    """
+    if config.system_role not in ROLES:
+        raise Refused(
+            Problem(f"{config.system_role!r} is not valid", "prompt.system_role", f"one of: {', '.join(ROLES)}")
+        )
+    source = _source(config, root)
+    default = Template(config.default, "prompt.default") if config.default is not None else source.default
+    system = Template(config.system, "prompt.system") if config.system else source.system
+    if default is not None and source.template is not None:
+        what = "a default only goes with a collection, and there is one template for all samples"
+        raise Refused(Problem(what, default.where, "leave one of the two out"))
+    prompt = Prompt(
+        name=config.name or "prompt",
+        version=config.version,
+        where=source.where,
+        template=source.template,
+        pairs=source.pairs,
+        joined=source.joined,
+        default=default,
+        system=system,
+        system_role=config.system_role,
+    )
+    _refuse_bad_templates(prompt)
+    return prompt
+
+
+def _source(config: PromptConfig, root: Path) -> Source:
+    given = {
+        "prompt.template": config.template is not None,
+        "prompt.path": config.path is not None,
+        "prompt.collection": config.collection is not None,
+    }
+    keys = [key for key, is_given in given.items() if is_given]
+    if len(keys) != 1:
+        what = (
+            f"{' and '.join(keys)} are both set"
+            if keys
+            else "there is no text: template, path and collection are empty"
+        )
+        remedy = "give one of them: prompt=collection prompt.path=FILE, or prompt.template='{{ question }}'"
+        raise Refused(Problem(what, ", ".join(keys) or "prompt", remedy))
+    if config.template is not None:
+        return Source("prompt.template", template=Template(config.template, "prompt.template"))
+    if config.collection is not None:
+        return Source("prompt.collection", pairs=_inline(config.collection))
+    return read_source(config.path, root)
+
+
+def _inline(collection: Mapping[str, Any]) -> dict[Pair, Template]:
+    return pairs_of(collection, "prompt.collection")
+
+
+def _refuse_bad_templates(prompt: Prompt) -> None:
+    templates = [prompt.template, prompt.default, prompt.system, *prompt.pairs.values(), *prompt.joined.values()]
+    if problems := [problem for template in templates if template for problem in template.problems()]:
+        raise Refused(problems)

@@ -1,0 +1,139 @@
+"""A prompt: the template of each sample, rendered into the turns of a chat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from backends.api import ImagePart, Message, TextPart
+from runner.datasets.api import Sample
+from runner.errors import Problem
+from runner.prompts.template import VARIABLES, PromptError, Template
+
+Pair = tuple[str, str]  # (doc_class, field)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One template for all samples, or a collection of them by (doc_class, field).
+
+    `joined` are the templates of a CSV collection, whose key is doc_class and field with a space between: it is not
+    taken apart (both may hold spaces) but compared with the pairs of the dataset, joined in the same way.
+    """
+
+    name: str
+    version: str
+    where: str
+    template: Template | None = None
+    pairs: Mapping[Pair, Template] = field(default_factory=dict)
+    joined: Mapping[str, Template] = field(default_factory=dict)
+    default: Template | None = None
+    system: Template | None = None
+    system_role: str = "system"
+
+    def find(self, sample: Sample) -> Template | None:
+        """Return the template of a sample; None where the collection has none for it."""
+        if self.template is not None:
+            return self.template
+        own = self.pairs.get((sample.doc_class, sample.field)) or self.joined.get(join(sample.doc_class, sample.field))
+        return own or self.default
+
+    def text(self, sample: Sample) -> str:
+        """Return what a sample is asked, without the system text. Raise PromptError where that can't be said."""
+        template = self.find(sample)
+        if template is None:
+            raise PromptError(f"sample {sample.id!r}: no prompt for {_named((sample.doc_class, sample.field))}")
+        return template.render(sample)
+
+    def render(self, sample: Sample, images: tuple[ImagePart, ...]) -> tuple[Message, ...]:
+        """Return the turns: system text, then the images in order and the text after them."""
+        text = self.text(sample)
+        system = self.system.render(sample) if self.system is not None else None
+        if system is not None and self.system_role == "user":
+            text, system = f"{system}\n\n{text}", None
+        user = Message("user", (*images, TextPart(text)))
+        return (Message("system", (TextPart(system),)), user) if system is not None else (user,)
+
+    @property
+    def digest(self) -> str:
+        """Name the content, name and version of the prompt."""
+        content = {
+            "name": self.name,
+            "version": self.version,
+            "template": _told(self.template),
+            "pairs": sorted((*pair, *_told(template)) for pair, template in self.pairs.items()),
+            "joined": sorted((key, *_told(template)) for key, template in self.joined.items()),
+            "default": _told(self.default),
+            "system": [*_told(self.system), self.system_role] if self.system else [],
+        }
+        return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+    def check(self, samples: Iterable[Sample]) -> list[Problem]:
+        """Return what stops this prompt from asking these samples.
+
+        Each template is rendered once for every combination of what samples have and lack, not once for each sample.
+        """
+        missing: dict[Pair, None] = {}
+        keys: dict[str, set[Pair]] = {}
+        kinds: dict[tuple[Template, tuple[bool, ...]], tuple[Sample, int]] = {}
+        for sample in samples:
+            pair = (sample.doc_class, sample.field)
+            template = self.find(sample)
+            if template is None:
+                missing[pair] = None
+                continue
+            if self.joined and pair not in self.pairs:
+                keys.setdefault(join(*pair), set()).add(pair)
+            has = tuple(bool(getattr(sample, name).strip()) for name in VARIABLES)
+            for used in (template, self.system) if self.system else (template,):
+                first, count = kinds.get((used, has), (sample, 0))
+                kinds[used, has] = first, count + 1
+        problems = [self._missing(list(missing))] if missing else []
+        tried = (_try(template, first, count) for (template, _), (first, count) in kinds.items())
+        return [*problems, *self._ambiguous(keys), *(problem for problem in tried if problem)]
+
+    def _missing(self, pairs: list[Pair]) -> Problem:
+        """Name the pairs that have no prompt."""
+        if pairs == [("", "")]:
+            what = "this is a collection by (doc_class, field), and the dataset has neither"
+            return Problem(what, self.where, "use one template (prompt=plain), or give prompt.default=...")
+        known = [*map(_named, self.pairs), *self.joined]
+        shown = "; ".join(known[:30]) + ("; ..." if len(known) > 30 else "")
+        what = f"no prompt for {len(pairs)} (doc_class, field) of the dataset: {'; '.join(map(_named, pairs))}"
+        return Problem(what, self.where, f"add them, or give prompt.default=...; the collection has: {shown}")
+
+    def _ambiguous(self, keys: Mapping[str, set[Pair]]) -> Iterator[Problem]:
+        """Name the keys of a CSV collection that stand for two different pairs of the dataset."""
+        for key, pairs in keys.items():
+            if len(pairs) > 1 and key in self.joined:
+                what = f"{key!r} may be any of: {'; '.join(map(_named, sorted(pairs)))}"
+                yield Problem(what, self.joined[key].where, "write the collection as YAML, which keeps the two apart")
+
+
+def join(doc_class: str, name: str) -> str:
+    """Return the key of a CSV collection for a pair."""
+    return " ".join(f"{doc_class} {name}".split())
+
+
+def _named(pair: Pair) -> str:
+    doc_class, name = pair
+    return f"{doc_class or '(no doc_class)'} / {name or '(no field)'}"
+
+
+def _told(template: Template | None) -> list[str]:
+    return [template.text, "literal" if template.literal else "jinja"] if template else []
+
+
+def _try(template: Template, sample: Sample, count: int) -> Problem | None:
+    """Render a template with the first of `count` samples that have and lack the same."""
+    try:
+        template.render(sample)
+    except PromptError as error:
+        more = f" (and {count - 1} more samples)" if count > 1 else ""
+        remedy = "the template can ask first: {% if context %}{{ context }}{% endif %}"
+        if not sample.question.strip() and "has no question" in str(error):
+            remedy = "set dataset.question=..., or use a prompt that asks by itself (prompt=describe)"
+        return Problem(f"{error}{more}", template.where, remedy)
+    return None

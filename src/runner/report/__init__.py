@@ -1,0 +1,1 @@
+"""Compares jobs: a table for the terminal, a page for the browser. `python -m runner.report SWEEP_DIR`."""

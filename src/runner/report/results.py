@@ -1,0 +1,93 @@
+"""Reads finished job folders, and finds what distinguishes the jobs of a sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "tracking")
+ALWAYS = ("model", "quant")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One job as its folder tells it. `metrics` has only what was measured."""
+
+    folder: Path
+    name: str
+    status: str
+    error: str | None
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    notes: tuple[str, ...]
+    environment: Mapping[str, Any]
+    run_id: str | None
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric, or None where it was not measured."""
+        return self.metrics.get(name)
+
+
+def collect(folder: Path) -> list[Result]:
+    """Return the results at or below a folder, in the order in which they were finished."""
+    # MLflow's copies of a job's files lie in folders called artifacts.
+    found = [_read(file.parent) for file in folder.rglob("metrics.json") if file.parent.name != "artifacts"]
+    return [result for _, result in sorted(found, key=lambda pair: pair[0])]
+
+
+def _read(folder: Path) -> tuple[float, Result]:
+    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+    assert isinstance(config, dict)
+    run_id = folder / "run_id"
+    result = Result(
+        folder=folder,
+        name=record["name"],
+        status=record["status"],
+        error=record["error"],
+        config={str(key): value for key, value in config.items()},
+        metrics=record["metrics"],
+        notes=tuple(record["notes"]),
+        environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        run_id=run_id.read_text(encoding="utf-8").strip() if run_id.exists() else None,
+    )
+    return record["finished_at"], result
+
+
+def choices(results: Sequence[Result]) -> list[dict[str, str]]:
+    """Return for each result the configuration that tells it from the others: model and quant, and what else differs.
+
+    Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group.
+    """
+    flat = [dict(_flatten(result.config)) for result in results]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    differing = [key for key in keys if len({one.get(key) for one in flat}) > 1]
+    named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
+    chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
+    chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}
+    return [{label: one.get(key, "") for key, label in chosen.items()} for one in flat]
+
+
+def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(config, Mapping) and config:
+        for key, value in config.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, "" if config is None else str(config)
+
+
+def quality_names(results: Sequence[Result]) -> list[str]:
+    """Return the measures that stand in the short table: those of the jobs, best known first, two at most."""
+    known = dict.fromkeys(
+        name.removeprefix("quality/")
+        for result in results
+        for name in result.metrics
+        if name.startswith("quality/") and name.count("/") == 1
+    )
+    preferred = [name for name in ("exact_match", "cer") if name in known]
+    return (preferred + [name for name in known if name not in preferred])[:2]

@@ -1,0 +1,174 @@
+"""One job, from its composed config to a complete folder and an MLflow run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import time
+import traceback
+import uuid
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from runner import answers, environment, measure, paths, score, store
+from runner.errors import JobFailed, RunnerError
+from runner.generate import Generated, generate
+from runner.plan import Job, plan, warn
+from runner.store import Shelf
+
+log = logging.getLogger(__name__)
+LONGEST_LOG_BYTES = 5 * 2**20
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Run one job and return its objective. Raise RunnerError with what went wrong; the folder then says it too."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    job = plan(cfg)
+    warn(job)
+    record = Record(folder, job, cfg)
+    try:
+        metrics = _stages(job, folder, record)
+    except KeyboardInterrupt:
+        record.close("killed", "interrupted before it was done; what was answered is in the store")
+        raise
+    except Exception as error:
+        if not isinstance(error, RunnerError):
+            log.exception("%s: unexpected error", job.name)
+        record.close("failed", str(error) if isinstance(error, RunnerError) else traceback.format_exc())
+        raise
+    record.close("finished")
+    objective = job.config.objective
+    return metrics.get(objective) if objective else None
+
+
+def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
+    """Generate, write the answers, score, measure."""
+    shelf = Shelf.of(paths.store_dir(), job.spec)
+    generated = Generated()
+    try:
+        generate(job, shelf, generated)
+    finally:
+        # Whatever ended the generation: what came until then belongs into the folder.
+        record.generated(generated)
+        answers.write(job, generated, shelf, folder / "answers.jsonl")
+    _not_all_failed(job, generated)
+    log.info("%s: scoring", job.name)
+    aggregates = score.score(folder / "answers.jsonl", job.metrics, folder / "scores.jsonl")
+    rows = list(answers.read(folder / "answers.jsonl"))
+    record.aggregates = [dataclasses.asdict(one) for one in aggregates]
+    record.metrics |= score.values(aggregates)
+    record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
+    record.metrics["samples/unscored"] = score.unscored(aggregates)
+    record.metrics["samples/truncated"] = sum(row["finish_reason"] == "length" for row in rows)
+    record.notes += measure.notes(generated, len(rows))
+    return record.metrics
+
+
+def _not_all_failed(job: Job, generated: Generated) -> None:
+    total = len(job.dataset) * job.config.sampling.repeats
+    if len(generated.failures) < total:
+        return
+    error = next(iter(generated.failures.values())).error
+    assert error is not None
+    raise JobFailed(f"all {total} answers failed; the first: {error.kind}: {error.message}")
+
+
+class Record:
+    """What a job leaves besides its answers: config.yaml, environment.json, metrics.json, engine.log, and its run."""
+
+    def __init__(self, folder: Path, job: Job, cfg: DictConfig) -> None:
+        """Write what is known at the start."""
+        self.folder, self.job = folder, job
+        self.metrics: dict[str, float] = {}
+        self.aggregates: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self.started_at = time.time()
+        folder.mkdir(parents=True, exist_ok=True)
+        # Unresolved: a secret stays the name of an environment variable.
+        OmegaConf.save(cfg, folder / "config.yaml")
+        hydra = HydraConfig.get()
+        sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
+        self.environment = environment.describe() | {
+            "job_uid": uuid.uuid4().hex,
+            "sweep": "/".join(Path(str(sweep)).parts[-2:]),
+            "overrides": list(hydra.overrides.task),
+            "config_hash": store.digest(_decisive(cfg))[:16],
+            "conditions": dict(job.conditions),
+            "prompt_digest": job.prompt.digest,
+            "dataset_digest": job.dataset.digest(),
+            "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
+            "checkpoint": job.spec.checkpoint,
+            "checkpoint_digest": job.spec.digest,
+        }
+        self._write("environment.json", self.environment)
+
+    def generated(self, generated: Generated) -> None:
+        """Take over the counts of the generation stage and the engine's log."""
+        total = len(self.job.dataset) * self.job.config.sampling.repeats
+        self.metrics |= {
+            "samples/total": total,
+            "samples/reused": generated.reused,
+            "samples/failed": len(generated.failures),
+            "engine/starts": int(generated.started),
+        }
+        if generated.started and generated.load_s is not None:
+            self.metrics["engine/load_s"] = generated.load_s
+        facts = (generated.measured or {}).get("stats", {}).get("facts", {})
+        if facts:
+            self._write("environment.json", self.environment | {"engine": facts})
+        if generated.log_path and Path(generated.log_path).exists():
+            _copy_end(Path(generated.log_path), self.folder / "engine.log")
+
+    def close(self, status: str, error: str | None = None) -> None:
+        """Write metrics.json, which makes the folder complete, and bring it to MLflow."""
+        self._write(
+            "metrics.json",
+            {
+                "name": self.job.name,
+                "status": status,
+                "error": error,
+                "started_at": self.started_at,
+                "finished_at": time.time(),
+                "metrics": self.metrics,
+                "notes": list(dict.fromkeys(self.notes)),
+                "aggregates": self.aggregates,
+            },
+        )
+        if not self.job.config.tracking.uri:
+            return
+        from runner import tracking
+
+        try:
+            tracking.upload(self.folder)
+        except tracking.TrackingError as problem:
+            log.warning(
+                "%s: not tracked: %s\n  its folder is complete; upload it later: python -m runner.sync %s",
+                self.job.name,
+                problem,
+                self.folder,
+            )
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _decisive(cfg: DictConfig) -> Any:
+    """Return the part of a config that decides results: two jobs with the same are the same experiment."""
+    decisive = {name: value for name, value in cfg.items() if name not in ("tracking", "pool", "reuse", "objective")}
+    return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
+
+
+def _copy_end(source: Path, target: Path) -> None:
+    """Copy a log; of an endless one, the end."""
+    if source.stat().st_size <= LONGEST_LOG_BYTES:
+        shutil.copyfile(source, target)
+        return
+    with source.open("rb") as file:
+        file.seek(-LONGEST_LOG_BYTES, 2)
+        target.write_bytes(b"(the beginning was cut)\n" + file.read())

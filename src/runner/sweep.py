@@ -1,0 +1,105 @@
+"""What frames jobs, one or many: tracking is prepared before, engines are closed and results summed up after."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from runner import engines
+from runner.errors import SweepFailed
+from runner.plan import plan
+from runner.report import page, table
+from runner.report.results import Result, collect
+from runner.run import run
+
+log = logging.getLogger(__name__)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """Return a job's config without Hydra's own part."""
+    job = cfg.copy()
+    with read_write(job), open_dict(job):
+        job.pop("hydra", None)
+    return job
+
+
+@contextlib.contextmanager
+def prepared(cfg: DictConfig) -> Iterator[None]:
+    """Prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines."""
+    if uri := cfg.tracking.uri:
+        from runner import tracking
+
+        try:
+            tracking.prepare(uri, cfg.tracking.experiment)
+        except tracking.TrackingError as error:
+            log.warning(
+                "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync", error
+            )
+    try:
+        yield
+    finally:
+        engines.close()
+
+
+def single(cfg: DictConfig) -> float | None:
+    """Run the only job of a command without `-m`."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    plan_first(cfg, folder)
+    try:
+        with prepared(cfg):
+            return run(cfg)
+    finally:
+        finish(folder)
+
+
+def plan_first(cfg: DictConfig, folder: Path) -> None:
+    """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
+    try:
+        plan(cfg)
+    except Exception:
+        for path in (folder, *folder.parents[:2]):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def finish(folder: Path) -> list[Result]:
+    """Show the comparison table, write the report, and say where everything is. Return the results."""
+    results = collect(folder)
+    if not results:
+        return results
+    table.show(results)
+    report = folder / "report.html"
+    report.write_text(page.render(results, title=folder.name), encoding="utf-8")
+    table.say(f"report:  {_short(report)}")
+    config = OmegaConf.load(results[0].folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    if config.tracking.uri:
+        from runner import tracking
+
+        try:
+            link = tracking.link(config.tracking.uri, config.tracking.experiment)
+        except tracking.TrackingError as error:
+            log.warning("no link to MLflow: %s", error)
+        else:
+            hint = "" if config.tracking.uri.startswith("http") else "   (start it with: make ui)"
+            table.say(f"MLflow:  {link}{hint}")
+    return results
+
+
+def check(results: list[Result]) -> None:
+    """Raise SweepFailed where a job did not finish."""
+    failed = [result for result in results if result.status != "finished"]
+    if failed:
+        raise SweepFailed(f"{len(failed)} of {len(results)} jobs failed")
+
+
+def _short(path: Path) -> Path:
+    with contextlib.suppress(ValueError):
+        return path.relative_to(Path.cwd())
+    return path

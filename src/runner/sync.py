@@ -1,0 +1,32 @@
+"""`python -m runner.sync FOLDER...`: brings job folders into MLflow that were not tracked when they were made."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from runner import tracking
+
+
+def main() -> int:
+    """Upload each job folder found at or below the given ones; a folder that is tracked already changes nothing."""
+    parser = argparse.ArgumentParser(prog="python -m runner.sync", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a job's folder, or a sweep's")
+    failed = 0
+    for given in parser.parse_args().folders:
+        found = sorted(file.parent for file in given.rglob("metrics.json") if file.parent.name != "artifacts")
+        if not found:
+            print(f"{given}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+            failed += 1
+        for folder in found:
+            try:
+                print(f"{folder}: run {tracking.upload(folder)}")  # noqa: T201
+            except tracking.TrackingError as error:
+                print(f"{folder}: {error}", file=sys.stderr)  # noqa: T201
+                failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""MLflow: a job's complete folder becomes one flat run. Nothing else imports mlflow.
+
+`upload(folder)` is idempotent: the run is found again by the folder's `run_id` or the job's uid, and every value is
+logged with the job's own time, so that a second upload changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner import answers, score
+from runner.errors import RunnerError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+FILES = ("config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log")
+FIRST_COLUMNS = ("sample_id", "answer", "image", "question", "reference", "correct")
+UI = "http://127.0.0.1:5000"
+PASSWORD = re.compile(r"//[^/@\s]*@")
+
+
+class TrackingError(RunnerError):
+    """The tracking server or database did not take something."""
+
+
+def client(uri: str) -> MlflowClient:
+    """Return a client; the first one in a process imports mlflow, which takes seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def prepare(uri: str, experiment: str) -> None:
+    """Create database and experiment once, before parallel jobs race for it, and end what a killed run left open."""
+    with _as_tracking_error(uri):
+        connection = client(uri)
+        experiment_id = _experiment(connection, experiment)
+        for run in connection.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            if tags.get("runner.host") == platform.node() and not _alive(tags.get("runner.pid", "")):
+                connection.set_terminated(run.info.run_id, "KILLED")
+
+
+def upload(folder: Path) -> str:
+    """Bring a complete job folder into its MLflow run, made if need be, and return the run's id."""
+    config = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    uri = str(config.tracking.uri)
+    with _as_tracking_error(uri):
+        connection = client(uri)
+        run_id = _run(connection, folder, config, record, environment)
+        try:
+            _fill(connection, run_id, folder, config, record, environment)
+            connection.set_terminated(run_id, STATUS[record["status"]], int(record["finished_at"] * 1000))
+        except BaseException:
+            connection.set_terminated(run_id, "KILLED")
+            raise
+    return run_id
+
+
+def link(uri: str, experiment: str) -> str:
+    """Return the address of the page that compares an experiment's runs; the UI opens elsewhere by itself."""
+    with _as_tracking_error(uri):
+        found = client(uri).get_experiment_by_name(experiment)
+    base = PASSWORD.sub("//", uri).rstrip("/") if uri.startswith("http") else UI
+    number = found.experiment_id if found else "0"
+    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+
+
+# ------------------------------------------------------------------------------------------------- the parts
+
+
+class _as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
+    """Turn what MLflow, its database or its server may raise into TrackingError."""
+
+    def __init__(self, uri: str) -> None:
+        self.where = uri
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, TrackingError):
+            return
+        module = type(error).__module__.partition(".")[0]
+        if isinstance(error, OSError) or module in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic"):
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            # MLflow's own message repeats the address, password and all; so would its traceback.
+            raise TrackingError(_without_password(f"{self.where}: {first}")) from None
+
+
+def _without_password(text: str) -> str:
+    return PASSWORD.sub("//***@", text)
+
+
+def _experiment(connection: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if found := connection.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(connection.create_experiment(name))
+    except MlflowException:
+        # Another process was quicker.
+        found = connection.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _run(
+    connection: MlflowClient,
+    folder: Path,
+    config: DictConfig,
+    record: Mapping[str, Any],
+    environment: Mapping[str, Any],
+) -> str:
+    """Find the folder's run, or create it."""
+    from mlflow.exceptions import MlflowException
+
+    experiment_id = _experiment(connection, config.tracking.experiment)
+    known = folder / "run_id"
+    if known.exists():
+        run_id = known.read_text(encoding="utf-8").strip()
+        try:
+            connection.get_run(run_id)
+        except MlflowException:
+            log.info("%s: its run %s is not on this server; a new one is made", folder, run_id)
+        else:
+            return run_id
+    uid = environment["job_uid"]
+    runs = connection.search_runs([experiment_id], f"tags.`runner.job_uid` = '{uid}'")
+    if runs:
+        run_id = runs[0].info.run_id
+    else:
+        run = connection.create_run(
+            experiment_id,
+            start_time=int(record["started_at"] * 1000),
+            run_name=f"{record['name']}-{config.backend.name}",
+            tags=_tags(config, environment),
+        )
+        run_id = run.info.run_id
+    known.write_text(run_id + "\n", encoding="utf-8")
+    return str(run_id)
+
+
+def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "runner.kind": "job",
+        "runner.sweep": environment["sweep"],
+        "runner.job_uid": environment["job_uid"],
+        "runner.config_hash": environment["config_hash"],
+        "runner.host": environment["host"],
+        "runner.pid": str(os.getpid()),
+        "runner.gpu": ", ".join(environment["gpus"]) or "none",
+        "git_commit": environment["git_commit"] or "none",
+        "mlflow.user": os.environ.get("USER", "unknown"),
+        "mlflow.source.name": "runner",
+        "model": config.model.name,
+        "quant": config.quant.name,
+        "dataset": config.dataset.name,
+    }
+
+
+def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a team compares by, under the names of DESIGN.md; values as text."""
+    params = {group: config[group].name for group in ("model", "quant", "backend", "env", "dataset", "prompt")}
+    params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
+    params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
+    params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
+    params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
+    return {name: str(value)[:6000] for name, value in params.items()}
+
+
+def _fill(
+    connection: MlflowClient,
+    run_id: str,
+    folder: Path,
+    config: DictConfig,
+    record: Mapping[str, Any],
+    environment: Mapping[str, Any],
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    at = int(record["finished_at"] * 1000)
+    params = [Param(name, value) for name, value in _params(config, environment).items()]
+    metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
+    tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
+    connection.log_batch(run_id, params=params, tags=tags)
+    for start in range(0, len(metrics), 1000):
+        connection.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for name in FILES:
+        if (folder / name).exists():
+            connection.log_artifact(run_id, str(folder / name))
+    if not any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id)):
+        table = _table(folder)
+        if table["sample_id"]:
+            connection.log_table(run_id, table, "answers.json")
+
+
+def _table(folder: Path) -> dict[str, list[Any]]:
+    """Return the answers as columns, in the order that MLflow's artifact comparison needs: it pairs by the first."""
+    scores = folder / "scores.jsonl"
+    correct = score.correct(scores) if scores.exists() else {}
+    rows = list(_rows(folder, correct)) if (folder / "answers.jsonl").exists() else []
+    names = [*FIRST_COLUMNS, *(name for name in (rows[0] if rows else {}) if name not in FIRST_COLUMNS)]
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _rows(folder: Path, correct: Mapping[tuple[str, int], bool]) -> Iterator[dict[str, Any]]:
+    for row in answers.read(folder / "answers.jsonl"):
+        timing, error = row["timing"] or {}, row["error"] or {}
+        right = correct.get((row["sample_id"], row["repeat"]))
+        yield {
+            "sample_id": row["sample_id"] if row["repeat"] == 0 else f"{row['sample_id']}#{row['repeat']}",
+            "answer": row["text"] if row["text"] is not None else f"(failed: {error.get('kind')})",
+            "image": Path(row["images"][0]).name if row["images"] else "",
+            "question": row["question"],
+            "reference": " | ".join(row["references"]),
+            "correct": "" if right is None else ("yes" if right else "no"),
+            "doc_class": row["doc_class"],
+            "field": row["field"],
+            "document": row["document"],
+            "prompt": row["prompt"],
+            "error": error.get("message", ""),
+            "finish_reason": row["finish_reason"] or "",
+            "latency_s": timing.get("latency_s"),
+            "ttft_s": timing.get("ttft_s"),
+            "prompt_tokens": row["prompt_tokens"],
+            "completion_tokens": row["completion_tokens"],
+        }
+
+
+def _alive(pid: str) -> bool:
+    import psutil
+
+    return pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))

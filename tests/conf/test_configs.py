@@ -1,0 +1,62 @@
+"""Every YAML under conf/ composes against the schema, alone and where it belongs."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from runner import config
+
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "tracking")
+FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
+MODELS = ("demo_m", "demo_s", "qwen2vl_2b", "qwen2vl_7b", "qwen2_5vl_3b", "qwen2_5vl_7b")
+
+
+def composed(*overrides: str) -> DictConfig:
+    config.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return compose("config", list(overrides))
+
+
+def test_all_files_are_looked_at():
+    assert (
+        len(FILES)
+        == len(list(CONF.rglob("*.yaml")))
+        - len(list((CONF / "hydra").rglob("*.yaml")))
+        - len(list((CONF / "experiment").rglob("*.yaml")))
+        - 1
+    )  # config.yaml itself
+    assert len(FILES) >= 40
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_file_composes(path: Path):
+    group = path.parent.relative_to(CONF).as_posix()
+    value = f"[{path.stem}]" if group == "metrics" else path.stem
+    cfg = composed(f"{group}={value}")
+    assert list(config.check_values(cfg)) == []
+    if group != "metrics":
+        assert cfg[group].name == path.stem, "a file's name is its word on the command line"
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_experiment_composes_and_says_its_command(path: Path):
+    composed(f"experiment={path.stem}")
+    assert f"python -m runner experiment={path.stem}" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_quantisation_of_a_model_is_a_word(model: str):
+    checkpoints = composed(f"model={model}").model.checkpoints
+    reachable = {name for path in (CONF / "quant").glob("*.yaml") for name in OmegaConf.load(path).checkpoint}
+    assert set(checkpoints) <= reachable
+
+
+@pytest.mark.parametrize("model", MODELS[2:])
+def test_hub_models_say_their_licence_and_pin_bf16(model: str):
+    cfg = composed(f"model={model}").model
+    assert cfg.licence
+    assert len(cfg.checkpoints.bf16.partition("@")[2]) == 40
+    assert not cfg.trust_remote_code

@@ -1,0 +1,97 @@
+"""Fixtures of all tests: the repository, the shared real data, the command line, a third-party package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the project; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared real data (../shared/data) are not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an installed third-party package: the `echo` backend, a metric, a dataset reader."""
+    target = tmp_path_factory.mktemp("third_party")
+    source = ROOT / "tests" / "third_party"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--target", str(target), str(source)], check=True, capture_output=True, timeout=120)
+    return target
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """Runs `python -m runner` in an empty folder with a store, database and environment of its own."""
+
+    def __init__(self, folder: Path, packages: Path) -> None:
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+        self.environment |= {
+            "PYTHONPATH": str(packages),
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(folder / "hub"),
+            "OMP_NUM_THREADS": "1",
+            "RUNNER_STORE": str(folder / "store"),
+        }
+
+    def command(self, *arguments: str, module: str = "runner") -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
+
+    def __call__(self, *arguments: str, module: str = "runner", timeout: float = 150) -> Ended:
+        ended = subprocess.run(
+            self.command(*arguments, module=module),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def left(self) -> set[str]:
+        """What stands in the folder."""
+        return {path.relative_to(self.folder).parts[0] for path in self.folder.rglob("*")}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, third_party: Path) -> CommandLine:
+    """The command line in an empty folder."""
+    return CommandLine(tmp_path, third_party)
+
+
+@pytest.fixture(scope="session")
+def make_cli(third_party: Path) -> Callable[[Path], CommandLine]:
+    """The command line in a folder of the test's choice."""
+    return lambda folder: CommandLine(folder, third_party)

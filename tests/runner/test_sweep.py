@@ -1,0 +1,201 @@
+"""Sweeps with a quick engine: grouping, reuse, failures that stay alone, and ends that leave nothing behind."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import CommandLine
+
+# The echo backend serves no model: checkpoint and dataset are real, the engine repeats the question.
+ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]")
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    paths = [path for path in folder.rglob("metrics.json") if path.parent.name != "artifacts"]  # not MLflow's copies
+    found = [json.loads(path.read_text()) | {"folder": path.parent} for path in paths]
+    return sorted(found, key=lambda result: result["finished_at"])
+
+
+def rows(result: dict[str, Any], name: str = "answers.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (result["folder"] / name).read_text(encoding="utf-8").splitlines()]
+
+
+def engines_left(marker: str) -> list[int]:
+    """Return the processes that carry `marker` in their environment's working folder or command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(marker in part for part in process.cmdline()) or process.environ().get("RUNNER_STORE") == marker:
+                found.append(process.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def gone(marker: str, within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while engines_left(marker):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_jobs_share_engines_whatever_the_order(cli: CommandLine):
+    ended = cli("-m", *ECHO, "tracking=none", "sampling.temperature=0,0.5", "model=demo_s,demo_m", "sampling.repeats=2")
+    assert ended.code == 0, ended.err
+    found = results(cli.folder)
+    assert len(found) == 4
+    assert sum(result["metrics"]["engine/starts"] for result in found) == 2
+    assert [result["name"] for result in found] == ["demo_s-bf16"] * 2 + ["demo_m-bf16"] * 2
+    assert "2 groups" in ended.err
+
+
+def test_what_a_job_leaves(cli: CommandLine):
+    assert cli("-m", *ECHO, "tracking=none", "sampling.repeats=2").code == 0
+    (result,) = results(cli.folder)
+    folder = result["folder"]
+    names = {"config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log"}
+    assert names <= {path.name for path in folder.iterdir()}
+    answers = rows(result)
+    assert [(row["sample_id"], row["repeat"]) for row in answers[:4]] == [("0", 0), ("0", 1), ("1", 0), ("1", 1)]
+    first = answers[0]
+    assert first["text"] == first["prompt"] == first["question"]
+    assert first["timing"]["latency_s"] >= first["timing"]["ttft_s"] > 0
+    assert first["conditions"]["concurrency"] == "1" and first["prompt_tokens"] == 9
+    scores = rows(result, "scores.jsonl")
+    assert {row["name"] for row in scores} == {"exact_match", "cer", "cer_mean"}
+    assert len(scores) == 3 * 16
+    metrics = result["metrics"]
+    expected = {
+        "quality/cer", "quality/cer/ci_low", "quality/cer/ci_high", "latency/mean_s", "latency/p50_s", "latency/p95_s",
+        "latency/p99_s", "ttft/p50_s", "ttft/p95_s", "throughput/requests_per_s", "throughput/output_tokens_per_s",
+        "throughput/chars_per_s", "memory/cpu_peak_gib", "engine/load_s", "engine/starts", "samples/total",
+        "samples/reused", "samples/failed", "samples/unscored", "samples/truncated", "harness/overhead_share",
+        "text/length_mean", "text/chars_per_s",
+    }  # fmt: skip
+    assert expected <= set(metrics)
+    assert "memory/gpu_peak_gib" not in metrics or metrics["memory/gpu_peak_gib"] > 0
+    assert metrics["samples/total"] == 16 and metrics["samples/reused"] == 0
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["overrides"] and environment["job_uid"] and environment["packages"]["hydra-core"]
+    report = (folder.parent / "report.html").read_text(encoding="utf-8")
+    assert "demo_m" in report and "http://" not in report.replace("http://127", ""), "no request to anywhere"
+
+
+def test_a_rerun_asks_nothing_twice_and_changed_conditions_ask_again(cli: CommandLine):
+    record = cli.folder / "asked"
+    job = (*ECHO, "tracking=none", f"+backend.engine_args.record={record}", "warmup=0")
+    assert cli(*job).code == 0
+    assert len(record.read_text().splitlines()) == 8
+    assert cli(*job).code == 0
+    assert len(record.read_text().splitlines()) == 8, "all reused"
+    assert cli(*job, "concurrency=2").code == 0
+    assert len(record.read_text().splitlines()) == 16, "timing depends on concurrency: measured anew"
+    assert cli(*job, "concurrency=4", "reuse=answers").code == 0
+    assert len(record.read_text().splitlines()) == 16
+    assert cli(*job, "reuse=never").code == 0
+    assert len(record.read_text().splitlines()) == 24
+    assert cli(*job, "sampling.seed=1").code == 0
+    assert record.read_text().splitlines()[24:] == ["1"] * 8
+    first, again, other, answers, never, _ = (result["metrics"] for result in results(cli.folder))
+    assert again["samples/reused"] == 8 and again["engine/starts"] == 0
+    for name in ("latency/p50_s", "throughput/requests_per_s", "memory/cpu_peak_gib", "quality/cer"):
+        assert again[name] == first[name], "a rerun reports what was measured"
+    assert other["samples/reused"] == 0
+    assert answers["samples/reused"] == 8 and not [name for name in answers if name.startswith(("latency", "memory"))]
+    assert never["samples/reused"] == 0
+
+
+def test_a_failing_sample_fails_alone(cli: CommandLine):
+    ended = cli(*ECHO, "tracking=none", "+backend.engine_args.fail_on=Имя", "backend.retries=0")
+    assert ended.code == 0, ended.err
+    (result,) = results(cli.folder)
+    failed = [row for row in rows(result) if row["error"]]
+    assert failed and all(row["text"] is None and row["error"]["kind"] == "bad_request" for row in failed)
+    assert result["metrics"]["samples/failed"] == len(failed)
+    assert result["metrics"]["samples/unscored"] == len(failed)
+    unscored = [row for row in rows(result, "scores.jsonl") if row["value"] is None]
+    assert {row["sample_id"] for row in unscored} == {row["sample_id"] for row in failed}
+    assert all("told to fail" in row["reason"] for row in unscored)
+
+
+def test_a_job_whose_answers_all_fail_has_failed(cli: CommandLine):
+    ended = cli(*ECHO, "tracking=none", "+backend.engine_args.fail_on=а", "backend.retries=0")
+    assert ended.code == 1
+    assert "all 8 answers failed" in ended.out and "told to fail" in ended.out
+
+
+def test_an_engine_that_dies_fails_its_job_and_no_other(cli: CommandLine):
+    # 3 requests of warm-up, then some of the job's: it dies in the middle.
+    ended = cli("-m", *ECHO, "model=demo_s", "+backend.engine_args.crash_after=6,1000", "tracking=none")
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    dead, alive = results(cli.folder)
+    assert (dead["status"], alive["status"]) == ("failed", "finished")
+    assert "EchoCrash: as told" in dead["error"], "the last lines of the engine's log"
+    assert "told to crash" in dead["error"], "and what they mean"
+    assert 1 <= len(rows(dead)) < 8, "what was answered is kept"
+    assert "1 of 2 jobs failed" in ended.err and "EchoCrash" in ended.out
+    assert gone(str(cli.folder / "store"))
+
+
+def test_what_was_answered_before_a_crash_is_not_asked_again(cli: CommandLine):
+    record = cli.folder / "asked"
+    job = (*ECHO, "tracking=none", "warmup=0", f"+backend.engine_args.record={record}")
+    assert cli(*job, "+backend.engine_args.crash_after=6").code == 1
+    assert len(record.read_text().splitlines()) == 5
+    ended = cli(*job, "reuse=answers")
+    assert ended.code == 0, ended.err
+    assert len(record.read_text().splitlines()) == 8
+    assert results(cli.folder)[-1]["metrics"]["samples/reused"] == 5
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_runner_leaves_no_process_and_loses_no_answer(cli: CommandLine, ending: signal.Signals):
+    record = cli.folder / "asked"
+    job = (*ECHO, f"+backend.engine_args.record={record}", "+backend.engine_args.delay_s=0.3", "warmup=0")
+    process = cli.start(*job)
+    deadline = time.monotonic() + 60
+    while not (record.exists() and len(record.read_text().splitlines()) >= 3):
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    os.kill(process.pid, ending)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[ending], output
+    assert gone(str(cli.folder / "store")), "no engine and no watchdog may be left"
+    asked = len(record.read_text().splitlines())
+    if ending != signal.SIGKILL:
+        (result,) = results(cli.folder)
+        assert result["status"] == "killed" and len(rows(result)) >= asked - 1
+        assert statuses(cli) == ["KILLED"]
+    ended = cli(*job)
+    assert ended.code == 0, ended.err
+    assert results(cli.folder)[-1]["metrics"]["samples/reused"] >= asked - 1
+    assert "RUNNING" not in statuses(cli)
+
+
+def statuses(cli: CommandLine) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{cli.folder}/mlflow.db")
+    return [run.info.status for run in client.search_runs([client.get_experiment_by_name("documents").experiment_id])]
+
+
+def test_order_of_arguments_changes_no_answer(cli: CommandLine):
+    assert cli("-m", *ECHO, "tracking=none", "model=demo_s,demo_m").code == 0
+    assert cli("-m", *ECHO, "tracking=none", "model=demo_m,demo_s", "reuse=never").code == 0
+    found = results(cli.folder)
+    by_name = {(result["name"], position // 2): result for position, result in enumerate(found)}
+    for name in ("demo_s-bf16", "demo_m-bf16"):
+        before, after = by_name[name, 0]["metrics"], by_name[name, 1]["metrics"]
+        assert {k: v for k, v in before.items() if k.startswith("quality")} == {
+            k: v for k, v in after.items() if k.startswith("quality")
+        }
+        assert before["engine/starts"] == after["engine/starts"] == 1

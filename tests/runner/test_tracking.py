@@ -1,0 +1,119 @@
+"""MLflow: one flat run per job folder, the same however often it is uploaded."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from runner import sync, tracking
+from tests.runner.job_folders import job_folder
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared SQLite database; making one takes seconds, so the tests share it."""
+    folder = tmp_path_factory.mktemp("tracking")
+    tracking.prepare(f"sqlite:///{folder}/mlflow.db", "documents")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def uri(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    return f"sqlite:///{database}"
+
+
+def test_upload_fills_a_run(uri: str, tmp_path: Path):
+    folder = job_folder(tmp_path / "job_a", "model=demo_s", "tracking.experiment=upload")
+    run_id = tracking.upload(folder)
+    client = MlflowClient(uri)
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "demo_s-bf16-hf"
+    assert (run.info.start_time, run.info.end_time) == (1_700_000_000_000, 1_700_000_065_000)
+    assert run.data.metrics["quality/cer"] == 0.25
+    params = run.data.params
+    assert (params["model"], params["quant"], params["backend"], params["prompt"]) == ("demo_s", "bf16", "hf", "plain")
+    assert params["sampling.temperature"] == "0.0" and params["concurrency"] == "1" and params["metric.cer"] == "1"
+    assert run.data.tags["runner.kind"] == "job" and run.data.tags["runner.sweep"] == "day/time"
+    assert "mlflow.parentRunId" not in run.data.tags, "runs are flat"
+    artifacts = {artifact.path for artifact in client.list_artifacts(run_id)}
+    assert {"config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "answers.json"} <= artifacts
+    table = json.loads(Path(client.download_artifacts(run_id, "answers.json", str(tmp_path))).read_text())
+    assert table["columns"][:6] == ["sample_id", "answer", "image", "question", "reference", "correct"]
+    assert table["data"][0][:6] == ["0", "Петров", "1.png", "Напиши Фамилия", "Петров", "yes"]
+    assert table["data"][1][1] == "(failed: timeout)" and table["data"][1][5] == ""
+
+
+def test_upload_twice_changes_nothing(uri: str, tmp_path: Path):
+    folder = job_folder(tmp_path / "job_b", "tracking.experiment=twice")
+    first = tracking.upload(folder)
+    assert tracking.upload(folder) == first
+    (folder / "run_id").unlink()
+    assert tracking.upload(folder) == first, "found again by the job's uid"
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("twice").experiment_id
+    assert len(client.search_runs([experiment])) == 1
+    assert len(client.get_metric_history(first, "quality/cer")) == 1
+
+
+def test_failed_job_is_a_failed_run(uri: str, tmp_path: Path):
+    run_id = tracking.upload(job_folder(tmp_path / "job_c", error="the engine died\nCUDA out of memory"))
+    run = MlflowClient(uri).get_run(run_id)
+    assert run.info.status == "FAILED" and "out of memory" in run.data.tags["runner.error"]
+
+
+def test_an_upload_that_breaks_leaves_no_run_running(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = job_folder(tmp_path / "job_d", "tracking.experiment=breaks")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking, "_table", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tracking.upload(folder)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("breaks").experiment_id
+    assert [run.info.status for run in client.search_runs([experiment])] == ["KILLED"]
+    monkeypatch.undo()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    tracking.upload(folder)
+    assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"]
+
+
+def test_stale_runs_of_this_host_are_closed(uri: str):
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("stale")
+    tags = {"runner.host": __import__("platform").node(), "runner.pid": "999999999"}
+    stale = client.create_run(experiment, tags=tags).info.run_id
+    elsewhere = client.create_run(experiment, tags=tags | {"runner.host": "another"}).info.run_id
+    tracking.prepare(uri, "stale")
+    assert client.get_run(stale).info.status == "KILLED"
+    assert client.get_run(elsewhere).info.status == "RUNNING", "another host's run may be alive"
+
+
+def test_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(tracking.TrackingError) as caught:
+        tracking.upload(job_folder(tmp_path / "job_e"))
+    assert "secret" not in str(caught.value)
+
+
+def test_sync_uploads_what_was_not_tracked(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    job_folder(tmp_path / "sweep" / "0_job", "tracking.experiment=sync")
+    job_folder(tmp_path / "sweep" / "1_job_", "tracking.experiment=sync")
+    monkeypatch.setattr("sys.argv", ["sync", str(tmp_path / "sweep"), str(tmp_path / "nothing")])
+    assert sync.main() == 1
+    assert "no finished job" in capsys.readouterr().err
+    client = MlflowClient(uri)
+    assert len(client.search_runs([client.get_experiment_by_name("sync").experiment_id])) == 2
+
+
+def test_link_opens_the_page_that_compares(uri: str):
+    link = tracking.link(uri, "documents")
+    assert link.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert link.endswith("/runs?workflowType=machine_learning&compareRunsMode=CHART")

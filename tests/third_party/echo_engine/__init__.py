@@ -1,0 +1,1 @@
+"""A backend whose engine repeats the question, a metric, and a dataset reader."""

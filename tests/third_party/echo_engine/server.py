@@ -1,0 +1,70 @@
+"""An OpenAI endpoint in the standard library: streams the last text of the question back, word by word."""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--port", type=int, required=True)
+parser.add_argument("--crash_after", type=int, default=-1)
+parser.add_argument("--delay_s", type=float, default=0.0)
+parser.add_argument("--start_s", type=float, default=0.0)
+parser.add_argument("--fail_on", default="")
+parser.add_argument("--record", default="")
+options = parser.parse_args()
+lock, served = threading.Lock(), 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.reply(200 if self.path == "/health" else 404, b"{}")
+
+    def do_POST(self):
+        global served
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with lock:
+            served += 1
+            if served == options.crash_after:
+                print("EchoCrash: as told", flush=True)
+                os._exit(3)
+            if options.record:
+                with pathlib.Path(options.record).open("a") as file:
+                    file.write(json.dumps(body["seed"]) + "\n")
+        parts = body["messages"][-1]["content"]
+        text = parts if isinstance(parts, str) else next(p["text"] for p in reversed(parts) if p["type"] == "text")
+        time.sleep(options.delay_s)
+        if options.fail_on and options.fail_on in text:
+            self.reply(400, json.dumps({"error": {"message": "told to fail", "code": "bad_image"}}).encode())
+            return
+        chunks = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in text.partition(" ") if word]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        chunks.append({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": len(text.split())}})
+        stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+        self.reply(200, stream.encode(), "text/event-stream")
+
+    def reply(self, status, body, kind="application/json"):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+time.sleep(options.start_s)
+print("echo engine serving", flush=True)
+server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
+server.daemon_threads = True
+try:
+    server.serve_forever()
+except KeyboardInterrupt:
+    sys.exit(0)
