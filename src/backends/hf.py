@@ -38,6 +38,10 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 _DEFAULTS = {"attention": "sdpa", "device": "auto", "batch_size": "1"}  # named, so that the log says them
 _ENGINE_ARGS = "engine_args."
 
+# glibc keeps large freed blocks for later by default, so that a job's peak on the CPU would contain what the job before
+# it needed: 0.54 instead of 0.46 GiB after one with ten times the pixels. These make it give them back at once.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
 
 class HfBackend:
     """Serves a checkpoint with transformers."""
@@ -54,7 +58,7 @@ class HfBackend:
             argv += [f"--{name.replace('_', '-')}", value]
         if _is_true(spec.arg("trust_remote_code")):
             argv.append("--trust-remote-code")
-        return Launch(tuple(argv), statistics_path="/statistics", reset_path="/statistics/reset")
+        return Launch(tuple(argv), variables=MALLOC, statistics_path="/statistics", reset_path="/statistics/reset")
 
     def translate(self, log_tail: str) -> Failure | None:
         """Recognise a known failure in the end of an engine's log, in the user's words."""

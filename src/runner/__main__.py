@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 from types import FrameType
-from typing import Any
 
 import hydra
 import yaml
@@ -26,6 +25,9 @@ from runner.errors import RunnerError
 # A run of characters between separators of Hydra's grammar that holds a letter beyond ASCII.
 NOT_ASCII = re.compile(r"[^,\[\]{}()]*[^\x00-\x7f,\[\]{}()][^,\[\]{}()]*")
 
+_failed: list[RunnerError] = []
+_signals: list[signal.Signals] = []
+
 config.register()
 
 
@@ -33,13 +35,19 @@ def job(cfg: DictConfig) -> float | None:
     """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
     from runner import run, sweep
 
-    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-    return run.run(cfg) if multirun else sweep.single(cfg)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return run.run(cfg)
+    try:
+        return sweep.single(cfg)
+    except RunnerError as error:
+        # Kept from Hydra, which would repeat all overrides before it; `main` raises it.
+        _failed.append(error)
+        return None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """Make SIGTERM take the way of Ctrl-C: jobs save their state, engines are closed, then we leave."""
-    os.environ["RUNNER_SIGTERM"] = "1"
+    _signals.append(signal.SIGTERM)
     signal.raise_signal(signal.SIGINT)
 
 
@@ -62,29 +70,33 @@ def explain(error: Exception) -> str:
     return f"{error}{detail}"
 
 
-def main() -> Any:
+def main() -> None:
     """Run the command line; exit 1 on failure, 2 where a config is wrong, 130 and 143 on signals."""
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
         from runner import __version__
 
         print(f"vlm-runner {__version__}")  # noqa: T201
-        return None
+        return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra would print a traceback and leave; errors are put into words here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = map(quoted, sys.argv[1:])
+    sys.argv = ["python -m runner", *map(quoted, sys.argv[1:])]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
+        for error in _failed:
+            raise error
     except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if debug:
             raise
         print(explain(error), file=sys.stderr)  # noqa: T201
         raise SystemExit(getattr(error, "exit_code", 2)) from None
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        terminated = os.environ.get("RUNNER_SIGTERM") == "1"
-        print("ended by SIGTERM" if terminated else "interrupted", file=sys.stderr)  # noqa: T201
-        raise SystemExit(143 if terminated else 130) from None
+        print("ended by SIGTERM" if _signals else "interrupted", file=sys.stderr)  # noqa: T201
+        raise SystemExit(143 if _signals else 130) from None
 
 
 if __name__ == "__main__":

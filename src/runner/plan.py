@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec, Pixels, Sampling
+from backends.process import environments
 from metrics import registry as metric_registry
 from metrics.api import Metric
 from runner import checkpoints, environment, paths
@@ -26,7 +27,6 @@ from runner.errors import Problem, Refused
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
-ENVIRONMENTS = ("current",)
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,10 @@ def _environment(config: Config) -> str:
     name = config.env.name
     if name == "auto":
         name = config.model.env.get(config.backend.name) or config.backend.env or "current"
-    if name not in ENVIRONMENTS:
-        raise Refused(Problem(f"there is no environment {name!r}", "env", f"one of: auto, {', '.join(ENVIRONMENTS)}"))
+    try:
+        environments.find(name)
+    except ValueError as error:
+        raise Refused(Problem(str(error), "env", "env=auto takes the model's or the backend's own")) from error
     return name
 
 

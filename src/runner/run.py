@@ -29,6 +29,7 @@ def run(cfg: DictConfig) -> float | None:
     """Run one job and return its objective. Raise RunnerError with what went wrong; the folder then says it too."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     job = plan(cfg)
+    log.info("%s: %s", job.name, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
     record = Record(folder, job, cfg)
     try:

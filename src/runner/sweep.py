@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import engines
-from runner.errors import SweepFailed
+from runner.errors import JobFailed, SweepFailed
 from runner.plan import plan
 from runner.report import page, table
 from runner.report.results import Result, collect
@@ -53,6 +53,9 @@ def single(cfg: DictConfig) -> float | None:
     try:
         with prepared(cfg):
             return run(cfg)
+    except JobFailed as failed:
+        # The table says why; the whole reason again after it would hide it.
+        raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
     finally:
         finish(folder)
 

@@ -58,6 +58,7 @@ class _Window:
 
     energy_before: dict[int, float]
     cpu: int = 0
+    cpu_at_mark: int = 0
     gpu_owned: int | None = None
     gpu_risen: int | None = None
     devices: set[int] = field(default_factory=set)
@@ -98,6 +99,7 @@ class Sampler:
         if len(self._windows) > _KEPT_WINDOWS:
             del self._windows[min(self._windows)]
         self._read_all()
+        self._windows[self._marks].cpu_at_mark = self._windows[self._marks].cpu
         self._rss_maximum = self._rss()
         return self._marks
 
@@ -115,6 +117,7 @@ class Sampler:
             notes.append(_RISEN_NOTE)
         return {
             "cpu_peak_bytes": window.cpu or None,
+            "cpu_at_mark_bytes": window.cpu_at_mark or None,
             "gpu_peak_bytes": gpu,
             "energy_joules": self._energy(window, notes),
             "notes": notes,

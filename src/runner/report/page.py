@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runner.report.results import Result, choices
-from runner.report.table import comparison
+from runner.report.table import comparison, notes
 
 HERE = Path(__file__).parent
 
@@ -20,6 +20,7 @@ def render(results: Sequence[Result], title: str) -> str:
     return environment.get_template("page.html.j2").render(
         title=title,
         comparison=comparison(results),
+        notes=notes(results),
         results=results,
         choices=choices(results),
         names=sorted({name for result in results for name in result.metrics}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -42,7 +42,7 @@ def comparison(results: Sequence[Result]) -> Comparison:
         row += [_number(result, "throughput/output_tokens_per_s", ".1f"), _memory(result), _failed(result)]
         rows.append(tuple(row))
     failures = tuple(
-        (" ".join(f"{key}={value}" for key, value in choice.items()), result.error or result.status)
+        (_words(choice), result.error or result.status)
         for result, choice in zip(results, told, strict=True)
         if result.status != "finished"
     )
@@ -60,12 +60,26 @@ def show(results: Sequence[Result]) -> None:
         table.add_row(*row)
     console.print()
     console.print(table)
-    for result in results:
-        for note in result.notes:
-            console.print(f"{result.name}: {note}", highlight=False, markup=False)
+    for name, note in notes(results):
+        console.print(f"note: {name}: {note}", highlight=False, markup=False, soft_wrap=True)
     for name, reason in compared.failures:
         console.print(f"FAILED  {name}", style="bold red", highlight=False, markup=False)
         console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
+
+
+def notes(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
+    told = choices(results)
+    jobs: dict[str, list[str]] = {}
+    for result, choice in zip(results, told, strict=True):
+        for note in result.notes:
+            jobs.setdefault(note, []).append(_words(choice))
+    everywhere = len(results) if len(results) > 1 else 2
+    return [("all jobs" if len(names) == everywhere else "; ".join(names), note) for note, names in jobs.items()]
+
+
+def _words(choice: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in choice.items())
 
 
 def say(text: str) -> None:
