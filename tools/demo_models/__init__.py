@@ -1,0 +1,1 @@
+"""How the demo documents are drawn and how the demo models are trained, quantised and measured."""
