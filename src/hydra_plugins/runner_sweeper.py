@@ -20,6 +20,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
         from runner import sweep
+        from runner.errors import JobFailed
         from runner.plan import plan_sweep
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
@@ -36,14 +37,19 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         # 3. Run them.
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
-        log.info("%d jobs in %d groups that share an engine; results in %s", len(batch), len(set(specs)), folder)
+        try:
+            with (folder / "multirun.yaml").open("x", encoding="utf-8") as file:
+                OmegaConf.save(self.config, file)
+        except FileExistsError:
+            where = f"{folder}: another sweep that began in the same second writes here"
+            raise JobFailed(f"{where}; start again") from None
+        log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
                 returns = self.launcher.launch(batch, initial_job_idx=0)
         finally:
             # 4. Sum up, also what was done before an interruption.
-            results = sweep.finish(folder)
+            results = sweep.finish(folder, len(batch))
         sweep.check(results)
         return [result.return_value for result in returns]
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import hydra
@@ -23,7 +24,8 @@ from runner import config, paths
 from runner.errors import RunnerError
 
 # A run of characters between separators of Hydra's grammar that holds a letter beyond ASCII.
-NOT_ASCII = re.compile(r"[^,\[\]{}()]*[^\x00-\x7f,\[\]{}()][^,\[\]{}()]*")
+NOT_ASCII = re.compile(r"[^,\[\]{}]*[^\x00-\x7f,\[\]{}][^,\[\]{}]*")
+WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 _failed: list[RunnerError] = []
 _signals: list[signal.Signals] = []
@@ -54,9 +56,36 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def quoted(argument: str) -> str:
     """Quote the parts of a `key=value` that are not ASCII: Hydra's grammar takes `field=Фамилия` only in quotes."""
     key, equals, value = argument.partition("=")
-    if not equals or value.isascii() or "'" in value or '"' in value:
+    if not equals or argument.startswith("-") or value.isascii() or "'" in value or '"' in value:
         return argument
+    if not set(value) & set(",[{"):
+        return f"{key}={value!r}"
     return f"{key}={re.sub(NOT_ASCII, lambda found: repr(found.group().strip()), value)}"
+
+
+def flags_first(arguments: list[str]) -> list[str]:
+    """Put flags before overrides: Hydra's parser takes `model=a -m quant=b` for a mistake."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in WITH_VALUE and (value := next(rest, None)) is not None:
+            flags.append(value)
+    return flags + overrides
+
+
+def is_expected(error: Exception) -> bool:
+    """Tell a user's mistake from a bug of ours: a plain ValueError is a mistake only where Hydra raised it."""
+    if not isinstance(error, ValueError) or isinstance(error, UnicodeDecodeError):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_globals.get("__name__", "").startswith("hydra.")
 
 
 def explain(error: Exception) -> str:
@@ -65,9 +94,24 @@ def explain(error: Exception) -> str:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"
         return f"YAML syntax error in {where}: {error.problem or error}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_not_utf8() or 'a config file'} is not UTF-8 (saved by a Windows editor?): {error}; save it as UTF-8"
     cause = error.__cause__
     detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
     return f"{error}{detail}"
+
+
+def _not_utf8() -> Path | None:
+    """Find the config file that can't be decoded: the exception doesn't name it."""
+    folders = [paths.conf_dir()]
+    if "--config-dir" in sys.argv:
+        folders.append(Path(sys.argv[sys.argv.index("--config-dir") + 1]))
+    for file in (file for folder in folders for file in folder.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return file
+    return None
 
 
 def main() -> None:
@@ -80,20 +124,22 @@ def main() -> None:
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra would print a traceback and leave; errors are put into words here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["python -m runner", *map(quoted, sys.argv[1:])]
+    sys.argv = ["python -m runner", *map(quoted, flags_first(sys.argv[1:]))]
+    # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
         for error in _failed:
             raise error
-    except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        if debug:
-            raise
-        print(explain(error), file=sys.stderr)  # noqa: T201
-        raise SystemExit(getattr(error, "exit_code", 2)) from None
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
+        if debug or not is_expected(error):
+            raise
+        print(explain(error), file=sys.stderr)  # noqa: T201
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
     except KeyboardInterrupt:
         print("ended by SIGTERM" if _signals else "interrupted", file=sys.stderr)  # noqa: T201
         raise SystemExit(143 if _signals else 130) from None

@@ -14,9 +14,10 @@ from typing import Any
 
 from backends.api import Generation
 from metrics.api import Case
-from runner.datasets.api import Sample
-from runner.generate import Generated, describe_image
+from runner.datasets.api import Image, Sample
+from runner.generate import Generated
 from runner.plan import Job
+from runner.prompts import PromptError
 from runner.store import Shelf, to_json
 
 
@@ -73,6 +74,18 @@ def _generation(job: Job, generated: Generated, shelf: Shelf, sample: Sample, re
     return found
 
 
+def describe_image(image: Image) -> str:
+    """Name a picture for people: the path, and the page of a PDF."""
+    return str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}"
+
+
+def _prompt(job: Job, sample: Sample) -> str | None:
+    try:
+        return job.prompt.text(sample)
+    except PromptError:
+        return None  # that sample's failure says why
+
+
 def _row(job: Job, sample: Sample, repeat: int, generation: Generation) -> dict[str, Any]:
     return {
         "sample_id": sample.id,
@@ -85,6 +98,6 @@ def _row(job: Job, sample: Sample, repeat: int, generation: Generation) -> dict[
         "images": [describe_image(image) for image in sample.images],
         "context": sample.context,
         "answerable": sample.answerable,
-        "prompt": job.prompt.text(sample),
+        "prompt": _prompt(job, sample),
         **to_json(generation),
     }

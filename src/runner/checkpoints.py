@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from pathlib import Path
 from runner import paths
 from runner.config import Config
 from runner.errors import Problem, Refused
+
+log = logging.getLogger(__name__)
+LARGE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +119,36 @@ def _dummy(config: Config) -> Checkpoint:
 def folder_digest(folder: Path) -> str:
     """Hash the files of a local checkpoint, names and contents. A file is read again only when it changed."""
     total = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if not file.is_file() or any(part.startswith(".") for part in name.parts):
+            continue  # .git and a download's .cache differ between equal copies
         stat = file.stat()
-        total.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(_file_digest(str(file), stat.st_size, stat.st_mtime_ns).encode())
+        total.update(name.as_posix().encode() + b"\0")
+        total.update(_file_digest(str(file.resolve()), stat.st_size, stat.st_mtime_ns).encode())
     return total.hexdigest()
 
 
 @functools.cache
-def _file_digest(path: str, _size: int, _mtime_ns: int) -> str:
+def _file_digest(path: str, size: int, mtime_ns: int) -> str:
+    """Hash a file; the digests of large ones are kept beside the store, since reading them takes minutes."""
+    if size < LARGE_BYTES:
+        return _sha256(path)
+    kept = paths.store_dir() / "digests.json"
+    known: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(kept.read_text(encoding="utf-8"))
+    name = f"{path}|{size}|{mtime_ns}"
+    if name not in known:
+        log.info("reading %s (%.1f GB) to name its content; this is done once", path, size / 1e9)
+        known[name] = _sha256(path)
+        with contextlib.suppress(OSError):  # a cache: without it the file is only read again
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return known[name]
+
+
+def _sha256(path: str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

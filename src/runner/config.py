@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -197,6 +198,15 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
         if value is not None and not low <= value <= high:
             bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
             yield Problem(f"{value!r} is out of range", key, bounds)
+    if cfg.tracking.uri is not None and not cfg.tracking.uri:
+        yield Problem("it is empty", "tracking.uri", "tracking=none, or a MLFLOW_TRACKING_URI that is not empty")
+    written = str(OmegaConf.to_container(cfg.tracking, resolve=False)["uri"])  # type: ignore[call-overload, index]
+    if re.search(r"//[^/\s]*:[^/\s]*@", written):
+        yield Problem(
+            "a password in a config or on the command line would be kept in files and process lists",
+            "tracking.uri",
+            "give the address as MLFLOW_TRACKING_URI in the environment",
+        )
     low, high = cfg.model.min_pixels, cfg.model.max_pixels
     if low and high and low > high:
         yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

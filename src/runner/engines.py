@@ -31,7 +31,7 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
         return start(
             job.backend,
             spec,
-            log_path=_log_path(spec),
+            log_path=log_path(spec),
             timeout_s=job.config.backend.start_timeout_s,
             on_progress=lambda text: say(f"starting, {text}"),
         )
@@ -50,7 +50,8 @@ def close() -> None:
         _pool = None
 
 
-def _log_path(spec: EngineSpec) -> Path:
+def log_path(spec: EngineSpec) -> Path:
+    """Return where the output of this process's engine for `spec` goes."""
     folder = paths.store_dir() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{store.digest(repr(spec))[:16]}-{os.getpid()}.log"

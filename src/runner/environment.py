@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -11,7 +12,21 @@ from importlib import metadata
 from pathlib import Path
 
 # What decides the text of an answer, or its speed, within one environment.
-ENGINE_PACKAGES = ("torch", "transformers", "tokenizers", "compressed-tensors", "pillow", "bitsandbytes", "gptqmodel")
+ENGINE_PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "pillow",
+    "qwen-vl-utils",
+    "compressed-tensors",
+    "bitsandbytes",
+    "gptqmodel",
+    "optimum",
+    "peft",
+    "flash-attn",
+)
 RUNNER_PACKAGES = ("vlm-runner", "hydra-core", "mlflow", "aiohttp", "sacrebleu", "rapidfuzz", "numpy")
 
 
@@ -59,7 +74,25 @@ def fingerprint(environment: str) -> str:
     """Name the software of an engine's environment: what decides an answer's text besides model and request."""
     parts = [f"python {platform.python_version()}"]
     parts += [f"{name} {version}" for name, version in versions(ENGINE_PACKAGES).items()]
+    parts.append(f"server {_server_digest()}")
     return f"{environment}: " + ", ".join(parts)
+
+
+def _server_digest() -> str:
+    """Name the code of our HF server, which is developed faster than versions are made."""
+    from backends import hf_server
+
+    total = hashlib.sha256()
+    for file in sorted(Path(next(iter(hf_server.__path__))).rglob("*.py")):
+        total.update(file.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def visible_gpus() -> str:
+    """Return the GPUs that an engine may use, for people and for comparing conditions."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = ", ".join(gpus()) or "none"
+    return names if chosen is None else f"{names} (CUDA_VISIBLE_DEVICES={chosen})"
 
 
 @functools.cache

@@ -7,16 +7,16 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.api import Endpoint, Engine, EngineStats, Failure, Generation, GenerationRequest, ImagePart, TextPart
+from backends.api import Engine, EngineStats, Failure, Generation, GenerationRequest, ImagePart, TextPart
 from runner import load, store
-from runner.datasets.api import Image, Sample
+from runner.datasets.api import Sample
 from runner.datasets.images import BadImage, EncodedImage, read_images
-from runner.engines import acquire
+from runner.engines import acquire, log_path
 from runner.errors import JobFailed
 from runner.plan import Job
 from runner.progress import Progress
@@ -53,6 +53,8 @@ class Questions:
         self.job, self.shelf, self.result, self.progress = job, shelf, result, progress
         # Neighbouring questions are about the same pictures: keep the last few instead of reading them again.
         self._read = functools.lru_cache(maxsize=4)(read_images)
+        # Two rows may ask the same: the second takes the first one's answer, which doesn't make it an old one.
+        self._asked: set[str] = set()
 
     def missing(self) -> Iterator[load.Ask]:
         """Yield the questions that have no stored answer under the job's `reuse` rule."""
@@ -62,25 +64,24 @@ class Questions:
                     yield ask
 
     def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
-        question = (sample.id, repeat)
         try:
-            images = self._read(sample.images)
-            key = self._key(sample, images, repeat)
+            key = self._key(sample, self._read(sample.images), repeat)
         except (BadImage, PromptError) as error:
             failure = Failure("bad_input", str(error))
-            self.result.failures[question] = Generation(f"{sample.id}#{repeat}", None, failure)
+            self.result.failures[sample.id, repeat] = Generation(f"{sample.id}#{repeat}", None, failure)
             self.progress.advance(failed=True)
             return None
-        self.result.keys[question] = key
         if self._stored(key):
-            self.result.reused += 1
+            self.result.keys[sample.id, repeat] = key
+            self.result.reused += key not in self._asked
             self.progress.advance()
             return None
+        self._asked.add(key)
         return load.Ask(key, sample.id, repeat, functools.partial(self.request, sample, repeat, key))
 
     def _stored(self, key: str) -> bool:
         reuse = self.job.config.reuse
-        if reuse == "never":
+        if reuse == "never" and key not in self._asked:
             return False
         if self.shelf.find(key, self.job.conditions) is not None:
             return True
@@ -123,51 +124,80 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     `result` is filled on the way, so that it says what was done even when this raises.
     """
     total = len(job.dataset) * job.config.sampling.repeats
-    with Progress(job.name, total) as progress:
-        walk = Questions(job, shelf, result, progress)
-        missing = walk.missing()
-        first = next(missing, None)
-        if first is not None:
-            _ask_engine(job, shelf, result, progress, first, missing)
-    _keep_measurements(job, shelf, result)
-    shelf.close()
+    try:
+        with Progress(job.name, total) as progress:
+            walk = Questions(job, shelf, result, progress)
+            missing = walk.missing()
+            first = next(missing, None)
+            if first is not None:
+                _ask_engine(job, shelf, result, progress, first, missing)
+        if result.measured is None:
+            result.measured = shelf.measured(job.digest, job.conditions)
+    finally:
+        shelf.close()
 
 
 def _ask_engine(
     job: Job, shelf: Shelf, result: Generated, progress: Progress, first: load.Ask, rest: Iterator[load.Ask]
 ) -> None:
     """Get the engine, warm it up, and ask it everything that is missing."""
+    result.log_path = log_path(job.spec)
     engine, result.started = acquire(job, progress.say)
-    result.load_s, result.log_path = engine.load_s, engine.log_path
+    result.load_s = engine.load_s
 
     def on_answer(ask: load.Ask, generation: Generation) -> None:
         generation = dataclasses.replace(generation, conditions=job.conditions)
         if generation.error is None:
             shelf.append(ask.key, job.conditions, generation)
+            result.keys[ask.sample_id, ask.repeat] = ask.key
         else:
             result.failures[ask.sample_id, ask.repeat] = generation
         progress.advance(failed=generation.error is not None)
 
     try:
         progress.say("warming up")
-        _run(job, engine, itertools.repeat(first, job.config.warmup), lambda _ask, _generation: None)
+        _warm_up(job, engine, first)
         progress.say("asking")
-        mark = engine.mark()
-        loaded = _run(job, engine, itertools.chain([first], rest), on_answer)
-        stats = engine.since(mark)
+        mark, tally = engine.mark(), load.Tally()
+        try:
+            _load(job, engine, itertools.chain([first], rest), tally, on_answer)
+        finally:
+            # Also after an interruption: a rerun adds to it what it asks itself.
+            if tally.asked and engine.alive():
+                result.measured = _keep(job, shelf, tally, engine.since(mark))
     except load.EngineGone:
         raise JobFailed(f"the engine died while it was asked\n{engine.crash_report().message}") from None
-    result.measured = _measured(loaded, stats)
 
 
-def _run(job: Job, engine: Engine, asks: Iterator[load.Ask], on_answer: Any) -> load.Loaded:
-    endpoint: Endpoint = engine.endpoint
-    return asyncio.run(
+def _warm_up(job: Job, engine: Engine, first: load.Ask) -> None:
+    """Ask the first question a few times, without counting: first calls allocate and compile, batches too."""
+    count = max(job.config.warmup, job.config.concurrency) if job.config.warmup else 0
+    failed: list[Failure] = []
+
+    def on_answer(_ask: load.Ask, generation: Generation) -> None:
+        if generation.error is not None:
+            failed.append(generation.error)
+
+    _load(job, engine, itertools.repeat(first, count), load.Tally(), on_answer, retries=0)
+    if failed:
+        log.warning("%s: %d of %d warm-up requests failed: %s", job.name, len(failed), count, failed[0].message)
+
+
+def _load(
+    job: Job,
+    engine: Engine,
+    asks: Iterator[load.Ask],
+    tally: load.Tally,
+    on_answer: Callable[[load.Ask, Generation], None],
+    retries: int | None = None,
+) -> None:
+    asyncio.run(
         load.load(
             iter(asks),
-            endpoint,
+            engine.endpoint,
+            tally,
             concurrency=job.config.concurrency,
-            retries=job.config.backend.retries,
+            retries=job.config.backend.retries if retries is None else retries,
             timeout_s=job.config.backend.request_timeout_s,
             alive=engine.alive,
             on_answer=on_answer,
@@ -178,36 +208,30 @@ def _run(job: Job, engine: Engine, asks: Iterator[load.Ask], on_answer: Any) -> 
 # --------------------------------------------------------------------------------------------- measurements
 
 
-def _measured(loaded: load.Loaded, stats: EngineStats) -> dict[str, Any]:
-    return {**dataclasses.asdict(loaded), "stats": dataclasses.asdict(stats)}
-
-
-def _keep_measurements(job: Job, shelf: Shelf, result: Generated) -> None:
+def _keep(job: Job, shelf: Shelf, tally: load.Tally, stats: EngineStats) -> dict[str, Any]:
     """Store what this job measured, joined with what an interrupted run of the same job had measured before."""
-    if job.config.reuse == "never":
-        return
-    name = store.digest(sorted(result.keys.values()))
-    before = shelf.measured(name, job.conditions) if result.reused else None
-    if result.measured is None:
-        result.measured = before
-        return
-    result.measured = joined(before, result.measured) if before else result.measured
-    shelf.append_measured(name, job.conditions, result.measured)
+    measured = {**dataclasses.asdict(tally), "stats": dataclasses.asdict(stats)}
+    before = shelf.measured(job.digest, job.conditions)
+    if before is not None and job.config.reuse != "never":
+        measured = joined(before, measured)
+    shelf.append_measured(job.digest, job.conditions, measured)
+    return measured
 
 
 def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Join two measurements of parts of one job: times and energy add up, peaks are the higher one."""
+    """Join two measurements of parts of one job: times, counts and energy add up, peaks are the higher one."""
     stats = dict(now["stats"])
     for name, value in before["stats"].items():
         if isinstance(value, (int, float)) and not name.endswith("_rate"):
             mine = stats.get(name)
-            added = value + mine if name == "energy_joules" and mine is not None else None
-            stats[name] = added if added is not None else max(value, mine if mine is not None else value)
+            if name == "energy_joules":
+                stats[name] = None if mine is None else value + mine
+            else:
+                stats[name] = value if mine is None else max(value, mine)
     stats["notes"] = sorted({*before["stats"].get("notes", ()), *stats.get("notes", ())})
-    sums = {name: before[name] + now[name] for name in ("wall_s", "waited_s", "asked")}
+    sums = {name: _sum(before[name], now[name]) for name in now if name != "stats"}
     return {**sums, "stats": stats}
 
 
-def describe_image(image: Image) -> str:
-    """Name a picture for people: the path, and the page of a PDF."""
-    return str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}"
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +22,7 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.2, 30.0, 300.0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to ask. `build` reads the images and makes the request; it may raise BadImage."""
+    """One question to ask. `build` reads the images and makes the request; it may raise BadImage or PromptError."""
 
     key: str
     sample_id: str
@@ -32,43 +34,77 @@ class EngineGone(Exception):
     """The engine died while it was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the loop measured: the wall time from the first request to the last answer, and the time spent waiting."""
+@dataclass(slots=True)
+class Tally:
+    """What a load measured so far; kept outside of the loop, so that an interruption loses none of it.
 
-    wall_s: float
-    waited_s: float
-    asked: int
+    `wall_s` runs from the first request to the last answer. `engine_s` is the latency of all attempts, `slots_s` the
+    time that slots had work, both summed over slots and without the waits between attempts: their difference is what
+    the harness itself took. `output_tokens` is None once an answer came without a count.
+    """
+
+    wall_s: float = 0.0
+    engine_s: float = 0.0
+    slots_s: float = 0.0
+    asked: int = 0
+    answered: int = 0
+    chars: int = 0
+    output_tokens: int | None = 0
+
+    def count(self, generation: Generation) -> None:
+        """Add one answer or failure."""
+        self.asked += 1
+        if generation.text is None:
+            return
+        self.answered += 1
+        self.chars += len(generation.text)
+        tokens = generation.completion_tokens
+        self.output_tokens = None if tokens is None or self.output_tokens is None else self.output_tokens + tokens
 
 
 async def load(
     asks: Iterator[Ask],
     endpoint: Endpoint,
+    tally: Tally,
     *,
     concurrency: int,
     retries: int,
     timeout_s: float,
     alive: Callable[[], bool],
     on_answer: Callable[[Ask, Generation], None],
-) -> Loaded:
+) -> None:
     """Ask everything that `asks` yields, `concurrency` at a time. Raise EngineGone when the engine dies.
 
     `on_answer` is called in the order of completion, before the slot takes its next question; what it raises ends the
-    load. A question that can't be built (an unreadable image) fails alone.
+    load. A question that can't be built (an unreadable image) fails alone. Questions are taken and built in a thread:
+    reading pictures in the event loop would count as latency of the answers that other slots wait for.
     """
-    waited, asked = 0.0, 0
     clock = asyncio.get_running_loop().time
+    taking = threading.Lock()
+
+    def take() -> tuple[Ask, GenerationRequest | Generation] | None:
+        with taking:
+            ask = next(asks, None)
+        return None if ask is None else (ask, _built(ask))
 
     async def slot(client: Client) -> None:
-        nonlocal waited, asked
-        for ask in asks:
+        while True:
             begin = clock()
-            generation = await answer(client, ask, retries)
-            waited += clock() - begin
-            asked += 1
+            taken = await asyncio.to_thread(take)
+            if taken is None:
+                return
+            ask, request = taken
+            waited = 0.0
+            if isinstance(request, Generation):
+                generation = request
+            else:
+                generation, engine_s, waited = await answer(client, request, retries)
+                tally.engine_s += engine_s
             if generation.error is not None and generation.error.kind == "connection" and not await settled(alive):
                 raise EngineGone
+            tally.count(generation)
             on_answer(ask, generation)
+            tally.slots_s += clock() - begin - waited
 
     async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:
         begin = clock()
@@ -79,24 +115,40 @@ async def load(
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
             raise errors.exceptions[0] from None
-        return Loaded(wall_s=clock() - begin, waited_s=waited, asked=asked)
+        finally:
+            tally.wall_s += clock() - begin
 
 
-async def answer(client: Client, ask: Ask, retries: int) -> Generation:
-    """Ask one question, again where that may help; the timing is the last attempt's."""
+def _built(ask: Ask) -> GenerationRequest | Generation:
     try:
-        request = ask.build()
+        return ask.build()
     except (BadImage, PromptError) as error:
         return Generation(ask.key, None, Failure("bad_input", str(error)))
+
+
+async def answer(client: Client, request: GenerationRequest, retries: int) -> tuple[Generation, float, float]:
+    """Ask one question, again where that may help; the answer's timing is the last attempt's.
+
+    Returns the answer, the latency of all attempts and the time waited between them, in seconds.
+    """
+    engine_s = 0.0
+
+    async def attempt() -> Generation:
+        nonlocal engine_s
+        begin = time.perf_counter()
+        generation = await client.ask(request)
+        engine_s += generation.timing.latency_s if generation.timing else time.perf_counter() - begin
+        return generation
+
     attempts = AsyncRetrying(
         retry=retry_if_result(lambda generation: generation.error is not None and generation.error.retryable),
         stop=stop_after_attempt(retries + 1),
         wait=_wait,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
-    generation: Generation = await attempts(client.ask, request)
+    generation: Generation = await attempts(attempt)
     number = attempts.statistics.get("attempt_number", 1)
-    return dataclasses.replace(generation, attempts=number)
+    return dataclasses.replace(generation, attempts=number), engine_s, attempts.statistics.get("idle_for", 0.0)
 
 
 def _wait(state: RetryCallState) -> float:

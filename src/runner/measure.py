@@ -39,7 +39,7 @@ def figures(rows: Iterable[Mapping[str, Any]], measured: Mapping[str, Any] | Non
         return values
     values |= _latencies(answered)
     if measured:
-        values |= _throughput(answered, measured)
+        values |= _throughput(measured)
         stats = measured["stats"]
         values |= {name: stats[key] for name, key in STATS.items() if stats.get(key) is not None}
         if stats.get("energy_joules") is not None and measured["asked"]:
@@ -81,32 +81,35 @@ def _tpot(row: Mapping[str, Any]) -> float | None:
     return float((timing["latency_s"] - timing["ttft_s"]) / (tokens - 1))
 
 
-def _throughput(answered: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> dict[str, float]:
-    """Return rates over the wall time of the load, and the share of it that was not spent waiting for the engine."""
-    wall, asked = measured["wall_s"], measured["asked"]
-    if not wall or not answered or not asked:
+def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Return rates of what was answered over the wall time of the load, and the harness's own share of its time."""
+    wall = measured["wall_s"]
+    if not wall or not measured["answered"]:
         return {}
-    # Only part of the answers may have been asked under this clock: scale what they hold to that part.
-    share = min(1.0, asked / len(answered))
     values = {
-        "throughput/requests_per_s": asked / wall,
-        "throughput/chars_per_s": share * sum(len(row["text"]) for row in answered) / wall,
+        "throughput/requests_per_s": measured["answered"] / wall,
+        "throughput/chars_per_s": measured["chars"] / wall,
     }
-    tokens = [row["completion_tokens"] for row in answered]
-    if all(count is not None for count in tokens):
-        values["throughput/output_tokens_per_s"] = share * sum(tokens) / wall
-    slots = min(int(answered[0]["conditions"].get("concurrency", 1)), asked)
-    values["harness/overhead_share"] = max(0.0, 1.0 - measured["waited_s"] / (slots * wall))
+    if measured["output_tokens"] is not None:
+        values["throughput/output_tokens_per_s"] = measured["output_tokens"] / wall
+    if measured["slots_s"]:
+        values["harness/overhead_share"] = max(0.0, 1.0 - measured["engine_s"] / measured["slots_s"])
     return values
 
 
-def notes(generated: Generated, total: int) -> list[str]:
+def notes(generated: Generated, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
+    noted = []
+    if failed := len(generated.failures):
+        first = next(iter(generated.failures.values())).error
+        noted.append(f"{failed} of {len(rows)} answers failed, the first: {first.message if first else ''}"[:300])
+    if again := sum(row["attempts"] > 1 for row in rows):
+        noted.append(f"{again} answers took more than one attempt; their latency is the last attempt's")
     if not generated.timed:
-        return ["answers were reused from other conditions: no latency, throughput or memory is reported"]
+        return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
     if generated.measured is None:
-        return ["nothing was asked anew and no fitting measurement is stored: no throughput or memory is reported"]
-    asked, noted = generated.measured["asked"], list(generated.measured["stats"].get("notes", ()))
-    if asked < total:
-        noted.append(f"throughput and memory were measured over {asked} of {total} answers")
-    return noted
+        return [*noted, "nothing was asked anew and no measurement is stored: no throughput or memory is reported"]
+    asked, needed = generated.measured["asked"], len(set(generated.keys.values()))
+    if asked < needed:
+        noted.append(f"throughput and memory were measured over {asked} of {needed} answers")
+    return [*noted, *generated.measured["stats"].get("notes", ())]

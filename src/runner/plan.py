@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import hashlib
+import inspect
 import json
 import logging
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,7 +21,7 @@ from backends.api import Backend, EngineSpec, Pixels, Sampling
 from backends.process import environments
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, environment, paths
+from runner import checkpoints, environment, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
@@ -49,6 +53,13 @@ class Job:
     def name(self) -> str:
         """Return a short name for people."""
         return f"{self.config.model.name}-{self.config.quant.name}"
+
+    @property
+    def digest(self) -> str:
+        """Name this job by what it asks and whom: a rerun of it has the same, under whatever conditions."""
+        config = self.config
+        parts = [dict(self.identity), self.prompt.digest, self.dataset.digest(), config.sampling.repeats]
+        return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
 
     @property
     def pixels(self) -> Pixels:
@@ -89,7 +100,7 @@ def plan(cfg: DictConfig) -> Job:
     prompt = attempt(lambda: load_prompt(config.prompt, paths.root()))
     if dataset is not None and prompt is not None:
         problems.extend(prompt.check(dataset))
-    attempt(lambda: _remote_code(config))
+    attempt(lambda: _model_settings(config))
     if problems:
         raise Refused(problems)
     spec = _spec(config, checkpoint, env)
@@ -103,7 +114,7 @@ def plan(cfg: DictConfig) -> Job:
         dataset=dataset,
         prompt=prompt,
         metrics=metrics,
-        identity=_identity(config, spec),
+        identity=_identity(config, spec, backend),
         conditions=_conditions(config, spec),
     )
 
@@ -181,15 +192,26 @@ def _open(config: str) -> Dataset:
     return open_dataset(DatasetConfig(**json.loads(config)), paths.root())
 
 
-def _remote_code(config: Config) -> None:
-    if config.model.trust_remote_code and not config.model.why_remote_code:
-        raise Refused(
+def _model_settings(config: Config) -> None:
+    """Check settings of a model against each other."""
+    model, problems = config.model, []
+    if model.trust_remote_code and not model.why_remote_code:
+        problems.append(
             Problem(
                 "this model runs code from its repository, and its file doesn't say why",
                 "model.trust_remote_code",
                 "set model.why_remote_code to the reason, so that a reviewer can judge it",
             )
         )
+    if model.config_override and model.weights != "dummy":
+        problems.append(
+            Problem("real weights don't fit a changed architecture", "model.config_override", "model.weights=dummy")
+        )
+    if model.adapter and not (paths.resolve(model.adapter) / "adapter_config.json").is_file():
+        what = f"there is no adapter_config.json in {model.adapter}"
+        problems.append(Problem(what, "model.adapter", "the folder of a LoRA adapter as PEFT saves it"))
+    if problems:
+        raise Refused(problems)
 
 
 def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
@@ -231,28 +253,39 @@ def _launchable(backend: Backend, spec: EngineSpec) -> None:
         raise Refused(Problem(str(error), f"backend={backend.name}")) from error
 
 
-def _identity(config: Config, spec: EngineSpec) -> dict[str, Any]:
-    adapter = spec.arg("adapter")
+# Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
+TIMING_ONLY = ("batch_size", "device", "threads")
+
+
+def _identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, Any]:
+    settings = {name: value for name, value in spec.args if name not in TIMING_ONLY}
+    if adapter := settings.get("adapter"):
+        settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
     return {
         "backend": spec.backend,
+        "backend_code": _code_digest(type(backend)),
         "model": spec.digest or spec.checkpoint,
         "quant": spec.quant,
         "weights": spec.weights,
-        "dtype": spec.arg("dtype"),
-        "adapter": checkpoints.folder_digest(paths.resolve(adapter)) if adapter else None,
+        "settings": settings,
         "environment": environment.fingerprint(spec.env),
         "pixels": [config.model.min_pixels, config.model.max_pixels],
     }
 
 
+@functools.cache
+def _code_digest(backend: type) -> str:
+    """Name the code of a backend: ours and a third party's alike change answers when they change."""
+    source = inspect.getsourcefile(backend)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else ""
+
+
 def _conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
-    decided = ("adapter", "config_override", "dtype", "quantization")  # part of the identity
-    args = " ".join(f"{name}={value}" for name, value in spec.args if name not in decided)
     return {
         "host": platform.node(),
         "cpu": environment.cpu(),
-        "gpu": ", ".join(environment.gpus()) or "none",
+        "gpu": environment.visible_gpus(),
         "engine": environment.fingerprint(spec.env),
-        "args": args,
+        "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
     }

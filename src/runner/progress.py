@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ class Progress:
     def __init__(self, title: str, total: int | None) -> None:
         """Start counting towards `total`; None where it is not known."""
         self.title, self.total, self.done, self.failed = title, total, 0, 0
+        self._counting = threading.Lock()  # questions are taken in threads
         self._begin = self._spoken = time.monotonic()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -57,8 +59,9 @@ class Progress:
 
     def advance(self, failed: bool = False) -> None:
         """Count one more."""
-        self.done += 1
-        self.failed += failed
+        with self._counting:
+            self.done += 1
+            self.failed += failed
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task)
         now = time.monotonic()

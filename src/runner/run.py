@@ -25,10 +25,13 @@ log = logging.getLogger(__name__)
 LONGEST_LOG_BYTES = 5 * 2**20
 
 
-def run(cfg: DictConfig) -> float | None:
-    """Run one job and return its objective. Raise RunnerError with what went wrong; the folder then says it too."""
+def run(cfg: DictConfig, job: Job | None = None) -> float | None:
+    """Run one job, planned here unless it is given, and return its objective.
+
+    Raises RunnerError with what went wrong; the job's folder then says it too.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    job = plan(cfg)
+    job = job or plan(cfg)
     log.info("%s: %s", job.name, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
     record = Record(folder, job, cfg)
@@ -37,14 +40,25 @@ def run(cfg: DictConfig) -> float | None:
     except KeyboardInterrupt:
         record.close("killed", "interrupted before it was done; what was answered is in the store")
         raise
+    except OSError as error:
+        # A full disk, a folder that can't be written: the system's own words say which.
+        record.close("failed", f"{error}")
+        raise JobFailed(f"{error}") from error
     except Exception as error:
         if not isinstance(error, RunnerError):
             log.exception("%s: unexpected error", job.name)
         record.close("failed", str(error) if isinstance(error, RunnerError) else traceback.format_exc())
         raise
     record.close("finished")
-    objective = job.config.objective
-    return metrics.get(objective) if objective else None
+    return _objective(job, metrics)
+
+
+def _objective(job: Job, metrics: dict[str, float]) -> float | None:
+    name = job.config.objective
+    if name and name not in metrics and job.metrics:
+        known = ", ".join(sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1))
+        log.warning("%s: objective=%s was not measured; measured are: %s", job.name, name, known or "none")
+    return metrics.get(name) if name else None
 
 
 def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
@@ -66,7 +80,7 @@ def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
     record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = sum(row["finish_reason"] == "length" for row in rows)
-    record.notes += measure.notes(generated, len(rows))
+    record.notes += measure.notes(generated, rows)
     return record.metrics
 
 
@@ -90,19 +104,25 @@ class Record:
         self.notes: list[str] = []
         self.started_at = time.time()
         folder.mkdir(parents=True, exist_ok=True)
-        # Unresolved: a secret stays the name of an environment variable.
-        OmegaConf.save(cfg, folder / "config.yaml")
+        try:
+            # Unresolved: a secret stays the name of an environment variable.
+            with (folder / "config.yaml").open("x", encoding="utf-8") as file:
+                OmegaConf.save(cfg, file)
+        except FileExistsError:
+            raise JobFailed(f"{folder}: another run that began in the same second writes here; start again") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
         self.environment = environment.describe() | {
             "job_uid": uuid.uuid4().hex,
             "sweep": "/".join(Path(str(sweep)).parts[-2:]),
             "overrides": list(hydra.overrides.task),
-            "config_hash": store.digest(_decisive(cfg))[:16],
+            "config_hash": store.digest([_decisive(cfg), job.digest])[:16],
             "conditions": dict(job.conditions),
             "prompt_digest": job.prompt.digest,
             "dataset_digest": job.dataset.digest(),
             "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
+            "env": job.spec.env,
+            "cwd": str(Path.cwd()),
             "checkpoint": job.spec.checkpoint,
             "checkpoint_digest": job.spec.digest,
         }
@@ -153,6 +173,11 @@ class Record:
                 problem,
                 self.folder,
             )
+        except BaseException:
+            log.warning(
+                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.name, self.folder
+            )
+            raise
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=1, default=str)

@@ -5,7 +5,7 @@ One JSONL file per engine identity under `$RUNNER_STORE` (default multirun/.stor
 `{"job": "4c…", "conditions": {…}, "measured": {"wall_s": 7.1, …}}`.
 
 A *key* is what decides the text; *conditions* are what decides its timing. Lines are only ever appended, each with one
-write, so a killed process leaves at most a torn last line, which the next start ends and skips.
+write, so a killed process leaves at most a torn last line, which is skipped, and ended by the next write.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Shelf:
         self._newest: dict[str, tuple[int, int]] = {}
         self._measured: dict[tuple[str, str], dict[str, Any]] = {}
         self._file: int | None = None
+        self._reader: int | None = None
         if path.exists():
             self._read_index()
 
@@ -73,9 +74,9 @@ class Shelf:
         where = self._newest.get(key) if conditions is None else self._generations.get((key, digest(dict(conditions))))
         if where is None:
             return None
-        with self.path.open("rb") as file:
-            file.seek(where[0])
-            return from_json(json.loads(file.read(where[1]))["generation"])
+        if self._reader is None:
+            self._reader = os.open(self.path, os.O_RDONLY)
+        return from_json(json.loads(os.pread(self._reader, where[1], where[0]))["generation"])
 
     def append(self, key: str, conditions: Conditions, generation: Generation) -> None:
         """Store a generation; it survives the death of this process once this returns."""
@@ -97,6 +98,9 @@ class Shelf:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
+        if self._reader is not None:
+            os.close(self._reader)
+            self._reader = None
 
     def _write(self, row: Mapping[str, Any]) -> tuple[int, int]:
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -119,6 +123,8 @@ class Shelf:
             try:
                 row = json.loads(line)
             except ValueError:
+                row = None
+            if not isinstance(row, dict):
                 torn += 1
                 continue
             conditions = digest(row.get("conditions", {}))

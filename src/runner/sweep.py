@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import engines
 from runner.errors import JobFailed, SweepFailed
-from runner.plan import plan
+from runner.plan import Job, plan
 from runner.report import page, table
 from runner.report.results import Result, collect
 from runner.run import run
@@ -49,10 +49,10 @@ def prepared(cfg: DictConfig) -> Iterator[None]:
 def single(cfg: DictConfig) -> float | None:
     """Run the only job of a command without `-m`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    plan_first(cfg, folder)
+    job = _planned(cfg, folder)
     try:
         with prepared(cfg):
-            return run(cfg)
+            return run(cfg, job)
     except JobFailed as failed:
         # The table says why; the whole reason again after it would hide it.
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
@@ -60,20 +60,22 @@ def single(cfg: DictConfig) -> float | None:
         finish(folder)
 
 
-def plan_first(cfg: DictConfig, folder: Path) -> None:
+def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
-        plan(cfg)
-    except Exception:
+        return plan(cfg)
+    except BaseException:
         for path in (folder, *folder.parents[:2]):
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
 
 
-def finish(folder: Path) -> list[Result]:
+def finish(folder: Path, jobs: int = 1) -> list[Result]:
     """Show the comparison table, write the report, and say where everything is. Return the results."""
     results = collect(folder)
+    if len(results) < jobs:
+        log.warning("%d of %d jobs were not run", jobs - len(results), jobs)
     if not results:
         return results
     table.show(results)

@@ -28,7 +28,7 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 FILES = ("config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log")
 FIRST_COLUMNS = ("sample_id", "answer", "image", "question", "reference", "correct")
 UI = "http://127.0.0.1:5000"
-PASSWORD = re.compile(r"//[^/@\s]*@")
+PASSWORD = re.compile(r"//[^/\s]*@")
 
 
 class TrackingError(RunnerError):
@@ -62,7 +62,7 @@ def upload(folder: Path) -> str:
     assert isinstance(config, DictConfig)
     record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    uri = str(config.tracking.uri)
+    uri = _uri(config, environment)
     with _as_tracking_error(uri):
         connection = client(uri)
         run_id = _run(connection, folder, config, record, environment)
@@ -73,6 +73,17 @@ def upload(folder: Path) -> str:
             connection.set_terminated(run_id, "KILLED")
             raise
     return run_id
+
+
+def _uri(config: DictConfig, environment: Mapping[str, Any]) -> str:
+    """Return where a folder belongs; a database named by a relative path lies where the job was started."""
+    uri = config.tracking.uri
+    if not uri:
+        raise TrackingError("this job was made with tracking=none; set tracking.uri in its config.yaml to upload it")
+    prefix, _, path = str(uri).partition("sqlite:///")
+    if prefix or not path or Path(path).is_absolute():
+        return str(uri)
+    return f"sqlite:///{Path(environment['cwd']) / path}"
 
 
 def link(uri: str, experiment: str) -> str:
@@ -100,6 +111,8 @@ class _as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
         if error is None or isinstance(error, TrackingError):
             return
         module = type(error).__module__.partition(".")[0]
+        if isinstance(error, ImportError):
+            raise TrackingError(_without_password(f"{self.where}: {error}: install the driver of this database"))
         if isinstance(error, OSError) or module in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic"):
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             # MLflow's own message repeats the address, password and all; so would its traceback.
@@ -181,7 +194,8 @@ def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
 
 def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     """Return what a team compares by, under the names of DESIGN.md; values as text."""
-    params = {group: config[group].name for group in ("model", "quant", "backend", "env", "dataset", "prompt")}
+    params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
+    params |= {"env": environment["env"]}
     params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
@@ -239,7 +253,7 @@ def _rows(folder: Path, correct: Mapping[tuple[str, int], bool]) -> Iterator[dic
             "doc_class": row["doc_class"],
             "field": row["field"],
             "document": row["document"],
-            "prompt": row["prompt"],
+            "prompt": row["prompt"] or "",
             "error": error.get("message", ""),
             "finish_reason": row["finish_reason"] or "",
             "latency_s": timing.get("latency_s"),

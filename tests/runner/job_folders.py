@@ -25,7 +25,7 @@ def job_folder(folder: Path, *overrides: str, text: str = "Петров", error:
         "question": "Напиши Фамилия", "references": ["Петров"], "images": ["images/1.png"], "context": "",
         "answerable": None, "prompt": "Напиши Фамилия", "key": "k", "text": text, "error": None,
         "timing": {"latency_s": 0.1, "ttft_s": 0.05}, "finish_reason": "stop", "prompt_tokens": 9,
-        "completion_tokens": 3, "conditions": {"concurrency": "1"},
+        "completion_tokens": 3, "conditions": {"concurrency": "1"}, "attempts": 1,
     }  # fmt: skip
     failed = answer | {"sample_id": "1", "text": None, "error": {"kind": "timeout", "message": "after 3 s"}}
     _lines(folder / "answers.jsonl", [answer, failed])
@@ -46,6 +46,7 @@ def job_folder(folder: Path, *overrides: str, text: str = "Петров", error:
         "host": "here", "cpu": "a processor", "gpus": [], "git_commit": None, "python": "3.11", "packages": {},
         "command": ["python", "-m", "runner"], "job_uid": folder.name, "sweep": "day/time", "config_hash": "abc",
         "overrides": list(overrides), "metric_versions": {"cer": "1"}, "checkpoint": "folder",
+        "env": "current", "cwd": "/",
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(record))
     (folder / "environment.json").write_text(json.dumps(environment))

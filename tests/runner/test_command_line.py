@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.__main__ import quoted
+from runner.__main__ import flags_first, quoted
 from tests.conftest import CommandLine
 
 ECHO = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")
@@ -144,9 +144,46 @@ def test_version(cli: CommandLine):
         ("dataset.field=[Серия и номер,Имя]", "dataset.field=['Серия и номер','Имя']"),
         ("dataset.field='Фамилия'", "dataset.field='Фамилия'"),
         ("dataset.path=/данные/a b", "dataset.path='/данные/a b'"),
+        ("dataset.path=Док(1)/q.jsonl", "dataset.path='Док(1)/q.jsonl'"),
+        ("--config-dir=конфиг", "--config-dir=конфиг"),
         ("model=a,b", "model=a,b"),
         ("--help", "--help"),
     ],
 )
 def test_russian_values_need_no_quotes(given: str, understood: str):
     assert quoted(given) == understood
+
+
+def test_flags_may_stand_anywhere():
+    given = ["model=a", "-m", "--config-dir", "own", "quant=b"]
+    assert flags_first(given) == ["-m", "--config-dir", "own", "model=a", "quant=b"]
+
+
+def test_config_saved_by_a_windows_editor(cli: CommandLine):
+    (cli.folder / "own" / "model").mkdir(parents=True)
+    (cli.folder / "own" / "model" / "mine.yaml").write_bytes("# модель\nname: mine\n".encode("cp1251"))
+    message = refused(cli, "--config-dir", "own", "model=mine")
+    assert "mine.yaml" in message and "UTF-8" in message
+
+
+def test_settings_of_a_model_that_do_not_fit(cli: CommandLine):
+    message = refused(cli, "+model.config_override.text_config.num_hidden_layers=1", "model.adapter=nowhere")
+    assert "model.weights=dummy" in message and "adapter_config.json" in message
+
+
+def test_password_in_a_tracking_address(cli: CommandLine):
+    message = refused(cli, "tracking.uri=postgresql://me:secret@host/db")
+    assert "MLFLOW_TRACKING_URI" in message and "secret" not in message
+
+
+def test_empty_tracking_address(cli: CommandLine):
+    cli.environment["MLFLOW_TRACKING_URI"] = ""
+    assert "tracking=none" in refused(cli)
+
+
+def test_store_that_cannot_be_written(cli: CommandLine):
+    (cli.folder / "file").write_text("")
+    cli.environment["RUNNER_STORE"] = str(cli.folder / "file" / "store")
+    ended = cli("backend.name=echo", "tracking=none", "dataset.limit=1")
+    assert ended.code == 1
+    assert "Traceback" not in ended.err + ended.out and "Not a directory" in ended.out

@@ -1,19 +1,30 @@
 """Figures of speed and length: right where they were measured, absent where not."""
 
+import dataclasses
+
 import pytest
 
-from runner import measure
+from backends.api import Failure, Generation
+from runner import load, measure
 from runner.generate import Generated, joined
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):
     error = None if text is not None else {"kind": "timeout", "message": "m"}
     timing = {"latency_s": latency, "ttft_s": ttft}
-    return {"text": text, "error": error, "timing": timing, "completion_tokens": tokens, "conditions": {}} | more
+    return {
+        "attempts": 1,
+        "text": text,
+        "error": error,
+        "timing": timing,
+        "completion_tokens": tokens,
+        "conditions": {},
+    } | more
 
 
 def measured(wall: float = 4.0, asked: int = 4, **stats):
-    return {"wall_s": wall, "waited_s": wall * 0.9, "asked": asked, "stats": {"notes": []} | stats}
+    return {"wall_s": wall, "engine_s": wall * 0.9, "slots_s": wall, "asked": asked, "answered": asked,
+            "chars": 4 * asked, "output_tokens": 4 * asked, "stats": {"notes": []} | stats}  # fmt: skip
 
 
 def test_figures_of_four_answers():
@@ -63,8 +74,34 @@ def test_joined_measurements_add_time_and_keep_the_higher_peak():
     assert both["stats"]["gpu_peak_gib"] is None
 
 
+def test_throughput_counts_answers_and_not_failures():
+    tally = load.Tally(wall_s=2.0, engine_s=1.0, slots_s=2.0)
+    tally.count(Generation("a", "абвг", None, completion_tokens=2))
+    for key in "bcd":
+        tally.count(Generation(key, None, Failure("bad_request", "no")))
+    values = measure.figures([row()], dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    assert values["throughput/requests_per_s"] == 0.5
+    assert values["throughput/output_tokens_per_s"] == 1.0
+    assert values["throughput/chars_per_s"] == 2.0
+    assert values["harness/overhead_share"] == 0.5
+
+
+def test_an_answer_without_a_token_count_leaves_no_token_rate():
+    tally = load.Tally(wall_s=2.0)
+    tally.count(Generation("a", "абвг", None, completion_tokens=2))
+    tally.count(Generation("b", "абвг", None))
+    values = measure.figures([row()], dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    assert "throughput/output_tokens_per_s" not in values and "throughput/requests_per_s" in values
+
+
 def test_notes_say_what_the_figures_leave_out():
-    assert "other conditions" in measure.notes(Generated(timed=False), 4)[0]
-    assert "no throughput" in measure.notes(Generated(), 4)[0]
-    assert measure.notes(Generated(measured=measured(asked=4)), 4) == []
-    assert "3 of 4" in measure.notes(Generated(measured=measured(asked=3)), 4)[0]
+    rows = [row(), row(attempts=3)]
+    keys = {("0", 0): "a", ("1", 0): "b"}
+    failure = Generation("b", None, Failure("timeout", "after 3 s"))
+    assert "other conditions" in measure.notes(Generated(timed=False), [])[0]
+    assert "no throughput" in measure.notes(Generated(), [])[0]
+    assert measure.notes(Generated(keys=keys, measured=measured(asked=2)), [row()]) == []
+    assert "1 of 2" in measure.notes(Generated(keys=keys, measured=measured(asked=1)), [row()])[0]
+    failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), rows)
+    assert "1 of 2 answers failed" in failed and "after 3 s" in failed
+    assert "1 answers took more than one attempt" in again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,5 +26,6 @@ def render(results: Sequence[Result], title: str) -> str:
         choices=choices(results),
         names=sorted({name for result in results for name in result.metrics}),
         environment=first,
-        command=" ".join(first["command"]),
+        datasets=", ".join(dict.fromkeys(str(result.config["dataset"]["name"]) for result in results)),
+        commands=list(dict.fromkeys(shlex.join(result.environment["command"]) for result in results)),
     )

@@ -70,6 +70,9 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
     chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
     chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}
+    if len({tuple(one.get(key) for key in chosen) for one in flat}) < len({tuple(one.items()) for one in flat}):
+        # Names alone don't tell all jobs apart: the keys that differ within groups join them.
+        chosen |= {key: key for key in differing if key not in chosen and not key.startswith("model.checkpoints")}
     return [{label: one.get(key, "") for key, label in chosen.items()} for one in flat]
 
 

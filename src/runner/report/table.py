@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from runner.report.results import Result, choices, quality_names
 
@@ -57,7 +58,7 @@ def show(results: Sequence[Result]) -> None:
     for position, name in enumerate(compared.header):
         table.add_column(name, justify="left" if position < len(compared.header) - 5 else "right")
     for row in compared.rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))  # not markup: a prompt may hold brackets
     console.print()
     console.print(table)
     for name, note in notes(results):
@@ -123,6 +124,8 @@ def _memory(result: Result) -> str:
 
 
 def _failed(result: Result) -> str:
+    if result.status != "finished":
+        return result.status
     total, failed = result.metric("samples/total"), result.metric("samples/failed")
     if total is None or failed is None:
         return MISSING

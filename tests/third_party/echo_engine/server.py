@@ -17,6 +17,7 @@ parser.add_argument("--start_s", type=float, default=0.0)
 parser.add_argument("--fail_on", default="")
 parser.add_argument("--record", default="")
 options = parser.parse_args()
+options.crash_after = int(os.environ.get("ECHO_CRASH_AFTER", options.crash_after))
 lock, served = threading.Lock(), 0
 
 
