@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import inspect
 import json
 import logging
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,13 +17,14 @@ from backends.api import Backend, EngineSpec, Pixels, Sampling
 from backends.process import environments
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, environment, paths, store
+from runner import checkpoints, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
 from runner.datasets.api import Dataset
 from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
+from runner.identity import conditions, identity
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
@@ -114,8 +111,8 @@ def plan(cfg: DictConfig) -> Job:
         dataset=dataset,
         prompt=prompt,
         metrics=metrics,
-        identity=_identity(config, spec, backend),
-        conditions=_conditions(config, spec),
+        identity=identity(config, spec, backend),
+        conditions=conditions(config, spec),
     )
 
 
@@ -251,41 +248,3 @@ def _launchable(backend: Backend, spec: EngineSpec) -> None:
         backend.launch(spec, 1)
     except ValueError as error:
         raise Refused(Problem(str(error), f"backend={backend.name}")) from error
-
-
-# Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
-TIMING_ONLY = ("batch_size", "device", "threads")
-
-
-def _identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, Any]:
-    settings = {name: value for name, value in spec.args if name not in TIMING_ONLY}
-    if adapter := settings.get("adapter"):
-        settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
-    return {
-        "backend": spec.backend,
-        "backend_code": _code_digest(type(backend)),
-        "model": spec.digest or spec.checkpoint,
-        "quant": spec.quant,
-        "weights": spec.weights,
-        "settings": settings,
-        "environment": environment.fingerprint(spec.env),
-        "pixels": [config.model.min_pixels, config.model.max_pixels],
-    }
-
-
-@functools.cache
-def _code_digest(backend: type) -> str:
-    """Name the code of a backend: ours and a third party's alike change answers when they change."""
-    source = inspect.getsourcefile(backend)
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else ""
-
-
-def _conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
-    return {
-        "host": platform.node(),
-        "cpu": environment.cpu(),
-        "gpu": environment.visible_gpus(),
-        "engine": environment.fingerprint(spec.env),
-        "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
-        "concurrency": str(config.concurrency),
-    }

@@ -55,9 +55,9 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
 
 def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     name = job.config.objective
-    if name and name not in metrics and job.metrics:
-        known = ", ".join(sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1))
-        log.warning("%s: objective=%s was not measured; measured are: %s", job.name, name, known or "none")
+    known = sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1)
+    if name and name not in metrics and known:  # without references there is nothing to have
+        log.warning("%s: objective=%s was not measured; measured are: %s", job.name, name, ", ".join(known))
     return metrics.get(name) if name else None
 
 

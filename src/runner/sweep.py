@@ -80,7 +80,7 @@ def finish(folder: Path, jobs: int = 1) -> list[Result]:
         return results
     table.show(results)
     report = folder / "report.html"
-    report.write_text(page.render(results, title=folder.name), encoding="utf-8")
+    report.write_text(page.render(results, title="/".join(folder.parts[-2:])), encoding="utf-8")
     table.say(f"report:  {_short(report)}")
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)

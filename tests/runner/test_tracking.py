@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from runner import sync, tracking
+from runner import answers_table, sync, tracking
 from tests.runner.job_folders import job_folder
 
 
@@ -70,7 +70,7 @@ def test_an_upload_that_breaks_leaves_no_run_running(uri: str, tmp_path: Path, m
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracking, "_table", interrupted)
+    monkeypatch.setattr(answers_table, "table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tracking.upload(folder)
     client = MlflowClient(uri)

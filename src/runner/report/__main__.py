@@ -21,7 +21,7 @@ def main() -> int:
         return 2
     table.show(results)
     report = folder / "report.html"
-    report.write_text(page.render(results, title=folder.name), encoding="utf-8")
+    report.write_text(page.render(results, title="/".join(folder.resolve().parts[-2:])), encoding="utf-8")
     table.say(f"report:  {report}")
     return 0
 

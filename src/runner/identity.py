@@ -1,0 +1,53 @@
+"""What a job's numbers depend on: the identity decides the text of an answer, the conditions its timing."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import platform
+from pathlib import Path
+from typing import Any
+
+from backends.api import Backend, EngineSpec
+from runner import checkpoints, environment, paths
+from runner.config import Config
+
+# Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
+TIMING_ONLY = ("batch_size", "device", "threads")
+
+
+def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, Any]:
+    """Return what decides the text of an answer besides the request itself."""
+    settings = {name: value for name, value in spec.args if name not in TIMING_ONLY}
+    if adapter := settings.get("adapter"):
+        settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
+    return {
+        "backend": spec.backend,
+        "backend_code": _code_digest(type(backend)),
+        "model": spec.digest or spec.checkpoint,
+        "quant": spec.quant,
+        "weights": spec.weights,
+        "settings": settings,
+        "environment": environment.fingerprint(spec.env),
+        "pixels": [config.model.min_pixels, config.model.max_pixels],
+    }
+
+
+@functools.cache
+def _code_digest(backend: type) -> str:
+    """Name the code of a backend: ours and a third party's alike change answers when they change."""
+    source = inspect.getsourcefile(backend)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else ""
+
+
+def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
+    """Return what decides the timing of an answer and not its text."""
+    return {
+        "host": platform.node(),
+        "cpu": environment.cpu(),
+        "gpu": environment.visible_gpus(),
+        "engine": environment.fingerprint(spec.env),
+        "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
+        "concurrency": str(config.concurrency),
+    }
