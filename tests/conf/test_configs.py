@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from runner import config
+from runner import config, document
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "tracking")
@@ -60,3 +60,28 @@ def test_hub_models_say_their_licence_and_pin_bf16(model: str):
     assert cfg.licence
     assert len(cfg.checkpoints.bf16.partition("@")[2]) == 40
     assert not cfg.trust_remote_code
+
+
+def test_the_page_of_models_is_current():
+    page = (CONF.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    assert page == document.models(CONF / "model"), "run: python -m runner.document"
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_experiment_has_the_effect_that_was_reviewed(path: Path, request: pytest.FixtureRequest):
+    """A pull request shows the effective change of an experiment; `--update-snapshots` writes what is true now."""
+    cfg = with_hydra(f"experiment={path.stem}")
+    sweep = OmegaConf.to_container(cfg.hydra.sweeper.params)
+    job = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
+    effective = OmegaConf.to_yaml(OmegaConf.create({"sweep": sweep, "job": job}))
+    snapshot = Path(__file__).parent / "snapshots" / f"{path.stem}.yaml"
+    if request.config.getoption("--update-snapshots"):
+        snapshot.parent.mkdir(exist_ok=True)
+        snapshot.write_text(effective, encoding="utf-8")
+    assert snapshot.read_text(encoding="utf-8") == effective, "run: pytest tests/conf --update-snapshots"
+
+
+def with_hydra(*overrides: str) -> DictConfig:
+    config.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return compose("config", list(overrides), return_hydra_config=True)
