@@ -5,7 +5,7 @@ The schedule counts steps, so a run depends on its seed and not on the machine's
    thrown away; 2. the rest: that loss (x 0.5) and the answers to all four questions of each document together.
 AdamW, 16 documents a step, warm-up of 200 steps, then a cosine with a straight end.
 
-CPU time on one core shared with other work (Xeon with AMX, bf16 autocast): demo_m 2,400 s, demo_s 1,020 s.
+CPU time on one core shared with other work (Xeon with AMX, bf16 autocast): demo_m 2,400 s, demo_s 1,040 s.
 
 `--work DIR` receives `training.pt` (resumable: the same command goes on from it), `log.jsonl` and `bf16/`, the stock
 checkpoint so far. At the end `--out` (default assets/demo_models) receives `MODEL/bf16`, `MODEL/w8a8` and
