@@ -20,7 +20,8 @@ def table() -> str:
     ]
     for name in BUILT_IN:
         for measure in create(name).measures:
-            cells = (f"`{measure.name}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
+            tracked = measure.name if measure.group == "quality" else f"{measure.group}/{measure.name}"
+            cells = (f"`{tracked}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
             lines.append("| " + " | ".join((*cells, measure.formula, measure.source)) + " |")
     return "\n".join(lines)
 

@@ -31,8 +31,12 @@ def values(aggregates: list[Aggregate]) -> dict[str, float]:
 
 
 def unscored(aggregates: list[Aggregate]) -> int:
-    """Count the samples that some measure could not score."""
-    return max((one.n_unscored for one in aggregates if one.doc_class is None), default=0)
+    """Count the samples that some measure of quality could not score.
+
+    Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
+    """
+    overall = [one for one in aggregates if one.doc_class is None and one.measure_group == "quality"]
+    return max((one.n_unscored for one in overall), default=0)
 
 
 def correct(scores_path: Path) -> dict[tuple[str, int], bool]:
