@@ -91,7 +91,8 @@ def metric_values(aggregates: Sequence[Aggregate]) -> dict[str, float]:
     """Return figures under the names they are tracked by; what has no value is absent.
 
     `<group of the measure>/<measure>`, with `/ci_low` and `/ci_high`, and `/by/<doc_class>` and
-    `/by/<doc_class>/<field>`, where what MLflow refuses is replaced by `_`. Groups whose names then coincide get a short digest of the true name each.
+    `/by/<doc_class>/<field>`, where what MLflow refuses is replaced by `_`. Groups whose names then coincide get a
+    short digest of the true name each.
     """
     paths = _group_paths(dict.fromkeys((one.doc_class, one.field) for one in aggregates))
     values: dict[str, float] = {}

@@ -26,6 +26,8 @@ BUILT_IN: Mapping[str, str] = {
     "wer": "metrics.text:WordErrorRate",
     "anls": "metrics.text:ANLS",
     "bleu": "metrics.bleu:BLEU",
+    "rouge": "metrics.rouge:Rouge",
+    "chrf": "metrics.chrf:ChrF",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",
 }
