@@ -28,6 +28,8 @@ BUILT_IN: Mapping[str, str] = {
     "bleu": "metrics.bleu:BLEU",
     "rouge": "metrics.rouge:Rouge",
     "chrf": "metrics.chrf:ChrF",
+    "structured": "metrics.structured:StructuredAnswers",
+    "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",
 }
