@@ -25,8 +25,12 @@ def asked(answer: str | None, answerable: bool | None, **more):
         "-",
         "The date is not stated.",
         "unanswerable",
-    ]
-    + ["Поле не заполнено", "Отсутствует", "Information isn’t given", "Я не могу ответить на этот вопрос", "null."],
+        "Поле не заполнено",
+        "Отсутствует",
+        "Information isn’t given",
+        "Я не могу ответить на этот вопрос",
+        "null.",
+    ],
 )
 def test_abstaining(answer):
     scores = score("abstention", asked(answer, False))
