@@ -86,8 +86,9 @@ class Measure:
 
     `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how it is summed
     up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one sample and of
-    the aggregate; `high=None` is unbounded. `source` is the paper. `group` is the first part of the tracked name:
-    `quality`, or `text` for what describes an answer without judging it. `better="neither"` is for the latter.
+    the aggregate; `high=None` is unbounded, and so is `low=-inf`. `source` is the paper. `group` is the first part of
+    the tracked name: `quality`, or `text` for what describes an answer without judging it. `better="neither"` is for
+    the latter.
     """
 
     name: str

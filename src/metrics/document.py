@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ def updated(text: str) -> str:
 
 
 def _range(measure: Measure) -> str:
+    if math.isinf(measure.low):
+        return "any"
     return f"{measure.low:g} to {measure.high:g}" if measure.high is not None else f"from {measure.low:g}"
 
 

@@ -32,6 +32,9 @@ BUILT_IN: Mapping[str, str] = {
     "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",
+    "perplexity": "metrics.perplexity:Perplexity",
+    "bleurt": "metrics.bleurt:Bleurt",
+    "hf_evaluate": "metrics.hf_evaluate:HfEvaluate",
 }
 
 
