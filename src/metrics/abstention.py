@@ -7,7 +7,7 @@ answerable True:  "В документе не указано" -> false_abstentio
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from metrics.api import Case, Measure, Score
 from metrics.language import no_answer
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _PAPER = 'Rajpurkar, Jia & Liang 2018, "Know What You Don\'t Know" (SQuAD 2.0)'
+# Tracked apart from quality: each measure is about a part of the questions, and leaves the rest unscored.
+_MEASURES: tuple[tuple[str, Literal["higher", "lower"], str, str], ...] = (
+    ("abstention", "higher", "unanswerable", "left unanswered"),
+    ("hallucination", "lower", "unanswerable", "answered all the same"),
+    ("false_abstention", "lower", "answerable", "left unanswered"),
+)
 
 
 class Abstention:
@@ -30,12 +36,9 @@ class Abstention:
     """
 
     env = "current"
-    measures = (
-        Measure("abstention", "higher", "mean", 0, 1, "share of unanswerable questions left unanswered", _PAPER),
-        Measure(
-            "hallucination", "lower", "mean", 0, 1, "share of unanswerable questions answered all the same", _PAPER
-        ),
-        Measure("false_abstention", "lower", "mean", 0, 1, "share of answerable questions left unanswered", _PAPER),
+    measures = tuple(
+        Measure(name, better, "mean", 0, 1, f"share of {asked} questions {how}", _PAPER, "answerability")
+        for name, better, asked, how in _MEASURES
     )
 
     def __init__(self, phrases: Sequence[str] = (), max_characters: int = 200) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PAPER = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
 _NAMES = ("rouge1", "rouge2", "rougeL")
-_FORMULAS = ("unigrams shared", "bigrams shared", "longest common subsequence of tokens")
+_FORMULAS = ("tokens in common", "pairs of neighbours in common", "tokens of the longest common subsequence")
 # Tokens, and how often each token and each pair of neighbours stands in them.
 _Counted = tuple[list[str], Counter[str], Counter[tuple[str, str]]]
 
@@ -36,7 +36,15 @@ class Rouge:
 
     env = "current"
     measures = tuple(
-        Measure(name, "higher", "mean", 0, 1, f"mean of F1 = 2PR / (P + R); {counted} / tokens or pairs", _PAPER)
+        Measure(
+            name,
+            "higher",
+            "mean",
+            0,
+            1,
+            f"mean of F1 = 2PR / (P + R); P, R = {counted} / those of answer, reference",
+            _PAPER,
+        )
         for name, counted in zip(_NAMES, _FORMULAS, strict=True)
     )
 

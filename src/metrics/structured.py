@@ -148,10 +148,9 @@ def _scores(case: Case, valid: bool, answer: Mapping[str, str], best: _Compared)
     yield _score(case, "json_valid", float(valid), 1.0, detail=detail)
     yield _score(case, "json_match", right, len(best.keys), detail=detail or (f"wrong: {wrong[:500]}" if wrong else ""))
     yield _score(case, "json_cer", edits, max(characters, 1))
-    if answer:
-        yield _score(case, "json_invented", best.invented, len(answer))
-    else:
-        yield Score(case.sample_id, case.repeat, "json_invented", None, reason="the answer has no keys")
+    # An answer without keys invents nothing and adds nothing to the ratio.
+    share = best.invented / len(answer) if answer else 0.0
+    yield Score(case.sample_id, case.repeat, "json_invented", share, (float(best.invented), float(len(answer))))
     for key, (equal, key_edits, key_characters) in best.keys.items():
         yield _score(case, "json_match", float(equal), 1.0, part=key)
         yield _score(case, "json_cer", key_edits, max(key_characters, 1), part=key)

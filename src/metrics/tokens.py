@@ -76,7 +76,13 @@ def _wordpiece(vocabulary: str) -> Callable[[str], list[str]]:
 
     path = vocabulary if Path(vocabulary).is_file() else _fetched(vocabulary)
     made: Any = BertWordPieceTokenizer(path, lowercase=True, strip_accents=True)
-    return lambda text: list(made.encode(text, add_special_tokens=False).tokens)
+
+    def cut(text: str) -> list[str]:
+        # Half characters (lone surrogates) can't be handed to compiled code.
+        clean = text.encode("utf-8", "replace").decode()
+        return list(made.encode(clean, add_special_tokens=False).tokens)
+
+    return cut
 
 
 def _fetched(name: str) -> str:

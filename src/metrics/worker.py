@@ -38,7 +38,7 @@ class Task(Protocol):
 def serve(lines: Iterator[str], reply: Callable[[Mapping[str, Any]], None]) -> int:
     """Read one request with its items and answer it."""
     request = json.loads(next(lines))
-    items = [json.loads(next(lines)) for _ in range(request["items"])]
+    items = [_encodable(json.loads(next(lines))) for _ in range(request["items"])]
     try:
         task: Task = importlib.import_module(TASKS[request["task"]])
         for message in task.run(request["options"], items):
@@ -49,6 +49,14 @@ def serve(lines: Iterator[str], reply: Callable[[Mapping[str, Any]], None]) -> i
         reply({"unavailable": str(error)})
     reply({"done": True})
     return 0
+
+
+def _encodable(item: dict[str, Any]) -> Item:
+    """Replace half characters (lone surrogates), at which tokenizers fail, by question marks."""
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in item.items()
+    }
 
 
 def _own_output() -> TextIO:

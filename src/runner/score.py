@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Metric, Score
 from runner import answers
 
 
 def score(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -> list[Aggregate]:
-    """Score all answers with all metrics, write a row for each score, and sum up overall, by class and by field."""
+    """Score all answers with all metrics, write a row for each score, and sum up.
+
+    Figures are given overall, by class, by field, by key of structured answers, and by answerability.
+    """
     cases = [answers.case(row) for row in answers.read(answers_path)]
     scores: list[Score] = []
     for metric in metrics.values():
@@ -22,7 +26,14 @@ def score(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) 
     with scores_path.open("w", encoding="utf-8") as file:
         for one in scores:
             file.write(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n")
-    return aggregate(cases, scores, list(metrics.values())) if cases and metrics else []
+    if not cases or not metrics:
+        return []
+    made = list(metrics.values())
+    return [
+        *aggregate(cases, scores, made),
+        *splits.by_part(cases, scores, made),
+        *splits.by_answerability(cases, scores, made),
+    ]
 
 
 def values(aggregates: list[Aggregate]) -> dict[str, float]:

@@ -50,6 +50,7 @@ def test_wordpiece_is_lower_cased_and_without_accents(vocabulary):
     tokenizer = Tokenizer("wordpiece", "none", str(vocabulary))
     assert tokenizer.tokenize("Покупки, Покупка") == ["покуп", "##ки", ",", "покупка"]
     assert tokenizer.tokenize("ЙОД") == tokenizer.tokenize("иод")
+    assert tokenizer.tokenize("не \ud800 не")[0] == "не"  # half a character harms nobody else
     assert "vocab.txt:" in create("rouge", {"tokenizer": "wordpiece", "vocabulary": str(vocabulary)}).version
 
 
