@@ -6,7 +6,6 @@ and shared; of several references those of the best one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,8 @@ _PAPER = 'Popović 2015, "chrF"; Popović 2017, "chrF++"; Post 2018 (sacrebleu)'
 _CHARACTER_ORDERS = 6
 # sacrebleu separates one of these from the end or the beginning of a word (chrF++).
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-# For each order: how often each n-gram stands there, those that stand there more than once, and the number of all.
-_Grams = list[tuple[Counter[Any], dict[Any, int], int]]
+# For each order: the different n-grams, how often those stand there that do more than once, and the number of all.
+_Grams = list[tuple[set[Any], dict[Any, int], int]]
 
 
 class ChrF:
@@ -75,8 +74,12 @@ class ChrF:
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue
-            answer = self._grams(prediction)
-            stats, value = self._best([_counts(answer, self._reference(reference)) for reference in references])
+            if references == [prediction]:  # the most frequent case where documents are read, and no n-gram is needed
+                stats = self._of_equal(prediction)
+                value = self._value(stats)
+            else:
+                answer = self._grams(prediction)
+                stats, value = self._best([_counts(answer, self._reference(reference)) for reference in references])
             yield Score(case.sample_id, case.repeat, "chrf", value, tuple(map(float, stats)))
             yield Score(case.sample_id, case.repeat, "chrf_mean", value, (value, 1.0))
 
@@ -114,6 +117,14 @@ class ChrF:
         precision, recall, factor = precision / orders, recall / orders, self.beta**2
         return 100 * (1 + factor) * precision * recall / (factor * precision + recall)
 
+    def _of_equal(self, text: str) -> list[int]:
+        """Return the counts of a text against itself: all of its n-grams, three times for each order."""
+        text = text.lower() if self.lowercase else text
+        length, words = len("".join(text.split())), len(_words(text)) if self.word_order else 0
+        numbers = [max(0, length - order) for order in range(_CHARACTER_ORDERS)]
+        numbers += [max(0, words - order) for order in range(self.word_order)]
+        return [number for number in numbers for _ in range(3)]
+
     def _grams(self, text: str) -> _Grams:
         """Return the n-grams of each order with their number."""
         text = text.lower() if self.lowercase else text
@@ -129,20 +140,23 @@ class ChrF:
         return grams
 
 
-def _counted(grams: list[Any]) -> tuple[Counter[Any], dict[Any, int], int]:
+def _counted(grams: list[Any]) -> tuple[set[Any], dict[Any, int], int]:
     """Count the n-grams of one order."""
-    counts = Counter(grams)
-    if len(counts) == len(grams):
-        return counts, {}, len(grams)
-    return counts, {gram: count for gram, count in counts.items() if count > 1}, len(grams)
+    different = set(grams)
+    if len(different) == len(grams):
+        return different, {}, len(grams)
+    counts: dict[Any, int] = {}
+    for gram in grams:  # for texts of a line this is faster than making a Counter
+        counts[gram] = counts.get(gram, 0) + 1
+    return different, {gram: count for gram, count in counts.items() if count > 1}, len(grams)
 
 
 def _counts(answer: _Grams, reference: _Grams) -> list[int]:
     """Return (n-grams of the answer, of the reference, shared) for each order, one after the other."""
     counts: list[int] = []
     for (ours, ours_repeated, number), (theirs, theirs_repeated, of) in zip(answer, reference, strict=True):
-        # Intersections of keys run in C; only what both repeat needs a look one by one.
-        shared = len(ours.keys() & theirs.keys())
+        # Intersections run in C; only what both repeat needs a look one by one.
+        shared = len(ours & theirs)
         if ours_repeated and theirs_repeated:
             for gram in ours_repeated.keys() & theirs_repeated.keys():
                 shared += min(ours_repeated[gram], theirs_repeated[gram]) - 1
