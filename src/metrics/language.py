@@ -1,6 +1,6 @@
 """What an answer looks like, without a reference: length, speed, alphabets, refusals, loops. Tracked under `text/`.
 
-    "Покупка на Ozon не удалась", 0.5 s  ->  length_mean 26, chars_per_s 52, latin_share 4/22, en_chars_pct 100 x 1/26
+    "Покупка на Ozon не удалась", 0.5 s  ->  length_mean 26, chars_per_s 52, latin_share 4/22, en_chars_pct 100/26
 
 These describe; whether more or less is better depends on the task, so most of them have no direction.
 """
@@ -76,8 +76,8 @@ class TextStatistics:
     env = "current"
     measures = (
         _described("length_mean", "mean", "mean of characters (code points) per answer"),
-        _described("chars_per_s", "corpus", "sum of characters / sum of seconds", better="higher"),
-        _described("chars_per_s_mean", "mean", "mean of (characters / seconds)", better="higher"),
+        _described("chars_per_s_overall", "corpus", "sum of characters / sum of seconds", better="higher"),
+        _described("chars_per_s", "mean", "mean of (characters / seconds)", better="higher"),
         _described("foreign_letters", "mean", "mean of letters neither Cyrillic nor Latin per answer", better="lower"),
         _described("latin_share", "corpus", "sum of Latin letters / sum of letters", high=1),
         _described("latin_share_of_chars", "corpus", "sum of Latin letters / sum of characters", high=1),
@@ -143,8 +143,8 @@ class TextStatistics:
         """Yield (measure, numerator, denominator, detail); no denominator: unscored, and `detail` is the reason."""
         length, seconds = len(text), float(facts.get("latency_s") or 0)
         yield "length_mean", length, 1, ""
-        yield "chars_per_s", length, seconds, "" if seconds else "no latency"
-        yield "chars_per_s_mean", length / seconds if seconds else 0, bool(seconds), "" if seconds else "no latency"
+        yield "chars_per_s_overall", length, seconds, "" if seconds else "no latency"
+        yield "chars_per_s", length / seconds if seconds else 0, bool(seconds), "" if seconds else "no latency"
         scripts = [script(letter) for letter in text]
         latin, other = scripts.count("latin"), scripts.count("other")
         letters = latin + other + scripts.count("cyrillic")

@@ -14,12 +14,17 @@ from metrics.api import Metric, Score
 from runner import answers
 
 
-def score(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -> list[Aggregate]:
+def score(
+    answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path, *, timed: bool = True
+) -> list[Aggregate]:
     """Score all answers with all metrics, write a row for each score, and sum up.
 
     Figures are given overall, by class, by field, by key of structured answers, and by answerability.
+    `timed=False` leaves latencies out: the answers were measured under other conditions.
     """
     cases = [answers.case(row) for row in answers.read(answers_path)]
+    if not timed:
+        cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     scores: list[Score] = []
     for metric in metrics.values():
         scores.extend(metric.score(cases))

@@ -13,8 +13,8 @@ def test_the_example_of_the_module():
     scores = score("text", case("Покупка на Ozon не удалась", facts={"latency_s": 0.5, "finish_reason": "stop"}))
     assert {name: one.value for name, one in scores.items()} == {
         "length_mean": 26,
+        "chars_per_s_overall": 52,
         "chars_per_s": 52,
-        "chars_per_s_mean": 52,
         "foreign_letters": 0,
         "latin_share": 4 / 22,
         "latin_share_of_chars": 4 / 26,
@@ -39,8 +39,8 @@ def test_what_can_not_be_known_is_unscored_never_zero():
     assert scores["length_mean"].value == 0
     unscored = {name: one.reason for name, one in scores.items() if one.value is None}
     assert unscored == {
+        "chars_per_s_overall": "no latency",
         "chars_per_s": "no latency",
-        "chars_per_s_mean": "no latency",
         "latin_share": "no letters",
         "latin_share_of_chars": "no characters",
         "en_chars_pct": "no characters",
