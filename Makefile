@@ -20,7 +20,7 @@ $(READY): pyproject.toml
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "installing torch and what the runner needs (a minute or two; the first time also the downloads) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH) 2> >(grep -v 'is ignored: it is' >&2)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[hf,dev]' 2> >(grep -v 'is ignored: it is' >&2)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[hf,scoring,dev]' 2> >(grep -v 'is ignored: it is' >&2)
 	@touch $@
 
 demo: $(READY)  ## The main job on the demo models: 2 models x 2 quantisations read 60 documents

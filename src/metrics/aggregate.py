@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import statistics
-from metrics.api import Case, Metric, Score
+from metrics.api import Case, Measure, Metric, Score
 
 if TYPE_CHECKING:
     from metrics.api import Array
@@ -37,7 +37,8 @@ class Aggregate:
 
     `doc_class` None: all cases; `field` None: all fields of the class. `value` is None where nothing was scored or the
     figure is undefined; `ci_low` and `ci_high` also where fewer than two documents were scored. `n` cases were scored,
-    on `n_documents` documents; `n_unscored` cases were not. Units and range are those of the measure.
+    on `n_documents` documents; `n_unscored` cases were not. Units and range are those of the measure, and so is
+    `measure_group`, the first part of the tracked name.
     """
 
     measure: str
@@ -49,13 +50,14 @@ class Aggregate:
     n: int
     n_unscored: int
     n_documents: int
+    measure_group: str = "quality"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Column:
     """All scores of one measure, in the order of the cases: `stats` (cases, k), zero where `scored` is false."""
 
-    name: str
+    measure: Measure
     metric: Metric
     stats: Array
     scored: NDArray[np.bool_]
@@ -85,19 +87,20 @@ def aggregate(
     return aggregates
 
 
-def metric_values(aggregates: Sequence[Aggregate], prefix: str = "quality") -> dict[str, float]:
+def metric_values(aggregates: Sequence[Aggregate]) -> dict[str, float]:
     """Return figures under the names they are tracked by; what has no value is absent.
 
-    `<prefix>/<measure>`, with `/ci_low` and `/ci_high`, and `/by/<doc_class>` and `/by/<doc_class>/<field>`, where what
-    MLflow refuses is replaced by `_`. Groups whose names then coincide get a short digest of the true name each.
+    `<group of the measure>/<measure>`, with `/ci_low` and `/ci_high`, and `/by/<doc_class>` and
+    `/by/<doc_class>/<field>`, where what MLflow refuses is replaced by `_`. Groups whose names then coincide get a
+    short digest of the true name each.
     """
     paths = _group_paths(dict.fromkeys((one.doc_class, one.field) for one in aggregates))
     values: dict[str, float] = {}
     for one in aggregates:
-        path = paths[one.doc_class, one.field]
-        figures = {f"{prefix}/{one.measure}{path}": one.value}
+        path, stem = paths[one.doc_class, one.field], f"{one.measure_group}/{one.measure}"
+        figures = {f"{stem}{path}": one.value}
         if not path:
-            figures |= {f"{prefix}/{one.measure}/ci_low": one.ci_low, f"{prefix}/{one.measure}/ci_high": one.ci_high}
+            figures |= {f"{stem}/ci_low": one.ci_low, f"{stem}/ci_high": one.ci_high}
         for name, value in figures.items():
             if name in values:
                 raise ValueError(f"two figures are called {name!r}")
@@ -113,7 +116,7 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
         raise ValueError(f"{len(cases) - len(index)} cases share sample_id and repeat with another")
     if nameless := [case.sample_id for case in cases if not case.document]:
         raise ValueError(f"{len(nameless)} cases name no document to cluster by, such as {nameless[0]!r}")
-    owners = {measure.name: metric for metric in metrics for measure in metric.measures}
+    owners = {measure.name: (measure, metric) for metric in metrics for measure in metric.measures}
     if len(owners) < sum(len(metric.measures) for metric in metrics):
         raise ValueError("two metrics yield a measure of the same name")
     found: dict[str, dict[int, Score]] = {name: {} for name in owners}
@@ -127,11 +130,12 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
         if row in found[score.name]:
             raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: scored twice")
         found[score.name][row] = score
-    return [_column(name, owners[name], cases, rows) for name, rows in found.items()]
+    return [_column(*owners[name], cases, rows) for name, rows in found.items()]
 
 
-def _column(name: str, metric: Metric, cases: Sequence[Case], scores: Mapping[int, Score]) -> _Column:
+def _column(measure: Measure, metric: Metric, cases: Sequence[Case], scores: Mapping[int, Score]) -> _Column:
     """Make the column of one measure."""
+    name = measure.name
     if len(scores) < len(cases):
         example = next(case.sample_id for row, case in enumerate(cases) if row not in scores)
         raise ValueError(f"{name}: {len(cases) - len(scores)} cases have neither score nor reason, such as {example!r}")
@@ -145,7 +149,7 @@ def _column(name: str, metric: Metric, cases: Sequence[Case], scores: Mapping[in
         stats[rows] = [scores[row].stats for row in rows]
     if not np.isfinite(stats).all():
         raise ValueError(f"{name}: a score's statistics are not finite")
-    return _Column(name, metric, stats, scored)
+    return _Column(measure, metric, stats, scored)
 
 
 def _groups(cases: Sequence[Case]) -> dict[Group, NDArray[np.intp]]:
@@ -177,16 +181,17 @@ def _aggregate_group(
         members = rows[column.scored[rows]]
         names, cluster = np.unique(documents[members], return_inverse=True)
         sums = [np.bincount(cluster, weights=stat, minlength=len(names)) for stat in column.stats[members].T]
-        totals[column.name] = np.stack(sums, axis=1).astype(np.float64, copy=False)
+        totals[column.measure.name] = np.stack(sums, axis=1).astype(np.float64, copy=False)
         same_documents[names.tobytes()].append(column)
     intervals: dict[str, statistics.Interval | None] = {}
     for sharing in same_documents.values():
         intervals |= _intervals(sharing, totals, *settings)
     for column in columns:
-        n, interval = int(column.scored[rows].sum()), intervals[column.name]
-        value = float(column.metric.combine(column.name, totals[column.name].sum(axis=0))) if n else math.nan
+        name = column.measure.name
+        n, interval = int(column.scored[rows].sum()), intervals[name]
+        value = float(column.metric.combine(name, totals[name].sum(axis=0))) if n else math.nan
         yield Aggregate(
-            measure=column.name,
+            measure=name,
             doc_class=group[0],
             field=group[1],
             value=value if math.isfinite(value) else None,
@@ -194,7 +199,8 @@ def _aggregate_group(
             ci_high=interval.high if interval else None,
             n=n,
             n_unscored=len(rows) - n,
-            n_documents=len(totals[column.name]),
+            n_documents=len(totals[name]),
+            measure_group=column.measure.group,
         )
 
 
@@ -202,15 +208,15 @@ def _intervals(
     columns: Sequence[_Column], totals: Mapping[str, Array], replicates: int, confidence: float, seed: int
 ) -> dict[str, statistics.Interval | None]:
     """Return the interval of each measure; they share the documents, so one resampling serves them all."""
-    if len(totals[columns[0].name]) < statistics.MIN_DOCUMENTS:
-        return dict.fromkeys((column.name for column in columns), None)
-    side_by_side = np.concatenate([totals[column.name] for column in columns], axis=1)
+    if len(totals[columns[0].measure.name]) < statistics.MIN_DOCUMENTS:
+        return dict.fromkeys((column.measure.name for column in columns), None)
+    side_by_side = np.concatenate([totals[column.measure.name] for column in columns], axis=1)
     resampled = statistics.resample_totals(side_by_side, replicates=replicates, seed=seed)
     intervals, start = {}, 0
     for column in columns:
-        width = totals[column.name].shape[1]
-        values = column.metric.combine(column.name, resampled[:, start : start + width])
-        intervals[column.name] = statistics.percentile_interval(values, confidence)
+        width = totals[column.measure.name].shape[1]
+        values = column.metric.combine(column.measure.name, resampled[:, start : start + width])
+        intervals[column.measure.name] = statistics.percentile_interval(values, confidence)
         start += width
     return intervals
 

@@ -86,21 +86,25 @@ class Measure:
 
     `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how it is summed
     up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one sample and of
-    the aggregate; `high=None` is unbounded. `source` is the paper.
+    the aggregate; `high=None` is unbounded, and so is `low=-inf`. `source` is the paper. `group` is the first part of
+    the tracked name: `quality`, or `text` for what describes an answer without judging it. `better="neither"` is for
+    the latter.
     """
 
     name: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
     aggregate: Literal["corpus", "mean"]
     low: float
     high: float | None
     formula: str
     source: str = ""
+    group: str = "quality"
 
     def __post_init__(self) -> None:
         """Refuse a name that could not be tracked."""
-        if not re.fullmatch(r"\w[\w.\-]*", self.name):
-            raise ValueError(f"measure {self.name!r}: only letters, digits, '_', '-' and '.' are allowed in a name")
+        for name in (self.name, self.group):
+            if not re.fullmatch(r"\w[\w.\-]*", name):
+                raise ValueError(f"measure {name!r}: only letters, digits, '_', '-' and '.' are allowed in a name")
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ def table() -> str:
     ]
     for name in BUILT_IN:
         for measure in create(name).measures:
-            cells = (f"`{measure.name}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
+            tracked = measure.name if measure.group == "quality" else f"{measure.group}/{measure.name}"
+            cells = (f"`{tracked}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
             lines.append("| " + " | ".join((*cells, measure.formula, measure.source)) + " |")
     return "\n".join(lines)
 
@@ -35,6 +37,8 @@ def updated(text: str) -> str:
 
 
 def _range(measure: Measure) -> str:
+    if math.isinf(measure.low):
+        return "any"
     return f"{measure.low:g} to {measure.high:g}" if measure.high is not None else f"from {measure.low:g}"
 
 

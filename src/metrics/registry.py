@@ -26,6 +26,15 @@ BUILT_IN: Mapping[str, str] = {
     "wer": "metrics.text:WordErrorRate",
     "anls": "metrics.text:ANLS",
     "bleu": "metrics.bleu:BLEU",
+    "rouge": "metrics.rouge:Rouge",
+    "chrf": "metrics.chrf:ChrF",
+    "structured": "metrics.structured:StructuredAnswers",
+    "abstention": "metrics.abstention:Abstention",
+    "text": "metrics.language:TextStatistics",
+    "spelling": "metrics.spelling:Spelling",
+    "perplexity": "metrics.perplexity:Perplexity",
+    "bleurt": "metrics.bleurt:Bleurt",
+    "hf_evaluate": "metrics.hf_evaluate:HfEvaluate",
 }
 
 

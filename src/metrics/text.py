@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rapidfuzz.distance import Levenshtein
 
 from metrics.api import Case, Measure, Score
+from metrics.fields import FieldKinds
 from metrics.normalisation import Normalisation
 from metrics.statistics import ratio_of_sums
 
@@ -49,13 +50,22 @@ def unscored(case: Case, measures: Sequence[Measure], reason: str) -> Iterator[S
 
 
 class TextMetric(ABC):
-    """A metric that compares normalised texts; `normalisation` changes single options of the metric's default."""
+    """A metric that compares normalised texts; `normalisation` changes single options of the metric's default.
+
+    `fields` says which fields are dates, money, amounts, numbers or names (`metrics.fields`): these are read before
+    they are compared, so that equal values written differently are equal.
+    """
 
     env = "current"
     measures: tuple[Measure, ...]
     default = Normalisation()
 
-    def __init__(self, normalisation: Normalisation | Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        normalisation: Normalisation | Mapping[str, Any] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        self.fields = FieldKinds.of(fields)
         if isinstance(normalisation, Normalisation):
             self.normalisation = normalisation
         elif isinstance(normalisation, Mapping):
@@ -67,17 +77,22 @@ class TextMetric(ABC):
 
     @property
     def version(self) -> str:
-        """Definition and normalisation: what decides the numbers."""
-        return f"1 {self.normalisation}"
+        """Definition, normalisation and kinds of fields: what decides the numbers."""
+        return f"1 {self.normalisation} {self.fields}".rstrip()
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure."""
         for case in cases:
-            reason, prediction, references = prepare(case, self.normalisation)
+            reason, prediction, references = prepare(case, self._normalised(case))
             if reason:
                 yield from unscored(case, self.measures, reason)
             else:
                 yield from self._scores(case, prediction, references)
+
+    def _normalised(self, case: Case) -> Callable[[str], str]:
+        """Return what makes the texts of one case comparable."""
+        read = self.fields.reader(case.doc_class, case.field)
+        return self.normalisation if read is None else lambda text: self.normalisation(read(text))
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
@@ -184,8 +199,13 @@ class ANLS(TextMetric):
     )
     default = Normalisation(case="lower")
 
-    def __init__(self, normalisation: Normalisation | Mapping[str, Any] | None = None, threshold: float = 0.5) -> None:
-        super().__init__(normalisation)
+    def __init__(
+        self,
+        normalisation: Normalisation | Mapping[str, Any] | None = None,
+        threshold: float = 0.5,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(normalisation, fields)
         if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
             raise ValueError(f"threshold is {threshold!r}; valid: above 0, up to 1")
         self.threshold = threshold

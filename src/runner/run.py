@@ -73,7 +73,7 @@ def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
         answers.write(job, generated, shelf, folder / "answers.jsonl")
     _not_all_failed(job, generated)
     log.info("%s: scoring", job.name)
-    aggregates = score.score(folder / "answers.jsonl", job.metrics, folder / "scores.jsonl")
+    aggregates = score.score(folder / "answers.jsonl", job.metrics, folder / "scores.jsonl", timed=generated.timed)
     rows = list(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
     record.metrics |= score.values(aggregates)

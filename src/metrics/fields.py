@@ -1,0 +1,179 @@
+"""What a field's value means, so that two ways of writing it count as equal where the configuration says so.
+
+    date      28 сентября 2010 г. = 28.09.2010 = 2010-09-28        -> 2010-09-28
+    money     1 234,50 руб. = 1234.5 ₽; currencies count           -> 1234.50 RUB
+    amount    1 234,50 руб. = 1234.5; currencies don't count       -> 1234.50
+    number    45 08 № 123-456 = 4508123456; Latin A = Cyrillic А   -> 4508123456
+    name      ИВАНОВА-ПЕТРОВА Алёна = Иванова - Петрова Алена      -> иванова-петрова алена
+
+A text that can't be read as its kind is compared as any other. Nothing is guessed: the whole text must be the value.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+_MONTHS = (
+    ("янв", "jan"), ("фев", "feb"), ("мар", "mar"), ("апр", "apr"), ("ма[йя]", "may"), ("июн", "jun"),
+    ("июл", "jul"), ("авг", "aug"), ("сен", "sep"), ("окт", "oct"), ("ноя", "nov"), ("дек", "dec"),
+)  # fmt: skip
+_MONTH = r"(?P<month>[а-яa-z]{3,9})\.?"
+_END = r"\s*(?:г(?:ода|од|\.)?)?\.?$"
+_DATES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"^(?P<day>\d{{1,2}})\s*[./\-]\s*(?P<number>\d{{1,2}})\s*[./\-]\s*(?P<year>\d{{4}}|\d{{2}}){_END}",
+        rf"^(?P<year>\d{{4}})\s*[./\-]\s*(?P<number>\d{{1,2}})\s*[./\-]\s*(?P<day>\d{{1,2}})(?:t00:00:00)?{_END}",
+        rf"^(?P<day>\d{{1,2}})(?:-?го|st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\s*,?\s*(?P<year>\d{{4}}){_END}",
+        rf"^{_MONTH}\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s*,?\s*(?P<year>\d{{4}})$",
+    )
+)
+_CURRENCIES = {
+    "RUB": ("₽", "руб", "рубль", "рубля", "рублей", "р", "rub", "rur"),
+    "USD": ("$", "usd", "доллар", "доллара", "долларов", "долл"),
+    "EUR": ("€", "eur", "евро"),
+    "CNY": ("¥", "cny", "юань", "юаня", "юаней"),
+    "KZT": ("₸", "kzt", "тенге"),
+    "BYN": ("byn", "br"),
+    "GBP": ("£", "gbp"),
+}
+_CURRENCY_OF = {word: code for code, words in _CURRENCIES.items() for word in words}
+_KOPECKS = re.compile(r"^(?P<whole>[\d\s.,']+?)\s*(?:руб(?:\.|л[а-я]+)?|р\.?|₽)\s*(?P<part>\d{1,2})\s*коп[а-я]*\.?$")
+_MONEY = re.compile(r"^(?P<sign>-?)\s*(?P<before>[^\d\s.,\-]*)\s*(?P<value>\d[\d\s.,']*?)\s*(?P<after>[^\d\s,']*)$")
+# Latin letters that look like Cyrillic ones: series of documents are written with either.
+_LOOK_ALIKE = str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ")
+# Two-digit years are 1969 to 2068, as POSIX has it.
+_PIVOT = 69
+
+
+def read_date(text: str) -> str:
+    """Return a date as ISO 8601 (day before month, as in Russia), or the text where it is none."""
+    plain = _plain(text).strip('"«»„“” ')
+    plain = re.sub(r"[\"«»„“”]", " ", plain).strip()
+    for pattern in _DATES:
+        match = pattern.match(" ".join(plain.split()))
+        if match is None:
+            continue
+        parts = match.groupdict()
+        month = int(parts["number"]) if parts.get("number") else _month(parts["month"])
+        year = int(parts["year"])
+        if len(parts["year"]) == 2:
+            year += 1900 if year >= _PIVOT else 2000
+        try:
+            return date(year, month, int(parts["day"])).isoformat()
+        except ValueError:
+            continue  # the 31st of February: no date in this order
+    return text
+
+
+def read_money(text: str) -> str:
+    """Return an amount with two decimals and its currency's code where one is stated, or the text where it is none."""
+    found = _money(text)
+    return f"{found[0]} {found[1]}".strip() if found else text
+
+
+def read_amount(text: str) -> str:
+    """Return an amount with two decimals, its currency dropped, or the text where it is none."""
+    found = _money(text)
+    return found[0] if found else text
+
+
+def read_number(text: str) -> str:
+    """Return a document's number: letters and digits alone, upper case, look-alike letters as Cyrillic ones.
+
+    A leading №, N or "номер" is dropped. A text without a digit is no number and stays.
+    """
+    composed = unicodedata.normalize("NFKC", text.replace("№", " ")).upper()
+    composed = re.sub(r"^\s*(?:НОМЕР|N(?:O\b)?)(?=[\s.:\d])", " ", composed)
+    kept = "".join(letter for letter in composed if letter.isalnum()).translate(_LOOK_ALIKE)
+    return kept if any(letter.isdigit() for letter in kept) else text
+
+
+def read_name(text: str) -> str:
+    """Return a name without case, ё, punctuation and spaces around hyphens; the order of its words counts."""
+    plain = re.sub(r"\s*[-‐‑–—]\s*", "-", _plain(text))
+    plain = "".join(" " if letter != "-" and unicodedata.category(letter)[0] == "P" else letter for letter in plain)
+    return " ".join(plain.split()) or text
+
+
+KINDS: Mapping[str, Callable[[str], str]] = {
+    "date": read_date,
+    "money": read_money,
+    "amount": read_amount,
+    "number": read_number,
+    "name": read_name,
+    "text": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldKinds:
+    """Which field is of which kind: `{Дата рождения: date, invoice/Сумма: money, receipt/*: amount}`.
+
+    A name with a class (`doc_class/field`) goes before the bare field, that before `doc_class/*`.
+    """
+
+    kinds: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, option: Mapping[str, Any] | None) -> FieldKinds:
+        """Check the option of a configuration."""
+        if option is not None and not isinstance(option, Mapping):
+            raise TypeError(f"fields is {option!r}; give field names with their kinds, such as {{Дата: date}}")
+        for name, kind in (option or {}).items():
+            if kind not in KINDS:
+                raise ValueError(f"fields.{name} is {kind!r}; valid: {', '.join(KINDS)}")
+        return cls(tuple(sorted((str(name), str(kind)) for name, kind in (option or {}).items())))
+
+    def reader(self, doc_class: str, field: str) -> Callable[[str], str] | None:
+        """Return what reads the values of a field, or None where it is plain text."""
+        if not self.kinds:
+            return None
+        kinds = dict(self.kinds)
+        for name in (f"{doc_class}/{field}", field, f"{doc_class}/*"):
+            if name in kinds:
+                return None if kinds[name] == "text" else KINDS[kinds[name]]
+        return None
+
+    def __str__(self) -> str:
+        """Return it for version strings."""
+        return ",".join(f"{name}={kind}" for name, kind in self.kinds)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().replace("ё", "е").strip()
+
+
+def _month(word: str) -> int:
+    """Return the number of a month by its name's beginning, 0 where it is none (which no date has)."""
+    return next((at for at, names in enumerate(_MONTHS, 1) if any(re.match(name, word) for name in names)), 0)
+
+
+def _money(text: str) -> tuple[str, str] | None:
+    plain = _plain(text)
+    if match := _KOPECKS.match(plain):
+        value = _decimal(match["whole"])
+        return (f"{value + Decimal(match['part']) / 100:.2f}", "RUB") if value is not None else None
+    match = _MONEY.match(plain)
+    if match is None:
+        return None
+    value = _decimal(match["value"])
+    words = [word for word in (match["before"].rstrip("."), match["after"].rstrip(".")) if word]
+    if value is None or len(words) > 1 or any(word not in _CURRENCY_OF for word in words):
+        return None
+    return f"{-value if match['sign'] else value:.2f}", _CURRENCY_OF[words[0]] if words else ""
+
+
+def _decimal(text: str) -> Decimal | None:
+    """Read a number with spaces, dots or commas: the last of them before one or two digits is the decimal sign."""
+    squeezed = re.sub(r"[\s']", "", text).rstrip(".,")
+    match = re.fullmatch(r"(?P<whole>\d+|\d{1,3}(?:[.,]\d{3})+)(?:[.,](?P<part>\d{1,2}))?", squeezed)
+    if match is None:
+        return None
+    return Decimal(f"{re.sub('[.,]', '', match['whole'])}.{match['part'] or 0}")

@@ -1,0 +1,60 @@
+"""Phrases by which answers decline: refusals ("I can't help") and abstentions ("not stated in the document")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# The model declines the task itself. Whole phrases: "извините" alone stands in many a polite answer.
+REFUSALS = (
+    r"\b(?:я )?не (?:могу|в состоянии|имею возможности) (?:вам )?"
+    r"(?:помочь|ответить|выполнить|распознать|прочитать|прочесть|анализировать|предоставить"
+    r"|(?:видеть|просматривать|открыть) (?:это |эту |ваше |вашу )?(?:изображени|картинк|фото|документ|файл|скриншот))",
+    r"\bя (?:лишь|всего лишь|только|являюсь)? ?(?:текстовая |языковая )(?:языковая )?модель\b",
+    r"\bу меня нет (?:доступа|возможности)\b",
+    r"\bi(?:'m| am) (?:sorry|afraid),? (?:but )?(?:i )?(?:can(?:no|')t|am unable|am not able)\b",
+    r"\bi (?:can(?:no|')t|am unable to|am not able to|won't) "
+    r"(?:help|assist|answer|comply|read|see|view|provide|process|recogni[sz]e)\b",
+    r"\bas an ai(?: language)? model\b",
+)
+# The model says that what was asked for is not there.
+ABSTENTIONS = (
+    r"\b(?:не (?:указан[оаы]?|найден[оаы]?|обнаружен[оаы]?|определен[оаы]?|определяется|содержится|видно|приведен[оаы]?"
+    r"|представлен[оаы]?|заполнен[оаы]?|читается|удалось (?:найти|определить|прочитать)))\b",
+    r"\b(?:отсутству(?:ет|ют)|нет (?:данных|информации|ответа|сведений|такого поля))\b",
+    r"\bневозможно (?:определить|ответить|прочитать|прочесть)\b",
+    r"\b(?:un|not )answerable\b",
+    r"(?:\bnot|n't) (?:given|stated|provided|mentioned|specified|found|shown|available|visible|present)\b",
+    r"\b(?:no (?:information|data|answer|such field)|cannot be determined)\b",
+    r"^\W*(?:нет|none|null|n/?a|no|нд|н/д|unknown|неизвестно)?\W*$",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """Compiled patterns; `digest` names the set for version strings."""
+
+    pattern: re.Pattern[str]
+    digest: str
+
+    def find(self, text: str) -> str:
+        """Return the first phrase found in a text (typographic apostrophes and ё made plain), or nothing."""
+        match = self.pattern.search(text.replace("’", "'").replace("ё", "е").replace("Ё", "Е"))
+        return (match.group().strip() or "empty") if match else ""
+
+
+def compiled(option: str, further: Sequence[str], built_in: Sequence[str]) -> Phrases:
+    """Compile the built-in patterns and those of a configuration; one that is no pattern is named."""
+    if isinstance(further, str) or not all(isinstance(one, str) for one in further):
+        raise TypeError(f"{option} is {further!r}; give a list of regular expressions")
+    patterns = [*built_in, *further]
+    for one in further:
+        try:
+            re.compile(one)
+        except re.error as error:
+            raise ValueError(f"{option}: {one!r} is no regular expression: {error}") from error
+    joined = "|".join(f"(?:{one})" for one in patterns)
+    digest = hashlib.blake2s(joined.encode(), digest_size=4).hexdigest()
+    return Phrases(re.compile(joined, re.IGNORECASE), digest)

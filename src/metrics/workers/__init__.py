@@ -1,0 +1,1 @@
+"""What runs in the process of `metrics.worker`: the only place of this package where torch is imported."""

@@ -1,0 +1,107 @@
+"""The table "What is not scored" of docs/metrics.md, row by row, on every metric that runs in this process."""
+
+import math
+
+import pytest
+
+from metrics.aggregate import aggregate
+from metrics.api import Case
+from metrics.registry import BUILT_IN, create
+from metrics.remote import WorkerMetric
+
+from .cases import case, score
+
+WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
+HERE = [name for name in BUILT_IN if name not in WORKERS]
+WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
+FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
+REFERENCE = {"structured": '{"a": "да нет"}'}
+ODD = {
+    "empty": "",
+    "whitespace": " \t\n\u00a0",
+    "none": "None",
+    "nan": "nan",
+    "emoji": "😀👍🏽 🇷🇺",
+    "right to left": "مرحبا بالعالم שלום",
+    "mixed scripts": "Ivаnоv Иvaнов",
+    "lone surrogate": "а\ud800б",
+    "zero width": "\u200b\ufeff",
+    "control": "\x00\x07",
+    "100 kB of words": "замёрз и повторяет " * 3_000,
+    "100 kB of one word": "а" * 100_000,
+    "100 kB of digits": " ".join(map(str, range(17_000))),
+    "braces": "{" * 50_000,
+}
+
+
+def asked(metric: str, answer: str | None, *references: str, **facts) -> Case:
+    return case(answer, *(references or (REFERENCE.get(metric, "да нет"),)), facts=FACTS | facts)
+
+
+def test_every_metric_is_here_or_a_worker():
+    assert WORKERS == ["perplexity", "bleurt", "hf_evaluate"]
+    assert len(HERE) == 11
+
+
+@pytest.mark.parametrize("metric", HERE)
+@pytest.mark.parametrize("name", ODD)
+def test_any_text_is_an_answer_and_has_a_finite_score_or_a_reason(metric, name):
+    for one in score(metric, asked(metric, ODD[name])).values():
+        assert one.reason if one.value is None else math.isfinite(one.value)
+        if metric not in ("text", "abstention", "structured"):
+            assert one.value is not None
+
+
+@pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, "structured")])
+@pytest.mark.parametrize(
+    "name", [name for name in ODD if name not in ("empty", "whitespace", "100 kB of digits", "braces")]
+)
+def test_any_text_is_a_reference(metric, name):
+    assert all(one.value is not None for one in score(metric, asked(metric, "да нет", ODD[name])).values())
+
+
+@pytest.mark.parametrize("metric", HERE)
+def test_a_failed_generation_is_unscored_with_its_reason(metric):
+    scores = score(metric, asked(metric, None, failure="timeout")).values()
+    assert {(one.value, one.reason) for one in scores} == {(None, "no answer: timeout")}
+    assert len(scores) == len(create(metric).measures)
+
+
+@pytest.mark.parametrize("metric", WORKERS)
+def test_workers_are_not_asked_about_what_can_not_be_scored(metric):
+    made = create(metric)
+    assert made.items(asked(metric, None, failure="timeout")) == ("no answer: timeout", [])
+    if metric not in WITHOUT_REFERENCE:
+        assert made.items(case("да")) == ("no reference", [])
+        assert made.items(case("да", " ")) == ("empty reference", [])
+
+
+@pytest.mark.parametrize("metric", [name for name in HERE if name not in WITHOUT_REFERENCE])
+def test_missing_references_are_unscored_for_one_and_for_all(metric):
+    cases = [case("да", sample_id="1"), case("да", "", " \n", sample_id="2")]
+    made = create(metric)
+    scores = list(made.score(cases))
+    assert [one.reason for one in scores if one.name == made.measures[0].name] == ["no reference", "empty reference"]
+    for figure in aggregate(cases, scores, [made], replicates=5):
+        assert (figure.value, figure.ci_low, figure.n, figure.n_unscored) == (None, None, 0, 2)
+
+
+@pytest.mark.parametrize("metric", [name for name in WITHOUT_REFERENCE if name in HERE])
+def test_metrics_without_reference_score_all_the_same(metric):
+    made = {one.name: one for one in create(metric).score([case("да", facts=FACTS)])}
+    assert made[create(metric).measures[0].name].value is not None
+
+
+@pytest.mark.parametrize("metric", HERE)
+def test_doubled_ids_and_ids_on_one_side_are_errors_that_name_them(metric):
+    cases = [asked(metric, "да")]
+    made = create(metric)
+    scores = list(made.score(cases))
+    with pytest.raises(ValueError, match="1 cases share sample_id"):
+        aggregate(cases * 2, scores, [made])
+    with pytest.raises(ValueError, match=r"'a'.*scored twice"):
+        aggregate(cases, scores * 2, [made])
+    with pytest.raises(ValueError, match=r"'a'.*no such case"):
+        aggregate([case("да", sample_id="b")], scores, [made])
+    with pytest.raises(ValueError, match="neither score nor reason, such as 'a'"):
+        aggregate(cases, [], [made])
