@@ -26,6 +26,7 @@ BUILT_IN: Mapping[str, str] = {
     "wer": "metrics.text:WordErrorRate",
     "anls": "metrics.text:ANLS",
     "bleu": "metrics.bleu:BLEU",
+    "stored": "metrics.stored:StoredColumns",
 }
 
 

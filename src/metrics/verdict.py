@@ -55,8 +55,8 @@ class Verdict:
         if self.word == "not distinguishable" and self.documents_needed:
             text += f"; about {self.documents_needed} documents would settle a difference of this size"
         if (test := one.non_inferiority) is not None:
-            text += f"; {'' if test.holds else 'not shown to be '}not worse by more than {test.margin:g}"
-            text += f" (at worst {test.bound:+.3f}, one-sided {test.confidence:.0%})"
+            text += f"; non-inferior within {test.margin:g}: {'yes' if test.holds else 'not shown'}"
+            text += f" (difference at worst {test.bound:+.3f}, one-sided {test.confidence:.0%})"
         return text
 
 

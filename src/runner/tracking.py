@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 FILES = ("config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log")
+TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
 FIRST_COLUMNS = ("sample_id", "answer", "image", "question", "reference", "correct")
 UI = "http://127.0.0.1:5000"
 PASSWORD = re.compile(r"//[^/@\s]*@")
@@ -73,6 +74,18 @@ def upload(folder: Path) -> str:
             connection.set_terminated(run_id, "KILLED")
             raise
     return run_id
+
+
+def download(uri: str, run_id: str, folder: Path) -> None:
+    """Bring the files of a job's run into a folder, with `run_id`, so that an upload finds the same run again."""
+    with _as_tracking_error(uri):
+        connection = client(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = {artifact.path for artifact in connection.list_artifacts(run_id)}
+        for name in FILES:
+            if name in listed:
+                connection.download_artifacts(run_id, name, str(folder))
+    (folder / "run_id").write_text(run_id + "\n", encoding="utf-8")
 
 
 def link(uri: str, experiment: str) -> str:
@@ -200,14 +213,18 @@ def _fill(
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    at = int(record["finished_at"] * 1000)
-    params = [Param(name, value) for name, value in _params(config, environment).items()]
+    # Later scores need a later time: of equal times MLflow shows the highest value, not the newest.
+    at = int(record.get("scored_at", record["finished_at"]) * 1000)
+    # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
+    known = connection.get_run(run_id).data.params
+    told = {name: value for name, value in _params(config, environment).items() if name not in known}
+    params = [Param(name, value) for name, value in told.items()]
     metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
     tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
     connection.log_batch(run_id, params=params, tags=tags)
     for start in range(0, len(metrics), 1000):
         connection.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for name in FILES:
+    for name in (*FILES, *TABLES):
         if (folder / name).exists():
             connection.log_artifact(run_id, str(folder / name))
     if not any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id)):

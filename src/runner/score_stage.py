@@ -1,0 +1,230 @@
+"""`stage=score answers=…`: scores answers that exist, without an engine or a GPU.
+
+Answers of this runner get their scores where they lie, in the job's folder and its MLflow run; older scores stay,
+unless `rescore=true`. Answers of another program get a job folder and a run per model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from metrics import registry as metric_registry
+from metrics.api import Metric
+from runner import environment, measure, paths, score, store, tracking
+from runner.answer_files import AnswerSet, open_answers
+from runner.config import typed
+from runner.datasets import open_dataset
+from runner.errors import Problem, Refused
+
+log = logging.getLogger(__name__)
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+# Groups of the config that say how answers were made. Of another program's answers that isn't known.
+MAKING = ("quant", "backend", "env", "prompt", "sampling")
+FILTERS = ("split", "doc_class", "field", "limit")
+
+
+class Scoring:
+    """One command with stage=score: answers are read and checked before anything is written."""
+
+    def __init__(self, cfg: DictConfig, folder: Path) -> None:
+        """Read the answers and make the metrics. Raise Refused with everything that is wrong."""
+        self.cfg, self.folder = cfg, folder
+        try:
+            self.config = typed(cfg)
+            self.metrics = _metrics(self.config.metrics)
+            self.sets = self._open()
+        except Exception:
+            _take_back(folder)
+            raise
+        # The folder whose jobs are shown in the end.
+        self.shown = folder
+
+    def run(self) -> float | None:
+        """Score every set of answers; return the objective of the only one."""
+        done: list[tuple[Path, dict[str, float]]] = []
+        for one in self.sets:
+            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _file_name(one.name))
+            for note in one.notes:
+                log.warning("%s: %s", one.name, note)
+            if one.folder is None:
+                self._found(one, where)
+            done.append((where, self._score(one, where)))
+        if all(one.folder for one in self.sets):
+            given = paths.resolve(str(self.config.answers))
+            downloaded = self.folder in done[0][0].parents or done[0][0] == self.folder
+            self.shown = self.folder if downloaded else given if given.is_dir() else done[0][0]
+            _take_back(self.folder)
+        objective = self.config.objective
+        return done[0][1].get(objective) if objective and len(done) == 1 else None
+
+    def _open(self) -> list[AnswerSet]:
+        given = str(self.config.answers)
+        path = paths.resolve(given)
+        if not path.exists():
+            if not RUN_ID.fullmatch(given):
+                remedy = "answers.jsonl, a job's or sweep's folder, a .csv or .xlsx, or the id of an MLflow run"
+                raise Refused(Problem(f"{given} does not exist", "answers", remedy))
+            if not self.config.tracking.uri:
+                raise Refused(Problem("a run id needs tracking", "answers", "tracking=mlflow"))
+            path = self.folder / given
+            tracking.download(self.config.tracking.uri, given, path)
+        filtered = any(getattr(self.config.dataset, name) is not None for name in FILTERS)
+        columns = self.config.answer_columns
+        return open_answers(
+            path,
+            columns,
+            lambda: open_dataset(self.config.dataset, paths.root(), pictures=False),
+            filtered=filtered,
+        )
+
+    def _found(self, one: AnswerSet, where: Path) -> None:
+        """Make the folder of a job whose answers another program made."""
+        where.mkdir(parents=True, exist_ok=True)
+        cfg = self._told(one)
+        OmegaConf.save(cfg, where / "config.yaml")
+        with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
+        # Equal answers under the same name are the same run: scoring them again adds to it.
+        uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
+        described = environment.describe() | {
+            "job_uid": uid,
+            "sweep": "/".join(self.folder.parts[-2:]),
+            "overrides": list(HydraConfig.get().overrides.task),
+            "config_hash": uid[:16],
+            "conditions": {},
+            "gpus": ["unknown"],  # of this machine it would be a lie
+            "answers_from": one.source,
+            "metric_versions": {},
+            "checkpoint": "unknown",
+            "checkpoint_digest": None,
+        }
+        failed = sum(row["error"] is not None for row in one.rows)
+        now = time.time()
+        record = {
+            "name": one.name,
+            "status": "finished",
+            "error": None,
+            "started_at": now,
+            "finished_at": now,
+            "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
+            | measure.figures(one.rows, None, timed=True),
+            "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
+            "aggregates": [],
+        }
+        _write(where / "environment.json", described)
+        _write(where / "metrics.json", record)
+
+    def _told(self, one: AnswerSet) -> DictConfig:
+        """Return the config with what is known of these answers: what the command line says, else `unknown`."""
+        cfg = copy.deepcopy(self.cfg)
+        given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+        with open_dict(cfg):
+            if not given & {"model", "model.name"}:
+                cfg.model.name = one.name
+            for group in MAKING:
+                if group not in given:
+                    cfg[group].name = "unknown"
+            if "dataset" not in given:
+                cfg.dataset.name, cfg.dataset.path = Path(one.source).stem, one.source
+        return cfg
+
+    def _score(self, one: AnswerSet, where: Path) -> dict[str, float]:
+        """Add the scores of a job to its folder and its run."""
+        cfg = OmegaConf.load(where / "config.yaml")
+        assert isinstance(cfg, DictConfig)
+        record, described = _read(where / "metrics.json"), _read(where / "environment.json")
+        wanted = OmegaConf.to_container(self.cfg.metrics, resolve=True)
+        before = OmegaConf.to_container(cfg.metrics, resolve=True) if one.folder else {}
+        assert isinstance(wanted, dict)
+        assert isinstance(before, dict)
+        older = _metrics({str(name): options for name, options in before.items() if name not in wanted})
+        # A metric that is asked for anew keeps the options under which its scores were made.
+        merged: dict[str, Metric] = {**older, **self.metrics}
+        available = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl") if one.folder else frozenset()
+        keep = frozenset(available - set(self.metrics) if self.config.rescore else available)
+        # What the job never scored (stage=generate) and isn't asked for now stays unscored.
+        merged = {name: metric for name, metric in merged.items() if name in self.metrics or name in keep}
+        versions = described["metric_versions"]
+        notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
+        aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", keep=keep)
+        others = {
+            name: value
+            for name, value in record["metrics"].items()
+            if not name.startswith(("quality/", "repeats/")) and name != "samples/unscored"
+        }
+        record["metrics"] = {
+            **others,
+            **score.values(aggregates),
+            **score.repeats(where),
+            "samples/unscored": score.unscored(aggregates),
+        }
+        record["aggregates"] = [dataclasses.asdict(figure) for figure in aggregates]
+        record["notes"] = list(dict.fromkeys([*record["notes"], *filter(None, notes)]))
+        record["scored_at"] = time.time()
+        described["metric_versions"] = {
+            name: versions[name] if name in keep and name in versions else metric.version
+            for name, metric in merged.items()
+        }
+        with open_dict(cfg):
+            options = {name: before[name] if name in keep and name in before else wanted.get(name) for name in merged}
+            cfg.metrics = options
+        OmegaConf.save(cfg, where / "config.yaml")
+        _write(where / "environment.json", described)
+        _write(where / "metrics.json", record)
+        _upload(where, record["name"], cfg)
+        return dict(record["metrics"])
+
+
+def _metrics(configured: Mapping[str, Any]) -> dict[str, Metric]:
+    try:
+        created = metric_registry.create_all(configured)
+    except ValueError as error:
+        raise Refused(Problem(str(error), "metrics")) from error
+    return dict(zip(configured, created, strict=True))
+
+
+def _kept_note(name: str, version: str | None, current: str) -> str:
+    if version is None or version == current:
+        return ""
+    return f"{name}: older scores were kept (version {version}, now {current}); rescore=true replaces them"
+
+
+def _upload(folder: Path, name: str, cfg: DictConfig) -> None:
+    if not cfg.tracking.uri:
+        return
+    try:
+        tracking.upload(folder)
+    except tracking.TrackingError as problem:
+        log.warning("%s: not tracked: %s\n  upload it later: python -m runner.sync %s", name, problem, folder)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
+
+
+def _take_back(folder: Path) -> None:
+    """Remove the folder that Hydra made, where nothing was written into it."""
+    for path in (folder, *folder.parents[:2]):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
