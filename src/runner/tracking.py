@@ -200,6 +200,10 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
+    if config.backend.name == "unknown":
+        # Answers of another program: what our config says of sampling and engine is not how they were made.
+        unknown = ("sampling.", "concurrency", "reuse", "model.weights", "backend.batch_size")
+        params = {name: value for name, value in params.items() if not name.startswith(unknown)}
     return {name: str(value)[:6000] for name, value in params.items()}
 
 

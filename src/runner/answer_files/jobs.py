@@ -65,7 +65,14 @@ def _row(line: str, where: str) -> tuple[Problem | None, dict[str, Any] | None]:
         return Problem(f"missing: {', '.join(missing)}", where, "rows are those of a job's answers.jsonl"), None
     if (row["text"] is None) == (row["error"] is None):
         return Problem("needs exactly one of text and error", where), None
-    defaults: dict[str, Any] = {"doc_class": "", "field": "", "question": "", "images": [], "context": "", "answerable": None}
+    defaults: dict[str, Any] = {
+        "doc_class": "",
+        "field": "",
+        "question": "",
+        "images": [],
+        "context": "",
+        "answerable": None,
+    }
     unknown = ("timing", "finish_reason", "prompt_tokens", "completion_tokens")
     return None, {**defaults, "prompt": "", **dict.fromkeys(unknown), "conditions": {}, **row}
 
