@@ -16,20 +16,23 @@ from runner import answers, score_tables
 
 
 def score(
-    answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path, *, keep: frozenset[str] = frozenset()
+    answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path, *, keep: frozenset[str] | None = None
 ) -> list[Aggregate]:
     """Score all answers with all metrics, write a row for each score, and sum up overall, by class and by field.
 
-    Metrics named in `keep` take the scores that `scores_path` already holds, where those are complete.
+    With `keep`, what `scores_path` holds already is added to: the metrics that it names take their scores from there,
+    where those are complete, and scores of measures that none of the metrics yields stay.
     """
     cases = [answers.case(row) for row in answers.read(answers_path)]
-    older = _by_measure(read(scores_path)) if keep and scores_path.exists() else {}
+    older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
     scores: list[Score] = []
     for name, metric in metrics.items():
-        kept = _complete(metric, cases, older) if name in keep else None
-        scores.extend(metric.score(cases) if kept is None else kept)
+        complete = _complete(metric, cases, older) if keep and name in keep else None
+        scores.extend(metric.score(cases) if complete is None else complete)
+    others = set(older) - {measure.name for metric in metrics.values() for measure in metric.measures}
+    left = [one for name in sorted(others) for one in older[name]]
     with scores_path.open("w", encoding="utf-8") as file:
-        for one in scores:
+        for one in (*scores, *left):
             file.write(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n")
     aggregates = aggregate(cases, scores, list(metrics.values())) if cases and metrics else []
     if metrics:

@@ -96,20 +96,6 @@ class Scoring:
         OmegaConf.save(cfg, where / "config.yaml")
         with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
-        # Equal answers under the same name are the same run: scoring them again adds to it.
-        uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
-        described = environment.describe() | {
-            "job_uid": uid,
-            "sweep": "/".join(self.folder.parts[-2:]),
-            "overrides": list(HydraConfig.get().overrides.task),
-            "config_hash": uid[:16],
-            "conditions": {},
-            "gpus": ["unknown"],  # of this machine it would be a lie
-            "answers_from": one.source,
-            "metric_versions": {},
-            "checkpoint": "unknown",
-            "checkpoint_digest": None,
-        }
         failed = sum(row["error"] is not None for row in one.rows)
         now = time.time()
         record = {
@@ -123,8 +109,25 @@ class Scoring:
             "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
             "aggregates": [],
         }
-        _write(where / "environment.json", described)
+        _write(where / "environment.json", self._described(one))
         _write(where / "metrics.json", record)
+
+    def _described(self, one: AnswerSet) -> dict[str, Any]:
+        """Return what is known of where the answers come from."""
+        # Equal answers under the same name are the same run: scoring them again adds to it.
+        uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
+        return environment.describe() | {
+            "job_uid": uid,
+            "sweep": "/".join(self.folder.parts[-2:]),
+            "overrides": list(HydraConfig.get().overrides.task),
+            "config_hash": uid[:16],
+            "conditions": {},
+            "gpus": ["unknown"],  # of this machine it would be a lie
+            "answers_from": one.source,
+            "metric_versions": {},
+            "checkpoint": "unknown",
+            "checkpoint_digest": None,
+        }
 
     def _told(self, one: AnswerSet) -> DictConfig:
         """Return the config with what is known of these answers: what the command line says, else `unknown`."""
@@ -145,46 +148,62 @@ class Scoring:
         cfg = OmegaConf.load(where / "config.yaml")
         assert isinstance(cfg, DictConfig)
         record, described = _read(where / "metrics.json"), _read(where / "environment.json")
-        wanted = OmegaConf.to_container(self.cfg.metrics, resolve=True)
-        before = OmegaConf.to_container(cfg.metrics, resolve=True) if one.folder else {}
-        assert isinstance(wanted, dict)
-        assert isinstance(before, dict)
-        older = _metrics({str(name): options for name, options in before.items() if name not in wanted})
-        # A metric that is asked for anew keeps the options under which its scores were made.
-        merged: dict[str, Metric] = {**older, **self.metrics}
-        available = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl") if one.folder else frozenset()
-        keep = frozenset(available - set(self.metrics) if self.config.rescore else available)
-        # What the job never scored (stage=generate) and isn't asked for now stays unscored.
-        merged = {name: metric for name, metric in merged.items() if name in self.metrics or name in keep}
+        wanted, before = _options(self.cfg), _options(cfg) if one.folder else {}
+        merged, keep = self._merged(where, before, new=one.folder is None)
         versions = described["metric_versions"]
         notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
         aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", keep=keep)
-        others = {
-            name: value
-            for name, value in record["metrics"].items()
-            if not name.startswith(("quality/", "repeats/")) and name != "samples/unscored"
-        }
+        measures = {measure.name for metric in merged.values() for measure in metric.measures}
         record["metrics"] = {
-            **others,
+            **{name: value for name, value in record["metrics"].items() if _stays(name, measures)},
             **score.values(aggregates),
             **score.repeats(where),
             "samples/unscored": score.unscored(aggregates),
         }
-        record["aggregates"] = [dataclasses.asdict(figure) for figure in aggregates]
+        left = [figure for figure in record["aggregates"] if figure["measure"] not in measures]
+        record["aggregates"] = [*(dataclasses.asdict(figure) for figure in aggregates), *left]
         record["notes"] = list(dict.fromkeys([*record["notes"], *filter(None, notes)]))
         record["scored_at"] = time.time()
-        described["metric_versions"] = {
-            name: versions[name] if name in keep and name in versions else metric.version
-            for name, metric in merged.items()
+        described["metric_versions"] = versions | {
+            name: metric.version for name, metric in merged.items() if name not in keep or name not in versions
         }
         with open_dict(cfg):
-            options = {name: before[name] if name in keep and name in before else wanted.get(name) for name in merged}
-            cfg.metrics = options
+            cfg.metrics = before | {name: wanted[name] for name in self.metrics if name not in {*keep} & {*before}}
         OmegaConf.save(cfg, where / "config.yaml")
         _write(where / "environment.json", described)
         _write(where / "metrics.json", record)
         _upload(where, record["name"], cfg)
         return dict(record["metrics"])
+
+    def _merged(self, where: Path, before: Mapping[str, Any], *, new: bool) -> tuple[dict[str, Metric], frozenset[str]]:
+        """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores."""
+        older: dict[str, Metric] = {}
+        for name, options in before.items():
+            # What can't be made here any more can't be summed up anew; its scores and figures stay as they are.
+            with contextlib.suppress(Refused):
+                older |= _metrics({name: options}) if name not in self.metrics else {}
+        merged = {**older, **self.metrics}
+        if new:
+            return merged, frozenset()
+        complete = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl")
+        keep = complete - set(self.metrics) if self.config.rescore else complete
+        # What the job never scored (stage=generate) and isn't asked for now stays unscored.
+        return {name: one for name, one in merged.items() if name in self.metrics or name in keep}, frozenset(keep)
+
+
+def _options(cfg: DictConfig) -> dict[str, Any]:
+    """Return the metrics of a config with their options."""
+    options = OmegaConf.to_container(cfg.metrics, resolve=True)
+    assert isinstance(options, dict)
+    return {str(name): value for name, value in options.items()}
+
+
+def _stays(name: str, measures: set[str]) -> bool:
+    """Say whether a figure is left as it is: all but what is summed up anew."""
+    group, _, rest = name.partition("/")
+    if group == "quality":
+        return rest.split("/")[0] not in measures
+    return group != "repeats" and name != "samples/unscored"
 
 
 def _metrics(configured: Mapping[str, Any]) -> dict[str, Metric]:

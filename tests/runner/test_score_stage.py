@@ -161,14 +161,22 @@ def test_scores_are_added_to_a_job_where_it_lies_and_older_ones_stay(cli: Comman
     assert (first["quality/exact_match"], first["samples/total"]) == (1, 2)
     # An older score that nobody could compute again stays as it is.
     text = (folder / "scores.jsonl").read_text(encoding="utf-8")
-    right, wrong = ('"name": "exact_match", "value": %s, "stats": [%s, 1.0]' % (value, value) for value in (1.0, 0.0))
+    right, wrong = (f'"name": "exact_match", "value": {value}, "stats": [{value}, 1.0]' for value in (1.0, 0.0))
     assert right in text
     (folder / "scores.jsonl").write_text(text.replace(right, wrong), encoding="utf-8")
     ended = cli(*command, "metrics=[anls,exact_match]")
     assert ended.code == 0, ended.err
     second = record(folder)["metrics"]
     assert (second["quality/exact_match"], second["quality/cer"], second["quality/anls"]) == (0, 0, 1)
+    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file:
+        gone = {"sample_id": "0", "repeat": 0, "name": "gone", "value": 0.5, "stats": [0.5, 1.0]}
+        file.write(json.dumps(gone) + "\n")
+    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("  anls:", "  gone: {}\n  anls:"))
+    second["quality/gone"] = 0.5
+    (folder / "metrics.json").write_text(json.dumps(record(folder) | {"metrics": second}))
     assert cli(*command, "metrics=[exact_match]", "rescore=true").code == 0
+    assert record(folder)["metrics"]["quality/gone"] == 0.5, "scores of a metric that isn't installed here stay"
+    assert '"gone"' in (folder / "scores.jsonl").read_text()
     assert record(folder)["metrics"]["quality/exact_match"] == 1
     assert not (cli.folder / "outputs").exists(), "nothing is left beside the job"
     from runner import tracking
@@ -219,3 +227,26 @@ def test_what_does_not_fit_is_refused(cli: CommandLine, arguments, said):
     assert ended.code == 2, ended.err
     assert said in ended.err
     assert cli.left() == set()
+
+
+def test_generate_and_score_apart_give_what_one_job_gives(cli: CommandLine):
+    from PIL import Image
+
+    for number in range(3):
+        Image.new("RGB", (56, 56), (number, 0, 0)).save(cli.folder / f"{number}.png")
+    lines = [{"id": str(n), "images": [f"{n}.png"], "question": f"q {n}", "references": [f"q {n}"]} for n in range(3)]
+    rows = cli.folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    made_by = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")
+    one, apart = cli.folder / "one", cli.folder / "apart"
+    for folder, stage in ((one, "all"), (apart, "generate")):
+        ended = cli(*made_by, f"dataset.path={rows}", f"stage={stage}", f"hydra.run.dir={folder}")
+        assert ended.code == 0, ended.err + ended.out
+    assert (apart / "scores.jsonl").read_text() == ""
+    assert not [name for name in record(apart)["metrics"] if name.startswith("quality/")]
+    before = (apart / "answers.jsonl").read_bytes()
+    assert cli("stage=score", f"answers={apart}", "tracking=none").code == 0
+    assert (apart / "answers.jsonl").read_bytes() == before
+    figures = [{k: v for k, v in record(job)["metrics"].items() if k.startswith("quality/")} for job in (one, apart)]
+    assert figures[0] == figures[1] != {}
+    assert (one / "scores_by_id.csv").read_bytes() == (apart / "scores_by_id.csv").read_bytes()
