@@ -65,13 +65,16 @@ def against_baseline(
     if not others:
         raise CantCompare("there is no other job to compare with the baseline")
     for job in others:
-        if job.versions.get(metric_name) != first.versions.get(metric_name):
+        if metric_name in job.versions and job.versions.get(metric_name) != first.versions.get(metric_name):
             raise CantCompare(
                 f"{job.name} was scored by another version of {metric_name} than {first.name}: "
                 f"{job.versions.get(metric_name)} and {first.versions.get(metric_name)}; score both with rescore=true"
             )
     base = first.run(measure)
-    made = [_pair(described, metric, base, job.run(measure), margin, confidence) for job in others]
+    runs = [run for job in others if (run := job.run(measure)).stats]  # a job that failed altogether has none
+    if not base.stats or not runs:
+        raise CantCompare(f"{first.name if not base.stats else 'no other job'} has no score of {measure}")
+    made = [_pair(described, metric, base, run, margin, confidence) for run in runs]
     return verdicts(made, confidence=confidence)
 
 

@@ -148,8 +148,10 @@ class Scoring:
         cfg = OmegaConf.load(where / "config.yaml")
         assert isinstance(cfg, DictConfig)
         record, described = _read(where / "metrics.json"), _read(where / "environment.json")
-        wanted, before = _options(self.cfg), _options(cfg) if one.folder else {}
-        merged, keep = self._merged(where, before, new=one.folder is None)
+        before = _options(cfg) if one.folder else {}
+        wanted = _with_columns(_options(self.cfg), before)
+        asked = _metrics(wanted)
+        merged, keep = self._merged(where, before, asked, new=one.folder is None)
         versions = described["metric_versions"]
         notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
         aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", keep=keep)
@@ -168,27 +170,29 @@ class Scoring:
             name: metric.version for name, metric in merged.items() if name not in keep or name not in versions
         }
         with open_dict(cfg):
-            cfg.metrics = before | {name: wanted[name] for name in self.metrics if name not in {*keep} & {*before}}
+            cfg.metrics = before | {name: wanted[name] for name in asked if name not in {*keep} & {*before}}
         OmegaConf.save(cfg, where / "config.yaml")
         _write(where / "environment.json", described)
         _write(where / "metrics.json", record)
         _upload(where, record["name"], cfg)
         return dict(record["metrics"])
 
-    def _merged(self, where: Path, before: Mapping[str, Any], *, new: bool) -> tuple[dict[str, Metric], frozenset[str]]:
+    def _merged(
+        self, where: Path, before: Mapping[str, Any], asked: Mapping[str, Metric], *, new: bool
+    ) -> tuple[dict[str, Metric], frozenset[str]]:
         """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores."""
         older: dict[str, Metric] = {}
         for name, options in before.items():
             # What can't be made here any more can't be summed up anew; its scores and figures stay as they are.
             with contextlib.suppress(Refused):
-                older |= _metrics({name: options}) if name not in self.metrics else {}
-        merged = {**older, **self.metrics}
+                older |= _metrics({name: options}) if name not in asked else {}
+        merged = {**older, **asked}
         if new:
             return merged, frozenset()
         complete = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl")
-        keep = complete - set(self.metrics) if self.config.rescore else complete
+        keep = complete - set(asked) if self.config.rescore else complete
         # What the job never scored (stage=generate) and isn't asked for now stays unscored.
-        return {name: one for name, one in merged.items() if name in self.metrics or name in keep}, frozenset(keep)
+        return {name: one for name, one in merged.items() if name in asked or name in keep}, frozenset(keep)
 
 
 def _options(cfg: DictConfig) -> dict[str, Any]:
@@ -196,6 +200,14 @@ def _options(cfg: DictConfig) -> dict[str, Any]:
     options = OmegaConf.to_container(cfg.metrics, resolve=True)
     assert isinstance(options, dict)
     return {str(name): value for name, value in options.items()}
+
+
+def _with_columns(wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics asked for; columns that were taken over before stay beside new ones."""
+    if "stored" in wanted and "stored" in before:
+        columns = {**(before["stored"] or {}).get("columns", {}), **(wanted["stored"] or {}).get("columns", {})}
+        return wanted | {"stored": {"columns": columns}}
+    return wanted
 
 
 def _stays(name: str, measures: set[str]) -> bool:

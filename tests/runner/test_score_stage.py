@@ -229,6 +229,18 @@ def test_what_does_not_fit_is_refused(cli: CommandLine, arguments, said):
     assert cli.left() == set()
 
 
+def test_columns_of_a_table_can_be_taken_over_one_after_the_other(cli: CommandLine):
+    table = cli.folder / "table.csv"
+    table.write_text("model_name;Image;candidate;P;Q\na;1;x;1;10\na;2;y;3;20\n", encoding="utf-8")
+    command = ("stage=score", "metrics=[stored]", "tracking=none")
+    assert cli(*command, f"answers={table}", "+metrics.stored.columns={p: P}").code == 0
+    folder = only(cli)
+    ended = cli(*command, f"answers={folder}", "+metrics.stored.columns={q: {column: Q, better: lower}}")
+    assert ended.code == 0, ended.err
+    metrics = record(folder)["metrics"]
+    assert (metrics["quality/p"], metrics["quality/q"]) == (2, 15)
+
+
 def test_generate_and_score_apart_give_what_one_job_gives(cli: CommandLine):
     from PIL import Image
 
