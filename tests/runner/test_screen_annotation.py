@@ -17,13 +17,10 @@ import pytest
 
 from tests.conftest import CommandLine
 
-STORED = {
-    "judgement_scores.xlsx": "{judge_ratio: {column: Candidate_Score, divide_by: Reference_Score, valid: [0, 10]},"
-    " judge_ratio_all: {column: Candidate_Score, divide_by: Reference_Score}}",
-    "auto_metrics_stats.xlsx": "{rouge1: rouge1, rouge2: rouge2, rougeL: rougeL, bleurt: bleurt}",
-    "summary_test_stats.xlsx": "{perplexity: {column: Perplexity, better: lower}, chars_per_s: Chars/sec,"
-    " spelling_errors: {column: 'Errors (cnt)', better: lower},"
-    " foreign_letters: {column: 'Non cyrillic and non latin chars (cnt)', better: lower}}",
+TABLES = {
+    "judgement_scores.xlsx": "screen_annotation_judge",
+    "auto_metrics_stats.xlsx": "screen_annotation_metrics",
+    "summary_test_stats.xlsx": "screen_annotation_summary",
 }
 
 
@@ -36,11 +33,10 @@ def expected(shared: Path) -> dict:
 def jobs(shared, tmp_path_factory, make_cli) -> dict[str, dict[str, Path]]:
     """The job folders: by table, then by model."""
     found = {}
-    for name, columns in STORED.items():
+    for name, experiment in TABLES.items():
         cli: CommandLine = make_cli(tmp_path_factory.mktemp(Path(name).stem))
         table = shared / "screen_annotation" / name
-        arguments = ("stage=score", f"answers={table}", "metrics=[stored]", f"+metrics.stored.columns={columns}")
-        ended = cli(*arguments, "tracking=none")
+        ended = cli(f"experiment={experiment}", f"answers={table}", "tracking=none")
         assert ended.code == 0, ended.err
         found[name] = {path.parent.name: path.parent for path in cli.folder.rglob("metrics.json")}
         assert len(found[name]) == 8
