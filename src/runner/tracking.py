@@ -231,10 +231,14 @@ def _fill(
     for name in (*FILES, *TABLES):
         if (folder / name).exists():
             connection.log_artifact(run_id, str(folder / name))
-    if not any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id)):
-        table = _table(folder)
-        if table["sample_id"]:
-            connection.log_table(run_id, table, "answers.json")
+    there = any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id))
+    table = _table(folder) if not there or "scored_at" in record else {}
+    if there and table:
+        # log_table would append the answers once more; what changes with later scores is the column `correct`.
+        rows = [list(row) for row in zip(*table.values(), strict=True)]
+        connection.log_dict(run_id, {"columns": list(table), "data": rows}, "answers.json")
+    elif table.get("sample_id"):
+        connection.log_table(run_id, table, "answers.json")
 
 
 def _table(folder: Path) -> dict[str, list[Any]]:

@@ -186,6 +186,12 @@ def test_scores_are_added_to_a_job_where_it_lies_and_older_ones_stay(cli: Comman
     assert run.data.metrics["quality/exact_match"] == 1
     assert run.data.metrics["quality/anls"] == 1
     assert {"metric.anls", "metric.exact_match"} <= set(run.data.params)
+    (cli.folder / "files").mkdir()
+    table = json.loads(
+        Path(connection.download_artifacts(run.info.run_id, "answers.json", str(cli.folder / "files"))).read_text()
+    )
+    right = table["columns"].index("correct")
+    assert [row[right] for row in table["data"]] == ["yes", ""], "each answer once, with the newest score"
 
 
 def test_a_run_id_brings_its_files_and_takes_the_scores(cli: CommandLine):
