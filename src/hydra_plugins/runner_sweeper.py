@@ -31,6 +31,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         loader = self.hydra_context.config_loader
         configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
         # 2. Check them all; nothing has been written yet.
+        sweep.refuse_scoring(configs)
         specs = plan_sweep([sweep.without_hydra(cfg) for cfg in configs])
         order = by_engine(specs)
         batch = [batch[index] for index in order]

@@ -42,9 +42,11 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 def case(row: dict[str, Any]) -> Case:
     """Turn a row into what metrics score."""
     error = row["error"]
-    facts = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
+    facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
     if row["answerable"] is not None:
         facts["answerable"] = row["answerable"]
+    if columns := row.get("columns"):
+        facts["columns"] = columns  # what a table of another program knows besides
     if error:
         facts["failure"] = f"{error['kind']}: {error['message']}".splitlines()[0][:200]
     return Case(

@@ -127,6 +127,11 @@ class Config:
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = 1
     reuse: str = "same_conditions"
+    stage: str = "all"  # generate: ask and store only; score: score what `answers` names, without an engine
+    answers: str | None = None  # for stage=score: file, job folder, sweep folder or MLflow run id
+    # what the columns of a table of answers mean, where they are not called as usual
+    answer_columns: dict[str, str | None] = field(default_factory=dict)
+    rescore: bool = False  # replace the scores that a job already has by the same metrics
     warmup: int = 3  # requests that are asked first and not counted
     objective: str | None = "quality/cer"  # the metric a job returns, for Hydra's optimising sweepers
 
@@ -138,6 +143,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.dtype": DTYPES,
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
     "prompt.system_role": ("system", "user"),
+    "stage": ("all", "generate", "score"),
     "reuse": ("same_conditions", "answers", "never"),
 }
 # key -> (lowest, highest) allowed value
@@ -207,6 +213,8 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
             "tracking.uri",
             "give the address as MLFLOW_TRACKING_URI in the environment",
         )
+    if (cfg.stage == "score") != (cfg.answers is not None):
+        yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
     low, high = cfg.model.min_pixels, cfg.model.max_pixels
     if low and high and low > high:
         yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

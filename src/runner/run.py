@@ -72,11 +72,13 @@ def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
         record.generated(generated)
         answers.write(job, generated, shelf, folder / "answers.jsonl")
     _not_all_failed(job, generated)
+    # stage=generate leaves the scores to a later stage=score.
+    wanted = job.metrics if job.config.stage == "all" else {}
     log.info("%s: scoring", job.name)
-    aggregates = score.score(folder / "answers.jsonl", job.metrics, folder / "scores.jsonl", timed=generated.timed)
+    aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
     rows = list(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
-    record.metrics |= score.values(aggregates)
+    record.metrics |= score.values(aggregates) | score.repeats(folder)
     record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = sum(row["finish_reason"] == "length" for row in rows)
@@ -186,7 +188,11 @@ class Record:
 
 def _decisive(cfg: DictConfig) -> Any:
     """Return the part of a config that decides results: two jobs with the same are the same experiment."""
-    decisive = {name: value for name, value in cfg.items() if name not in ("tracking", "pool", "reuse", "objective")}
+    decisive = {
+        name: value
+        for name, value in cfg.items()
+        if name not in ("tracking", "pool", "reuse", "objective", "stage", "answers", "rescore")
+    }
     return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
 
 

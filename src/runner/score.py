@@ -1,49 +1,109 @@
-"""The scoring stage of a job: answers.jsonl in, scores.jsonl and aggregates out."""
+"""The scoring stage of a job: answers.jsonl in, scores.jsonl, tables and aggregates out."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
-from metrics.api import Metric, Score
-from runner import answers
+from metrics.api import Case, Metric, Score
+from metrics.repeats import consistency, intraclass_correlation, spread
+from runner import answers, score_tables
 
 
 def score(
-    answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path, *, timed: bool = True
+    answers_path: Path,
+    metrics: Mapping[str, Metric],
+    scores_path: Path,
+    *,
+    timed: bool = True,
+    keep: frozenset[str] | None = None,
 ) -> list[Aggregate]:
     """Score all answers with all metrics, write a row for each score, and sum up.
 
-    Figures are given overall, by class, by field, by key of structured answers, and by answerability.
-    `timed=False` leaves latencies out: the answers were measured under other conditions.
+    Figures are given overall, by class, by field, by key of structured answers, and by answerability. `timed=False`
+    leaves latencies out: the answers were measured under other conditions. With `keep`, what `scores_path` holds
+    already is added to: the metrics that it names take their scores from there, where those are complete, and scores of
+    measures that none of the metrics yields stay.
     """
     cases = [answers.case(row) for row in answers.read(answers_path)]
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
+    older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
     scores: list[Score] = []
-    for metric in metrics.values():
-        scores.extend(metric.score(cases))
+    for name, metric in metrics.items():
+        complete = _complete(metric, cases, older) if keep and name in keep else None
+        scores.extend(metric.score(cases) if complete is None else complete)
+    others = set(older) - {measure.name for metric in metrics.values() for measure in metric.measures}
+    left = [one for name in sorted(others) for one in older[name]]
     with scores_path.open("w", encoding="utf-8") as file:
-        for one in scores:
+        for one in (*scores, *left):
             file.write(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n")
     if not cases or not metrics:
         return []
     made = list(metrics.values())
-    return [
+    aggregates = [
         *aggregate(cases, scores, made),
         *splits.by_part(cases, scores, made),
         *splits.by_answerability(cases, scores, made),
     ]
+    score_tables.write(scores_path.parent, cases, scores, aggregates)
+    return aggregates
+
+
+def read(scores_path: Path) -> Iterator[Score]:
+    """Yield the scores of a scores.jsonl."""
+    with scores_path.open(encoding="utf-8") as file:
+        for line in file:
+            row: dict[str, Any] = json.loads(line)
+            yield Score(**{**row, "stats": tuple(row.get("stats", ()))})
+
+
+def kept(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -> frozenset[str]:
+    """Return which of these metrics have a score, or a reason, for every answer already."""
+    if not scores_path.exists():
+        return frozenset()
+    cases = [answers.case(row) for row in answers.read(answers_path)]
+    older = _by_measure(read(scores_path))
+    return frozenset(name for name, metric in metrics.items() if _complete(metric, cases, older) is not None)
 
 
 def values(aggregates: list[Aggregate]) -> dict[str, float]:
     """Return the aggregates under the names they are tracked by."""
     return metric_values(aggregates)
+
+
+def repeats(folder: Path) -> dict[str, float]:
+    """Return how much the repeats of a job's questions agree, in their texts and in each score; nothing without them.
+
+    `repeats/unique_answers`, `…/identical`, `…/similarity`; per measure `repeats/icc/<measure>`, `…/design_effect/…`
+    (how little new a repeat tells: metrics.repeats) and `…/spread/…` (standard deviation, in units of the measure).
+    """
+    texts: dict[str, list[str]] = defaultdict(list)
+    for row in answers.read(folder / "answers.jsonl"):
+        if row["text"] is not None:
+            texts[row["sample_id"]].append(row["text"])
+    alike = consistency(list(texts.values()))
+    if alike is None:
+        return {}
+    figures = {f"repeats/{name}": getattr(alike, name) for name in ("unique_answers", "identical", "similarity")}
+    for measure, scores in _by_measure(read(folder / "scores.jsonl")).items():
+        groups: dict[str, list[float]] = defaultdict(list)
+        for one in scores:
+            if one.value is not None and not one.part:
+                groups[one.sample_id].append(one.value)
+        found, within = intraclass_correlation(list(groups.values())), spread(list(groups.values()))
+        if found is not None:
+            figures[f"repeats/icc/{measure}"] = found.icc
+            figures[f"repeats/design_effect/{measure}"] = found.design_effect
+        if within is not None:
+            figures[f"repeats/spread/{measure}"] = within
+    return figures
 
 
 def unscored(aggregates: list[Aggregate]) -> int:
@@ -64,3 +124,20 @@ def correct(scores_path: Path) -> dict[tuple[str, int], bool]:
             if row["name"] == "exact_match" and not row["part"] and row["value"] is not None:
                 found[row["sample_id"], row["repeat"]] = bool(row["value"])
     return found
+
+
+def _by_measure(scores: Iterable[Score]) -> dict[str, list[Score]]:
+    found: dict[str, list[Score]] = defaultdict(list)
+    for one in scores:
+        found[one.name].append(one)
+    return found
+
+
+def _complete(metric: Metric, cases: Sequence[Case], older: Mapping[str, Sequence[Score]]) -> list[Score] | None:
+    """Return a metric's older scores where there is exactly one for each case and measure, else None."""
+    asked = {(case.sample_id, case.repeat) for case in cases}
+    for measure in metric.measures:
+        whole = [(one.sample_id, one.repeat) for one in older.get(measure.name, ()) if not one.part]
+        if len(whole) != len(asked) or set(whole) != asked:
+            return None
+    return [one for measure in metric.measures for one in older[measure.name]]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import engines
-from runner.errors import JobFailed, SweepFailed
+from runner.errors import JobFailed, Problem, Refused, SweepFailed
 from runner.plan import Job, plan
 from runner.report import page, table
 from runner.report.results import Result, collect
 from runner.run import run
 
 log = logging.getLogger(__name__)
+
+
+def refuse_scoring(configs: Sequence[DictConfig]) -> None:
+    """Refuse stage=score in a sweep: it takes all jobs of a sweep in one command."""
+    if any(cfg.get("stage") == "score" for cfg in configs):
+        raise Refused(Problem("stage=score runs without -m", "stage", "answers=SWEEP_FOLDER scores all its jobs"))
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
@@ -49,6 +55,8 @@ def prepared(cfg: DictConfig) -> Iterator[None]:
 def single(cfg: DictConfig) -> float | None:
     """Run the only job of a command without `-m`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.stage == "score":
+        return scored(cfg, folder)
     job = _planned(cfg, folder)
     try:
         with prepared(cfg):
@@ -58,6 +66,17 @@ def single(cfg: DictConfig) -> float | None:
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
     finally:
         finish(folder)
+
+
+def scored(cfg: DictConfig, folder: Path) -> float | None:
+    """Score answers that exist; no engine is started. Results are shown where they lie."""
+    from runner import score_stage
+
+    where = score_stage.Scoring(cfg, folder)
+    with prepared(cfg):
+        objective = where.run()
+    finish(where.shown)
+    return objective
 
 
 def _planned(cfg: DictConfig, folder: Path) -> Job:

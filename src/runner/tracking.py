@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 FILES = ("config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log")
+TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
 UI = "http://127.0.0.1:5000"
 PASSWORD = re.compile(r"//[^/\s]*@")
 
@@ -83,6 +84,18 @@ def _uri(config: DictConfig, environment: Mapping[str, Any]) -> str:
     if prefix or not path or Path(path).is_absolute():
         return str(uri)
     return f"sqlite:///{Path(environment['cwd']) / path}"
+
+
+def download(uri: str, run_id: str, folder: Path) -> None:
+    """Bring the files of a job's run into a folder, with `run_id`, so that an upload finds the same run again."""
+    with _as_tracking_error(uri):
+        connection = client(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = {artifact.path for artifact in connection.list_artifacts(run_id)}
+        for name in FILES:
+            if name in listed:
+                connection.download_artifacts(run_id, name, str(folder))
+    (folder / "run_id").write_text(run_id + "\n", encoding="utf-8")
 
 
 def link(uri: str, experiment: str) -> str:
@@ -200,6 +213,10 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
+    if config.backend.name == "unknown":
+        # Answers of another program: what our config says of sampling and engine is not how they were made.
+        unknown = ("sampling.", "concurrency", "reuse", "model.weights", "backend.batch_size")
+        params = {name: value for name, value in params.items() if not name.startswith(unknown)}
     return {name: str(value)[:6000] for name, value in params.items()}
 
 
@@ -213,20 +230,28 @@ def _fill(
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    at = int(record["finished_at"] * 1000)
-    params = [Param(name, value) for name, value in _params(config, environment).items()]
+    # Later scores need a later time: of equal times MLflow shows the highest value, not the newest.
+    at = int(record.get("scored_at", record["finished_at"]) * 1000)
+    # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
+    known = connection.get_run(run_id).data.params
+    told = {name: value for name, value in _params(config, environment).items() if name not in known}
+    params = [Param(name, value) for name, value in told.items()]
     metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
     tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
     connection.log_batch(run_id, params=params, tags=tags)
     for start in range(0, len(metrics), 1000):
         connection.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for name in FILES:
+    for name in (*FILES, *TABLES):
         if (folder / name).exists():
             connection.log_artifact(run_id, str(folder / name))
-    if not any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id)):
-        table = answers_table.table(folder)
-        if table["sample_id"]:
-            connection.log_table(run_id, table, "answers.json")
+    there = any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id))
+    table = answers_table.table(folder) if not there or "scored_at" in record else {}
+    if there and table:
+        # log_table would append the answers once more; what changes with later scores is the column `correct`.
+        rows = [list(row) for row in zip(*table.values(), strict=True)]
+        connection.log_dict(run_id, {"columns": list(table), "data": rows}, "answers.json")
+    elif table.get("sample_id"):
+        connection.log_table(run_id, table, "answers.json")
 
 
 def _alive(pid: str) -> bool:

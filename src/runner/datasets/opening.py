@@ -39,10 +39,11 @@ class LoadedDataset:
         return self.content
 
 
-def open_dataset(config: DatasetConfig, root: Path = Path()) -> LoadedDataset:
+def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool = True) -> LoadedDataset:
     """Open the dataset that a config describes. Relative paths start at the working directory, then at `root`.
 
-    Rows are read and checked, pictures only looked for. Raise Refused with everything that was found wrong.
+    Rows are read and checked, pictures only looked for; with `pictures=False`, for scoring, not even that.
+    Raise Refused with everything that was found wrong.
     """
     reader = find_reader(config.format)
     path = resolve(config.path, "dataset.path", root)
@@ -51,7 +52,7 @@ def open_dataset(config: DatasetConfig, root: Path = Path()) -> LoadedDataset:
     if not images.is_dir():
         raise Refused(Problem(f"{images} is not a folder", "dataset.images", "the folder that image paths start from"))
     findings, filters = Findings(show(path)), Filters(config)
-    builder = _Builder(config, ImageFolder(images), findings)
+    builder = _Builder(config, ImageFolder(images), findings, pictures)
     places: dict[str, str] = {}  # id -> where it was first seen
     for row in _read(reader, config, path):
         if isinstance(row, Problem):
@@ -91,7 +92,8 @@ def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | P
 class _Builder:
     """Turns rows into samples and notes what is wrong with them."""
 
-    def __init__(self, config: DatasetConfig, folder: ImageFolder, findings: Findings) -> None:
+    def __init__(self, config: DatasetConfig, folder: ImageFolder, findings: Findings, pictures: bool) -> None:
+        self._pictures = pictures
         self._config, self._folder, self._findings = config, folder, findings
         self._samples: list[Sample] = []
         self._content = hashlib.sha256()
@@ -130,6 +132,8 @@ class _Builder:
         found = self._folder.find(text, where)
         if isinstance(found, Image):
             return found
+        if not self._pictures:
+            return Image(Path(text))
         self._findings.add(found if found.where else replace(found, where=where))
         return None
 

@@ -33,7 +33,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read one sheet."""
     check_options(config, "sheet")
     columns = chosen_columns(config, COLUMNS)
-    table = _read_table(need_file(path, READS), config.options.get("sheet"), set(columns.values()))
+    table = read_sheet(path, config.options.get("sheet"), set(columns.values()))
     beside = config.images is None and (path.parent / "images").is_dir()
     for row in as_rows(table, check_header(table, columns)):
         if beside and isinstance(row, Row):
@@ -42,9 +42,11 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
             yield row
 
 
-def _read_table(path: Path, name: str | None, used: set[str]) -> Table:
+def read_sheet(path: Path, name: str | None, used: set[str], reads: str = READS) -> Table:
+    """Read the header of a sheet (None: the first) and give its lines. Columns in `used` must hold what they show."""
     from python_calamine import CalamineError, CalamineWorkbook
 
+    need_file(path, reads)
     try:
         book = CalamineWorkbook.from_path(path)
         if name is not None and name not in book.sheet_names:
@@ -61,7 +63,7 @@ def _read_table(path: Path, name: str | None, used: set[str]) -> Table:
         (number, line) for number, line in enumerate(lines, start=1) if any(cell not in ("", None) for cell in line)
     ]
     if not filled:
-        raise Refused(Problem(f"sheet {sheet.name!r} is empty", show(path), f"it must hold {READS}"))
+        raise Refused(Problem(f"sheet {sheet.name!r} is empty", show(path), f"it must hold {reads}"))
     header = tuple(str(cell).strip() for cell in filled[0][1])
     where = f"{show(path)}, sheet {sheet.name!r}"
     return Table(where, header, (_cells(f"{where}, row {number}", header, line, used) for number, line in filled[1:]))

@@ -1,0 +1,218 @@
+"""Two runs on the samples that they share: how far apart they are, how sure that is, and which test says so.
+
+Questions on one document hang together, so documents are the unit: statistics are summed within each, and the tests see
+one figure per document. Repeats of a question are averaged first; they are not further evidence about other documents.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metrics import statistics
+from metrics.api import Case, Measure, Score
+from metrics.significance import McNemar, SignedRank, mcnemar, signed_rank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from metrics.api import Array
+
+    Combine = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRun:
+    """One measure of one run: for each sample its document and its statistics (k,), the mean over scored repeats.
+
+    `unscored` counts the samples of which no repeat was scored.
+    """
+
+    name: str
+    documents: Mapping[str, str]
+    stats: Mapping[str, Array]
+    unscored: int
+
+    @classmethod
+    def of(cls, name: str, measure: str, cases: Iterable[Case], scores: Iterable[Score]) -> ScoredRun:
+        """Gather the scores of one measure; parts of structured answers are left out."""
+        found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+        for score in scores:
+            if score.name == measure and not score.part and score.value is not None:
+                found[score.sample_id].append(score.stats)
+        documents = {case.sample_id: case.document for case in cases}
+        if unknown := [sample for sample in found if sample not in documents]:
+            raise ValueError(f"{name}: {measure} of {unknown[0]!r}: no such case")
+        stats = {sample: np.mean(rows, axis=0) for sample, rows in found.items()}
+        return cls(name, documents, stats, len(documents) - len(stats))
+
+
+@dataclass(frozen=True, slots=True)
+class NonInferiority:
+    """Whether the candidate is not worse than the baseline by more than `margin` (in units of the measure, above 0).
+
+    `bound` is the worst difference, candidate minus baseline, that is compatible with the data at this one-sided
+    confidence.
+    """
+
+    margin: float
+    bound: float
+    confidence: float
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A candidate against a baseline on shared samples; figures and differences are in units of the measure.
+
+    `difference` is candidate minus baseline; `gain` is the same with the sign that makes better positive. `ci_low` and
+    `ci_high` bound the difference (None with fewer than two documents). `unpaired` samples were scored on one side only
+    or on neither. `mean` and `deviation` are of the documents' differences, `effect` is their ratio (Cohen's d_z).
+    `mcnemar` is None where scores are not just right or wrong.
+    """
+
+    measure: Measure
+    baseline: str
+    candidate: str
+    value_baseline: float
+    value_candidate: float
+    ci_low: float | None
+    ci_high: float | None
+    p_bootstrap: float | None
+    confidence: float
+    samples: int
+    documents: int
+    unpaired: int
+    mean: float
+    deviation: float
+    wilcoxon: SignedRank
+    mcnemar: McNemar | None
+    one_answer_per_document: bool
+    non_inferiority: NonInferiority | None
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus baseline."""
+        return self.value_candidate - self.value_baseline
+
+    @property
+    def gain(self) -> float:
+        """The difference with the sign that makes better positive."""
+        return self.difference if self.measure.better == "higher" else -self.difference
+
+    @property
+    def effect(self) -> float | None:
+        """Mean difference of the documents in units of its standard deviation; None where all differ equally."""
+        return self.mean / self.deviation if self.deviation > 0 else None
+
+
+def compare(
+    measure: Measure,
+    combine: Combine,
+    baseline: ScoredRun,
+    candidate: ScoredRun,
+    *,
+    margin: float | None = None,
+    confidence: float = statistics.CONFIDENCE,
+    replicates: int = statistics.REPLICATES,
+    seed: int = 0,
+) -> Paired:
+    """Compare two runs by one measure on the samples that both have scored. Raise ValueError where there are none.
+
+    `combine` turns summed statistics (..., k) into figures (...). Both runs see the same resampled documents (common
+    random numbers), so what makes a document hard for both cancels in the interval of the difference.
+    """
+    samples, documents = _shared(baseline, candidate)
+    sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
+    if sides[0].shape != sides[1].shape:
+        raise ValueError(f"{measure.name}: {baseline.name} and {candidate.name} carry different statistics")
+    names, cluster = np.unique(documents, return_inverse=True)
+    totals = [_by_document(stats, cluster, len(names)) for stats in sides]
+    figures = [combine(side) for side in totals]
+    differences = (figures[1] - figures[0])[np.isfinite(figures[0]) & np.isfinite(figures[1])]
+    if not len(differences):
+        raise ValueError(f"{measure.name}: no document has a figure on both sides")
+    values = [float(combine(side.sum(axis=0))) for side in totals]
+    replicated = _replicates(combine, totals, replicates, seed) if len(names) >= statistics.MIN_DOCUMENTS else None
+    interval = statistics.percentile_interval(replicated, confidence) if replicated is not None else None
+    everyone = {*baseline.documents, *candidate.documents}
+    return Paired(
+        measure=measure,
+        baseline=baseline.name,
+        candidate=candidate.name,
+        value_baseline=values[0],
+        value_candidate=values[1],
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        p_bootstrap=None if replicated is None or interval is None else _two_sided(replicated),
+        confidence=confidence,
+        samples=len(samples),
+        documents=len(names),
+        unpaired=len(everyone) - len(samples),
+        mean=float(differences.mean()),
+        deviation=float(differences.std(ddof=1)) if len(differences) > 1 else 0.0,
+        wilcoxon=signed_rank(differences),
+        mcnemar=_mcnemar(*sides),
+        one_answer_per_document=len(names) == len(samples),
+        non_inferiority=_non_inferiority(measure, replicated, margin, confidence),
+    )
+
+
+def _shared(baseline: ScoredRun, candidate: ScoredRun) -> tuple[list[str], list[str]]:
+    """Return the samples that both have scored, in a fixed order, and their documents."""
+    samples = sorted(set(baseline.stats) & set(candidate.stats))
+    if not samples:
+        raise ValueError(f"{baseline.name} and {candidate.name} share no scored sample")
+    moved = [sample for sample in samples if baseline.documents[sample] != candidate.documents[sample]]
+    if moved:
+        raise ValueError(
+            f"{len(moved)} samples belong to different documents in {baseline.name} and {candidate.name}, such as "
+            f"{moved[0]!r}: are these runs of one dataset?"
+        )
+    return samples, [baseline.documents[sample] for sample in samples]
+
+
+def _by_document(stats: Array, cluster: NDArray[np.intp], documents: int) -> Array:
+    """Sum statistics (samples, k) within each document: (documents, k)."""
+    return np.stack([np.bincount(cluster, weights=column, minlength=documents) for column in stats.T], axis=1)
+
+
+def _replicates(combine: Combine, totals: Sequence[Array], replicates: int, seed: int) -> Array:
+    """Return resampled differences (replicates,), both sides on the same documents."""
+    width = totals[0].shape[1]
+    resampled = statistics.resample_totals(np.concatenate(totals, axis=1), replicates=replicates, seed=seed)
+    difference: Array = combine(resampled[:, width:]) - combine(resampled[:, :width])
+    return difference
+
+
+def _two_sided(replicated: Array) -> float:
+    """Return how rarely a resample falls on the other side of 0; never exactly 0 (Davison & Hinkley 1997, 4.2)."""
+    count = len(replicated) + 1
+    return float(min(1.0, 2 * min((replicated <= 0).sum() + 1, (replicated >= 0).sum() + 1) / count))
+
+
+def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:
+    """Test right against wrong, where scores are that: statistics (n, 2) of 0 or 1, and 1."""
+    if baseline.shape[1] != 2:
+        return None
+    for side in (baseline, candidate):
+        if not (np.isin(side[:, 0], (0, 1)).all() and (side[:, 1] == 1).all()):
+            return None
+    return mcnemar(baseline[:, 0], candidate[:, 0])
+
+
+def _non_inferiority(
+    measure: Measure, replicated: Array | None, margin: float | None, confidence: float
+) -> NonInferiority | None:
+    """Compare the one-sided bound of the difference with the margin."""
+    if margin is None or replicated is None or not np.isfinite(replicated).all():
+        return None
+    if not margin > 0:
+        raise ValueError(f"margin must be above 0 (in units of {measure.name}), not {margin}")
+    higher = measure.better == "higher"
+    bound = float(np.quantile(replicated, 1 - confidence if higher else confidence))
+    return NonInferiority(margin, bound, confidence, bound > -margin if higher else bound < margin)

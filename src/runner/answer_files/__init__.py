@@ -1,0 +1,6 @@
+"""Answers that exist already, from this runner or from elsewhere: one file per format, all yield `AnswerSet`."""
+
+from runner.answer_files.api import AnswerSet
+from runner.answer_files.opening import open_answers
+
+__all__ = ["AnswerSet", "open_answers"]

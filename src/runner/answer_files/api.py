@@ -1,0 +1,79 @@
+"""What a reader of answers yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.api import Failure, Generation, Timing
+from runner.datasets.api import Sample
+from runner.store import to_json
+
+# Texts that are answers like any other, and more probably a value that was lost on the way.
+SUSPICIOUS = ("none", "nan", "null", "n/a")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSet:
+    """The answers of one model: rows as in a job's answers.jsonl.
+
+    `folder` is the job folder that they lie in, None for answers of another program. `name` is what its run is called.
+    """
+
+    name: str
+    rows: Sequence[Mapping[str, Any]]
+    source: str
+    folder: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def row(
+    sample: Sample,
+    text: str | None,
+    *,
+    repeat: int = 0,
+    failure: Failure | None = None,
+    latency_s: float | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a row of answers.jsonl for an answer of another program: what it didn't record is None."""
+    timing = None if latency_s is None else Timing(sent_at=0.0, latency_s=latency_s)
+    generation = Generation(f"{sample.id}#{repeat}", text, failure, timing=timing)
+    images = [
+        str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}" for image in sample.images
+    ]
+    return {
+        "sample_id": sample.id,
+        "repeat": repeat,
+        "document": sample.document,
+        "doc_class": sample.doc_class,
+        "field": sample.field,
+        "question": sample.question,
+        "references": list(sample.references),
+        "images": images,
+        "context": sample.context,
+        "answerable": sample.answerable,
+        "prompt": sample.question,
+        **to_json(generation),
+        "columns": dict(columns or {}),
+    }
+
+
+def odd_answers(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return notes on (where, answer) that are scored as they are and perhaps not meant: empty ones, `None`, `nan`."""
+    empty = [where for where, text in texts if not text.strip()]
+    lost = [where for where, text in texts if text.strip().lower() in SUSPICIOUS]
+    notes = []
+    if empty:
+        notes.append(f"{len(empty)} answers are empty and are scored as such: {listed(empty)}")
+    if lost:
+        notes.append(f"{len(lost)} answers are None or nan and are scored as that text: {listed(lost)}")
+    return tuple(notes)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join the first few names."""
+    return ", ".join(names[:_SHOWN]) + (f", … ({len(names)} in all)" if len(names) > _SHOWN else "")

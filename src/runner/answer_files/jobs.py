@@ -1,0 +1,83 @@
+"""Answers of this runner: an answers.jsonl, the folder of a job, or the folder of a sweep.
+
+A file that lies beside its config.yaml stands for its job: scores are then added there, not in a new folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runner.answer_files.api import AnswerSet
+from runner.errors import Problem, Refused
+
+NEEDED = ("sample_id", "repeat", "document", "references", "text", "error")
+FOLDER_FILES = ("config.yaml", "environment.json", "metrics.json")
+
+
+def read_folder(folder: Path) -> list[AnswerSet]:
+    """Read a job's folder, or all jobs below the folder of a sweep."""
+    if (folder / "answers.jsonl").is_file():
+        return [read_file(folder / "answers.jsonl")]
+    # MLflow's copies of a job's files lie in folders called artifacts.
+    found = sorted(path for path in folder.rglob("answers.jsonl") if path.parent.name != "artifacts")
+    if not found:
+        remedy = "name a job's folder, a sweep's folder, or a file of answers"
+        raise Refused(Problem("no answers.jsonl is in or below this folder", str(folder), remedy))
+    return [read_file(path) for path in found]
+
+
+def read_file(path: Path) -> AnswerSet:
+    """Read an answers.jsonl. Raise Refused with every line that is wrong."""
+    problems: list[Problem] = []
+    rows: list[dict[str, Any]] = []
+    places: dict[tuple[str, int], int] = {}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            problem, row = _row(line, f"{path}:{number}")
+            if problem or row is None:
+                problems += [problem] if problem else []
+                continue
+            key = (row["sample_id"], row["repeat"])
+            first = places.setdefault(key, number)
+            if first != number:
+                what = f"sample {key[0]!r}, repeat {key[1]}, is there twice, first in line {first}"
+                problems.append(Problem(what, f"{path}:{number}", "keep one of them"))
+            rows.append(row)
+    if not rows and not problems:
+        problems.append(Problem("there are no answers", str(path)))
+    if problems:
+        raise Refused(problems)
+    complete = all((path.parent / name).is_file() for name in FOLDER_FILES)
+    return AnswerSet(_name(path, complete), rows, str(path), path.parent if complete else None)
+
+
+def _row(line: str, where: str) -> tuple[Problem | None, dict[str, Any] | None]:
+    if not line.strip():
+        return None, None
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return Problem(f"not JSON: {error}", where, "a killed job may leave a torn last line: remove it"), None
+    missing = [name for name in NEEDED if name not in row] if isinstance(row, dict) else list(NEEDED)
+    if missing:
+        return Problem(f"missing: {', '.join(missing)}", where, "rows are those of a job's answers.jsonl"), None
+    if (row["text"] is None) == (row["error"] is None):
+        return Problem("needs exactly one of text and error", where), None
+    defaults: dict[str, Any] = {
+        "doc_class": "",
+        "field": "",
+        "question": "",
+        "images": [],
+        "context": "",
+        "answerable": None,
+    }
+    unknown = ("timing", "finish_reason", "prompt_tokens", "completion_tokens")
+    return None, {**defaults, "prompt": "", **dict.fromkeys(unknown), "conditions": {}, **row}
+
+
+def _name(path: Path, complete: bool) -> str:
+    if complete:
+        return str(json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))["name"])
+    return path.parent.name if path.stem == "answers" else path.stem

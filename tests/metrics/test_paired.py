@@ -1,0 +1,165 @@
+"""Comparisons of runs: what is paired, what the interval covers, what the verdict says."""
+
+import numpy as np
+import pytest
+
+from metrics.api import Measure, Score
+from metrics.paired import ScoredRun, compare
+from metrics.registry import create
+from metrics.statistics import ratio_of_sums
+from metrics.verdict import verdicts
+from tests.metrics.cases import case, cases_of
+
+QUALITY = Measure("quality", "higher", "mean", 0, 1, "given")
+ERRORS = Measure("errors", "lower", "mean", 0, 1, "given")
+
+
+def run(name, values, *, repeats=1, measure="quality", per_document=1):
+    """A run with a score for each value, or unscored for None; sample i lies in document i // per_document."""
+    cases, scores = [], []
+    for row, value in enumerate(values):
+        for repeat in range(repeats):
+            cases.append(case("", sample_id=str(row), document=str(row // per_document), repeat=repeat))
+            stats, reason = ((), "lost") if value is None else ((value, 1.0), "")
+            scores.append(Score(str(row), repeat, measure, value, stats, reason))
+    return ScoredRun.of(name, measure, cases, scores)
+
+
+def paired(baseline, candidate, measure=QUALITY, **settings):
+    return compare(measure, ratio_of_sums, baseline, candidate, **{"replicates": 500, **settings})
+
+
+def test_only_what_both_have_scored_is_compared():
+    one = paired(run("a", [0.5, 0.5, None, 0.5]), run("b", [0.7, None, 0.9, 0.5, 0.1]))
+    assert (one.samples, one.unpaired, one.documents) == (2, 3, 2)
+    assert one.difference == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="share no scored sample"):
+        paired(run("a", [None]), run("b", [1.0]))
+
+
+def test_repeats_are_averaged_and_don_t_count_as_evidence():
+    values = np.random.default_rng(0).uniform(size=8)
+    once = paired(run("a", values), run("b", values + 0.1))
+    often = paired(run("a", values, repeats=5), run("b", values + 0.1, repeats=3))
+    assert (once.wilcoxon.p, once.samples) == (often.wilcoxon.p, often.samples)
+    assert (once.ci_low, once.ci_high) == pytest.approx((often.ci_low, often.ci_high))
+
+
+def test_common_resamples_cancel_what_is_hard_for_both():
+    values = np.random.default_rng(0).uniform(size=30)
+    one = paired(run("a", values), run("b", values + 0.05))
+    assert (one.ci_low, one.ci_high) == pytest.approx((0.05, 0.05))
+
+
+def test_lower_is_better_turns_the_word_and_not_the_difference():
+    values = np.random.default_rng(0).uniform(size=10)
+    before, after = (run(name, values + shift, measure="errors") for name, shift in (("a", 0), ("b", 0.2)))
+    (verdict,) = verdicts([paired(before, after, ERRORS)])
+    assert verdict.word == "worse"
+    assert verdict.paired.difference > 0 > verdict.paired.gain
+
+
+def test_the_verdict_names_test_family_and_confidence():
+    values = np.random.default_rng(0).uniform(size=10)
+    baseline = run("base", values)
+    family = [paired(baseline, run(name, values + shift)) for name, shift in [("up", 0.2), ("down", -0.2), ("same", 0)]]
+    made = verdicts(family)
+    assert [one.word for one in made] == ["better", "worse", "not distinguishable"]
+    assert "Wilcoxon signed-rank, exact on 10 documents" in str(made[0])
+    assert "after Holm over the 3 comparisons of 'candidates against base by quality', 95% confidence" in str(made[0])
+    with pytest.raises(ValueError, match="same name"):
+        verdicts([family[0], family[0]])
+
+
+def test_too_few_documents_say_so():
+    (verdict,) = verdicts([paired(run("a", [0.1, 0.2, 0.3]), run("b", [0.9, 0.9, 0.9]))])
+    assert verdict.word == "not distinguishable"
+    assert "3 documents are too few for any difference to show, it takes 6" in str(verdict)
+    assert verdict.documents_needed is not None
+
+
+def test_one_document_has_no_interval():
+    one = paired(run("a", [0.1, 0.2], per_document=2), run("b", [0.3, 0.4], per_document=2), margin=0.1)
+    assert (one.ci_low, one.p_bootstrap, one.non_inferiority, one.effect) == (None, None, None, None)
+    assert verdicts([one])[0].word == "not distinguishable"
+
+
+def test_mcnemar_where_each_document_has_one_answer():
+    before, after = [1.0] * 20 + [0.0] * 20, [1.0] * 19 + [0.0] + [1.0] * 12 + [0.0] * 8
+    (verdict,) = verdicts([paired(run("a", before), run("b", after))])
+    assert (verdict.test, verdict.word) == ("McNemar, exact", "better")
+    (clustered,) = verdicts([paired(run("a", before, per_document=2), run("b", after, per_document=2))])
+    assert clustered.test == "Wilcoxon signed-rank, exact"
+    assert clustered.paired.mcnemar is not None
+
+
+def test_non_inferiority_with_a_margin():
+    random = np.random.default_rng(2)
+    values = random.uniform(0.2, 0.4, 60)
+    noisy = values + random.normal(0, 0.02, 60)
+    before, after = run("a", values, measure="errors"), run("b", noisy, measure="errors")
+    close, strict = (paired(before, after, ERRORS, margin=margin).non_inferiority for margin in (0.02, 0.0001))
+    assert close.holds
+    assert not strict.holds
+    assert 0 < close.bound < 0.02
+    higher = paired(run("a", values), run("b", noisy), margin=0.02).non_inferiority
+    assert higher.holds
+    assert higher.bound < 0
+    with pytest.raises(ValueError, match="margin"):
+        paired(before, after, ERRORS, margin=-1)
+
+
+def test_a_corpus_measure_is_compared_by_its_own_figure():
+    metric = create("cer")
+    made = {}
+    for name, answers in {"a": ["абв", "абвг"], "b": ["абв", "абвгд"]}.items():
+        cases = cases_of(list(zip(answers, ["аб", "абвгд"], strict=True)))
+        made[name] = ScoredRun.of(name, "cer", cases, metric.score(cases))
+    one = compare(metric.measures[0], lambda totals: metric.combine("cer", totals), made["a"], made["b"])
+    assert (one.value_baseline, one.value_candidate) == pytest.approx((2 / 7, 1 / 7))
+    assert one.mean == pytest.approx((0 - 1 / 5) / 2)
+
+
+def test_runs_of_different_datasets_are_refused():
+    with pytest.raises(ValueError, match="different documents"):
+        paired(run("a", [1.0, 1.0]), run("b", [1.0, 1.0], per_document=2))
+
+
+def test_the_interval_covers_the_true_difference():
+    """Clustered truth: 40 documents of 3 questions; both runs share the documents' difficulty."""
+    random, covered = np.random.default_rng(5), 0
+    for seed in range(150):
+        hard = np.repeat(random.normal(0, 1, 40), 3)
+        taste = np.repeat(random.normal(0.3, 0.5, 40), 3)
+        first = hard + random.normal(0, 0.3, 120)
+        second = hard + taste + random.normal(0, 0.3, 120)
+        one = paired(run("a", first, per_document=3), run("b", second, per_document=3), replicates=400, seed=seed)
+        covered += one.ci_low <= 0.3 <= one.ci_high
+    assert 0.88 <= covered / 150 <= 0.99
+
+
+def test_seven_quantised_candidates_against_one_baseline_on_real_judge_scores(shared):
+    """Ten screenshots, five answers each: the ratio candidate / reference of rows whose scores lie in 0 to 10."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_excel(shared / "screen_annotation" / "judgement_scores.xlsx", engine="calamine")
+    runs = {}
+    for name, rows in table.groupby("model_name"):
+        cases, scores = [], []
+        for row, (image, candidate, reference) in enumerate(
+            zip(rows["Image"], rows["Candidate_Score"], rows["Reference_Score"], strict=True)
+        ):
+            cases.append(case("", sample_id=image, document=image, repeat=row))
+            kept = 0 <= candidate <= 10 and 0 < reference <= 10
+            ratio = candidate / reference if kept else None
+            scores.append(Score(image, row, "quality", ratio, (ratio, 1.0) if kept else (), "" if kept else "outlier"))
+        runs[name] = ScoredRun.of(name, "quality", cases, scores)
+    baseline = runs.pop("Qwen2-VL-7B-Instruct")
+    made = {one.paired.candidate: one for one in verdicts([paired(baseline, run) for run in runs.values()])}
+    assert len(made) == 7
+    assert {one.family for one in made.values()} == {"candidates against Qwen2-VL-7B-Instruct by quality"}
+    for name, one in made.items():
+        assert (one.paired.documents, one.test) == (10, "Wilcoxon signed-rank, exact")
+        assert one.word == ("worse" if "2B" in name else "not distinguishable"), str(one)
+    assert made["Qwen2-VL-7B-Instruct-AWQ"].p == pytest.approx(0.361328125)  # two documents tie
+    assert made["Qwen2-VL-2B-Instruct-AWQ"].p_adjusted == pytest.approx(7 * 2**-9)
+    assert made["Qwen2-VL-7B-Instruct-AWQ"].documents_needed > 10

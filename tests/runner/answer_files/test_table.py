@@ -1,0 +1,86 @@
+"""Tables of answers: several models, repeats, named columns, and rows that are wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.answer_files import open_answers
+from runner.errors import Refused
+
+HEADER = "model_name,Image,candidate,reference,Time Taken (sec),Perplexity\n"
+
+
+def opened(tmp_path: Path, text: str, **columns):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return open_answers(path, columns, lambda: pytest.fail("a table needs no dataset"))
+
+
+def test_models_repeats_times_and_further_columns(tmp_path):
+    text = "a,1,да,да,1.5,7\nb,1,нет,да,,8\na,1,Да,да,2,9\na,2,нет,,0.5,\n"
+    first, second = opened(tmp_path, HEADER + text)
+    assert (first.name, second.name, first.folder) == ("a", "b", None)
+    keys = [(row["sample_id"], row["repeat"], row["document"]) for row in first.rows]
+    assert keys == [("1", 0, "1"), ("1", 1, "1"), ("2", 0, "2")]
+    assert first.rows[1]["timing"]["latency_s"] == 2
+    assert second.rows[0]["timing"] is None
+    assert first.rows[0]["columns"] == {"Perplexity": "7"}
+    assert (first.rows[2]["references"], first.rows[0]["error"]) == ([], None)
+    assert "1 of 3 answers have no reference" in first.notes[0]
+
+
+def test_columns_of_other_names(tmp_path):
+    text = "файл;вопрос;ответ\n1.png;Имя?;Иван\n1.png;Город?;Омск\n"
+    (one,) = opened(tmp_path, text, document="файл", question="вопрос", answer="ответ")
+    assert one.name == "table"
+    assert [row["sample_id"] for row in one.rows] == ["1.png: Имя?", "1.png: Город?"]
+    assert {row["repeat"] for row in one.rows} == {0}
+
+
+def test_suspicious_answers_are_named_by_row(tmp_path):
+    (one,) = opened(tmp_path, HEADER + "a,1,None,да,1,1\na,2,,да,1,1\na,3,nan,да,1,1\n")
+    assert [row["text"] for row in one.rows] == ["None", "", "nan"]
+    assert "table.csv:3" in one.notes[0]
+    assert "table.csv:2" in one.notes[1]
+    assert "table.csv:4" in one.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Image,x\n1,a\n", "missing column: candidate"),
+        ("candidate,x\n1,a\n", "missing column: Image"),
+        (HEADER + ",1,да,да,1,1\n", "table.csv:2: column model_name is empty"),
+        (HEADER + "a,,да,да,1,1\n", "table.csv:2: column Image is empty"),
+        (HEADER + "a,1,да,да,fast,1\n", "table.csv:2: column Time Taken (sec) holds 'fast'"),
+        (HEADER + "a,1,да,да,-1,1\n", "table.csv:2: column Time Taken (sec) holds '-1'"),
+        (HEADER + "a,1,да\n", "table.csv:2: 3 cells"),
+        (HEADER, "there are no rows"),
+        ("sample_id,candidate\n1,a\n1,b\n", "'1' is there twice"),
+        ("sample_id,repeat,candidate\n1,0,a\n1,0,b\n", "'1' is there twice"),
+        ("sample_id,repeat,candidate\n1,x,a\n", "column repeat holds 'x'"),
+        ("Image,Image,candidate\n1,1,a\n", "column Image is there twice"),
+    ],
+)
+def test_bad_tables_are_refused_by_row(tmp_path, text, said):
+    with pytest.raises(Refused) as refused:
+        opened(tmp_path, text)
+    assert said in str(refused.value)
+
+
+def test_a_meaning_that_does_not_exist(tmp_path):
+    with pytest.raises(Refused, match="unknown: colour"):
+        opened(tmp_path, HEADER + "a,1,да,да,1,1\n", colour="x")
+
+
+def test_lines_of_answers_are_checked(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    good = '{"sample_id": "1", "repeat": 0, "document": "d", "references": [], "text": "a", "error": null}\n'
+    path.write_text(good + good + '{"sample_id": "2"}\n{torn\n' + good.replace('"a"', "null"), encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        open_answers(path, {}, lambda: None)
+    for part in ("answers.jsonl:2: sample '1', repeat 0, is there twice", ":3: missing", ":4: not JSON", ":5: needs"):
+        assert part in str(refused.value)
+    path.write_text(good, encoding="utf-8")
+    (one,) = open_answers(tmp_path, {}, lambda: None)
+    assert (one.folder, one.rows[0]["timing"]) == (None, None)
