@@ -41,6 +41,7 @@ class Generated:
     timed: bool = True
     measured: dict[str, Any] | None = None
     started: bool = False
+    restarts: int = 0
     load_s: float | None = None
     log_path: Path | None = None
 
@@ -151,13 +152,47 @@ def _ask_engine(
     try:
         progress.say("warming up")
         _run(job, engine, itertools.repeat(first, job.config.warmup), lambda _ask, _generation: None)
-        progress.say("asking")
-        mark = engine.mark()
-        loaded = _run(job, engine, itertools.chain([first], rest), on_answer)
-        stats = engine.since(mark)
     except load.EngineGone:
-        raise JobFailed(f"the engine died while it was asked\n{engine.crash_report().message}") from None
-    result.measured = _measured(loaded, stats)
+        raise JobFailed(f"the engine died while it was warmed up\n{engine.crash_report().message}") from None
+    progress.say("asking")
+    asks = itertools.chain([first], rest)
+    while True:
+        mark = engine.mark()
+        try:
+            loaded = _run(job, engine, asks, on_answer)
+        except load.EngineGone as gone:
+            _part(result, gone.loaded, engine.since(mark))
+            report = engine.crash_report().message
+            if result.restarts >= job.config.backend.max_restarts:
+                raise JobFailed(_died(job, result, report)) from None
+            engine = _restarted(job, result, progress, report)
+            asks = itertools.chain(gone.unanswered, asks)
+        else:
+            _part(result, loaded, engine.since(mark))
+            return
+
+
+def _restarted(job: Job, result: Generated, progress: Progress, report: str) -> Engine:
+    """Start the engine of a job anew, and say so: in the log, and in the notes of the job."""
+    result.restarts += 1
+    log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
+    note = f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}"
+    assert result.measured is not None
+    result.measured["stats"]["notes"] = [*result.measured["stats"]["notes"], note]
+    engine, _ = acquire(job, progress.say)
+    result.log_path = engine.log_path
+    return engine
+
+
+def _died(job: Job, result: Generated, report: str) -> str:
+    times = f"for the {result.restarts + 1}. time" if result.restarts else "while it was asked"
+    return f"the engine died {times} (backend.max_restarts={job.config.backend.max_restarts})\n{report}"
+
+
+def _part(result: Generated, loaded: load.Loaded | None, stats: EngineStats) -> None:
+    """Add what was measured of one engine's life to what was measured before its restart."""
+    now = _measured(loaded or load.Loaded(0.0, 0.0, 0), stats)
+    result.measured = joined(result.measured, now) if result.measured else now
 
 
 def _run(job: Job, engine: Engine, asks: Iterator[load.Ask], on_answer: Any) -> load.Loaded:

@@ -14,6 +14,8 @@ from backends.client import Client
 from runner.datasets.images import BadImage
 from runner.prompts import PromptError
 
+# After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.
+LOST = ("connection", "server_error")
 # A retry waits between these many seconds, growing; an endpoint's own Retry-After wins, up to its limit.
 SHORTEST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.2, 30.0, 300.0
 
@@ -29,7 +31,13 @@ class Ask:
 
 
 class EngineGone(Exception):
-    """The engine died while it was asked."""
+    """The engine died while it was asked: what it had not answered, and what was measured until then."""
+
+    def __init__(self) -> None:
+        """Know nothing yet; the loop fills it in."""
+        super().__init__("the engine died while it was asked")
+        self.unanswered: tuple[Ask, ...] = ()
+        self.loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +65,21 @@ async def load(
     load. A question that can't be built (an unreadable image) fails alone.
     """
     waited, asked = 0.0, 0
+    in_flight: dict[str, Ask] = {}
     clock = asyncio.get_running_loop().time
 
     async def slot(client: Client) -> None:
         nonlocal waited, asked
         for ask in asks:
             begin = clock()
+            in_flight[ask.key] = ask
             generation = await answer(client, ask, retries)
             waited += clock() - begin
-            asked += 1
-            if generation.error is not None and generation.error.kind == "connection" and not await settled(alive):
+            if generation.error is not None and generation.error.kind in LOST and not await settled(alive):
                 raise EngineGone
+            asked += 1
             on_answer(ask, generation)
+            del in_flight[ask.key]
 
     async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:
         begin = clock()
@@ -78,7 +89,11 @@ async def load(
                     group.create_task(slot(client))
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
-            raise errors.exceptions[0] from None
+            error = errors.exceptions[0]
+            if isinstance(error, EngineGone):
+                error.unanswered = tuple(in_flight.values())
+                error.loaded = Loaded(wall_s=clock() - begin, waited_s=waited, asked=asked)
+            raise error from None
         return Loaded(wall_s=clock() - begin, waited_s=waited, asked=asked)
 
 

@@ -13,8 +13,23 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from backends.api import Backend, Endpoint, EngineFailed, EngineSpec, EngineStats, Failure, FailureKind, Launch, Mark
+from backends.api import (
+    Backend,
+    Endpoint,
+    Engine,
+    EngineFailed,
+    EngineSpec,
+    EngineStats,
+    Failure,
+    FailureKind,
+    Launch,
+    Mark,
+)
+from backends.known_failures import PORT_IN_USE
 from backends.process import environments, local_http
+from backends.process.endpoint import RunningEngine
+from backends.process.environments import Environment
+from backends.process.gauge import GaugePeak
 from backends.process.log import Log
 from backends.process.supervised import SupervisedProcess
 
@@ -24,7 +39,7 @@ _STATISTICS_TIMEOUT_S = 30.0
 _SHOWN_LINES = 15
 _KEPT_WORTH_SAYING = 1.05  # times what was held before the first job; less is noise
 _LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
-_PORT_IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b|port \d+ is (already )?in use", re.IGNORECASE)
+_PORT_IN_USE = re.compile(PORT_IN_USE, re.IGNORECASE)
 _GIB = 2**30
 
 Progress = Callable[[str], None]
@@ -37,20 +52,26 @@ def start(
     log_path: Path,
     timeout_s: float = 300.0,
     on_progress: Progress | None = None,
-) -> ServedEngine:
+    environment: Environment | None = None,
+) -> Engine:
     """Start the engine that `spec` names and return it when it serves.
 
     `on_progress` hears what the engine is at, each time that changes. Raises EngineFailed with the launch command and
     the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
-    the backend or the environment refuses. A port that somebody else took in between costs a second try.
+    the backend or the environment refuses. A port that somebody else took in between costs a second try. `environment`
+    is where it runs, by default the one that `spec.env` names; a missing one is built first, outside of `timeout_s`.
     """
-    environment = environments.find(spec.env)
+    say = on_progress or (lambda _: None)
+    environment = environment or environments.find(spec.env)
     for is_last in (False, True):
         port = _free_port()
-        launch = environment.prepare(backend.launch(spec, port))
-        engine = ServedEngine(backend, spec, launch, port, log_path)
+        launch = backend.launch(spec, port)
+        if isinstance(launch, Endpoint):
+            return RunningEngine(spec, launch)
+        environment.build(say)
+        engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:
-            engine.wait_until_ready(timeout_s, on_progress or (lambda _: None))
+            engine.wait_until_ready(timeout_s, say)
         except EngineFailed:
             engine.close()
             if is_last or not engine.port_was_taken():
@@ -77,6 +98,7 @@ class ServedEngine:
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
         self._first_at_mark: int | None = None
+        self._peak: GaugePeak | None = None
         try:
             self._process = SupervisedProcess(launch.argv, {**launch.variables, launch.key_variable: key}, log_path)
         except OSError as error:
@@ -143,11 +165,18 @@ class ServedEngine:
         """Reset the peaks that can be reset and remember where the others stand."""
         if self.launch.reset_path is not None:
             self._statistics(self.launch.reset_path, "POST")
-        return Mark(time.time(), {"window": self._process.mark(), "before": self._statistics()})
+        mark = Mark(time.time(), {"window": self._process.mark(), "before": self._statistics()})
+        if self.launch.peak_gauge is not None:
+            self._stop_peak()
+            self._peak = GaugePeak(self._statistics, self.launch.peak_gauge)
+        return mark
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
+        peak = self._stop_peak()
         after = self._statistics()
+        if peak is not None:
+            after += f"\nrunner_peak {peak}\n"
         stats = EngineStats()
         if mark.state["before"] and after:
             stats = self._backend.statistics(mark.state["before"], after, self._log.head())
@@ -176,7 +205,13 @@ class ServedEngine:
 
     def close(self) -> None:
         """End the process and all its children. Safe to call twice."""
+        self._stop_peak()
         self._process.stop()
+
+    def _stop_peak(self) -> float | None:
+        """Return the highest value of the gauge since the mark; one that began with another mark is forgotten."""
+        peak, self._peak = self._peak, None
+        return peak.stop() if peak is not None else None
 
     def _statistics(self, path: str | None = None, method: str = "GET") -> str:
         """Return the body of a statistics path, empty where there is none or nobody answers."""
