@@ -28,7 +28,6 @@ class OpenAiBackend:
     def launch(self, spec: EngineSpec, port: int) -> Endpoint:
         """Return the endpoint. Raise ValueError for an address, key or setting with which it can't be asked."""
         del port
-        chosen = settings(spec, _SETTINGS)
         if given := [name for name, _ in spec.args if name.startswith(PREFIX)]:
             raise ValueError(f"backend.{given[0]}: backend openai starts no engine that could be given arguments")
         if spec.quant != "native":
@@ -38,6 +37,7 @@ class OpenAiBackend:
             )
         if spec.weights != "real":
             raise ValueError(f"model.weights={spec.weights}: an endpoint has its own weights")
+        chosen = settings(spec, _SETTINGS)
         dialect = chosen.get("dialect", "openai")
         return Endpoint(
             url=_address(chosen.get("base_url", "")),
