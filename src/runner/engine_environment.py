@@ -23,6 +23,8 @@ def chosen(config: Config) -> EnvConfig:
     """Return the settings of a job's environment. Raise Refused where `env=auto` leads to no file."""
     if config.env.name != "auto":
         return config.env
+    if config.env != EnvConfig(name="auto"):
+        raise Refused(Problem("env=auto reads its settings from conf/env", "env", "env=NAME beside env.KEY=..."))
     name = config.model.env.get(config.backend.name) or config.backend.env or "current"
     return _read(name)
 
