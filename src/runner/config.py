@@ -89,7 +89,8 @@ class EnvConfig:
     python: str | None = None  # a version or an interpreter; null: the runner's
     overlays: list[str] = field(default_factory=list)  # folders laid over site-packages
     remove: list[str] = field(default_factory=list)  # packages uninstalled again
-    variables: dict[str, Any] = field(default_factory=dict)  # set for the engine
+    commands: list[str] = field(default_factory=list)  # run last, in site-packages
+    variables: dict[str, Any] = field(default_factory=dict)  # set for the engine; {site} is its site-packages
     engine_args: dict[str, Any] = field(default_factory=dict)  # what its engine needs here; backend.engine_args wins
 
 

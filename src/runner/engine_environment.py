@@ -45,6 +45,7 @@ def resolve(config: Config) -> Environment:
             python=env.python,
             overlays=tuple(paths.resolve(folder) for folder in env.overlays),
             remove=tuple(env.remove),
+            commands=tuple(env.commands),
             variables={name: _text(value) for name, value in env.variables.items()},
         )
     except ValueError as error:

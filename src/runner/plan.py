@@ -91,7 +91,7 @@ def plan(cfg: DictConfig) -> Job:
     attempt(lambda: _remote_code(config))
     if problems:
         raise Refused(problems)
-    spec = _spec(config, checkpoint, env)
+    spec = _spec(config, checkpoint, env, backend)
     attempt(lambda: _launchable(backend, spec))
     if problems:
         raise Refused(problems)
@@ -184,8 +184,9 @@ def _remote_code(config: Config) -> None:
         )
 
 
-def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
+def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:
     model, backend = config.model, config.backend
+    fixed = getattr(server, "pixels_at_start", False)  # it can't be told with each request
     settings: dict[str, Any] = {
         "dtype": backend.dtype or config.quant.dtype,
         "attention": backend.attention,
@@ -203,6 +204,8 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
         "api_key_variable": backend.api_key_variable,
         "dialect": backend.dialect,
         "headers": backend.headers or None,
+        "min_pixels": model.min_pixels if fixed else None,
+        "max_pixels": model.max_pixels if fixed else None,
     }
     engine_args = engine_environment.chosen(config).engine_args | backend.engine_args
     settings |= {f"engine_args.{name}": value for name, value in engine_args.items()}

@@ -83,32 +83,32 @@ def test_the_key_goes_through_a_variable_that_it_names(backend: Backend) -> None
     assert launch.key_variable not in launch.variables
 
 
-@pytest.mark.parametrize("name", ["hf", "openai", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "openai", "sglang", "vllm"])
 def test_an_unknown_setting_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     with pytest.raises(ValueError, match=r"no setting '?batchsize.*it has:"):
         launched(registry.find(name), batchsize="4")
 
 
-@pytest.mark.parametrize("name", ["hf", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "sglang", "vllm"])
 def test_an_unknown_engine_argument_is_passed_on(name: str) -> None:
     argv = launched(registry.find(name), **{"engine_args.such-a-flag": "7"}).argv
     assert argv[argv.index("--such-a-flag") + 1] == "7"
 
 
-@pytest.mark.parametrize("name", ["hf", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "sglang", "vllm"])
 def test_what_a_setting_says_can_not_be_said_twice(name: str) -> None:
     with pytest.raises(ValueError, match=r"engine_args\.dtype"):
         launched(registry.find(name), **{"dtype": "float16", "engine_args.dtype": "float32"})
 
 
-@pytest.mark.parametrize("name", ["hf", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "sglang", "vllm"])
 def test_a_quantisation_it_does_not_know(name: str) -> None:
     with pytest.raises(ValueError, match=r"quant=int1: backend \w+ knows .*awq"):
         registry.find(name).launch(EngineSpec(name, "org/model", quant="int1"), PORT)
 
 
-@pytest.mark.parametrize("name", ["hf", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "sglang", "vllm"])
 @pytest.mark.parametrize(
     ("log", "kind", "words"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import secrets
 import shlex
@@ -27,20 +26,17 @@ from backends.api import (
 )
 from backends.known_failures import PORT_IN_USE
 from backends.process import environments, local_http
+from backends.process.account import Account
 from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
-from backends.process.gauge import GaugePeak
 from backends.process.log import Log
 from backends.process.supervised import SupervisedProcess
 
 _POLL_S = 0.1
 _FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
-_STATISTICS_TIMEOUT_S = 30.0
 _SHOWN_LINES = 15
-_KEPT_WORTH_SAYING = 1.05  # times what was held before the first job; less is noise
 _LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
 _PORT_IN_USE = re.compile(PORT_IN_USE, re.IGNORECASE)
-_GIB = 2**30
 
 Progress = Callable[[str], None]
 
@@ -97,13 +93,12 @@ class ServedEngine:
         self._backend, self._port = backend, port
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
-        self._first_at_mark: int | None = None
-        self._peak: GaugePeak | None = None
         try:
             self._process = SupervisedProcess(launch.argv, {**launch.variables, launch.key_variable: key}, log_path)
         except OSError as error:
             what = f"the engine could not be started: {error}"
             raise EngineFailed(Failure("start_failed", self._with_log(what))) from error
+        self._account = Account(backend, launch, port, key, self._log, self._process)
 
     @property
     def pid(self) -> int:
@@ -163,65 +158,16 @@ class ServedEngine:
 
     def mark(self) -> Mark:
         """Reset the peaks that can be reset and remember where the others stand."""
-        if self.launch.reset_path is not None:
-            self._statistics(self.launch.reset_path, "POST")
-        mark = Mark(time.time(), {"window": self._process.mark(), "before": self._statistics()})
-        if self.launch.peak_gauge is not None:
-            self._stop_peak()
-            self._peak = GaugePeak(self._statistics, self.launch.peak_gauge)
-        return mark
+        return self._account.mark()
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
-        peak = self._stop_peak()
-        after = self._statistics()
-        if peak is not None:
-            after += f"\nrunner_peak {peak}\n"
-        stats = EngineStats()
-        if mark.state["before"] and after:
-            stats = self._backend.statistics(mark.state["before"], after, self._log.head())
-        elif self.launch.statistics_path is not None:
-            stats = EngineStats(notes=("the engine's own account is missing: it did not answer",))
-        window = mark.state["window"]
-        peaks = self._process.since(window) if window is not None else {}
-        kept = self._kept_from_before(peaks.get("cpu_at_mark_bytes"))
-        return dataclasses.replace(
-            stats,
-            cpu_peak_gib=_gib(peaks.get("cpu_peak_bytes")),
-            gpu_peak_gib=_gib(peaks.get("gpu_peak_bytes")),
-            energy_joules=peaks.get("energy_joules"),
-            notes=(*stats.notes, *peaks.get("notes", ()), *kept),
-        )
-
-    def _kept_from_before(self, at_mark: int | None) -> tuple[str, ...]:
-        """Label a CPU peak that starts from what earlier jobs left: allocators and caches can't be emptied wholly."""
-        if at_mark is None:
-            return ()
-        self._first_at_mark = self._first_at_mark or at_mark
-        if at_mark <= self._first_at_mark * _KEPT_WORTH_SAYING:
-            return ()
-        kept = (at_mark - self._first_at_mark) / _GIB
-        return (f"the engine was warm: its CPU peak includes {kept:.2f} GiB kept since its first job",)
+        return self._account.since(mark)
 
     def close(self) -> None:
         """End the process and all its children. Safe to call twice."""
-        self._stop_peak()
+        self._account.close()
         self._process.stop()
-
-    def _stop_peak(self) -> float | None:
-        """Return the highest value of the gauge since the mark; one that began with another mark is forgotten."""
-        peak, self._peak = self._peak, None
-        return peak.stop() if peak is not None else None
-
-    def _statistics(self, path: str | None = None, method: str = "GET") -> str:
-        """Return the body of a statistics path, empty where there is none or nobody answers."""
-        if (path := path or self.launch.statistics_path) is None:
-            return ""
-        try:
-            status, body = local_http.ask(self._port, path, self.endpoint.api_key, _STATISTICS_TIMEOUT_S, method)
-        except (OSError, HTTPException):
-            return ""
-        return body.decode("utf-8", "replace") if status == 200 else ""
 
     def _is_ours(self) -> bool:
         """Whether what answers takes our key: another engine may have got the port a moment before this one."""
@@ -259,7 +205,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _gib(count: int | None) -> float | None:
-    return None if count is None else count / _GIB

@@ -42,12 +42,22 @@ class Uv:
 
     def run(self, *arguments: str, quiet: bool = False) -> str:
         """Run one command and return what it prints; a `quiet` one passes nothing on. Raise UvFailed where it fails."""
-        command = [_binary(), *arguments]
+        return self._run([_binary(), *arguments], None, quiet)
+
+    def run_other(self, command: list[str], folder: Path) -> str:
+        """Run another command in `folder`, as uv's are run. Raise UvFailed where it fails."""
+        try:
+            return self._run(command, folder, quiet=False)
+        except OSError as error:
+            raise UvFailed(f"  command: {shlex.join(command)}\n  {error}") from error
+
+    def _run(self, command: list[str], folder: Path | None, quiet: bool) -> str:
         lines: list[str] = []
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"$ {shlex.join(command)}\n")
             with subprocess.Popen(
                 command,
+                cwd=folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -42,8 +43,9 @@ class UvEnvironment:
     """An environment of its own for one engine.
 
     `overlays` are folders whose content is laid over site-packages after the installation; `remove` names packages
-    that are uninstalled again; `variables` are set for the engine and cause no rebuild. `python` is a version or an
-    interpreter; None is the one that runs now.
+    that are uninstalled again; `commands` are run last, in site-packages; `variables` are set for the engine and cause
+    no rebuild, `{site}` in them is its site-packages. `python` is a version or an interpreter; None is the one that
+    runs now.
     """
 
     label: str
@@ -51,6 +53,7 @@ class UvEnvironment:
     python: str | None = None
     overlays: tuple[Path, ...] = ()
     remove: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,14 +66,14 @@ class UvEnvironment:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Name the content: requirements and what they include, Python, machine, overlays, removals.
+        """Name the content: requirements and what they include, Python, machine, overlays, removals, commands.
 
         Where packages come from (pip's and uv's own configuration) is left out: it differs between machines that
         install the same. What must differ belongs into the requirements, as `torch==2.13.0+cpu` does.
         """
         total = hashlib.sha256()
         decisive: list[Any] = [self.python or platform.python_version(), sys.platform, platform.machine()]
-        total.update(json.dumps([*decisive, sorted(self.remove)]).encode())
+        total.update(json.dumps([*decisive, sorted(self.remove), self.commands]).encode())
         files = [*_with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
         for file in files:
             total.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
@@ -124,7 +127,11 @@ class UvEnvironment:
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        return dataclasses.replace(launch, argv=argv, variables={**variables, **self.variables, **launch.variables})
+        ours = {
+            name: value.replace("{site}", str(self._site_packages())) if "{site}" in value else value
+            for name, value in self.variables.items()
+        }
+        return dataclasses.replace(launch, argv=argv, variables={**variables, **ours, **launch.variables})
 
     def _build(self, say: Say) -> None:
         began = time.monotonic()
@@ -140,12 +147,14 @@ class UvEnvironment:
             if self.remove:
                 uv.run("pip", "uninstall", *into, *self.remove)
             packages = uv.run("pip", "freeze", *into, quiet=True).splitlines()
+            for overlay in self.overlays:
+                shutil.copytree(overlay, self._site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
+            for command in self.commands:
+                uv.run_other(shlex.split(command), self._site_packages())
         except uv_commands.UvFailed as failed:
             shutil.rmtree(self.folder, ignore_errors=True)
             message = f"env={self.label} could not be built from {self.requirements}\n{failed}"
             raise EngineFailed(Failure("start_failed", message)) from failed
-        for overlay in self.overlays:
-            shutil.copytree(overlay, self._site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
         self._mark_as_built(packages, time.monotonic() - began)
         say(f"built env={self.label} in {time.monotonic() - began:.0f} s")
 
@@ -160,7 +169,7 @@ class UvEnvironment:
             "requirements": str(self.requirements),
             "built_at": time.time(),
             "seconds": round(seconds, 1),
-            "packages": packages,
+            "packages": [line for line in packages if "==" in line or " @ " in line],
         }
         half = self.folder / f"{BUILT}.half"
         half.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
