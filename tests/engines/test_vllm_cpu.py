@@ -99,7 +99,7 @@ def test_figures_are_there_and_unknown_ones_are_absent(compared: tuple[CommandLi
 
 def test_a_worker_that_is_killed_is_restarted_once(tmp_path: Path, make_cli: Callable[[Path], CommandLine]):
     cli = make_cli(tmp_path)
-    process = cli.start(*JOB, "backend=vllm", f"dataset.limit={SAMPLES}", "reuse=never", "warmup=0")
+    process = cli.start(*JOB, "backend=vllm", f"dataset.limit={3 * SAMPLES}", "warmup=0")
     store = tmp_path / "store"
     deadline = time.monotonic() + 400
     while sum(len(path.read_bytes().splitlines()) for path in store.glob("*.jsonl")) < 10:
@@ -115,6 +115,6 @@ def test_a_worker_that_is_killed_is_restarted_once(tmp_path: Path, make_cli: Cal
     assert process.returncode == 0, output
     result = results(tmp_path)["vllm"]
     assert result["metrics"]["engine/starts"] == 2 and result["metrics"]["samples/failed"] == 0
-    assert len(result["rows"]) == SAMPLES
+    assert len(result["rows"]) == 3 * SAMPLES
     assert any("started again" in note for note in result["notes"])
     assert none_left(store) and not [one for one in lives if one.is_running()]
