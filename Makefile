@@ -35,7 +35,7 @@ check: $(READY)  ## Formatting, lint, types, layers
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test-engines: $(READY)  ## Real vLLM on a CPU, in an environment of its own (3.1 GB), against the HF engine
+test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
 	$(PY) -m pytest -m engine -n 0 -rA tests
 
 test-gpu: $(READY)  ## Tests that need a CUDA GPU

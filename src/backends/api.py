@@ -187,7 +187,7 @@ class Launch:
     environment; secrets go there and never into `argv`, which any user of the machine can read. `key_variable` is the
     one through which the server takes its API key, which is made when it is started. `peak_gauge` names a Prometheus
     gauge of `statistics_path` whose peak matters: it is polled, and the body after holds one more line with the highest
-    value seen, `runner_peak 0.25`.
+    value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream.
     """
 
     argv: tuple[str, ...]
@@ -199,6 +199,7 @@ class Launch:
     statistics_path: str | None = None
     reset_path: str | None = None
     peak_gauge: str | None = None
+    token_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,8 @@ class Endpoint:
     """Where chat completions are asked for. `url` ends before `/chat/completions`.
 
     `dialect` is `local` for the engines that we start, which take every sampling value, or `openai` for endpoints that
-    refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels).
+    refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
+    asked for: SGLang refuses a stream with them.
     """
 
     url: str
@@ -214,6 +216,7 @@ class Endpoint:
     dialect: Literal["local", "openai"] = "local"
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)

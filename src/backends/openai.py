@@ -44,6 +44,7 @@ class OpenAiBackend:
             model=spec.checkpoint,
             dialect="local" if _dialect(dialect) == "local" else "openai",
             api_key=_key(chosen.get("api_key_variable", "")),
+            token_ids=False,
             headers={name: _value(name, value) for name, value in json.loads(chosen.get("headers", "{}")).items()},
         )
 

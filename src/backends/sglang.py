@@ -100,7 +100,7 @@ class SglangBackend:
             variables["SGLANG_VLM_CACHE_SIZE_MB"] = "0"
         if "threads" in chosen:
             variables["OMP_NUM_THREADS"] = chosen["threads"]
-        return Launch(tuple(argv), variables=variables, statistics_path="/metrics", peak_gauge=_USAGE)
+        return Launch(tuple(argv), variables=variables, statistics_path="/metrics", peak_gauge=_USAGE, token_ids=False)
 
     def translate(self, log_tail: str) -> Failure | None:
         """Recognise a known failure in the end of an engine's log, in the user's words."""

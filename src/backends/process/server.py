@@ -88,7 +88,8 @@ class ServedEngine:
         key = secrets.token_urlsafe(24)
         self.spec = spec
         self.launch = launch
-        self.endpoint = Endpoint(f"http://127.0.0.1:{port}{launch.api_path}", launch.model, api_key=key)
+        url = f"http://127.0.0.1:{port}{launch.api_path}"
+        self.endpoint = Endpoint(url, launch.model, api_key=key, token_ids=launch.token_ids)
         self.load_s: float | None = None
         self._backend, self._port = backend, port
         self._log = Log(log_path, secret=key)

@@ -1,33 +1,38 @@
-"""Real vLLM on a CPU, in the environment that `env=uv` builds for it, beside the HF engine: `make test-engines`.
+"""Real vLLM and SGLang on a CPU, in environments built for them, beside the HF engine: `make test-engines`.
 
-The first run builds the environment (3.1 GB under $RUNNER_ENVS); each start of vLLM takes one to two minutes.
+The first run builds the environments (3 and 9.5 GB under $RUNNER_ENVS); each start takes one to three minutes.
 """
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from backends.process.uv_environment import cache_dir
 from tests.conftest import CommandLine, Ended
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 JOB = ("model=demo_m", "quant=fp32", "tracking=none", "metrics=[exact_match,cer]")
 SAMPLES = 40
+ROOM_FOR_SGLANG_GIB = 20
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for path in folder.rglob("metrics.json"):
         environment = json.loads((path.parent / "environment.json").read_text())
-        found["vllm" if "vllm" in environment["conditions"]["engine"] else "hf"] = {
+        name = next((name for name in ("vllm", "sglang") if name in environment["conditions"]["engine"]), "hf")
+        found[name] = {
             **json.loads(path.read_text()),
             "environment": environment,
             "rows": [json.loads(line) for line in (path.parent / "answers.jsonl").read_text().splitlines()],
@@ -58,43 +63,62 @@ def none_left(store: Path, within_s: float = 20) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
+@dataclass(frozen=True)
+class Compared:
+    """A sweep over the HF engine and one other."""
+
+    backend: str
+    cli: CommandLine
+    ended: Ended
+
+
+@pytest.fixture(scope="module", params=["vllm", "sglang"])
 def compared(
-    tmp_path_factory: pytest.TempPathFactory, make_cli: Callable[[Path], CommandLine]
-) -> Iterator[tuple[CommandLine, Ended]]:
-    cli = make_cli(tmp_path_factory.mktemp("parity"))
-    yield cli, cli("-m", *JOB, "backend=hf,vllm", f"dataset.limit={SAMPLES}", timeout=1100)
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_cli: Callable[[Path], CommandLine],
+) -> Iterator[Compared]:
+    backend = request.param
+    if backend == "sglang":
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(cache_dir()).free / 2**30
+        if free < ROOM_FOR_SGLANG_GIB and not any(cache_dir().glob("sglang_cpu-*/.built.json")):
+            pytest.skip(f"{free:.0f} GiB of disk are free, SGLang's environment needs {ROOM_FOR_SGLANG_GIB}")
+    cli = make_cli(tmp_path_factory.mktemp(backend))
+    ended = cli("-m", *JOB, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
+    yield Compared(backend, cli, ended)
 
 
-def test_both_engines_finish_and_nothing_is_left(compared: tuple[CommandLine, Ended]):
-    cli, ended = compared
-    assert ended.code == 0, ended.err
-    assert set(results(cli.folder)) == {"hf", "vllm"}
-    assert none_left(cli.folder / "store")
+def test_both_engines_finish_and_nothing_is_left(compared: Compared):
+    assert compared.ended.code == 0, compared.ended.err
+    assert set(results(compared.cli.folder)) == {"hf", compared.backend}
+    assert none_left(compared.cli.folder / "store")
 
 
-def test_answers_agree_token_for_token(compared: tuple[CommandLine, Ended]):
-    found = results(compared[0].folder)
-    pairs = list(zip(found["hf"]["rows"], found["vllm"]["rows"], strict=True))
+def test_answers_agree(compared: Compared):
+    found = results(compared.cli.folder)
+    pairs = list(zip(found["hf"]["rows"], found[compared.backend]["rows"], strict=True))
     assert len(pairs) == SAMPLES
-    assert [hf["prompt_tokens"] for hf, _ in pairs] == [vllm["prompt_tokens"] for _, vllm in pairs], "the same input"
-    same = sum(hf["token_ids"] == vllm["token_ids"] for hf, vllm in pairs)
-    differing = [(hf["text"], vllm["text"]) for hf, vllm in pairs if hf["token_ids"] != vllm["token_ids"]]
+    assert [hf["prompt_tokens"] for hf, _ in pairs] == [other["prompt_tokens"] for _, other in pairs], "the same input"
+    said = "token_ids" if compared.backend == "vllm" else "text"  # SGLang streams no token ids
+    same = sum(hf[said] == other[said] for hf, other in pairs)
+    differing = [(hf["text"], other["text"]) for hf, other in pairs if hf[said] != other[said]]
     assert same / SAMPLES >= 0.95, differing
 
 
-def test_figures_are_there_and_unknown_ones_are_absent(compared: tuple[CommandLine, Ended]):
-    vllm = results(compared[0].folder)["vllm"]
-    metrics = vllm["metrics"]
+def test_figures_are_there_and_unknown_ones_are_absent(compared: Compared):
+    result = results(compared.cli.folder)[compared.backend]
+    metrics, facts = result["metrics"], result["environment"]["engine"]
     assert metrics["engine/starts"] == 1 and metrics["engine/load_s"] > 1
     assert 0 < metrics["ttft/p50_s"] <= metrics["latency/p50_s"] < 5
     assert metrics["memory/cpu_peak_gib"] > 1, "the sum over its processes"
-    assert metrics["memory/kv_reserved_gib"] == 1.0, "env.variables.VLLM_CPU_KVCACHE_SPACE"
-    assert 0 <= metrics["memory/kv_used_gib"] < 0.1
-    assert not {"memory/gpu_peak_gib", "memory/needed_gib", "memory/graphs_gib", "cache/prefix_hit_rate"} & set(metrics)
-    facts = vllm["environment"]["engine"]
-    assert facts["version.vllm"] == "0.32.0" and facts["dtype"] == "float32"
-    assert vllm["environment"]["conditions"]["engine"].startswith("vllm_cpu@")
+    assert not {"memory/gpu_peak_gib", "memory/needed_gib", "memory/graphs_gib"} & set(metrics)
+    assert metrics.get("cache/prefix_hit_rate", 0) == 0, "off: not asked, or never hit"
+    assert result["environment"]["conditions"]["engine"].startswith(f"{compared.backend}_cpu@")
+    if compared.backend == "vllm":
+        assert metrics["memory/kv_reserved_gib"] == 1.0, "env.variables.VLLM_CPU_KVCACHE_SPACE"
+        assert 0 <= metrics["memory/kv_used_gib"] < 0.1
+        assert facts["version.vllm"] == "0.32.0" and facts["dtype"] == "float32"
 
 
 def test_a_worker_that_is_killed_is_restarted_once(tmp_path: Path, make_cli: Callable[[Path], CommandLine]):
