@@ -109,18 +109,24 @@ class SglangBackend:
     def statistics(self, before: str, after: str, log: str) -> EngineStats:
         """Read SGLang's own account from /metrics. It does not tell what activations took, so the need is unknown."""
         then, now = Metrics(before), Metrics(after)
-        reserved, peak = now.highest("sglang:kv_cache_memory_usage_gb"), now.highest("runner_peak")
+        reserved, peak = _gib(now, "kv_cache"), now.highest("runner_peak")
         facts = {name: match[1] for name, pattern in _FACTS.items() if (match := pattern.search(log))}
         if (queue := mean(then, now, "sglang:queue_time_seconds")) is not None:
             facts["mean_queue_s"] = f"{queue:.6f}"
         return EngineStats(
-            weights_gib=now.highest("sglang:weight_memory_usage_gb") or None,  # 0: too small for its two digits
-            kv_reserved_gib=reserved or None,
+            weights_gib=_gib(now, "weight"),
+            kv_reserved_gib=reserved,
             kv_used_gib=peak * reserved if reserved and peak is not None else None,
-            graphs_gib=now.highest("sglang:graph_memory_usage_gb") or None,
+            graphs_gib=_gib(now, "graph"),
             prefix_hit_rate=rate(then, now, "sglang:cached_tokens", "sglang:prompt_tokens"),
             facts=facts,
         )
+
+
+def _gib(metrics: Metrics, part: str) -> float | None:
+    """Return what a part took. SGLang takes it from free memory before and after: a small part may come out below 0."""
+    value = metrics.highest(f"sglang:{part}_memory_usage_gb")
+    return value if value is not None and value > 0 else None
 
 
 def _check_quant(spec: EngineSpec) -> None:

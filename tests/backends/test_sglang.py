@@ -95,4 +95,6 @@ def test_statistics() -> None:
     stats = SglangBackend().statistics(before, METRICS, "max_total_num_tokens=8192, context_len=2048")
     assert (stats.weights_gib, stats.kv_reserved_gib, stats.kv_used_gib) == (14.5, 8.0, 2.0)
     assert stats.prefix_hit_rate == 0.5 and stats.needed_gib is None
+    lost_in_noise = SglangBackend().statistics("x 1", "sglang:weight_memory_usage_gb -0.0035", "")
+    assert lost_in_noise.weights_gib is None
     assert stats.facts["kv_cache_tokens"] == "8192"
