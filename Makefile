@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: help setup demo test check test-gpu bench ui clean
+.PHONY: help setup demo test check test-engines test-gpu bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ check: $(READY)  ## Formatting, lint, types, layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
+	$(PY) -m pytest -m engine -n 0 -rA tests
 
 test-gpu: $(READY)  ## Tests that need a CUDA GPU
 	$(PY) -m pytest -m gpu -rA tests

@@ -185,7 +185,9 @@ class Launch:
 
     `argv[0]` may be `python`: the environment puts its own interpreter there. `variables` are added to the process's
     environment; secrets go there and never into `argv`, which any user of the machine can read. `key_variable` is the
-    one through which the server takes its API key, which is made when it is started.
+    one through which the server takes its API key, which is made when it is started. `peak_gauge` names a Prometheus
+    gauge of `statistics_path` whose peak matters: it is polled, and the body after holds one more line with the highest
+    value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream.
     """
 
     argv: tuple[str, ...]
@@ -196,6 +198,8 @@ class Launch:
     health_path: str = "/health"
     statistics_path: str | None = None
     reset_path: str | None = None
+    peak_gauge: str | None = None
+    token_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,8 @@ class Endpoint:
     """Where chat completions are asked for. `url` ends before `/chat/completions`.
 
     `dialect` is `local` for the engines that we start, which take every sampling value, or `openai` for endpoints that
-    refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels).
+    refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
+    asked for: SGLang refuses a stream with them.
     """
 
     url: str
@@ -211,6 +216,7 @@ class Endpoint:
     dialect: Literal["local", "openai"] = "local"
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +266,11 @@ class Backend(Protocol):
 
     name: str
 
-    def launch(self, spec: EngineSpec, port: int) -> Launch:
-        """Return the command that serves `spec` on 127.0.0.1:`port`. Raise ValueError for what it can't serve."""
+    def launch(self, spec: EngineSpec, port: int) -> Launch | Endpoint:
+        """Return the command that serves `spec` on 127.0.0.1:`port`, or the endpoint that serves it already.
+
+        Raise ValueError for what it can't serve.
+        """
         ...
 
     def translate(self, log_tail: str) -> Failure | None:

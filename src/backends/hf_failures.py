@@ -3,99 +3,71 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from backends.api import Failure, FailureKind
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    pattern: re.Pattern[str]
-    message: str  # groups of the pattern by name
-    kind: FailureKind = "start_failed"
-
-
-def _known(pattern: str, message: str, kind: FailureKind = "start_failed") -> _Known:
-    return _Known(re.compile(pattern, re.IGNORECASE), message, kind)
-
+from backends.api import Failure
+from backends.known_failures import GPU_OUT_OF_MEMORY, HUB, NO_CUDA, OUT_OF_MAIN_MEMORY, first, known
 
 # The first that matches wins: from the special to the general.
 _FAILURES = (
-    _known(
-        r"CUDA out of memory|torch\.OutOfMemoryError|OutOfMemoryError: |CUDNN_STATUS_ALLOC_FAILED",
+    known(
+        GPU_OUT_OF_MEMORY,
         "out of GPU memory: lower backend.batch_size or max_pixels, take a smaller quant, or free the GPU (nvidia-smi "
         "shows who else uses it)",
         "out_of_memory",
     ),
-    _known(
-        r"DefaultCPUAllocator: can't allocate memory|\bMemoryError\b|Cannot allocate memory",
+    known(
+        OUT_OF_MAIN_MEMORY,
         "out of main memory: lower backend.batch_size, take a smaller quant or model, or free memory",
         "out_of_memory",
     ),
-    _known(
-        r"flash[_-]attn[^\n]*(not |isn't |hasn't |n't )(been )?(installed|seem)"
+    known(
+        r"flash[_-]attn[^\n]*(?:not |isn't |hasn't |n't )(?:been )?(?:installed|seem)"
         r"|FlashAttention2? has been toggled on|flash_attention_2 needs the package|No module named 'flash_attn'",
         "flash-attn is not installed in this environment: install it there, or set backend.attention=sdpa",
     ),
-    _known(
+    known(
         r"No module named '(?P<module>compressed_tensors|gptqmodel|optimum|bitsandbytes|accelerate|peft|autoawq|awq)"
         r"|needs the package (?P<needed>[\w-]+)"
-        r"|(using|loading)[^\n]*?(requires|need)[^\n]*?`?(?P<library>compressed[-_]tensors|gptqmodel|optimum|bitsandbytes"
+        r"|(?:using|loading)[^\n]*?(?:requires|need)[^\n]*?`?(?P<library>compressed[-_]tensors|gptqmodel|optimum|bitsandbytes"
         r"|accelerate|peft|autoawq)`?",
         "this quantisation or setting needs the package {name}, which the engine's environment lacks: install it "
         "there, or choose an env whose requirements file names it",
     ),
-    _known(
+    known(
         r"No module named '(?P<module>torch|transformers|safetensors|tokenizers|PIL|aiohttp)['.]",
         "the engine's environment has no {name}: install the extra (pip install 'vlm-runner[hf]'), a CPU build of "
         "torch where there is no GPU",
     ),
-    _known(
+    known(
         r"No module named '(?P<module>[\w.]+)'",
         "the engine's environment lacks the package {name}, which this model needs: install it there",
     ),
-    _known(
+    known(
         r"there is no such folder|has no config\.json",
         "the checkpoint is not there: check model.path, or the quant's entry under the model's checkpoints",
     ),
-    _known(
-        r"gated repo|401 Client Error|Access to model [^\n]* is restricted|403 Client Error",
-        "the hub refuses this model: accept its licence there and set HF_TOKEN, or give a local copy with model.path",
-    ),
-    _known(
-        r"couldn't connect to '?https?://|LocalEntryNotFoundError|offline mode|OfflineModeIsEnabled"
-        r"|Max retries exceeded|Name or service not known|Temporary failure in name resolution"
-        r"|cannot find the requested files in the (local )?(disk )?cache",
-        "the model is not in the hub's cache and the hub can't be reached: point HF_HOME at a cache that holds it, "
-        "give a local copy with model.path=..., or measure without weights with model.weights=dummy",
-    ),
-    _known(
-        r"is not a (local folder and is not a )?valid model identifier|RepositoryNotFoundError|RevisionNotFoundError",
-        "the hub has no such model or revision: check the checkpoint's name and model.revision",
-    ),
-    _known(
+    *HUB,
+    known(
         r"does not recognize this architecture|Unrecognized configuration class|is not one that transformers serves"
         r"|Unrecognized model in|names no processor for model type",
         "this transformers version does not know the architecture: the model needs another version (env=...), its own "
         "code (model.trust_remote_code=true), or backend.family",
     ),
-    _known(
+    known(
         r"trust_remote_code=True|contains custom code which must be executed",
         "the checkpoint brings its own Python code: read it, then set model.trust_remote_code=true",
     ),
-    _known(
+    known(
         r"no chat template|chat_template is not set|does not have a chat template",
         "the checkpoint has no chat template, so its prompts can't be built: put chat_template.jinja into its folder",
     ),
-    _known(
-        r"no kernel image is available|CUDA driver version is insufficient|NVIDIA driver on your system is too old"
-        r"|Found no NVIDIA driver|CUDA error: |CUDA unknown error|sees \d+ CUDA devices here|libcuda\.so"
-        r"|Torch not compiled with CUDA enabled",
+    known(
+        NO_CUDA + r"|CUDA error: |sees \d+ CUDA devices here",
         "CUDA does not work for the engine: compare the driver (nvidia-smi) with the CUDA version torch was built for, "
         "check CUDA_VISIBLE_DEVICES, or set backend.device=cpu",
     ),
-    _known(
-        r"error: (argument|unrecognized arguments|the following arguments)[^\n]*",
+    known(
+        r"error: (?:argument|unrecognized arguments|the following arguments)[^\n]*",
         "the server refuses its command line: check backend.engine_args against `python -m backends.hf_server --help`",
     ),
 )
@@ -107,9 +79,7 @@ def translate(log_tail: str) -> Failure | None:
     """Return the first known failure, with the server's own words behind it; None where nothing is known."""
     own = [match["words"] for match in _OWN_WORDS.finditer(log_tail)]
     for text in (*own[-1:], log_tail):  # its own words first: a traceback quotes much that is not the cause
-        for known in _FAILURES:
-            if match := known.pattern.search(text):
-                name = next((value for value in match.groupdict().values() if value), "")
-                message = known.message.replace("{name}", name)
-                return Failure(known.kind, f"{message}. The server said: {own[-1]}" if own else message)
+        if failure := first(_FAILURES, text):
+            message = f"{failure.message}. The server said: {own[-1]}" if own else failure.message
+            return Failure(failure.kind, message)
     return Failure("start_failed", own[-1]) if own else None

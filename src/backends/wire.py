@@ -62,7 +62,8 @@ def _settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
     # No limit is -1 for vLLM and SGLang; SGLang refuses 0.
     settings["top_k"] = sampling.top_k if sampling.top_k > 0 else -1
     settings["repetition_penalty"] = sampling.repetition_penalty
-    settings["return_token_ids"] = True
+    if endpoint.token_ids:
+        settings["return_token_ids"] = True
     limits = {"min_pixels": request.pixels.min_pixels, "max_pixels": request.pixels.max_pixels}
     if set_limits := {name: value for name, value in limits.items() if value is not None}:
         settings["mm_processor_kwargs"] = set_limits

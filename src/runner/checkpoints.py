@@ -31,6 +31,8 @@ class Checkpoint:
 
 def find(config: Config) -> Checkpoint:
     """Return the checkpoint of one job. Raise Refused where there is none, saying what would be valid."""
+    if config.backend.base_url:
+        return _endpoint(config)
     if config.model.weights == "dummy":
         return _dummy(config)
     location, revision = _named(config)
@@ -51,6 +53,16 @@ def find(config: Config) -> Checkpoint:
             )
         )
     return Checkpoint(location, commit, f"{location}@{commit}")
+
+
+def _endpoint(config: Config) -> Checkpoint:
+    """Name a model that somebody else serves: its files are unknown, so address and name stand for its content."""
+    name = config.model.path or config.model.name
+    if name == "openai":
+        raise Refused(
+            Problem("which model of the endpoint?", "model.name", "its name there, such as model.name=gpt-4o")
+        )
+    return Checkpoint(name, "", f"{config.backend.base_url} {name}")
 
 
 def _key(config: Config) -> str:

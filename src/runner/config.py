@@ -62,15 +62,22 @@ class BackendConfig:
 
     name: str = MISSING
     env: str | None = None  # the environment this backend needs where the model names none; null: current
-    batch_size: int = 1
+    batch_size: int | None = None  # null: the engine's own
     dtype: str | None = None  # overrides the quantisation's
-    attention: str = "sdpa"
+    attention: str | None = None
     device: str = "auto"
     threads: int | None = None  # CPU threads of the engine; null: the model's, else torch's choice
     engine_args: dict[str, Any] = field(default_factory=dict)  # handed to the engine's command line as they are
     start_timeout_s: float = 600.0
     request_timeout_s: float = 600.0
     retries: int = 2
+    max_restarts: int = 1  # of an engine that dies in the middle of a job
+    prefix_cache: bool = False  # true: what prompts have in common is computed once, which flatters later questions
+    mm_cache: bool = False  # true: the same picture is prepared once
+    base_url: str | None = None  # of an endpoint that runs already
+    api_key_variable: str | None = None  # the environment variable that holds its key
+    dialect: str | None = None  # openai: what OpenAI's own takes; local: vLLM and SGLang take more
+    headers: dict[str, str] = field(default_factory=dict)  # `$NAME` in a value is an environment variable
 
 
 @dataclass
@@ -78,6 +85,14 @@ class EnvConfig:
     """Where an engine's process runs. One file in conf/env/."""
 
     name: str = MISSING
+    kind: str = "current"  # current: this interpreter; uv: built from a requirements file
+    requirements: str | None = None
+    python: str | None = None  # a version or an interpreter; null: the runner's
+    overlays: list[str] = field(default_factory=list)  # folders laid over site-packages
+    remove: list[str] = field(default_factory=list)  # packages uninstalled again
+    commands: list[str] = field(default_factory=list)  # run last, in site-packages
+    variables: dict[str, Any] = field(default_factory=dict)  # set for the engine; {site} is its site-packages
+    engine_args: dict[str, Any] = field(default_factory=dict)  # what its engine needs here; backend.engine_args wins
 
 
 @dataclass
@@ -142,6 +157,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quant.quantization": ("none", "bnb_int8", "bnb_nf4"),
     "backend.dtype": DTYPES,
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
+    "backend.dialect": ("openai", "local"),
+    "env.kind": ("current", "uv"),
     "prompt.system_role": ("system", "user"),
     "stage": ("all", "generate", "score"),
     "reuse": ("same_conditions", "answers", "never"),
@@ -156,6 +173,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "backend.start_timeout_s": (1, float("inf")),
     "backend.request_timeout_s": (0.001, float("inf")),
     "backend.retries": (0, 100),
+    "backend.max_restarts": (0, 100),
     "dataset.limit": (1, float("inf")),
     "sampling.temperature": (0, 100),
     "sampling.top_p": (1e-6, 1),

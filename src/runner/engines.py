@@ -10,8 +10,8 @@ from pathlib import Path
 
 from backends.api import Engine, EngineFailed, EngineSpec
 from backends.pool import Pool
-from backends.process.server import ServedEngine, start
-from runner import paths, store
+from backends.process.server import start
+from runner import engine_environment, paths, store
 from runner.errors import JobFailed
 from runner.plan import Job
 
@@ -26,7 +26,7 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
         _pool = Pool(max_engines=job.config.pool.max_engines)
         atexit.register(close)
 
-    def launch(spec: EngineSpec) -> ServedEngine:
+    def launch(spec: EngineSpec) -> Engine:
         log.info("%s: starting the engine (%s, %s)", job.name, spec.backend, spec.checkpoint)
         return start(
             job.backend,
@@ -34,12 +34,14 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
             log_path=log_path(spec),
             timeout_s=job.config.backend.start_timeout_s,
             on_progress=lambda text: say(f"starting, {text}"),
+            environment=engine_environment.resolve(job.config),
         )
 
     try:
-        return _pool.acquire(job.spec, launch)
+        engine, is_new = _pool.acquire(job.spec, launch)
     except EngineFailed as error:
         raise JobFailed(f"the engine did not start\n{error.failure.message}") from error
+    return engine, is_new and engine.log_path is not None  # without a log it is an endpoint, and nothing was started
 
 
 def close() -> None:

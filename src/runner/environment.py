@@ -72,6 +72,8 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 @functools.cache
 def fingerprint(environment: str) -> str:
     """Name the software of an engine's environment: what decides an answer's text besides model and request."""
+    if "@" in environment:  # built from requirements: the hash of all that decided its content is its name
+        return f"{environment}, server {_server_digest()}"
     parts = [f"python {platform.python_version()}"]
     parts += [f"{name} {version}" for name, version in versions(ENGINE_PACKAGES).items()]
     parts.append(f"server {_server_digest()}")

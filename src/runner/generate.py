@@ -41,6 +41,8 @@ class Generated:
     timed: bool = True
     measured: dict[str, Any] | None = None
     started: bool = False
+    restarts: int = 0
+    notes: list[str] = field(default_factory=list)
     load_s: float | None = None
     log_path: Path | None = None
 
@@ -157,16 +159,50 @@ def _ask_engine(
     try:
         progress.say("warming up")
         _warm_up(job, engine, first)
-        progress.say("asking")
-        mark, tally = engine.mark(), load.Tally()
-        try:
-            _load(job, engine, itertools.chain([first], rest), tally, on_answer)
-        finally:
-            # Also after an interruption: a rerun adds to it what it asks itself.
-            if tally.asked and engine.alive():
-                result.measured = _keep(job, shelf, tally, engine.since(mark))
     except load.EngineGone:
-        raise JobFailed(f"the engine died while it was asked\n{engine.crash_report().message}") from None
+        raise JobFailed(f"the engine died while it was warmed up\n{engine.crash_report().message}") from None
+    progress.say("asking")
+    asks = itertools.chain([first], rest)
+    while (gone := _ask_until_gone(job, shelf, result, engine, asks, on_answer)) is not None:
+        report = engine.crash_report().message
+        if result.restarts >= job.config.backend.max_restarts:
+            raise JobFailed(_died(job, result, report))
+        engine = _restarted(job, result, progress, report)
+        asks = itertools.chain(gone.unanswered, asks)
+
+
+def _ask_until_gone(
+    job: Job,
+    shelf: Shelf,
+    result: Generated,
+    engine: Engine,
+    asks: Iterator[load.Ask],
+    on_answer: Callable[[load.Ask, Generation], None],
+) -> load.EngineGone | None:
+    """Ask one engine until there is nothing left or it dies; whatever ends it, keep what was measured."""
+    mark, tally = engine.mark(), load.Tally()
+    try:
+        _load(job, engine, asks, tally, on_answer)
+    except load.EngineGone as gone:
+        return gone
+    finally:
+        if tally.asked:
+            result.measured = _keep(job, shelf, tally, engine.since(mark), result.measured)
+    return None
+
+
+def _restarted(job: Job, result: Generated, progress: Progress, report: str) -> Engine:
+    """Start the engine of a job anew, and say so: in the log, and in the notes of the job."""
+    result.restarts += 1
+    log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
+    result.notes.append(f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}")
+    engine, _ = acquire(job, progress.say)
+    return engine
+
+
+def _died(job: Job, result: Generated, report: str) -> str:
+    times = f"for the {result.restarts + 1}. time" if result.restarts else "while it was asked"
+    return f"the engine died {times} (backend.max_restarts={job.config.backend.max_restarts})\n{report}"
 
 
 def _warm_up(job: Job, engine: Engine, first: load.Ask) -> None:
@@ -208,11 +244,14 @@ def _load(
 # --------------------------------------------------------------------------------------------- measurements
 
 
-def _keep(job: Job, shelf: Shelf, tally: load.Tally, stats: EngineStats) -> dict[str, Any]:
-    """Store what this job measured, joined with what an interrupted run of the same job had measured before."""
+def _keep(
+    job: Job, shelf: Shelf, tally: load.Tally, stats: EngineStats, before: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Store what this job measured, joined with what it, or an interrupted run of it, had measured before."""
     measured = {**dataclasses.asdict(tally), "stats": dataclasses.asdict(stats)}
-    before = shelf.measured(job.digest, job.conditions)
-    if before is not None and job.config.reuse != "never":
+    if before is None and job.config.reuse != "never":
+        before = shelf.measured(job.digest, job.conditions)
+    if before is not None:
         measured = joined(before, measured)
     shelf.append_measured(job.digest, job.conditions, measured)
     return measured

@@ -14,7 +14,7 @@ from runner import checkpoints, environment, paths
 from runner.config import Config
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
-TIMING_ONLY = ("batch_size", "device", "threads")
+TIMING_ONLY = ("batch_size", "device", "threads", "prefix_cache", "mm_cache", "api_key_variable")
 
 
 def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from backends.client import Client
 from runner.datasets.images import BadImage
 from runner.prompts import PromptError
 
+# After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.
+LOST = ("connection", "server_error")
 # A retry waits between these many seconds, growing; an endpoint's own Retry-After wins, up to its limit.
 SHORTEST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.2, 30.0, 300.0
 
@@ -31,7 +33,12 @@ class Ask:
 
 
 class EngineGone(Exception):
-    """The engine died while it was asked."""
+    """The engine died while it was asked; `unanswered` is what it was asked then."""
+
+    def __init__(self) -> None:
+        """Know nothing yet; the loop fills it in."""
+        super().__init__("the engine died while it was asked")
+        self.unanswered: tuple[Ask, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,13 +86,26 @@ async def load(
     load. A question that can't be built (an unreadable image) fails alone. Questions are taken and built in a thread:
     reading pictures in the event loop would count as latency of the answers that other slots wait for.
     """
+    in_flight: dict[int, Ask] = {}
     clock = asyncio.get_running_loop().time
     taking = threading.Lock()
 
+    ended = False
+
     def take() -> tuple[Ask, GenerationRequest | Generation] | None:
         with taking:
-            ask = next(asks, None)
-        return None if ask is None else (ask, _built(ask))
+            ask = None if ended else next(asks, None)
+            if ask is None:
+                return None
+            in_flight[id(ask)] = ask
+        return ask, _built(ask)
+
+    def left() -> tuple[Ask, ...]:
+        """Return what was taken and not answered; a thread that is late takes nothing any more."""
+        nonlocal ended
+        with taking:
+            ended = True
+        return tuple(in_flight.values())
 
     async def slot(client: Client) -> None:
         while True:
@@ -100,10 +120,11 @@ async def load(
             else:
                 generation, engine_s, waited = await answer(client, request, retries)
                 tally.engine_s += engine_s
-            if generation.error is not None and generation.error.kind == "connection" and not await settled(alive):
+            if generation.error is not None and generation.error.kind in LOST and not await settled(alive):
                 raise EngineGone
             tally.count(generation)
             on_answer(ask, generation)
+            del in_flight[id(ask)]
             tally.slots_s += clock() - begin - waited
 
     async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:
@@ -114,7 +135,10 @@ async def load(
                     group.create_task(slot(client))
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
-            raise errors.exceptions[0] from None
+            error = errors.exceptions[0]
+            if isinstance(error, EngineGone):
+                error.unanswered = left()
+            raise error from None
         finally:
             tally.wall_s += clock() - begin
 

@@ -99,7 +99,7 @@ def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
 
 def notes(generated: Generated, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
-    noted = []
+    noted = list(generated.notes)
     if failed := len(generated.failures):
         first = next(iter(generated.failures.values())).error
         noted.append(f"{failed} of {len(rows)} answers failed, the first: {first.message if first else ''}"[:300])

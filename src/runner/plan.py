@@ -14,10 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec, Pixels, Sampling
-from backends.process import environments
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, paths, store
+from runner import checkpoints, engine_environment, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
@@ -100,7 +99,7 @@ def plan(cfg: DictConfig) -> Job:
     attempt(lambda: _model_settings(config))
     if problems:
         raise Refused(problems)
-    spec = _spec(config, checkpoint, env)
+    spec = _spec(config, checkpoint, env, backend)
     attempt(lambda: _launchable(backend, spec))
     if problems:
         raise Refused(problems)
@@ -141,7 +140,7 @@ def warn(job: Job) -> None:
             "set sampling.temperature, or repeats=1",
             sampling.repeats,
         )
-    if job.config.backend.batch_size > job.config.concurrency:
+    if (job.config.backend.batch_size or 1) > job.config.concurrency:
         log.warning(
             "backend.batch_size=%d but concurrency=%d: batches can't fill; set concurrency=%d",
             job.config.backend.batch_size,
@@ -161,14 +160,7 @@ def _backend(config: Config) -> Backend:
 
 
 def _environment(config: Config) -> str:
-    name = config.env.name
-    if name == "auto":
-        name = config.model.env.get(config.backend.name) or config.backend.env or "current"
-    try:
-        environments.find(name)
-    except ValueError as error:
-        raise Refused(Problem(str(error), "env", "env=auto takes the model's or the backend's own")) from error
-    return name
+    return engine_environment.resolve(config).name
 
 
 def _metrics(config: Config) -> dict[str, Metric]:
@@ -211,8 +203,9 @@ def _model_settings(config: Config) -> None:
         raise Refused(problems)
 
 
-def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
+def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:
     model, backend = config.model, config.backend
+    fixed = getattr(server, "pixels_at_start", False)  # it can't be told with each request
     settings: dict[str, Any] = {
         "dtype": backend.dtype or config.quant.dtype,
         "attention": backend.attention,
@@ -223,9 +216,18 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
         "family": model.family,
         "adapter": str(paths.resolve(model.adapter)) if model.adapter else None,
         "trust_remote_code": model.trust_remote_code or None,
-        "config_override": json.dumps(model.config_override, sort_keys=True) if model.config_override else None,
+        "config_override": model.config_override or None,
+        "prefix_cache": backend.prefix_cache or None,
+        "mm_cache": backend.mm_cache or None,
+        "base_url": backend.base_url,
+        "api_key_variable": backend.api_key_variable,
+        "dialect": backend.dialect,
+        "headers": backend.headers or None,
+        "min_pixels": model.min_pixels if fixed else None,
+        "max_pixels": model.max_pixels if fixed else None,
     }
-    settings |= {f"engine_args.{name}": value for name, value in backend.engine_args.items()}
+    engine_args = engine_environment.chosen(config).engine_args | backend.engine_args
+    settings |= {f"engine_args.{name}": value for name, value in engine_args.items()}
     return EngineSpec(
         backend=backend.name,
         checkpoint=checkpoint.location,
@@ -239,6 +241,8 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str) -> EngineSpec:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -137,7 +137,7 @@ class Record:
             "samples/total": total,
             "samples/reused": generated.reused,
             "samples/failed": len(generated.failures),
-            "engine/starts": int(generated.started),
+            "engine/starts": int(generated.started) + generated.restarts,
         }
         if generated.started and generated.load_s is not None:
             self.metrics["engine/load_s"] = generated.load_s

@@ -143,7 +143,7 @@ def test_a_job_whose_answers_all_fail_has_failed(cli: CommandLine):
 
 
 def test_an_engine_that_dies_fails_its_job_and_no_other(cli: CommandLine):
-    # 3 requests of warm-up, then some of the job's: it dies in the middle.
+    # 3 requests of warm-up, then some of the job's: it dies in the middle, and again after its restart.
     ended = cli("-m", *ECHO, "model=demo_s", "+backend.engine_args.crash_after=6,1000", "tracking=none")
     assert ended.code == 1
     assert "Traceback" not in ended.err
@@ -151,6 +151,7 @@ def test_an_engine_that_dies_fails_its_job_and_no_other(cli: CommandLine):
     assert (dead["status"], alive["status"]) == ("failed", "finished")
     assert "EchoCrash: as told" in dead["error"], "the last lines of the engine's log"
     assert "told to crash" in dead["error"], "and what they mean"
+    assert "for the 2. time" in dead["error"] and dead["metrics"]["engine/starts"] == 2
     assert 1 <= len(rows(dead)) < 8, "what was answered is kept"
     assert "1 of 2 jobs failed" in ended.err and "EchoCrash" in ended.out
     assert gone(str(cli.folder / "store"))
@@ -158,7 +159,7 @@ def test_an_engine_that_dies_fails_its_job_and_no_other(cli: CommandLine):
 
 def test_what_was_answered_before_a_crash_is_not_asked_again(cli: CommandLine):
     record = cli.folder / "asked"
-    job = (*ECHO, "tracking=none", "warmup=0", f"+backend.engine_args.record={record}")
+    job = (*ECHO, "tracking=none", "warmup=0", f"+backend.engine_args.record={record}", "backend.max_restarts=0")
     cli.environment["ECHO_CRASH_AFTER"] = "6"
     assert cli(*job).code == 1
     assert len(record.read_text().splitlines()) == 5
@@ -167,6 +168,20 @@ def test_what_was_answered_before_a_crash_is_not_asked_again(cli: CommandLine):
     assert ended.code == 0, ended.err
     assert len(record.read_text().splitlines()) == 8
     assert results(cli.folder)[-1]["metrics"]["samples/reused"] == 5
+
+
+def test_an_engine_that_dies_is_started_again_once(cli: CommandLine):
+    record = cli.folder / "asked"
+    job = (*ECHO, "tracking=none", "warmup=0", f"+backend.engine_args.record={record}", "concurrency=2")
+    ended = cli(*job, "+backend.engine_args.crash_after=6")
+    assert ended.code == 0, ended.err
+    (result,) = results(cli.folder)
+    assert result["metrics"]["engine/starts"] == 2 and result["metrics"]["samples/failed"] == 0
+    assert len({row["sample_id"] for row in rows(result)}) == 8
+    assert len(record.read_text().splitlines()) <= 9, "finished answers are kept; two were in flight when it died"
+    (note,) = [note for note in result["notes"] if "started again" in note]
+    assert "exit code 3" in note and "told to crash" in note
+    assert "is started again" in ended.err
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,8 +1,9 @@
 """In which environment an engine runs: which interpreter, which packages.
 
-An environment takes the command a backend gives and returns the one that is really started. Now there is one:
+An environment takes the command a backend gives and returns the one that is really started. There are two:
 
     current    this interpreter, with this package on its path
+    uv         an environment built from a requirements file (`uv_environment.py`)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -19,9 +21,16 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the 
 
 
 class Environment(Protocol):
-    """A place in which engines run."""
+    """A place in which engines run. `name` tells it from every other: equal names hold the same software."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What `EngineSpec.env` says."""
+        ...
+
+    def build(self, say: Callable[[str], None]) -> None:
+        """Make it ready, which may take minutes; `say` hears what is being done. Raise EngineFailed where it fails."""
+        ...
 
     def prepare(self, launch: Launch) -> Launch:
         """Return `launch` as it is started here: `argv[0]` resolved, variables added."""
@@ -32,6 +41,9 @@ class CurrentEnvironment:
     """The environment that this process runs in."""
 
     name = "current"
+
+    def build(self, say: Callable[[str], None]) -> None:
+        """Do nothing: it is there."""
 
     def prepare(self, launch: Launch) -> Launch:
         """Put this interpreter in the place of `python`, and `backends` on its path."""
@@ -55,7 +67,7 @@ _ENVIRONMENTS: dict[str, type[Environment]] = {"current": CurrentEnvironment}
 
 
 def find(name: str) -> Environment:
-    """Return an environment by its name. Raise ValueError for one that does not exist."""
+    """Return an environment that needs no settings by its name. Raise ValueError for one that does not exist."""
     if name not in _ENVIRONMENTS:
         raise ValueError(f"env={name}: there is no such environment; there are: {', '.join(sorted(_ENVIRONMENTS))}")
     return _ENVIRONMENTS[name]()

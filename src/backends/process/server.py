@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import secrets
 import shlex
@@ -13,19 +12,31 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from backends.api import Backend, Endpoint, EngineFailed, EngineSpec, EngineStats, Failure, FailureKind, Launch, Mark
+from backends.api import (
+    Backend,
+    Endpoint,
+    Engine,
+    EngineFailed,
+    EngineSpec,
+    EngineStats,
+    Failure,
+    FailureKind,
+    Launch,
+    Mark,
+)
+from backends.known_failures import PORT_IN_USE
 from backends.process import environments, local_http
+from backends.process.account import Account
+from backends.process.endpoint import RunningEngine
+from backends.process.environments import Environment
 from backends.process.log import Log
 from backends.process.supervised import SupervisedProcess
 
 _POLL_S = 0.1
 _FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
-_STATISTICS_TIMEOUT_S = 30.0
 _SHOWN_LINES = 15
-_KEPT_WORTH_SAYING = 1.05  # times what was held before the first job; less is noise
 _LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
-_PORT_IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b|port \d+ is (already )?in use", re.IGNORECASE)
-_GIB = 2**30
+_PORT_IN_USE = re.compile(PORT_IN_USE, re.IGNORECASE)
 
 Progress = Callable[[str], None]
 
@@ -37,20 +48,26 @@ def start(
     log_path: Path,
     timeout_s: float = 300.0,
     on_progress: Progress | None = None,
-) -> ServedEngine:
+    environment: Environment | None = None,
+) -> Engine:
     """Start the engine that `spec` names and return it when it serves.
 
     `on_progress` hears what the engine is at, each time that changes. Raises EngineFailed with the launch command and
     the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
-    the backend or the environment refuses. A port that somebody else took in between costs a second try.
+    the backend or the environment refuses. A port that somebody else took in between costs a second try. `environment`
+    is where it runs, by default the one that `spec.env` names; a missing one is built first, outside of `timeout_s`.
     """
-    environment = environments.find(spec.env)
+    say = on_progress or (lambda _: None)
+    environment = environment or environments.find(spec.env)
     for is_last in (False, True):
         port = _free_port()
-        launch = environment.prepare(backend.launch(spec, port))
-        engine = ServedEngine(backend, spec, launch, port, log_path)
+        launch = backend.launch(spec, port)
+        if isinstance(launch, Endpoint):
+            return RunningEngine(spec, launch)
+        environment.build(say)
+        engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:
-            engine.wait_until_ready(timeout_s, on_progress or (lambda _: None))
+            engine.wait_until_ready(timeout_s, say)
         except EngineFailed:
             engine.close()
             if is_last or not engine.port_was_taken():
@@ -71,17 +88,18 @@ class ServedEngine:
         key = secrets.token_urlsafe(24)
         self.spec = spec
         self.launch = launch
-        self.endpoint = Endpoint(f"http://127.0.0.1:{port}{launch.api_path}", launch.model, api_key=key)
+        url = f"http://127.0.0.1:{port}{launch.api_path}"
+        self.endpoint = Endpoint(url, launch.model, api_key=key, token_ids=launch.token_ids)
         self.load_s: float | None = None
         self._backend, self._port = backend, port
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
-        self._first_at_mark: int | None = None
         try:
             self._process = SupervisedProcess(launch.argv, {**launch.variables, launch.key_variable: key}, log_path)
         except OSError as error:
             what = f"the engine could not be started: {error}"
             raise EngineFailed(Failure("start_failed", self._with_log(what))) from error
+        self._account = Account(backend, launch, port, key, self._log, self._process)
 
     @property
     def pid(self) -> int:
@@ -141,52 +159,16 @@ class ServedEngine:
 
     def mark(self) -> Mark:
         """Reset the peaks that can be reset and remember where the others stand."""
-        if self.launch.reset_path is not None:
-            self._statistics(self.launch.reset_path, "POST")
-        return Mark(time.time(), {"window": self._process.mark(), "before": self._statistics()})
+        return self._account.mark()
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
-        after = self._statistics()
-        stats = EngineStats()
-        if mark.state["before"] and after:
-            stats = self._backend.statistics(mark.state["before"], after, self._log.head())
-        elif self.launch.statistics_path is not None:
-            stats = EngineStats(notes=("the engine's own account is missing: it did not answer",))
-        window = mark.state["window"]
-        peaks = self._process.since(window) if window is not None else {}
-        kept = self._kept_from_before(peaks.get("cpu_at_mark_bytes"))
-        return dataclasses.replace(
-            stats,
-            cpu_peak_gib=_gib(peaks.get("cpu_peak_bytes")),
-            gpu_peak_gib=_gib(peaks.get("gpu_peak_bytes")),
-            energy_joules=peaks.get("energy_joules"),
-            notes=(*stats.notes, *peaks.get("notes", ()), *kept),
-        )
-
-    def _kept_from_before(self, at_mark: int | None) -> tuple[str, ...]:
-        """Label a CPU peak that starts from what earlier jobs left: allocators and caches can't be emptied wholly."""
-        if at_mark is None:
-            return ()
-        self._first_at_mark = self._first_at_mark or at_mark
-        if at_mark <= self._first_at_mark * _KEPT_WORTH_SAYING:
-            return ()
-        kept = (at_mark - self._first_at_mark) / _GIB
-        return (f"the engine was warm: its CPU peak includes {kept:.2f} GiB kept since its first job",)
+        return self._account.since(mark)
 
     def close(self) -> None:
         """End the process and all its children. Safe to call twice."""
+        self._account.close()
         self._process.stop()
-
-    def _statistics(self, path: str | None = None, method: str = "GET") -> str:
-        """Return the body of a statistics path, empty where there is none or nobody answers."""
-        if (path := path or self.launch.statistics_path) is None:
-            return ""
-        try:
-            status, body = local_http.ask(self._port, path, self.endpoint.api_key, _STATISTICS_TIMEOUT_S, method)
-        except (OSError, HTTPException):
-            return ""
-        return body.decode("utf-8", "replace") if status == 200 else ""
 
     def _is_ours(self) -> bool:
         """Whether what answers takes our key: another engine may have got the port a moment before this one."""
@@ -224,7 +206,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _gib(count: int | None) -> float | None:
-    return None if count is None else count / _GIB

@@ -1,0 +1,97 @@
+"""Any endpoint that runs already and speaks OpenAI chat completions: a provider, a gateway, a colleague's server.
+
+Settings come as `EngineSpec.args`; `spec.checkpoint` is the model's name at the endpoint:
+
+    base_url api_key_variable dialect headers
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from yarl import URL
+
+from backends.api import Endpoint, EngineSpec, EngineStats, Failure
+from backends.engine_args import PREFIX, settings
+
+_SETTINGS = ("base_url", "api_key_variable", "dialect", "headers")
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+
+
+class OpenAiBackend:
+    """Asks a server that is not ours. No process is started, so nothing of it is measured but its answers' timing."""
+
+    name = "openai"
+
+    def launch(self, spec: EngineSpec, port: int) -> Endpoint:
+        """Return the endpoint. Raise ValueError for an address, key or setting with which it can't be asked."""
+        del port
+        if given := [name for name, _ in spec.args if name.startswith(PREFIX)]:
+            raise ValueError(f"backend.{given[0]}: backend openai starts no engine that could be given arguments")
+        if spec.quant != "native":
+            raise ValueError(
+                f"quant={spec.quant}: in what an endpoint computes is its own affair; leave quant out, or give "
+                "quant=native"
+            )
+        if spec.weights != "real":
+            raise ValueError(f"model.weights={spec.weights}: an endpoint has its own weights")
+        chosen = settings(spec, _SETTINGS)
+        dialect = chosen.get("dialect", "openai")
+        return Endpoint(
+            url=_address(chosen.get("base_url", "")),
+            model=spec.checkpoint,
+            dialect="local" if _dialect(dialect) == "local" else "openai",
+            api_key=_key(chosen.get("api_key_variable", "")),
+            token_ids=False,
+            headers={name: _value(name, value) for name, value in json.loads(chosen.get("headers", "{}")).items()},
+        )
+
+    def translate(self, log_tail: str) -> Failure | None:
+        """Return None: an endpoint's log is not ours to read."""
+        del log_tail
+        return None
+
+    def statistics(self, before: str, after: str, log: str) -> EngineStats:
+        """Return nothing: an endpoint's account is not ours to read."""
+        del before, after, log
+        return EngineStats()
+
+
+def _address(url: str) -> str:
+    address = URL(url)
+    if address.scheme not in ("http", "https") or not address.host:
+        raise ValueError(f"backend.base_url={url!r}: give an address such as http://127.0.0.1:8000/v1")
+    if address.user or address.password or address.query:
+        raise ValueError("backend.base_url: a key belongs into the variable that backend.api_key_variable names")
+    return url.rstrip("/").removesuffix("/chat/completions")
+
+
+def _dialect(name: str) -> str:
+    if name not in ("openai", "local"):
+        raise ValueError(f"backend.dialect={name}: openai (what OpenAI's own takes), local (vLLM and SGLang take more)")
+    return name
+
+
+def _key(variable: str) -> str:
+    """Read the key; an endpoint that needs none is asked with `backend.api_key_variable=null`."""
+    if not variable:
+        return ""
+    if not os.environ.get(variable):
+        raise ValueError(
+            f"backend.api_key_variable={variable}: this environment variable is not set; export it, name another "
+            "one, or give backend.api_key_variable=null for an endpoint without a key"
+        )
+    return os.environ[variable]
+
+
+def _value(header: str, text: str) -> str:
+    """Put environment variables, `$NAME`, into the value of a header: what is written in a config is not secret."""
+
+    def read(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ValueError(f"backend.headers.{header}: the environment variable {match[1]} is not set")
+        return os.environ[match[1]]
+
+    return _VARIABLE.sub(read, text)

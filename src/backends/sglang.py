@@ -1,0 +1,135 @@
+"""The SGLang engine: its own OpenAI server, in an environment of its own.
+
+Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<name>`:
+
+    dtype batch_size threads prefix_cache mm_cache min_pixels max_pixels adapter config_override trust_remote_code
+    engine_args.*
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from backends import sglang_failures
+from backends.api import EngineSpec, EngineStats, Failure, Launch
+from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings
+from backends.prometheus import Metrics, mean, rate
+
+_SETTINGS = (
+    "dtype",
+    "batch_size",
+    "threads",
+    "prefix_cache",
+    "mm_cache",
+    "min_pixels",
+    "max_pixels",
+    "adapter",
+    "config_override",
+    "trust_remote_code",
+)
+_IN_THE_CHECKPOINT = ("native", "awq", "gptq_int4", "gptq_int8", "w8a8", "w4a16", "fp8")
+# Flags that are ours to give, and the key that decides them.
+_OURS = {
+    "host": "nothing: engines listen on 127.0.0.1",
+    "port": "nothing: it is chosen at the start",
+    "api_key": "nothing: it is made at the start and kept out of the command line",
+    "admin_api_key": "nothing: nobody administers it",
+    "config": "engine_args one by one",
+    "model_path": "model.path",
+    "served_model_name": "model.name",
+    "dtype": "backend.dtype or quant",
+    "revision": "model.revision",
+    "max_running_requests": "backend.batch_size",
+    "disable_radix_cache": "backend.prefix_cache",
+    "load_format": "model.weights",
+    "json_model_override_args": "model.config_override",
+    "mm_process_config": "model.min_pixels and model.max_pixels",
+    "lora_paths": "model.adapter",
+    "trust_remote_code": "model.trust_remote_code",
+    "enable_metrics": "nothing: metrics are always on",
+}
+_USAGE = "sglang:token_usage"
+_FACTS = {
+    "quantization": re.compile(r"'quantization': '?(\w+)"),
+    "attention": re.compile(r"'attention_backend': '(\w+)'"),
+    "context_tokens": re.compile(r"context_len=(\d+)"),
+    "kv_cache_tokens": re.compile(r"max_total_num_tokens=(\d+)"),
+}
+
+
+class SglangBackend:
+    """Serves a checkpoint with SGLang."""
+
+    name = "sglang"
+    # SGLang drops the pixel limits of a request without a word (0.5.23, but for one model family), so they are fixed
+    # when it starts.
+    pixels_at_start = True
+
+    def launch(self, spec: EngineSpec, port: int) -> Launch:
+        """Return the command of SGLang's server. Raise ValueError for a setting that it does not know."""
+        chosen = settings(spec, _SETTINGS)
+        _check_quant(spec)
+        argv = ["python", "-m", "backends.sglang_server", "--model-path", spec.checkpoint, "--enable-metrics"]
+        argv += ["--host", "127.0.0.1", "--port", str(port), "--dtype", dtype(spec, chosen.get("dtype", ""))]
+        if spec.revision:
+            argv += ["--revision", spec.revision]
+        if spec.weights not in ("real", "dummy"):
+            raise ValueError(f"model.weights={spec.weights}: backend sglang knows real, dummy")
+        if spec.weights == "dummy":
+            argv += ["--load-format", "dummy"]
+        if "batch_size" in chosen:
+            argv += ["--max-running-requests", chosen["batch_size"]]
+        if "config_override" in chosen:
+            argv += ["--json-model-override-args", chosen["config_override"]]
+        limits = {name: int(chosen[name]) for name in ("min_pixels", "max_pixels") if name in chosen}
+        if limits:
+            argv += ["--mm-process-config", json.dumps({"image": limits})]
+        if is_true("model.trust_remote_code", chosen.get("trust_remote_code", "")):
+            argv.append("--trust-remote-code")
+        # Off unless asked for: a second question about the same picture must not be answered from the first.
+        if not is_true("backend.prefix_cache", chosen.get("prefix_cache", "")):
+            argv.append("--disable-radix-cache")
+        if "adapter" in chosen:
+            argv += ["--served-model-name", "base", "--lora-paths", f"model={chosen['adapter']}"]
+        else:
+            argv += ["--served-model-name", "model"]
+        argv += flags(spec, _OURS)
+        variables = {}
+        if not is_true("backend.mm_cache", chosen.get("mm_cache", "")):
+            variables["SGLANG_VLM_CACHE_SIZE_MB"] = "0"
+        if "threads" in chosen:
+            variables["OMP_NUM_THREADS"] = chosen["threads"]
+        return Launch(tuple(argv), variables=variables, statistics_path="/metrics", peak_gauge=_USAGE, token_ids=False)
+
+    def translate(self, log_tail: str) -> Failure | None:
+        """Recognise a known failure in the end of an engine's log, in the user's words."""
+        return sglang_failures.translate(log_tail)
+
+    def statistics(self, before: str, after: str, log: str) -> EngineStats:
+        """Read SGLang's own account from /metrics. It does not tell what activations took, so the need is unknown."""
+        then, now = Metrics(before), Metrics(after)
+        reserved, peak = _gib(now, "kv_cache"), now.highest("runner_peak")
+        facts = {name: match[1] for name, pattern in _FACTS.items() if (match := pattern.search(log))}
+        if (queue := mean(then, now, "sglang:queue_time_seconds")) is not None:
+            facts["mean_queue_s"] = f"{queue:.6f}"
+        return EngineStats(
+            weights_gib=_gib(now, "weight"),
+            kv_reserved_gib=reserved,
+            kv_used_gib=peak * reserved if reserved and peak is not None else None,
+            graphs_gib=_gib(now, "graph"),
+            prefix_hit_rate=rate(then, now, "sglang:cached_tokens", "sglang:prompt_tokens"),
+            facts=facts,
+        )
+
+
+def _gib(metrics: Metrics, part: str) -> float | None:
+    """Return what a part took. SGLang takes it from free memory before and after: a small part may come out below 0."""
+    value = metrics.highest(f"sglang:{part}_memory_usage_gb")
+    return value if value is not None and value > 0 else None
+
+
+def _check_quant(spec: EngineSpec) -> None:
+    if spec.quant not in (*_IN_THE_CHECKPOINT, *DTYPE_OF_QUANT):
+        known = ", ".join((*_IN_THE_CHECKPOINT, *DTYPE_OF_QUANT))
+        raise ValueError(f"quant={spec.quant}: backend sglang knows {known}")

@@ -1,0 +1,181 @@
+"""The vLLM engine: its own OpenAI server, `vllm serve`, in an environment of its own.
+
+Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<name>`:
+
+    dtype batch_size threads prefix_cache mm_cache adapter config_override quantization trust_remote_code engine_args.*
+"""
+
+from __future__ import annotations
+
+import re
+
+from backends import vllm_failures
+from backends.api import EngineSpec, EngineStats, Failure, Launch
+from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings
+from backends.prometheus import Metrics, mean, rate
+
+_GIB = 2**30
+_SETTINGS = (
+    "dtype",
+    "batch_size",
+    "threads",
+    "prefix_cache",
+    "mm_cache",
+    "adapter",
+    "config_override",
+    "quantization",
+    "trust_remote_code",
+)
+_IN_THE_CHECKPOINT = ("native", "awq", "gptq_int4", "gptq_int8", "w8a8", "w4a16", "fp8")
+_MADE_WHILE_LOADING = {"bnb_nf4": "bitsandbytes"}
+# Flags that are ours to give, and the key that decides them.
+_OURS = {
+    "host": "nothing: engines listen on 127.0.0.1",
+    "port": "nothing: it is chosen at the start",
+    "api_key": "nothing: it is made at the start and kept out of the command line",
+    "model": "model.path",
+    "served_model_name": "model.name",
+    "dtype": "backend.dtype or quant",
+    "revision": "model.revision",
+    "max_num_seqs": "backend.batch_size",
+    "enable_prefix_caching": "backend.prefix_cache",
+    "mm_processor_cache_gb": "backend.mm_cache",
+    "load_format": "model.weights",
+    "hf_overrides": "model.config_override",
+    "lora_modules": "model.adapter",
+    "trust_remote_code": "model.trust_remote_code",
+}
+
+_USAGE = "vllm:kv_cache_usage_perc"
+_TIMES = {
+    "mean_queue_s": "vllm:request_queue_time_seconds",
+    "mean_prefill_s": "vllm:request_prefill_time_seconds",
+    "mean_decode_s": "vllm:request_decode_time_seconds",
+}
+_FACTS = {
+    "version.vllm": re.compile(r"Initializing a V1 LLM engine \(v([^)]+)\)"),
+    "dtype": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bdtype=(?:torch\.)?(\w+)"),
+    "quantization": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bquantization=([\w.-]+)"),
+    "enforce_eager": re.compile(r"Initializing a V1 LLM engine[^\n]*?\benforce_eager=(\w+)"),
+    "context_tokens": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bmax_seq_len=(\d+)"),
+    "attention": re.compile(r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend"),
+    "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
+}
+_LOADED = re.compile(r"Model loading took ([\d.]+) GiB")
+_AVAILABLE = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
+_GRAPHS = re.compile(r"Graph capturing finished in [\d.]+ secs, took (-?[\d.]+) GiB")
+_GRAPHS_ESTIMATED = re.compile(r"Estimated CUDA graph memory: ([\d.]+) GiB")
+_USED_AT_START = re.compile(
+    r"Actual usage is ([\d.]+) GiB for consumed memory \(weights \+ non-torch\), ([\d.]+) GiB for peak activation"
+)
+
+
+class VllmBackend:
+    """Serves a checkpoint with vLLM."""
+
+    name = "vllm"
+
+    def launch(self, spec: EngineSpec, port: int) -> Launch:
+        """Return the command of `vllm serve`. Raise ValueError for a setting that it does not know."""
+        chosen = settings(spec, _SETTINGS)
+        argv = ["python", "-m", "vllm.entrypoints.cli.main", "serve", spec.checkpoint]
+        argv += ["--host", "127.0.0.1", "--port", str(port), "--dtype", dtype(spec, chosen.get("dtype", ""))]
+        if spec.revision:
+            argv += ["--revision", spec.revision]
+        if spec.weights not in ("real", "dummy"):
+            raise ValueError(f"model.weights={spec.weights}: backend vllm knows real, dummy")
+        if spec.weights == "dummy":
+            argv += ["--load-format", "dummy"]
+        if method := _quantization(spec, chosen.get("quantization", "none")):
+            argv += ["--quantization", method]
+        if "batch_size" in chosen:
+            argv += ["--max-num-seqs", chosen["batch_size"]]
+        if "config_override" in chosen:
+            argv += ["--hf-overrides", chosen["config_override"]]
+        if is_true("model.trust_remote_code", chosen.get("trust_remote_code", "")):
+            argv.append("--trust-remote-code")
+        # Off unless asked for: a second question about the same picture must not be answered from the first.
+        prefix = is_true("backend.prefix_cache", chosen.get("prefix_cache", ""))
+        argv.append("--enable-prefix-caching" if prefix else "--no-enable-prefix-caching")
+        if not is_true("backend.mm_cache", chosen.get("mm_cache", "")):
+            argv += ["--mm-processor-cache-gb", "0"]
+        if "adapter" in chosen:
+            argv += ["--served-model-name", "base", "--enable-lora", "--lora-modules", f"model={chosen['adapter']}"]
+        else:
+            argv += ["--served-model-name", "model"]
+        argv += flags(spec, _OURS)
+        return Launch(
+            tuple(argv),
+            variables=_variables(chosen.get("threads")),
+            key_variable="VLLM_API_KEY",
+            statistics_path="/metrics",
+            peak_gauge=_USAGE,
+        )
+
+    def translate(self, log_tail: str) -> Failure | None:
+        """Recognise a known failure in the end of an engine's log, in the user's words."""
+        return vllm_failures.translate(log_tail)
+
+    def statistics(self, before: str, after: str, log: str) -> EngineStats:
+        """Read vLLM's own account: what it reserved from its log, what was used of it from /metrics."""
+        then, now = Metrics(before), Metrics(after)
+        reserved = _reserved(now, log)
+        peak = now.highest("runner_peak")
+        used = None if reserved is None or peak is None else peak * reserved
+        graphs = _number(_GRAPHS, log)
+        activation, consumed = _at_start(log)
+        parts = (consumed, activation, used)
+        facts = {name: match[1].replace(",", "") for name, pattern in _FACTS.items() if (match := pattern.search(log))}
+        times = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
+        facts |= {name: f"{value:.6f}" for name, value in times.items() if value is not None}
+        needed = None if None in parts else sum(part for part in parts if part is not None) + (graphs or 0.0)
+        return EngineStats(
+            weights_gib=_number(_LOADED, log) or None,  # 0.0: a model of less than 5 MB, printed with two digits
+            kv_reserved_gib=reserved,
+            kv_used_gib=used,
+            activation_gib=activation,
+            graphs_gib=graphs,
+            needed_gib=needed,
+            prefix_hit_rate=rate(then, now, "vllm:prefix_cache_hits", "vllm:prefix_cache_queries"),
+            mm_hit_rate=rate(then, now, "vllm:mm_cache_hits", "vllm:mm_cache_queries"),
+            facts=facts,
+        )
+
+
+def _quantization(spec: EngineSpec, asked: str) -> str | None:
+    """Return vLLM's name of a quantisation that it makes while loading; those in a checkpoint it finds by itself."""
+    if spec.quant in _MADE_WHILE_LOADING:
+        return _MADE_WHILE_LOADING[spec.quant]
+    if spec.quant not in (*_IN_THE_CHECKPOINT, *DTYPE_OF_QUANT) or asked != "none":
+        known = ", ".join((*_IN_THE_CHECKPOINT, *DTYPE_OF_QUANT, *_MADE_WHILE_LOADING))
+        raise ValueError(f"quant={spec.quant}: backend vllm knows {known}")
+    return None
+
+
+def _variables(threads: str | None) -> dict[str, str]:
+    variables = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if threads:  # on a CPU only: it binds a thread to every core unless told not to
+        variables |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": threads}
+    return variables
+
+
+def _reserved(metrics: Metrics, log: str) -> float | None:
+    """Return the GiB of the KV cache: what it was sized to, else what the log says was free for it."""
+    value = metrics.labels("vllm:cache_config_info").get("kv_cache_memory_bytes", "")
+    return int(value) / _GIB if value.isdigit() and int(value) else _number(_AVAILABLE, log)
+
+
+def _at_start(log: str) -> tuple[float | None, float | None]:
+    """Return the activation peak and what weights and libraries took, as vLLM measured them when it started (GPU only).
+
+    vLLM counts its estimate of the graphs' memory to the activations: it is taken out again, the graphs are counted.
+    """
+    match = _USED_AT_START.search(log)
+    if match is None:
+        return None, None
+    return max(0.0, float(match[2]) - (_number(_GRAPHS_ESTIMATED, log) or 0.0)), float(match[1])
+
+
+def _number(pattern: re.Pattern[str], log: str) -> float | None:
+    match = pattern.search(log)
+    return float(match[1]) if match else None

@@ -1,0 +1,232 @@
+"""What works on this machine, and what to do about what does not.
+
+python -m runner.doctor                        all checks; ends with 1 where one failed
+python -m runner.doctor envs                   the environments that env=uv has built
+python -m runner.doctor envs --prune           removes those that no file of conf/env names as it is now
+python -m runner.doctor envs --prune vllm_cpu  ... and these; `all` for every one
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from rich.console import Console
+
+from backends.process import built_environments
+from backends.process.uv_environment import UvEnvironment, cache_dir
+from runner import engine_environment, environment, paths
+from runner.config import Config, EnvConfig
+from runner.errors import Refused
+
+_GIB = 2**30
+_ROOM_GIB = 10  # for an environment of vLLM with CUDA, while it is built
+_MEMORY_GIB = 4  # what vLLM on a CPU takes with the demo model
+_ASK_S = 5.0
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: how it stands, what was found, and what to do."""
+
+    status: Literal["ok", "warn", "fail"]
+    what: str
+    remedy: str = ""
+
+
+def gpus() -> Iterator[Finding]:
+    """Ask NVML, which measures memory and energy, for the driver and the GPUs."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        yield Finding(
+            "warn",
+            f"no NVIDIA GPU: NVML says {error}",
+            "without one the demo models, w8a8, w4a16 and env=vllm_cpu work; with one, install its driver, and give a "
+            "container --gpus all",
+        )
+        return
+    try:
+        yield Finding("ok", f"NVIDIA driver {pynvml.nvmlSystemGetDriverVersion()}")
+        for index, name in enumerate(environment.gpus()):
+            memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index))
+            free, total = int(memory.free) / _GIB, int(memory.total) / _GIB
+            busy = free < 0.9 * total
+            what = f"GPU {index}: {name}, {free:.1f} of {total:.1f} GiB free"
+            yield Finding("warn" if busy else "ok", what, "somebody uses it: nvidia-smi shows who" if busy else "")
+    except pynvml.NVMLError as error:
+        yield Finding("fail", f"NVML broke off: {error}", "nvidia-smi should show the same; restart the driver")
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def containers() -> Iterator[Finding]:
+    """Ask Docker and Apptainer."""
+    for name, asked in (("docker", ["docker", "version", "--format", "{{.Server.Version}}"]), ("apptainer", None)):
+        if shutil.which(name) is None:
+            yield Finding("warn", f"{name} is not installed", "needed only to run engines in its images; env=uv works")
+            continue
+        try:
+            done = subprocess.run(asked or [name, "--version"], check=False, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.SubprocessError) as error:
+            yield Finding("warn", f"{name} does not answer: {error}", f"start it, or use env=uv instead of {name}")
+            continue
+        if done.returncode:
+            words = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            remedy = "start the daemon, or let your user into the group docker; env=uv works without"
+            yield Finding("warn", f"{name}: {words[-1] if words else 'failed'}", remedy)
+        else:
+            yield Finding("ok", f"{name} {done.stdout.strip()}")
+
+
+def room() -> Iterator[Finding]:
+    """Measure disk and memory."""
+    for purpose, folder in (("environments ($RUNNER_ENVS)", cache_dir()), ("the store", paths.store_dir())):
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free / _GIB
+        if not os.access(existing, os.W_OK):
+            yield Finding("fail", f"{folder} for {purpose} can't be written", "choose another folder")
+            continue
+        short = free < _ROOM_GIB
+        remedy = f"below {_ROOM_GIB} GiB: python -m runner.doctor envs --prune, or another disk" if short else ""
+        yield Finding("warn" if short else "ok", f"disk for {purpose}: {free:.0f} GiB free", remedy)
+    free = psutil.virtual_memory().available / _GIB
+    total = psutil.virtual_memory().total / _GIB
+    short = free < _MEMORY_GIB
+    remedy = f"below {_MEMORY_GIB} GiB, which vLLM on a CPU takes with a demo model" if short else ""
+    yield Finding("warn" if short else "ok", f"memory: {free:.0f} of {total:.0f} GiB free, {environment.cpu()}", remedy)
+
+
+def hub() -> Iterator[Finding]:
+    """Look for the model hub and its cache."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    cached = sorted(path.name.removeprefix("models--").replace("--", "/") for path in cache.glob("models--*"))
+    yield Finding("ok", f"{len(cached)} cached models in {cache}: {', '.join(cached) or 'none'}")
+    if constants.HF_HUB_OFFLINE:
+        yield Finding("ok", "the hub is switched off (HF_HUB_OFFLINE)")
+        return
+    problem = _unreachable(constants.ENDPOINT)
+    if problem is None:
+        token = "with HF_TOKEN" if os.environ.get("HF_TOKEN") else "without HF_TOKEN: gated models will be refused"
+        yield Finding("ok", f"the hub answers, {token}")
+    else:
+        remedy = "demo models need none; else copy a cache and set HF_HOME, or give model.path=FOLDER"
+        yield Finding("warn", f"the hub can't be reached: {problem}", remedy)
+
+
+def tracking() -> Iterator[Finding]:
+    """Ask the tracking server."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    if not uri.startswith("http"):
+        yield Finding("ok", f"results are tracked in {uri.rpartition('@')[2]}; look at them with: make ui")
+        return
+    problem = _unreachable(f"{uri.rstrip('/')}/health")
+    shown = uri.rpartition("@")[2]
+    if problem is None:
+        yield Finding("ok", f"the tracking server {shown} answers")
+    else:
+        remedy = "jobs run all the same; upload them later: python -m runner.sync"
+        yield Finding("fail", f"the tracking server {shown} does not answer: {problem}", remedy)
+
+
+def built() -> Iterator[Finding]:
+    """Look at the built environments."""
+    found = built_environments.every()
+    whole = [one for one in found if one.whole]
+    yield Finding("ok", f"{len(whole)} built environments: {', '.join(one.folder.name for one in whole) or 'none'}")
+    if half := [one.folder.name for one in found if not one.whole]:
+        yield Finding("warn", f"half-built: {', '.join(half)}", "python -m runner.doctor envs --prune")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (gpus, room, hub, containers, built, tracking)
+
+
+def check_all(console: Console) -> int:
+    """Show every finding; return 1 where one failed."""
+    failed = False
+    for check in CHECKS:
+        for finding in check():
+            failed |= finding.status == "fail"
+            colour = _COLOURS[finding.status]
+            console.print(f"[{colour}]{finding.status:4}[/]  ", end="")
+            console.print(finding.what, markup=False, highlight=False, soft_wrap=True)
+            if finding.remedy:
+                console.print(f"      -> {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
+    return int(failed)
+
+
+def list_environments(console: Console, prune: list[str] | None) -> int:
+    """Show the built environments; `prune` names labels to remove besides the outdated. Return 1 where one stayed."""
+    current = _current()
+    left = False
+    for one in built_environments.every():
+        state = "half-built" if not one.whole else "current" if one.folder in current else "outdated"
+        built_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.built_at)) if one.built_at else "-"
+        outcome = ""
+        size = one.gib()
+        if prune is not None and (state != "current" or one.label in prune or "all" in prune):
+            problem = built_environments.remove(one)
+            left |= problem is not None
+            outcome = "  removed" if problem is None else f"  stays: {problem}"
+        line = f"{one.folder.name:40} {state:10} {size:6.2f} GiB  {built_at}  {one.requirements}{outcome}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"in {cache_dir()}; files that uv's own cache shares count here, too", markup=False, soft_wrap=True)
+    return int(left)
+
+
+def _current() -> set[Path]:
+    """Return the folders that the files of conf/env lead to as they are now."""
+    folders = set()
+    for file in (paths.conf_dir() / "env").glob("*.yaml"):
+        try:
+            config = Config(env=EnvConfig(name="auto"))
+            config.backend.env = file.stem
+            found = engine_environment.resolve(config)
+        except Refused:
+            continue  # `auto` itself, and `uv`, which names no requirements of its own
+        if isinstance(found, UvEnvironment):
+            folders.add(found.folder)
+    return folders
+
+
+def _unreachable(url: str) -> str | None:
+    """Ask an address; return why there is no answer. Any answer, be it a refusal, is one."""
+    try:
+        with urllib.request.urlopen(url, timeout=_ASK_S):  # noqa: S310  the address is the user's own
+            return None
+    except urllib.error.HTTPError:
+        return None
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m runner.doctor", description=(__doc__ or "").split("\n\n")[0])
+    commands = parser.add_subparsers(dest="command")
+    envs = commands.add_parser("envs", help="list the environments that env=uv has built")
+    envs.add_argument("--prune", nargs="*", metavar="LABEL", help="remove outdated ones, and those named; `all`")
+    arguments = parser.parse_args()
+    console = Console()
+    if arguments.command == "envs":
+        raise SystemExit(list_environments(console, arguments.prune))
+    raise SystemExit(check_all(console))
+
+
+if __name__ == "__main__":
+    main()

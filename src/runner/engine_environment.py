@@ -1,0 +1,72 @@
+"""Which environment an engine runs in: from the words of conf/env to something that can be built and used.
+
+The command line wins (`env=vllm_cpu`). With `env=auto` the model's word for this backend wins over the backend's own.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from backends.process import environments
+from backends.process.environments import Environment
+from backends.process.uv_environment import UvEnvironment
+from runner import paths
+from runner.config import Config, EnvConfig
+from runner.errors import Problem, Refused
+
+
+def chosen(config: Config) -> EnvConfig:
+    """Return the settings of a job's environment. Raise Refused where `env=auto` leads to no file."""
+    if config.env.name != "auto":
+        return config.env
+    if config.env != EnvConfig(name="auto"):
+        raise Refused(Problem("env=auto reads its settings from conf/env", "env", "env=NAME beside env.KEY=..."))
+    name = config.model.env.get(config.backend.name) or config.backend.env or "current"
+    return _read(name)
+
+
+def resolve(config: Config) -> Environment:
+    """Return a job's environment; it may have to be built yet. Raise Refused for one that can't be."""
+    env = chosen(config)
+    if env.kind == "current":
+        return environments.find("current")
+    if env.kind != "uv":
+        raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv"))
+    if not env.requirements:
+        raise Refused(Problem("a requirements file is needed", "env.requirements", "env.requirements=envs/FILE.txt"))
+    try:
+        return UvEnvironment(
+            label=env.name,
+            requirements=paths.resolve(env.requirements),
+            python=env.python,
+            overlays=tuple(paths.resolve(folder) for folder in env.overlays),
+            remove=tuple(env.remove),
+            commands=tuple(env.commands),
+            variables={name: _text(value) for name, value in env.variables.items()},
+        )
+    except ValueError as error:
+        raise Refused(Problem(str(error), f"env={env.name}")) from error
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@functools.lru_cache(maxsize=32)
+def _read(name: str) -> EnvConfig:
+    """Read conf/env/NAME.yaml, as Hydra does for `env=NAME`."""
+    file = paths.conf_dir() / "env" / f"{name}.yaml"
+    if name == "auto" or not file.is_file():
+        known = sorted(path.stem for path in file.parent.glob("*.yaml") if path.stem != "auto")
+        where = "model.env or backend.env, which env=auto follows"
+        raise Refused(Problem(f"there is no environment {name}", where, f"one of: {', '.join(known)}"))
+    try:
+        env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), OmegaConf.load(file)))
+    except OmegaConfBaseException as error:
+        raise Refused(Problem(str(error).splitlines()[0], str(file))) from error
+    assert isinstance(env, EnvConfig)
+    return env

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends import sglang_server
+from backends.api import EngineSpec
+from backends.sglang import SglangBackend
+
+
+def argv(quant: str = "native", weights: str = "real", revision: str = "", **args: str) -> tuple[str, ...]:
+    spec = EngineSpec("sglang", "org/model", quant=quant, weights=weights, revision=revision, args=tuple(args.items()))
+    return SglangBackend().launch(spec, 4711).argv
+
+
+def has(line: tuple[str, ...], flag: str, value: str) -> bool:
+    return flag in line and line[line.index(flag) + 1] == value
+
+
+def test_the_whole_command() -> None:
+    line = argv("fp16", "dummy", "abc", batch_size="8", max_pixels="50176", **{"engine_args.tp_size": "2"})
+    assert line[:5] == ("python", "-m", "backends.sglang_server", "--model-path", "org/model")
+    for flag, value in {
+        "--host": "127.0.0.1",
+        "--port": "4711",
+        "--dtype": "float16",
+        "--revision": "abc",
+        "--load-format": "dummy",
+        "--max-running-requests": "8",
+        "--mm-process-config": '{"image": {"max_pixels": 50176}}',
+        "--served-model-name": "model",
+        "--tp-size": "2",
+    }.items():
+        assert has(line, flag, value), flag
+
+
+def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
+    spec = EngineSpec("sglang", "m")
+    asked = EngineSpec("sglang", "m", args=(("mm_cache", "true"), ("prefix_cache", "true")))
+    assert "--disable-radix-cache" in argv()
+    assert SglangBackend().launch(spec, 1).variables["SGLANG_VLM_CACHE_SIZE_MB"] == "0"
+    assert "--disable-radix-cache" not in SglangBackend().launch(asked, 1).argv
+    assert "SGLANG_VLM_CACHE_SIZE_MB" not in SglangBackend().launch(asked, 1).variables
+
+
+@pytest.mark.parametrize(
+    ("quant", "args", "words"),
+    [
+        ("bnb_nf4", {}, "quant=bnb_nf4: backend sglang knows native"),
+        ("native", {"engine_args.api-key": "x"}, r"engine_args\.api_key: set nothing"),
+        ("native", {"device": "cuda:1"}, "no setting device=cuda:1"),
+    ],
+)
+def test_what_it_can_not_serve(quant: str, args: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        argv(quant, **args)
+
+
+def test_the_key_reaches_the_server_and_neither_command_line_nor_log(tmp_path: Path) -> None:
+    fake = tmp_path / "sglang"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("")
+    (fake / "launch_server.py").write_text(
+        "import logging, os, pathlib, sys\n"
+        "logging.basicConfig(level='INFO', force=True)\n"
+        "logging.info(f'server_args={sys.argv}')\n"
+        "print('key', sys.argv[sys.argv.index('--api-key') + 1] == 'canary-7')\n"
+        "print('seen', 'canary-7' in pathlib.Path('/proc/self/cmdline').read_text(), 'canary-7' in str(os.environ))\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(Path(sglang_server.__file__).parents[1])))
+    done = subprocess.run(
+        [sys.executable, "-m", "backends.sglang_server", "--port", "1"],
+        env={**os.environ, "PYTHONPATH": path, sglang_server.VARIABLE: "canary-7"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["key", "True", "seen", "False", "False"], done.stderr
+    assert "'--api-key', '***'" in done.stderr and "canary" not in done.stderr
+
+
+METRICS = """sglang:weight_memory_usage_gb{tp_rank="0"} 14.5
+sglang:kv_cache_memory_usage_gb{tp_rank="0"} 8.0
+sglang:prompt_tokens_total{m="x"} 200.0
+sglang:cached_tokens_total{m="x"} 50.0
+runner_peak 0.25
+"""
+
+
+def test_statistics() -> None:
+    before = 'sglang:prompt_tokens_total{m="x"} 100.0\nsglang:cached_tokens_total{m="x"} 0.0\n'
+    stats = SglangBackend().statistics(before, METRICS, "max_total_num_tokens=8192, context_len=2048")
+    assert (stats.weights_gib, stats.kv_reserved_gib, stats.kv_used_gib) == (14.5, 8.0, 2.0)
+    assert stats.prefix_hit_rate == 0.5 and stats.needed_gib is None
+    lost_in_noise = SglangBackend().statistics("x 1", "sglang:weight_memory_usage_gb -0.0035", "")
+    assert lost_in_noise.weights_gib is None
+    assert stats.facts["kv_cache_tokens"] == "8192"

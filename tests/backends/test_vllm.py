@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+
+from backends.api import EngineSpec
+from backends.vllm import VllmBackend
+
+
+def argv(quant: str = "native", weights: str = "real", revision: str = "", **args: str) -> tuple[str, ...]:
+    spec = EngineSpec("vllm", "org/model", quant=quant, weights=weights, revision=revision, args=tuple(args.items()))
+    return VllmBackend().launch(spec, 4711).argv
+
+
+def has(line: tuple[str, ...], flag: str, value: str) -> bool:
+    return flag in line and line[line.index(flag) + 1] == value
+
+
+def test_the_whole_command() -> None:
+    line = argv(
+        "bf16",
+        "dummy",
+        "abc",
+        batch_size="8",
+        config_override='{"num_hidden_layers": 2}',
+        trust_remote_code="true",
+        **{"engine_args.max_model_len": "4096", "engine_args.enforce_eager": "true", "engine_args.async": "false"},
+    )
+    assert line[:5] == ("python", "-m", "vllm.entrypoints.cli.main", "serve", "org/model")
+    for flag, value in {
+        "--host": "127.0.0.1",
+        "--port": "4711",
+        "--dtype": "bfloat16",
+        "--revision": "abc",
+        "--load-format": "dummy",
+        "--max-num-seqs": "8",
+        "--hf-overrides": '{"num_hidden_layers": 2}',
+        "--served-model-name": "model",
+        "--max-model-len": "4096",
+    }.items():
+        assert has(line, flag, value), flag
+    assert {"--trust-remote-code", "--enforce-eager", "--no-async"} <= set(line)
+
+
+def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
+    assert "--no-enable-prefix-caching" in argv() and has(argv(), "--mm-processor-cache-gb", "0")
+    asked = argv(prefix_cache="true", mm_cache="true")
+    assert "--enable-prefix-caching" in asked and "--mm-processor-cache-gb" not in asked
+
+
+def test_an_adapter_answers_under_the_name_that_is_asked() -> None:
+    line = argv(adapter="/lora")
+    assert has(line, "--lora-modules", "model=/lora") and has(line, "--served-model-name", "base")
+
+
+def test_threads_matter_on_a_cpu_only() -> None:
+    spec = EngineSpec("vllm", "m", args=(("threads", "2"),))
+    variables = VllmBackend().launch(spec, 1).variables
+    assert variables["OMP_NUM_THREADS"] == "2" and variables["VLLM_NO_USAGE_STATS"] == "1"
+
+
+@pytest.mark.parametrize(("quant", "method"), [("bnb_nf4", "bitsandbytes"), ("awq", None), ("w4a16", None)])
+def test_quantisations(quant: str, method: str | None) -> None:
+    line = argv(quant)
+    assert has(line, "--quantization", method) if method else "--quantization" not in line
+
+
+@pytest.mark.parametrize(
+    ("quant", "args", "words"),
+    [
+        ("bnb_int8", {}, "quant=bnb_int8: backend vllm knows native"),
+        ("native", {"device": "cuda:1"}, "no setting device=cuda:1"),
+        ("native", {"attention": "eager"}, "no setting attention=eager"),
+        ("native", {"engine_args.api_key": "x"}, r"engine_args\.api_key: set nothing"),
+        ("native", {"engine_args.max-num-seqs": "4"}, "set backend.batch_size instead"),
+        ("bf16", {"dtype": "float32"}, "keep one"),
+        ("native", {"prefix_cache": "yes"}, "true or false"),
+    ],
+)
+def test_what_it_can_not_serve(quant: str, args: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        argv(quant, **args)
+
+
+BEFORE = """# TYPE vllm:prefix_cache_queries counter
+vllm:prefix_cache_queries_total{engine="0"} 100.0
+vllm:prefix_cache_hits_total{engine="0"} 0.0
+vllm:request_queue_time_seconds_sum{engine="0"} 1.0
+vllm:request_queue_time_seconds_count{engine="0"} 10
+"""
+AFTER = """vllm:prefix_cache_queries_total{engine="0"} 300.0
+vllm:prefix_cache_hits_total{engine="0"} 50.0
+vllm:request_queue_time_seconds_sum{engine="0"} 2.0
+vllm:request_queue_time_seconds_count{engine="0"} 14
+vllm:cache_config_info{block_size="16",kv_cache_memory_bytes="8589934592",engine="0"} 1.0
+runner_peak 0.25
+"""
+# As vLLM 0.33 writes them on a GPU; the lines of a CPU lack what only a GPU profiles.
+GPU_LOG = """INFO Initializing a V1 LLM engine (v0.33.0) with config: model='m', dtype=torch.bfloat16, max_seq_len=4096, quantization=awq_marlin, enforce_eager=False
+INFO Using FLASH_ATTN attention backend out of potential backends: ['FLASH_ATTN']
+INFO Model loading took 15.51 GiB memory and 3.5 seconds
+INFO Estimated CUDA graph memory: 0.50 GiB total
+INFO Available KV cache memory: 8.0 GiB
+INFO GPU KV cache size: 123,456 tokens, Maximum concurrency for 4,096 tokens per request: 30.14x
+INFO Graph capturing finished in 5 secs, took 0.45 GiB
+INFO Free memory on device (79.0/80.0 GiB) on startup. Desired GPU memory utilization is (0.92, 73.6 GiB). Actual usage is 16.0 GiB for consumed memory (weights + non-torch), 2.5 GiB for peak activation, and 0.45 GiB for CUDAGraph memory. Replace gpu_memory_utilization
+"""  # noqa: E501
+CPU_LOG = """INFO Initializing a V1 LLM engine (v0.32.0) with config: model='m', dtype=torch.float32, max_seq_len=2048, quantization=None
+INFO CPU KV cache size: 699,008 tokens, Maximum concurrency
+"""  # noqa: E501
+
+
+def test_needed_memory_is_not_what_was_reserved() -> None:
+    stats = VllmBackend().statistics(BEFORE, AFTER, GPU_LOG)
+    assert (stats.weights_gib, stats.kv_reserved_gib, stats.kv_used_gib) == (15.51, 8.0, 2.0)
+    assert (stats.activation_gib, stats.graphs_gib) == (2.0, 0.45)
+    assert stats.needed_gib == pytest.approx(16.0 + 2.0 + 0.45 + 2.0)
+    assert stats.prefix_hit_rate == 0.25 and stats.mm_hit_rate is None
+    assert stats.facts["mean_queue_s"] == "0.250000"
+    assert (stats.facts["version.vllm"], stats.facts["quantization"]) == ("0.33.0", "awq_marlin")
+    assert (stats.facts["attention"], stats.facts["kv_cache_tokens"]) == ("FLASH_ATTN", "123456")
+
+
+def test_on_a_cpu_the_need_is_unknown() -> None:
+    stats = VllmBackend().statistics(BEFORE, AFTER, CPU_LOG)
+    assert (stats.kv_reserved_gib, stats.kv_used_gib) == (8.0, 2.0)
+    assert (stats.weights_gib, stats.activation_gib, stats.graphs_gib, stats.needed_gib) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("log", "kind", "words"),
+    [
+        (
+            "ValueError: User-specified max_model_len (9999) is greater than the derived",
+            "start_failed",
+            "=9999 is more",
+        ),
+        ("ValueError: To serve at least one request with the model's max seq len (4096), (2", "out_of_memory", "=4096"),
+        ("ValueError: No available memory for the cache blocks. Try", "out_of_memory", "gpu_memory_utilization"),
+        ("Free memory on device cuda:0 (1/80 GiB) on startup is less than desired", "out_of_memory", "somebody else"),
+        ("ValueError: Unknown quantization method: int1. Must be one of", "start_failed", "here int1"),
+        ("ValueError: gguf quantization is currently not supported in cpu.", "start_failed", "here gguf"),
+        ("RuntimeError: Failed to infer device type, please set", "start_failed", "env=vllm_cpu"),
+        ("ImportError: libcuda.so.1: cannot open shared object file", "start_failed", "CUDA does not work"),
+        ("OSError: [Errno 98] Address already in use", "start_failed", "port"),
+        ("RuntimeError: operator torchvision::nms does not exist", "start_failed", "env=vllm_cpu"),
+        ("python: Error while finding module: No module named 'vllm'", "start_failed", "has no vllm"),
+        ("ModuleNotFoundError: No module named 'soxr'", "start_failed", "package soxr"),
+    ],
+)
+def test_known_failures(log: str, kind: str, words: str) -> None:
+    failure = VllmBackend().translate(f"INFO x\n(APIServer pid=1) {log}\n")
+    assert failure is not None
+    assert failure.kind == kind and words in failure.message
