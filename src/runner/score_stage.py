@@ -7,7 +7,6 @@ unless `rescore=true`. Answers of another program get a job folder and a run per
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import json
 import logging
@@ -17,12 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import environment, measure, paths, score, store, tracking
+from runner import foreign, paths, score, tracking
 from runner.answer_files import AnswerSet, open_answers
 from runner.config import typed
 from runner.datasets import open_dataset
@@ -30,8 +28,6 @@ from runner.errors import Problem, Refused
 
 log = logging.getLogger(__name__)
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-# Groups of the config that say how answers were made. Of another program's answers that isn't known.
-MAKING = ("quant", "backend", "env", "prompt", "sampling")
 FILTERS = ("split", "doc_class", "field", "limit")
 
 
@@ -59,7 +55,7 @@ class Scoring:
             for note in one.notes:
                 log.warning("%s: %s", one.name, note)
             if one.folder is None:
-                self._found(one, where)
+                foreign.make_folder(self.cfg, one, where, sweep="/".join(self.folder.parts[-2:]))
             done.append((where, self._score(one, where)))
         if all(one.folder for one in self.sets):
             given = paths.resolve(str(self.config.answers))
@@ -88,60 +84,6 @@ class Scoring:
             lambda: open_dataset(self.config.dataset, paths.root(), pictures=False),
             filtered=filtered,
         )
-
-    def _found(self, one: AnswerSet, where: Path) -> None:
-        """Make the folder of a job whose answers another program made."""
-        where.mkdir(parents=True, exist_ok=True)
-        cfg = self._told(one)
-        OmegaConf.save(cfg, where / "config.yaml")
-        with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
-        failed = sum(row["error"] is not None for row in one.rows)
-        now = time.time()
-        record = {
-            "name": one.name,
-            "status": "finished",
-            "error": None,
-            "started_at": now,
-            "finished_at": now,
-            "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
-            | measure.figures(one.rows, None, timed=True),
-            "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
-            "aggregates": [],
-        }
-        _write(where / "environment.json", self._described(one))
-        _write(where / "metrics.json", record)
-
-    def _described(self, one: AnswerSet) -> dict[str, Any]:
-        """Return what is known of where the answers come from."""
-        # Equal answers under the same name are the same run: scoring them again adds to it.
-        uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
-        return environment.describe() | {
-            "job_uid": uid,
-            "sweep": "/".join(self.folder.parts[-2:]),
-            "overrides": list(HydraConfig.get().overrides.task),
-            "config_hash": uid[:16],
-            "conditions": {},
-            "gpus": ["unknown"],  # of this machine it would be a lie
-            "answers_from": one.source,
-            "metric_versions": {},
-            "checkpoint": "unknown",
-            "checkpoint_digest": None,
-        }
-
-    def _told(self, one: AnswerSet) -> DictConfig:
-        """Return the config with what is known of these answers: what the command line says, else `unknown`."""
-        cfg = copy.deepcopy(self.cfg)
-        given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
-        with open_dict(cfg):
-            if not given & {"model", "model.name"}:
-                cfg.model.name = one.name
-            for group in MAKING:
-                if group not in given:
-                    cfg[group].name = "unknown"
-            if "dataset" not in given:
-                cfg.dataset.name, cfg.dataset.path = Path(one.source).stem, one.source
-        return cfg
 
     def _score(self, one: AnswerSet, where: Path) -> dict[str, float]:
         """Add the scores of a job to its folder and its run."""
@@ -172,8 +114,8 @@ class Scoring:
         with open_dict(cfg):
             cfg.metrics = before | {name: wanted[name] for name in asked if name not in {*keep} & {*before}}
         OmegaConf.save(cfg, where / "config.yaml")
-        _write(where / "environment.json", described)
-        _write(where / "metrics.json", record)
+        foreign.write(where / "environment.json", described)
+        foreign.write(where / "metrics.json", record)
         _upload(where, record["name"], cfg)
         return dict(record["metrics"])
 
@@ -255,7 +197,3 @@ def _take_back(folder: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")

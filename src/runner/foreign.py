@@ -1,0 +1,80 @@
+"""Makes the folder of a job whose answers another program made: what isn't known of them is `unknown` or absent."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from runner import environment, measure, store
+from runner.answer_files import AnswerSet
+
+# Groups of the config that say how answers were made.
+MAKING = ("quant", "backend", "env", "prompt", "sampling")
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file of a job's folder."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> None:
+    """Make the folder of a job whose answers another program made."""
+    where.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(_told(cfg, one), where / "config.yaml")
+    with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
+    failed = sum(row["error"] is not None for row in one.rows)
+    now = time.time()
+    record = {
+        "name": one.name,
+        "status": "finished",
+        "error": None,
+        "started_at": now,
+        "finished_at": now,
+        "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
+        | measure.figures(one.rows, None, timed=True),
+        "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
+        "aggregates": [],
+    }
+    write(where / "environment.json", _described(one, sweep))
+    write(where / "metrics.json", record)
+
+
+def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:
+    """Return what is known of where the answers come from."""
+    # Equal answers under the same name are the same run: scoring them again adds to it.
+    uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
+    return environment.describe() | {
+        "job_uid": uid,
+        "sweep": sweep,
+        "overrides": list(HydraConfig.get().overrides.task),
+        "config_hash": uid[:16],
+        "conditions": {},
+        "gpus": ["unknown"],  # of this machine it would be a lie
+        "answers_from": one.source,
+        "metric_versions": {},
+        "checkpoint": "unknown",
+        "checkpoint_digest": None,
+    }
+
+
+def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
+    """Return the config with what is known of these answers: what the command line says, else `unknown`."""
+    cfg = copy.deepcopy(composed)
+    given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+    with open_dict(cfg):
+        if not given & {"model", "model.name"}:
+            cfg.model.name = one.name
+        for group in MAKING:
+            if group not in given:
+                cfg[group].name = "unknown"
+        if "dataset" not in given:
+            cfg.dataset.name, cfg.dataset.path = Path(one.source).stem, one.source
+    return cfg
