@@ -59,3 +59,11 @@ def dtype(spec: EngineSpec, chosen: str) -> str:
     if implied and chosen not in ("", "auto", implied):
         raise ValueError(f"quant={spec.quant} means dtype {implied}, and backend.dtype={chosen}; keep one")
     return implied or chosen or "auto"
+
+
+def which_weights(spec: EngineSpec) -> list[str]:
+    """Return the flags that say which weights are loaded; vLLM and SGLang share them."""
+    if spec.weights not in ("real", "dummy"):
+        raise ValueError(f"model.weights={spec.weights}: backend {spec.backend} knows real, dummy")
+    revision = ["--revision", spec.revision] if spec.revision else []
+    return [*revision, "--load-format", "dummy"] if spec.weights == "dummy" else revision

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from backends import sglang_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
-from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings
+from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
 
 _SETTINGS = (
@@ -72,12 +73,7 @@ class SglangBackend:
         _check_quant(spec)
         argv = ["python", "-m", "backends.sglang_server", "--model-path", spec.checkpoint, "--enable-metrics"]
         argv += ["--host", "127.0.0.1", "--port", str(port), "--dtype", dtype(spec, chosen.get("dtype", ""))]
-        if spec.revision:
-            argv += ["--revision", spec.revision]
-        if spec.weights not in ("real", "dummy"):
-            raise ValueError(f"model.weights={spec.weights}: backend sglang knows real, dummy")
-        if spec.weights == "dummy":
-            argv += ["--load-format", "dummy"]
+        argv += which_weights(spec)
         if "batch_size" in chosen:
             argv += ["--max-running-requests", chosen["batch_size"]]
         if "config_override" in chosen:
@@ -95,11 +91,7 @@ class SglangBackend:
         else:
             argv += ["--served-model-name", "model"]
         argv += flags(spec, _OURS)
-        variables = {}
-        if not is_true("backend.mm_cache", chosen.get("mm_cache", "")):
-            variables["SGLANG_VLM_CACHE_SIZE_MB"] = "0"
-        if "threads" in chosen:
-            variables["OMP_NUM_THREADS"] = chosen["threads"]
+        variables = _variables(chosen)
         return Launch(tuple(argv), variables=variables, statistics_path="/metrics", peak_gauge=_USAGE, token_ids=False)
 
     def translate(self, log_tail: str) -> Failure | None:
@@ -121,6 +113,15 @@ class SglangBackend:
             prefix_hit_rate=rate(then, now, "sglang:cached_tokens", "sglang:prompt_tokens"),
             facts=facts,
         )
+
+
+def _variables(chosen: Mapping[str, str]) -> dict[str, str]:
+    variables = {}
+    if not is_true("backend.mm_cache", chosen.get("mm_cache", "")):
+        variables["SGLANG_VLM_CACHE_SIZE_MB"] = "0"
+    if "threads" in chosen:
+        variables["OMP_NUM_THREADS"] = chosen["threads"]
+    return variables
 
 
 def _gib(metrics: Metrics, part: str) -> float | None:

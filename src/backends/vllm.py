@@ -11,7 +11,7 @@ import re
 
 from backends import vllm_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
-from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings
+from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
 
 _GIB = 2**30
@@ -80,12 +80,7 @@ class VllmBackend:
         chosen = settings(spec, _SETTINGS)
         argv = ["python", "-m", "vllm.entrypoints.cli.main", "serve", spec.checkpoint]
         argv += ["--host", "127.0.0.1", "--port", str(port), "--dtype", dtype(spec, chosen.get("dtype", ""))]
-        if spec.revision:
-            argv += ["--revision", spec.revision]
-        if spec.weights not in ("real", "dummy"):
-            raise ValueError(f"model.weights={spec.weights}: backend vllm knows real, dummy")
-        if spec.weights == "dummy":
-            argv += ["--load-format", "dummy"]
+        argv += which_weights(spec)
         if method := _quantization(spec, chosen.get("quantization", "none")):
             argv += ["--quantization", method]
         if "batch_size" in chosen:

@@ -33,6 +33,8 @@ def resolve(config: Config) -> Environment:
     """Return a job's environment; it may have to be built yet. Raise Refused for one that can't be."""
     env = chosen(config)
     if env.kind == "current":
+        if env.name != "current":
+            raise _unknown(env.name, "env")
         return environments.find("current")
     if env.kind != "uv":
         raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv"))
@@ -61,12 +63,15 @@ def _read(name: str) -> EnvConfig:
     """Read conf/env/NAME.yaml, as Hydra does for `env=NAME`."""
     file = paths.conf_dir() / "env" / f"{name}.yaml"
     if name == "auto" or not file.is_file():
-        known = sorted(path.stem for path in file.parent.glob("*.yaml") if path.stem != "auto")
-        where = "model.env or backend.env, which env=auto follows"
-        raise Refused(Problem(f"there is no environment {name}", where, f"one of: {', '.join(known)}"))
+        raise _unknown(name, "model.env or backend.env, which env=auto follows")
     try:
         env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), OmegaConf.load(file)))
     except OmegaConfBaseException as error:
         raise Refused(Problem(str(error).splitlines()[0], str(file))) from error
     assert isinstance(env, EnvConfig)
     return env
+
+
+def _unknown(name: str, where: str) -> Refused:
+    known = sorted(path.stem for path in (paths.conf_dir() / "env").glob("*.yaml") if path.stem != "auto")
+    return Refused(Problem(f"there is no environment {name}", where, f"one of: {', '.join(known)}"))

@@ -1,9 +1,9 @@
 """Lets SGLang's wheels for CUDA serve on a CPU.
 
-SGLang's model files name the CPU kernels of `sgl_kernel` when they are imported, and the wheel on PyPI holds only those for
-CUDA. This declares them a moment before `sgl_kernel` is imported, without a kernel: with --attention-backend torch_native
-none of them is called, and calling one says that it has no kernel. `sglang_cpu.pth` imports this module at the start of
-every interpreter; torch is imported only when `sgl_kernel` is.
+SGLang's model files name the CPU kernels of `sgl_kernel` when they are imported, and the wheel on PyPI holds only those
+for CUDA. This declares them a moment before `sgl_kernel` is imported, without a kernel: with --attention-backend
+torch_native none of them is called, and calling one says that it has no kernel. `sglang_cpu.pth` imports this module at
+the start of every interpreter; torch is imported only when `sgl_kernel` is.
 """
 
 import sys

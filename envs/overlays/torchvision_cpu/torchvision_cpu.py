@@ -1,10 +1,10 @@
 """Lets the torchvision of PyPI, which is linked against CUDA, be imported beside a CPU build of torch.
 
-torchvision declares the shapes of `torchvision::nms` when it is imported, and fails where its own library, which defines
-the operators, could not be loaded for want of CUDA. This defines them, without a kernel, a moment before torchvision is
-imported: what a model needs of torchvision (resizing, normalising) works, and calling `nms` says that it has no kernel.
-`torchvision_cpu.pth` imports this module at the start of every interpreter, which costs next to nothing: torch itself
-is imported only when torchvision is.
+torchvision declares the shapes of `torchvision::nms` when it is imported, and fails where its own library, which
+defines the operators, could not be loaded for want of CUDA. This defines them, without a kernel, a moment before
+torchvision is imported: what a model needs of torchvision (resizing, normalising) works, and calling `nms` says that
+it has no kernel. `torchvision_cpu.pth` imports this module at the start of every interpreter, which costs next to
+nothing: torch itself is imported only when torchvision is.
 """
 
 import sys
