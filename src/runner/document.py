@@ -27,8 +27,10 @@ def models(folder: Path) -> str:
 def _row(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     about = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
-    model: Any = OmegaConf.load(path)
-    checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in model.checkpoints.items())
+    loaded: Any = OmegaConf.load(path)
+    model = loaded.get("model", loaded)  # a file that also chooses other groups has its model under `model`
+    named = model.get("checkpoints") or {}
+    checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items()) or "of the endpoint"
     return f"| `{model.name}` | {model.licence} | {checkpoints} | {about} |\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,18 +88,20 @@ async def load(
     reading pictures in the event loop would count as latency of the answers that other slots wait for.
     """
     in_flight: dict[int, Ask] = {}
+    numbers = itertools.count()
     clock = asyncio.get_running_loop().time
     taking = threading.Lock()
 
     ended = False
 
-    def take() -> tuple[Ask, GenerationRequest | Generation] | None:
+    def take() -> tuple[int, Ask, GenerationRequest | Generation] | None:
         with taking:
             ask = None if ended else next(asks, None)
             if ask is None:
                 return None
-            in_flight[id(ask)] = ask
-        return ask, _built(ask)
+            number = next(numbers)
+            in_flight[number] = ask
+        return number, ask, _built(ask)
 
     def left() -> tuple[Ask, ...]:
         """Return what was taken and not answered; a thread that is late takes nothing any more."""
@@ -113,7 +116,7 @@ async def load(
             taken = await asyncio.to_thread(take)
             if taken is None:
                 return
-            ask, request = taken
+            number, ask, request = taken
             waited = 0.0
             if isinstance(request, Generation):
                 generation = request
@@ -124,7 +127,7 @@ async def load(
                 raise EngineGone
             tally.count(generation)
             on_answer(ask, generation)
-            del in_flight[id(ask)]
+            del in_flight[number]
             tally.slots_s += clock() - begin - waited
 
     async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:

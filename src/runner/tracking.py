@@ -83,7 +83,7 @@ def _uri(config: DictConfig, environment: Mapping[str, Any]) -> str:
     prefix, _, path = str(uri).partition("sqlite:///")
     if prefix or not path or Path(path).is_absolute():
         return str(uri)
-    return f"sqlite:///{Path(environment['cwd']) / path}"
+    return f"sqlite:///{Path(environment.get('cwd', '.')).absolute() / path}"
 
 
 def download(uri: str, run_id: str, folder: Path) -> None:

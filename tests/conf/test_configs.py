@@ -71,7 +71,8 @@ def test_the_page_of_models_is_current():
 def test_experiment_has_the_effect_that_was_reviewed(path: Path, request: pytest.FixtureRequest):
     """A pull request shows the effective change of an experiment; `--update-snapshots` writes what is true now."""
     cfg = with_hydra(f"experiment={path.stem}")
-    sweep = OmegaConf.to_container(cfg.hydra.sweeper.params)
+    params = cfg.hydra.sweeper.params
+    sweep = OmegaConf.to_container(params) if params else {}
     job = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
     effective = OmegaConf.to_yaml(OmegaConf.create({"sweep": sweep, "job": job}))
     snapshot = Path(__file__).parent / "snapshots" / f"{path.stem}.yaml"

@@ -12,7 +12,7 @@ from metrics.remote import WorkerMetric
 from .cases import case, score
 
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
-HERE = [name for name in BUILT_IN if name not in WORKERS]
+HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored")]  # `stored` takes over what others computed
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
 REFERENCE = {"structured": '{"a": "да нет"}'}

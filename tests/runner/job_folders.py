@@ -46,7 +46,7 @@ def job_folder(folder: Path, *overrides: str, text: str = "Петров", error:
         "host": "here", "cpu": "a processor", "gpus": [], "git_commit": None, "python": "3.11", "packages": {},
         "command": ["python", "-m", "runner"], "job_uid": folder.name, "sweep": "day/time", "config_hash": "abc",
         "overrides": list(overrides), "metric_versions": {"cer": "1"}, "checkpoint": "folder",
-        "env": "current", "cwd": "/",
+        "env": "current",
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(record))
     (folder / "environment.json").write_text(json.dumps(environment))

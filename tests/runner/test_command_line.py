@@ -107,8 +107,10 @@ def test_all_problems_come_at_once(cli: CommandLine):
 
 
 def test_unknown_backend_and_environment(cli: CommandLine):
-    message = refused(cli, "backend.name=tgi", "env.name=moon")
-    assert "tgi" in message and "hf" in message and "moon" in message and "current" in message
+    message = refused(cli, "backend.name=tgi", "model.path=nowhere")
+    assert "tgi" in message and "hf" in message and "nowhere" in message
+    message = refused(cli, "env=moon")
+    assert "moon" in message and "current" in message
 
 
 def test_own_conf_outside_the_clone(cli: CommandLine, rows: Path):
