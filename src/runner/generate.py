@@ -7,13 +7,13 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.api import Engine, EngineStats, Failure, Generation, GenerationRequest, ImagePart, TextPart
-from runner import load, store
+from backends.api import Engine, Failure, Generation, GenerationRequest, ImagePart, TextPart
+from runner import load, measurements, store
 from runner.datasets.api import Sample
 from runner.datasets.images import BadImage, EncodedImage, read_images
 from runner.engines import acquire, log_path
@@ -187,7 +187,7 @@ def _ask_until_gone(
         return gone
     finally:
         if tally.asked:
-            result.measured = _keep(job, shelf, tally, engine.since(mark), result.measured)
+            result.measured = measurements.keep(job, shelf, tally, engine.since(mark), result.measured)
     return None
 
 
@@ -239,38 +239,3 @@ def _load(
             on_answer=on_answer,
         )
     )
-
-
-# --------------------------------------------------------------------------------------------- measurements
-
-
-def _keep(
-    job: Job, shelf: Shelf, tally: load.Tally, stats: EngineStats, before: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Store what this job measured, joined with what it, or an interrupted run of it, had measured before."""
-    measured = {**dataclasses.asdict(tally), "stats": dataclasses.asdict(stats)}
-    if before is None and job.config.reuse != "never":
-        before = shelf.measured(job.digest, job.conditions)
-    if before is not None:
-        measured = joined(before, measured)
-    shelf.append_measured(job.digest, job.conditions, measured)
-    return measured
-
-
-def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Join two measurements of parts of one job: times, counts and energy add up, peaks are the higher one."""
-    stats = dict(now["stats"])
-    for name, value in before["stats"].items():
-        if isinstance(value, (int, float)) and not name.endswith("_rate"):
-            mine = stats.get(name)
-            if name == "energy_joules":
-                stats[name] = None if mine is None else value + mine
-            else:
-                stats[name] = value if mine is None else max(value, mine)
-    stats["notes"] = sorted({*before["stats"].get("notes", ()), *stats.get("notes", ())})
-    sums = {name: _sum(before[name], now[name]) for name in now if name != "stats"}
-    return {**sums, "stats": stats}
-
-
-def _sum(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one + other

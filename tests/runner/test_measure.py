@@ -6,7 +6,8 @@ import pytest
 
 from backends.api import Failure, Generation
 from runner import load, measure
-from runner.generate import Generated, joined
+from runner.generate import Generated
+from runner.measurements import joined
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):

@@ -1,0 +1,42 @@
+"""What a whole job measured (wall time, counts, peaks): stored, and joined with what its earlier parts measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from backends.api import EngineStats
+from runner.load import Tally
+from runner.plan import Job
+from runner.store import Shelf
+
+
+def keep(job: Job, shelf: Shelf, tally: Tally, stats: EngineStats, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Store what this job measured, joined with what it, or an interrupted run of it, had measured before."""
+    measured = {**dataclasses.asdict(tally), "stats": dataclasses.asdict(stats)}
+    if before is None and job.config.reuse != "never":
+        before = shelf.measured(job.digest, job.conditions)
+    if before is not None:
+        measured = joined(before, measured)
+    shelf.append_measured(job.digest, job.conditions, measured)
+    return measured
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Join two measurements of parts of one job: times, counts and energy add up, peaks are the higher one."""
+    stats = dict(now["stats"])
+    for name, value in before["stats"].items():
+        if isinstance(value, (int, float)) and not name.endswith("_rate"):
+            mine = stats.get(name)
+            if name == "energy_joules":
+                stats[name] = None if mine is None else value + mine
+            else:
+                stats[name] = value if mine is None else max(value, mine)
+    stats["notes"] = sorted({*before["stats"].get("notes", ()), *stats.get("notes", ())})
+    sums = {name: _sum(before[name], now[name]) for name in now if name != "stats"}
+    return {**sums, "stats": stats}
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
