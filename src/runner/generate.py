@@ -37,6 +37,8 @@ class Generated:
 
     keys: dict[Question, str] = field(default_factory=dict)
     failures: dict[Question, Generation] = field(default_factory=dict)
+    # Two rows may ask the same: the second takes the first one's answer, which doesn't make it an old one.
+    fresh: set[str] = field(default_factory=set)
     reused: int = 0
     timed: bool = True
     measured: dict[str, Any] | None = None
@@ -55,8 +57,6 @@ class Questions:
         self.job, self.shelf, self.result, self.progress = job, shelf, result, progress
         # Neighbouring questions are about the same pictures: keep the last few instead of reading them again.
         self._read = functools.lru_cache(maxsize=4)(read_images)
-        # Two rows may ask the same: the second takes the first one's answer, which doesn't make it an old one.
-        self._asked: set[str] = set()
 
     def missing(self) -> Iterator[load.Ask]:
         """Yield the questions that have no stored answer under the job's `reuse` rule."""
@@ -75,15 +75,14 @@ class Questions:
             return None
         if self._stored(key):
             self.result.keys[sample.id, repeat] = key
-            self.result.reused += key not in self._asked
+            self.result.reused += key not in self.result.fresh
             self.progress.advance()
             return None
-        self._asked.add(key)
         return load.Ask(key, sample.id, repeat, functools.partial(self.request, sample, repeat, key))
 
     def _stored(self, key: str) -> bool:
         reuse = self.job.config.reuse
-        if reuse == "never" and key not in self._asked:
+        if reuse == "never" and key not in self.result.fresh:
             return False
         if self.shelf.find(key, self.job.conditions) is not None:
             return True
@@ -152,6 +151,7 @@ def _ask_engine(
         if generation.error is None:
             shelf.append(ask.key, job.conditions, generation)
             result.keys[ask.sample_id, ask.repeat] = ask.key
+            result.fresh.add(ask.key)
         else:
             result.failures[ask.sample_id, ask.repeat] = generation
         progress.advance(failed=generation.error is not None)
@@ -167,7 +167,7 @@ def _ask_engine(
         report = engine.crash_report().message
         if result.restarts >= job.config.backend.max_restarts:
             raise JobFailed(_died(job, result, report))
-        engine = _restarted(job, result, progress, report)
+        engine = _restarted(job, result, progress, report, first)
         asks = itertools.chain(gone.unanswered, asks)
 
 
@@ -191,12 +191,16 @@ def _ask_until_gone(
     return None
 
 
-def _restarted(job: Job, result: Generated, progress: Progress, report: str) -> Engine:
-    """Start the engine of a job anew, and say so: in the log, and in the notes of the job."""
+def _restarted(job: Job, result: Generated, progress: Progress, report: str, first: load.Ask) -> Engine:
+    """Start the engine of a job anew and warm it up, and say so: in the log, and in the notes of the job."""
     result.restarts += 1
     log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
     result.notes.append(f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}")
     engine, _ = acquire(job, progress.say)
+    try:
+        _warm_up(job, engine, first)
+    except load.EngineGone:
+        raise JobFailed(f"the engine died again while it was warmed up\n{engine.crash_report().message}") from None
     return engine
 
 

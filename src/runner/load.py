@@ -117,17 +117,19 @@ async def load(
             if taken is None:
                 return
             number, ask, request = taken
-            waited = 0.0
+            engine_s = waited = 0.0
             if isinstance(request, Generation):
                 generation = request
             else:
                 generation, engine_s, waited = await answer(client, request, retries)
-                tally.engine_s += engine_s
+            answered = clock()
             if generation.error is not None and generation.error.kind in LOST and not await settled(alive):
                 raise EngineGone
+            waited += clock() - answered  # to see whether a lost engine still lives is nobody's work
             tally.count(generation)
             on_answer(ask, generation)
             del in_flight[number]
+            tally.engine_s += engine_s
             tally.slots_s += clock() - begin - waited
 
     async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:
@@ -138,7 +140,7 @@ async def load(
                     group.create_task(slot(client))
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
-            error = errors.exceptions[0]
+            error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])
             if isinstance(error, EngineGone):
                 error.unanswered = left()
             raise error from None

@@ -27,12 +27,12 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Join two measurements of parts of one job: times, counts and energy add up, peaks are the higher one."""
     stats = dict(now["stats"])
     for name, value in before["stats"].items():
-        if isinstance(value, (int, float)) and not name.endswith("_rate"):
+        if isinstance(value, (int, float)):
             mine = stats.get(name)
-            if name == "energy_joules":
-                stats[name] = None if mine is None else value + mine
-            else:
-                stats[name] = value if mine is None else max(value, mine)
+            stats[name] = value if mine is None else max(value, mine)
+    stats["energy_joules"] = _sum(before["stats"].get("energy_joules"), stats.get("energy_joules"))
+    for name in ("prefix_hit_rate", "mm_hit_rate"):
+        stats[name] = None  # of which part of the work each was is not known any more
     stats["notes"] = sorted({*before["stats"].get("notes", ()), *stats.get("notes", ())})
     sums = {name: _sum(before[name], now[name]) for name in now if name != "stats"}
     return {**sums, "stats": stats}

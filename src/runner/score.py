@@ -41,9 +41,11 @@ def score(
         scores.extend(metric.score(cases) if complete is None else complete)
     others = set(older) - {measure.name for metric in metrics.values() for measure in metric.measures}
     left = [one for name in sorted(others) for one in older[name]]
-    with scores_path.open("w", encoding="utf-8") as file:
+    fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
+    with fresh.open("w", encoding="utf-8") as file:
         for one in (*scores, *left):
             file.write(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n")
+    fresh.replace(scores_path)
     if not cases or not metrics:
         return []
     made = list(metrics.values())
