@@ -28,8 +28,8 @@ def write(job: Job, generated: Generated, shelf: Shelf, path: Path) -> None:
             for repeat in range(job.config.sampling.repeats):
                 generation = _generation(job, generated, shelf, sample, repeat)
                 if generation is not None:
-                    row = _row(job, sample, repeat, generation)
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    written = row(sample, repeat, generation, _prompt(job, sample))
+                    file.write(json.dumps(written, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -88,7 +88,8 @@ def _prompt(job: Job, sample: Sample) -> str | None:
         return None  # that sample's failure says why
 
 
-def _row(job: Job, sample: Sample, repeat: int, generation: Generation) -> dict[str, Any]:
+def row(sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> dict[str, Any]:
+    """Return a row: the sample, the prompt as it was sent, and every field of the generation."""
     return {
         "sample_id": sample.id,
         "repeat": repeat,
@@ -100,6 +101,6 @@ def _row(job: Job, sample: Sample, repeat: int, generation: Generation) -> dict[
         "images": [describe_image(image) for image in sample.images],
         "context": sample.context,
         "answerable": sample.answerable,
-        "prompt": _prompt(job, sample),
+        "prompt": prompt,
         **to_json(generation),
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.api import Failure, Generation, Timing
+from runner import answers
 from runner.datasets.api import Sample
-from runner.store import to_json
 
 # Texts that are answers like any other, and more probably a value that was lost on the way.
 SUSPICIOUS = ("none", "nan", "null", "n/a")
@@ -42,24 +42,7 @@ def row(
     """Return a row of answers.jsonl for an answer of another program: what it didn't record is None."""
     timing = None if latency_s is None else Timing(sent_at=0.0, latency_s=latency_s)
     generation = Generation(f"{sample.id}#{repeat}", text, failure, timing=timing)
-    images = [
-        str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}" for image in sample.images
-    ]
-    return {
-        "sample_id": sample.id,
-        "repeat": repeat,
-        "document": sample.document,
-        "doc_class": sample.doc_class,
-        "field": sample.field,
-        "question": sample.question,
-        "references": list(sample.references),
-        "images": images,
-        "context": sample.context,
-        "answerable": sample.answerable,
-        "prompt": sample.question,
-        **to_json(generation),
-        "columns": dict(columns or {}),
-    }
+    return {**answers.row(sample, repeat, generation, sample.question), "columns": dict(columns or {})}
 
 
 def odd_answers(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
