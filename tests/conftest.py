@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class CommandLine:
 
     def __init__(self, folder: Path, packages: Path) -> None:
         self.folder = folder
+        self.second = 0
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
         self.environment |= {
             "PYTHONPATH": str(packages),
@@ -65,6 +67,10 @@ class CommandLine:
         return [sys.executable, "-m", module, *arguments]
 
     def __call__(self, *arguments: str, module: str = "runner", timeout: float = 150) -> Ended:
+        # Folders are named by the second; a second run within one is refused.
+        while int(time.time()) == self.second:
+            time.sleep(0.05)
+        self.second = int(time.time())
         ended = subprocess.run(
             self.command(*arguments, module=module),
             cwd=self.folder,
