@@ -70,7 +70,6 @@ class CommandLine:
         # Folders are named by the second; a second run within one is refused.
         while int(time.time()) == self.second:
             time.sleep(0.05)
-        self.second = int(time.time())
         ended = subprocess.run(
             self.command(*arguments, module=module),
             cwd=self.folder,
@@ -79,6 +78,7 @@ class CommandLine:
             text=True,
             timeout=timeout,
         )
+        self.second = int(time.time())  # the last one that its folder can be named by
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
