@@ -6,19 +6,31 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+NO_ROOM = "GiB of disk are free, SGLang needs"  # the one reason for which CI lets an engine be skipped
 SHARED = (ROOT.parent / "shared" / "data").resolve()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options."""
     parser.addoption("--update-snapshots", action="store_true", help="write tests/conf/snapshots anew")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With RUNNER_REQUIRE_ENGINES=1, as in CI, an engine that is skipped has failed, save for want of disk."""
+    report = yield
+    is_required = item.get_closest_marker("engine") and os.environ.get("RUNNER_REQUIRE_ENGINES") == "1"
+    if report.skipped and is_required and NO_ROOM not in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and RUNNER_REQUIRE_ENGINES=1: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,7 @@ class Pool:
 
     def __init__(self, max_engines: int = 1) -> None:
         """Raise ValueError for a pool without room."""
-        if max_engines < 1:
-            raise ValueError(f"pool.max_engines={max_engines}: at least 1 engine is needed")
-        self._max_engines = max_engines
+        self._max_engines = _at_least_one(max_engines)
         self._engines: OrderedDict[EngineSpec, Engine] = OrderedDict()  # the least recently used one first
         self._acquiring = threading.Lock()  # held through a start, which may take minutes: `close` must not wait for it
         self._lock = threading.Lock()
@@ -56,6 +54,16 @@ class Pool:
             _close(engine)
             raise RuntimeError(_CLOSED)
 
+    def resize(self, max_engines: int) -> None:
+        """Keep at most this many from now on; those beyond it, the least recently used, are closed.
+
+        Raise ValueError for a pool without room.
+        """
+        with self._acquiring, self._lock:
+            self._max_engines = _at_least_one(max_engines)
+            while len(self._engines) > self._max_engines:
+                _close(self._engines.popitem(last=False)[1])
+
     def close(self) -> None:
         """Close all engines. Safe to call twice."""
         with self._lock:
@@ -80,6 +88,12 @@ class Pool:
     ) -> None:
         """Close all engines."""
         self.close()
+
+
+def _at_least_one(max_engines: int) -> int:
+    if max_engines < 1:
+        raise ValueError(f"pool.max_engines={max_engines}: at least 1 engine is needed")
+    return max_engines
 
 
 def _close(engine: Engine) -> None:

@@ -40,6 +40,7 @@ _OURS = {
     "model_path": "model.path",
     "served_model_name": "model.name",
     "dtype": "backend.dtype or quant",
+    "quantization": "quant",
     "revision": "model.revision",
     "max_running_requests": "backend.batch_size",
     "disable_radix_cache": "backend.prefix_cache",

@@ -17,14 +17,23 @@ from runner.plan import Job
 
 log = logging.getLogger(__name__)
 _pool: Pool | None = None
+# Engines that did not start, and why: the other jobs of their group would wait minutes for the same end.
+_unstartable: dict[tuple[EngineSpec, float], EngineFailed] = {}
 
 
 def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
-    """Return the engine of a job and whether it was started for it. Raise JobFailed where it does not start."""
+    """Return the engine of a job and whether it was started for it. Raise JobFailed where it does not start.
+
+    An engine that did not start within a job's time-out is not tried again for the jobs that need the same.
+    """
     global _pool
     if _pool is None:
         _pool = Pool(max_engines=job.config.pool.max_engines)
         atexit.register(close)
+    _pool.resize(job.config.pool.max_engines)
+    wanted = (job.spec, job.config.backend.start_timeout_s)
+    if (failed := _unstartable.get(wanted)) is not None:
+        raise JobFailed(f"its engine did not start for an earlier job\n{failed.failure.message}") from failed
 
     def launch(spec: EngineSpec) -> Engine:
         log.info("%s: starting the engine (%s, %s)", job.name, spec.backend, spec.checkpoint)
@@ -40,6 +49,7 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
     try:
         engine, is_new = _pool.acquire(job.spec, launch)
     except EngineFailed as error:
+        _unstartable[wanted] = error
         raise JobFailed(f"the engine did not start\n{error.failure.message}") from error
     return engine, is_new and engine.log_path is not None  # without a log it is an endpoint, and nothing was started
 
@@ -50,6 +60,7 @@ def close() -> None:
     if _pool is not None:
         _pool.close()
         _pool = None
+    _unstartable.clear()
 
 
 def log_path(spec: EngineSpec) -> Path:

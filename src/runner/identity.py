@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 import platform
-from pathlib import Path
 from typing import Any
 
 from backends.api import Backend, EngineSpec
-from runner import checkpoints, environment, paths
+from runner import backend_code, checkpoints, environment, paths
 from runner.config import Config
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
@@ -24,7 +20,7 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
         settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
     return {
         "backend": spec.backend,
-        "backend_code": _code_digest(type(backend)),
+        "backend_code": backend_code.digest(type(backend)),
         "model": spec.digest or spec.checkpoint,
         "quant": spec.quant,
         "weights": spec.weights,
@@ -32,13 +28,6 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
         "environment": environment.fingerprint(spec.env),
         "pixels": [config.model.min_pixels, config.model.max_pixels],
     }
-
-
-@functools.cache
-def _code_digest(backend: type) -> str:
-    """Name the code of a backend: ours and a third party's alike change answers when they change."""
-    source = inspect.getsourcefile(backend)
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else ""
 
 
 def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:

@@ -56,6 +56,19 @@ def test_equal_specs_share_an_engine(start, events: list[str]) -> None:
     assert events == ["start a", "close a", "start a"]
 
 
+def test_a_later_job_may_want_another_size(start, events: list[str]) -> None:
+    with Pool(max_engines=3) as pool:
+        for name in "abc":
+            pool.acquire(spec(name), start)
+        pool.resize(1)
+        assert events[3:] == ["close a", "close b"] and len(pool) == 1
+        pool.resize(2)
+        pool.acquire(spec("d"), start)
+        assert len(pool) == 2
+        with pytest.raises(ValueError, match="at least 1"):
+            pool.resize(0)
+
+
 def test_the_least_recently_used_is_closed_before_another_starts(start, events: list[str]) -> None:
     with Pool(max_engines=2) as pool:
         for name in "abac":

@@ -52,6 +52,7 @@ def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
     [
         ("bnb_nf4", {}, "quant=bnb_nf4: backend sglang knows native"),
         ("native", {"engine_args.api-key": "x"}, r"engine_args\.api_key: set nothing"),
+        ("native", {"engine_args.quantization": "fp8"}, "engine_args.quantization: set quant instead"),
         ("native", {"device": "cuda:1"}, "no setting device=cuda:1"),
     ],
 )

@@ -72,6 +72,8 @@ def test_quantisations(quant: str, method: str | None) -> None:
         ("native", {"attention": "eager"}, "no setting attention=eager"),
         ("native", {"engine_args.api_key": "x"}, r"engine_args\.api_key: set nothing"),
         ("native", {"engine_args.max-num-seqs": "4"}, "set backend.batch_size instead"),
+        ("native", {"engine_args.quantization": "fp8"}, "engine_args.quantization: set quant instead"),
+        ("native", {"engine_args.config": "f.yaml"}, "set engine_args one by one instead"),
         ("bf16", {"dtype": "float32"}, "keep one"),
         ("native", {"prefix_cache": "yes"}, "true or false"),
     ],

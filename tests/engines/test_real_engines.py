@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from backends.process.uv_environment import cache_dir
-from tests.conftest import CommandLine, Ended
+from tests.conftest import NO_ROOM, CommandLine, Ended
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
@@ -83,7 +83,7 @@ def compared(
         cache_dir().mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(cache_dir()).free / 2**30
         if free < ROOM_FOR_SGLANG_GIB and not any(cache_dir().glob("sglang_cpu-*/.built.json")):
-            pytest.skip(f"{free:.0f} GiB of disk are free, SGLang's environment needs {ROOM_FOR_SGLANG_GIB}")
+            pytest.skip(f"{free:.0f} {NO_ROOM} {ROOM_FOR_SGLANG_GIB}")
     cli = make_cli(tmp_path_factory.mktemp(backend))
     ended = cli("-m", *JOB, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
     yield Compared(backend, cli, ended)

@@ -68,6 +68,26 @@ def test_jobs_share_engines_whatever_the_order(cli: CommandLine):
     assert "jobs: 4, engines: 2" in ended.err
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_eight_jobs_over_prompts_temperatures_and_repeats_start_two_engines(cli: CommandLine, turned: bool):
+    swept = ["prompt=plain,describe", "sampling=greedy,low_temperature", "model=demo_s,demo_m", "sampling.repeats=2"]
+    ended = cli("-m", *ECHO, "tracking=none", *(reversed(swept) if turned else swept))
+    assert ended.code == 0, ended.err
+    found = results(cli.folder)
+    assert len(found) == 8
+    assert [result["metrics"]["engine/starts"] for result in found] == [1, 0, 0, 0] * 2, "next to each other"
+
+
+def test_an_engine_that_does_not_start_fails_its_group_at_once(cli: CommandLine):
+    ended = cli("-m", *ECHO, "tracking=none", "+backend.engine_args.nonsense=1", "sampling.temperature=0,0.5,1")
+    assert ended.code == 1
+    first, *others = results(cli.folder)
+    assert "unrecognized arguments: --nonsense=1" in first["error"]
+    for other in others:
+        assert "did not start for an earlier job" in other["error"] and "--nonsense=1" in other["error"]
+        assert other["finished_at"] - other["started_at"] < 0.5
+
+
 def test_what_a_job_leaves(cli: CommandLine):
     assert cli("-m", *ECHO, "tracking=none", "sampling.repeats=2").code == 0
     (result,) = results(cli.folder)
