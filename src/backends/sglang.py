@@ -47,10 +47,12 @@ _OURS = {
     "load_format": "model.weights",
     "json_model_override_args": "model.config_override",
     "mm_process_config": "model.min_pixels and model.max_pixels",
+    "enable_lora": "model.adapter",
     "lora_paths": "model.adapter",
     "trust_remote_code": "model.trust_remote_code",
     "enable_metrics": "nothing: metrics are always on",
 }
+_MODEL, _ADAPTER = "model", "adapter"
 _USAGE = "sglang:token_usage"
 _FACTS = {
     "quantization": re.compile(r"'quantization': '?(\w+)"),
@@ -87,13 +89,21 @@ class SglangBackend:
         # Off unless asked for: a second question about the same picture must not be answered from the first.
         if not is_true("backend.prefix_cache", chosen.get("prefix_cache", "")):
             argv.append("--disable-radix-cache")
+        argv += ["--served-model-name", _MODEL]
+        asked = _MODEL
         if "adapter" in chosen:
-            argv += ["--served-model-name", "base", "--lora-paths", f"model={chosen['adapter']}"]
-        else:
-            argv += ["--served-model-name", "model"]
+            # Strict: what an adapter lacks, or has in excess, would otherwise be left out without a word.
+            argv += ["--lora-paths", f"{_ADAPTER}={chosen['adapter']}", "--lora-strict-loading"]
+            asked = f"{_MODEL}:{_ADAPTER}"  # the bare name would be answered without the adapter
         argv += flags(spec, _OURS)
-        variables = _variables(chosen)
-        return Launch(tuple(argv), variables=variables, statistics_path="/metrics", peak_gauge=_USAGE, token_ids=False)
+        return Launch(
+            tuple(argv),
+            variables=_variables(chosen),
+            model=asked,
+            statistics_path="/metrics",
+            peak_gauge=_USAGE,
+            token_ids=False,
+        )
 
     def translate(self, log_tail: str) -> Failure | None:
         """Recognise a known failure in the end of an engine's log, in the user's words."""

@@ -2,7 +2,8 @@
 
 Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<name>`:
 
-    dtype batch_size threads prefix_cache mm_cache adapter config_override quantization trust_remote_code engine_args.*
+    dtype batch_size threads prefix_cache mm_cache adapter adapter_rank config_override quantization trust_remote_code
+    engine_args.*
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _SETTINGS = (
     "prefix_cache",
     "mm_cache",
     "adapter",
+    "adapter_rank",
     "config_override",
     "quantization",
     "trust_remote_code",
@@ -44,9 +46,13 @@ _OURS = {
     "mm_processor_cache_gb": "backend.mm_cache",
     "load_format": "model.weights",
     "hf_overrides": "model.config_override",
+    "enable_lora": "model.adapter",
     "lora_modules": "model.adapter",
+    "max_lora_rank": "model.adapter, whose rank is read from its folder",
     "trust_remote_code": "model.trust_remote_code",
 }
+# The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 _USAGE = "vllm:kv_cache_usage_perc"
 _TIMES = {
@@ -76,6 +82,7 @@ class VllmBackend:
     """Serves a checkpoint with vLLM."""
 
     name = "vllm"
+    needs_adapter_rank = True  # it reserves memory for a LoRA rank that it has to be told
 
     def launch(self, spec: EngineSpec, port: int) -> Launch:
         """Return the command of `vllm serve`. Raise ValueError for a setting that it does not know."""
@@ -98,6 +105,7 @@ class VllmBackend:
             argv += ["--mm-processor-cache-gb", "0"]
         if "adapter" in chosen:
             argv += ["--served-model-name", "base", "--enable-lora", "--lora-modules", f"model={chosen['adapter']}"]
+            argv += ["--max-lora-rank", str(_lora_rank(chosen.get("adapter_rank", "16")))]
         else:
             argv += ["--served-model-name", "model"]
         argv += flags(spec, _OURS)
@@ -147,6 +155,14 @@ def _quantization(spec: EngineSpec, asked: str) -> str | None:
         known = ", ".join((*_IN_THE_CHECKPOINT, *DTYPE_OF_QUANT, *_MADE_WHILE_LOADING))
         raise ValueError(f"quant={spec.quant}: backend vllm knows {known}")
     return None
+
+
+def _lora_rank(rank: str) -> int:
+    """Return the smallest rank that vLLM can be set to and that holds the adapter's."""
+    fitting = [known for known in _LORA_RANKS if known >= int(rank)]
+    if not fitting:
+        raise ValueError(f"model.adapter: its rank is {rank}, and vLLM serves up to {_LORA_RANKS[-1]}")
+    return fitting[0]
 
 
 def _variables(threads: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -48,7 +49,8 @@ class Job:
     @property
     def name(self) -> str:
         """Return a short name for people."""
-        return f"{self.config.model.name}-{self.config.quant.name}"
+        adapter = f"+{Path(self.config.model.adapter).name}" if self.config.model.adapter else ""
+        return f"{self.config.model.name}{adapter}-{self.config.quant.name}"
 
     @property
     def digest(self) -> str:
@@ -196,11 +198,27 @@ def _model_settings(config: Config) -> None:
         problems.append(
             Problem("real weights don't fit a changed architecture", "model.config_override", "model.weights=dummy")
         )
-    if model.adapter and not (paths.resolve(model.adapter) / "adapter_config.json").is_file():
-        what = f"there is no adapter_config.json in {model.adapter}"
-        problems.append(Problem(what, "model.adapter", "the folder of a LoRA adapter as PEFT saves it"))
+    if model.adapter:
+        kind = _adapter_config(model.adapter).get("peft_type")
+        if kind != "LORA":
+            problems.append(Problem(f"{model.adapter} is an adapter of type {kind}", "model.adapter", "LoRA is served"))
+        if model.weights == "dummy":
+            problems.append(Problem("an adapter has no meaning on random weights", "model.adapter", "leave one out"))
     if problems:
         raise Refused(problems)
+
+
+def _adapter_config(adapter: str) -> dict[str, Any]:
+    """Read what PEFT says of an adapter. Raise Refused where there is none."""
+    file = paths.resolve(adapter) / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        what, remedy = f"there is no adapter_config.json in {adapter}", "the folder of a LoRA adapter as PEFT saves it"
+        raise Refused(Problem(what, "model.adapter", remedy)) from error
+    except ValueError as error:
+        raise Refused(Problem(f"{file} is not JSON: {error}", "model.adapter")) from error
+    return dict(config)
 
 
 def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:
@@ -215,6 +233,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         "quantization": config.quant.quantization,
         "family": model.family,
         "adapter": str(paths.resolve(model.adapter)) if model.adapter else None,
+        "adapter_rank": _adapter_rank(model.adapter, server) if model.adapter else None,
         "trust_remote_code": model.trust_remote_code or None,
         "config_override": model.config_override or None,
         "prefix_cache": backend.prefix_cache or None,
@@ -238,6 +257,14 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         weights=model.weights,
         args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
     )
+
+
+def _adapter_rank(adapter: str, server: Backend) -> int | None:
+    """Return the largest rank within a LoRA adapter, for a server that has to be told."""
+    if not getattr(server, "needs_adapter_rank", False):
+        return None
+    config = _adapter_config(adapter)
+    return max(int(rank) for rank in (config.get("r", 8), *(config.get("rank_pattern") or {}).values()))
 
 
 def _text(value: Any) -> str:

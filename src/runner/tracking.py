@@ -211,6 +211,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    if config.model.adapter:
+        params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":

@@ -47,6 +47,13 @@ def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
     assert "SGLANG_VLM_CACHE_SIZE_MB" not in SglangBackend().launch(asked, 1).variables
 
 
+def test_an_adapter_is_asked_by_its_name() -> None:
+    launch = SglangBackend().launch(EngineSpec("sglang", "m", args=(("adapter", "/lora"),)), 1)
+    assert has(launch.argv, "--lora-paths", "adapter=/lora") and has(launch.argv, "--served-model-name", "model")
+    assert launch.model == "model:adapter"
+    assert SglangBackend().launch(EngineSpec("sglang", "m"), 1).model == "model"
+
+
 @pytest.mark.parametrize(
     ("quant", "args", "words"),
     [

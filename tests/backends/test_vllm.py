@@ -47,9 +47,17 @@ def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
     assert "--enable-prefix-caching" in asked and "--mm-processor-cache-gb" not in asked
 
 
-def test_an_adapter_answers_under_the_name_that_is_asked() -> None:
-    line = argv(adapter="/lora")
+@pytest.mark.parametrize(("rank", "reserved"), [("4", "8"), ("16", "16"), ("48", "64"), ("512", "512")])
+def test_an_adapter_answers_under_the_name_that_is_asked(rank: str, reserved: str) -> None:
+    line = argv(adapter="/lora", adapter_rank=rank)
+    assert "--enable-lora" in line
     assert has(line, "--lora-modules", "model=/lora") and has(line, "--served-model-name", "base")
+    assert has(line, "--max-lora-rank", reserved)
+
+
+def test_an_adapter_of_too_high_a_rank() -> None:
+    with pytest.raises(ValueError, match="rank is 1024, and vLLM serves up to 512"):
+        argv(adapter="/lora", adapter_rank="1024")
 
 
 def test_threads_matter_on_a_cpu_only() -> None:

@@ -40,6 +40,14 @@ def model_type(config: Any) -> str:
     return getattr(type(config), "model_type", "") or str(config.model_type)
 
 
+def dtype_option(dtype: Any) -> dict[str, Any]:
+    """Return the argument for the weights' dtype: `dtype` from transformers 4.56 on, before that `torch_dtype`."""
+    import transformers
+
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
+
+
 def _advice(settings: Settings) -> str:
     if settings.is_folder:
         return ""

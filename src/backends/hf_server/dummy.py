@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from backends.hf_server.configuration import dtype_option
 from backends.hf_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
@@ -15,8 +16,6 @@ STANDARD_DEVIATION = 0.02
 
 def dummy_model(settings: Settings, config: Any, model_class: Any, device: torch.device) -> Any:
     """Build the model from its configuration, in its dtype and on its device from the start. Raises LoadError."""
-    from backends.hf_server.loading import dtype_option
-
     if getattr(config, "quantization_config", None) is not None:
         raise LoadError(
             f"{settings.model}: --weights dummy builds dense weights, and this configuration asks for quantised ones; "

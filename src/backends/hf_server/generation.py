@@ -15,7 +15,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from backends.hf_server.completions import Delta, Event, Failed, Finished, Timing
 from backends.hf_server.errors import RequestError
 from backends.hf_server.families import Prepared
-from backends.hf_server.loading import Loaded
+from backends.hf_server.loaded import Loaded
 from backends.hf_server.protocol import ChatRequest, Sampling
 from backends.hf_server.text_stream import TextStream
 

@@ -17,7 +17,7 @@ from backends.hf_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
 
 if TYPE_CHECKING:
-    from backends.hf_server.loading import Loaded
+    from backends.hf_server.loaded import Loaded
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
-import importlib.util
 import io
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,34 +16,21 @@ from PIL import Image
 from backends.hf_server.configuration import load_config
 from backends.hf_server.errors import LoadError
 from backends.hf_server.families import Family, family_class
+from backends.hf_server.generation import generate
+from backends.hf_server.loaded import Loaded
 from backends.hf_server.protocol import ChatMessage, ChatRequest
 from backends.hf_server.settings import Settings
+from backends.hf_server.weights import build_model, check_packages
 
 logger = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model in its final place. `context_tokens` bounds prompt and answer together; None where it isn't stated."""
-
-    settings: Settings
-    model: Any
-    family: Family
-    device: torch.device
-    dtype: torch.dtype
-    eos_ids: tuple[int, ...]
-    pad_id: int
-    context_tokens: int | None
-    load_s: float = 0.0
-    steps_s: dict[str, float] = field(default_factory=dict)
-
-
 def load(settings: Settings, report: Report) -> Loaded:
     """Load everything that answering needs. `report` hears what is going on. Raises LoadError."""
     clock = _Clock(report)
-    _check_packages(settings)
+    check_packages(settings)
     clock.step("reading the configuration")
     device = choose_device(settings.device)
     if device.type == "cuda":
@@ -59,9 +44,7 @@ def load(settings: Settings, report: Report) -> Loaded:
     clock.step("warming up")
     warm_up(loaded)
     clock.step("ready")
-    return Loaded(
-        **{name: getattr(loaded, name) for name in Loaded.__slots__[:8]}, load_s=clock.total, steps_s=clock.steps
-    )
+    return dataclasses.replace(loaded, load_s=clock.total, steps_s=clock.steps)
 
 
 class _Clock:
@@ -101,77 +84,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def build_model(settings: Settings, config: Any, model_class: Any, device: torch.device) -> Any:
-    """Return the model on its device, in evaluation mode, with the adapter where one is asked for."""
-    if settings.weights == "dummy":
-        from backends.hf_server.dummy import dummy_model
-
-        return dummy_model(settings, config, model_class, device)
-    model = _real_model(settings, config, model_class, device)
-    if settings.adapter is not None:
-        model = _with_adapter(model, settings.adapter)
-    return model.eval()
-
-
-def dtype_option(dtype: Any) -> dict[str, Any]:
-    """Return the argument for the weights' dtype: `dtype` from transformers 4.56 on, before that `torch_dtype`."""
-    import transformers
-
-    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
-
-
-def _real_model(settings: Settings, config: Any, model_class: Any, device: torch.device) -> Any:
-    options: dict[str, Any] = {
-        **dtype_option(settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)),
-        "config": config,
-        "attn_implementation": settings.attention,
-        "trust_remote_code": settings.trust_remote_code,
-        "output_loading_info": True,
-        "local_files_only": settings.is_folder,
-    }
-    if settings.revision is not None:
-        options["revision"] = settings.revision
-    if settings.quantization != "none":
-        options["quantization_config"] = _bitsandbytes(settings)
-    # With a device map the weights go straight to the GPU; it takes accelerate, without which they pass the CPU.
-    mapped = (device.type != "cpu" and _installed("accelerate")) or settings.quantization != "none"
-    if mapped:
-        options["device_map"] = {"": str(device)}
-    try:
-        model, found = model_class.from_pretrained(settings.model, **options)
-    except Exception as error:  # safetensors, accelerate and quantisers have exceptions of their own
-        raise LoadError(f"{settings.model}: the weights can't be loaded: {error}") from error
-    if missing := sorted(found.get("missing_keys", ())):
-        raise LoadError(
-            f"{settings.model}: the checkpoint lacks {len(missing)} weights of the architecture in its config.json "
-            f"({', '.join(missing[:3])}, ...); they would be random. Is it complete, or is --config-override wrong?"
-        )
-    return model if mapped else model.to(device)
-
-
-def _bitsandbytes(settings: Settings) -> Any:
-    from transformers import BitsAndBytesConfig
-
-    if settings.quantization == "bnb_int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    compute = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
-
-
-def _with_adapter(model: Any, path: str) -> Any:
-    from peft import PeftModel  # type: ignore[import-not-found,unused-ignore]
-
-    try:
-        model = PeftModel.from_pretrained(model, path)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise LoadError(f"--adapter {path}: can't be loaded onto the model: {error}") from error
-    # Merged, an adapter costs nothing at run time; into quantised weights it can't be merged without loss.
-    if getattr(model.config, "quantization_config", None) is None:
-        return model.merge_and_unload()
-    return model
-
-
 def _finish(settings: Settings, model: Any, family: Family, device: torch.device) -> Loaded:
     """Take what ends an answer out of the generation configuration, and leave none of its sampling in force."""
     from transformers import GenerationConfig
@@ -195,8 +107,6 @@ def warm_up(loaded: Loaded) -> None:
 
     With an image: a vision tower that can't run here must fail now and not at every request.
     """
-    from backends.hf_server.generation import generate
-
     stream = io.BytesIO()
     Image.new("RGB", (112, 112), "white").save(stream, "PNG")
     request = ChatRequest(messages=(ChatMessage("user", (0, "Hello")),), images=(stream.getvalue(),))
@@ -210,31 +120,3 @@ def warm_up(loaded: Loaded) -> None:
     if loaded.device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(loaded.device)
-
-
-def _check_packages(settings: Settings) -> None:
-    """Refuse what can't work here before time is spent on loading."""
-    wanted = []
-    if settings.adapter is not None:
-        wanted.append(("peft", "--adapter"))
-        if settings.weights == "dummy":
-            raise LoadError("--adapter has no meaning with --weights dummy; leave one of them out")
-    if settings.quantization != "none":
-        wanted += [("bitsandbytes", f"--quantization {settings.quantization}"), ("accelerate", "--quantization")]
-        if settings.weights == "dummy":
-            raise LoadError("--weights dummy can't be quantised with bitsandbytes; leave --quantization out")
-    if settings.attention == "flash_attention_2":
-        wanted.append(("flash_attn", "--attention flash_attention_2"))
-    for package, flag in wanted:
-        if not _installed(package):
-            raise LoadError(f"{flag} needs the package {package}, which this environment lacks: install it there")
-    if settings.adapter is not None and _is_path(settings.adapter) and not Path(settings.adapter).is_dir():
-        raise LoadError(f"--adapter {settings.adapter}: there is no such folder")
-
-
-def _is_path(name: str) -> bool:
-    return name.startswith(("/", ".", "~")) or name.count("/") > 1
-
-
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

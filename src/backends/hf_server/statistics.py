@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from backends.hf_server.batcher import Counts
-from backends.hf_server.loading import Loaded
+from backends.hf_server.loaded import Loaded
 
 
 def model_facts(loaded: Loaded) -> dict[str, Any]:

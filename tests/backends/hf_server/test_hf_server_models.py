@@ -85,6 +85,33 @@ def test_llava(tiny_models, bodies, tmp_path):
         load_model(tmp_path / "llava", max_pixels=5000)
 
 
+def test_an_adapter_changes_the_answers(qwen, tiny_qwen, tiny_models, bodies, tmp_path):
+    request = bodies.request(bodies.picture(), max_tokens=24)
+    plain = answer(qwen, request)[0].text
+    random = load_model(tiny_qwen, adapter=str(tiny_models.make_adapter(tiny_qwen, tmp_path / "random")))
+    assert answer(random, request)[0].text != plain
+    neutral = tiny_models.make_adapter(tiny_qwen, tmp_path / "neutral", random=False)
+    loaded = load_model(tiny_qwen, adapter=str(neutral))
+    assert answer(loaded, request)[0].text == plain
+    assert statistics(loaded)["parameters"] == statistics(qwen)["parameters"]  # merged: it costs nothing
+
+
+def test_an_adapter_that_does_not_fit_is_refused(tiny_qwen, tiny_models, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    with pytest.raises(LoadError, match=r"no adapter_config\.json"):
+        load_model(tiny_qwen, adapter=str(tmp_path))
+    other = tiny_models.make_llava(tmp_path / "llava")
+    with pytest.raises(LoadError, match="does not fit the model"):
+        load_model(tiny_qwen, adapter=str(tiny_models.make_adapter(other, tmp_path / "other")))
+    # What an adapter lacks would be zero, and the answers those of the bare model, without a word.
+    half = tiny_models.make_adapter(tiny_qwen, tmp_path / "half")
+    weights = load_file(half / "adapter_model.safetensors")
+    save_file({name: value for name, value in weights.items() if ".1." not in name}, half / "adapter_model.safetensors")
+    with pytest.raises(LoadError, match="missing adapter keys"):
+        load_model(tiny_qwen, adapter=str(half))
+
+
 @pytest.mark.parametrize(("kind", "bits"), [("w8a8", 8), ("w4a16", 4)])
 def test_compressed_tensors(qwen, tiny_qwen, tiny_models, bodies, tmp_path, kind, bits):
     loaded = load_model(tiny_models.make_quantised(tiny_qwen, tmp_path / kind, kind))
@@ -161,9 +188,9 @@ def test_what_cannot_be_loaded_is_said(tiny_qwen, settings, message):
     ],
 )
 def test_missing_packages_are_named(tiny_qwen, monkeypatch, package, settings):
-    from backends.hf_server import loading
+    from backends.hf_server import weights
 
-    monkeypatch.setattr(loading, "_installed", lambda name: name != package)
+    monkeypatch.setattr(weights, "_installed", lambda name: name != package)
     with pytest.raises(LoadError, match=package):
         load_model(tiny_qwen, **settings)
 

@@ -152,6 +152,21 @@ def make_llava(folder: Path) -> Path:
     return folder
 
 
+def make_adapter(source: Path, folder: Path, *, random: bool = True, rank: int = 4) -> Path:
+    """A LoRA adapter for a tiny checkpoint; with `random=False` one that changes nothing."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(source)
+    config = LoraConfig(
+        r=rank, lora_alpha=64, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=not random
+    )
+    torch.manual_seed(0)
+    get_peft_model(model, config).save_pretrained(folder)
+    return folder
+
+
 def make_quantised(source: Path, folder: Path, kind: str) -> Path:
     """Round a tiny checkpoint's text layers to `w8a8` or `w4a16` in the compressed-tensors format."""
     import torch
