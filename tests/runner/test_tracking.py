@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from runner import answers_table, sync, tracking
+from runner.compare import __main__ as compare
 from tests.runner.job_folders import job_folder
 
 
@@ -111,6 +112,19 @@ def test_sync_uploads_what_was_not_tracked(
     assert "no finished job" in capsys.readouterr().err
     client = MlflowClient(uri)
     assert len(client.search_runs([client.get_experiment_by_name("sync").experiment_id])) == 2
+
+
+def test_runs_are_compared_by_their_ids(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = ("metrics=[]", "tracking.experiment=compared")
+    runs = [
+        tracking.upload(job_folder(tmp_path / name, *options, f"concurrency={number}", **{"latency/p95_s": number}))
+        for number, name in ((1, "one"), (4, "four"))
+    ]
+    assert compare.main([*runs, "--fail-if", "latency/p95_s>+10%"]) == 1
+    captured = capsys.readouterr()
+    assert "concurrency" in captured.out and "+300.0%" in captured.err
+    assert compare.main([runs[0], "0" * 32]) == 2
+    assert "can't compare" in capsys.readouterr().err
 
 
 def test_link_opens_the_page_that_compares(uri: str):

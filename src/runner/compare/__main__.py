@@ -1,0 +1,174 @@
+"""`python -m runner.compare A B`: what differs between jobs, how sure that is, and whether it is too much.
+
+A and B are job folders, sweep folders or MLflow run ids. The first job is the baseline; of two sweeps, each job of the
+second is compared with the job of the first that was chosen alike.
+
+--fail-if takes: "quality/cer>+0.01" (difference, candidate minus baseline), "latency/p95_s>+10%" (as a share),
+"quality/cer>+0.01 significantly" (the whole confidence interval is beyond it), "candidate(samples/failed)>0" (the
+candidate's own figure). Exit code 1: a condition holds. 2: something can't be compared or decided.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metrics.verdict import Verdict
+    from runner.compare.gates import Outcome
+    from runner.compare.jobs import Scored
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the comparison. Return 0, 1 where a condition of --fail-if holds, 2 where nothing can be compared."""
+    given = _parser().parse_args(arguments)
+    from runner import finished_jobs
+    from runner.errors import Refused, RunnerError
+
+    try:
+        with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
+            return _Comparison(given, found).run()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Refused as refused:
+        message = "\n  ".join(map(str, refused.problems))
+    except (RunnerError, ValueError, OSError) as error:
+        message = str(error)
+    print(f"can't compare: {message}", file=sys.stderr)  # noqa: T201
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or run id; the baseline first")
+    parser.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help="may be repeated")
+    parser.add_argument("--allow-unscored", type=int, default=0, metavar="N",
+                        help="let --fail-if decide although up to N samples lost their score (default: 0)")  # fmt: skip
+    parser.add_argument("--baseline", help="name, folder or run id of the baseline; default: the first job")
+    parser.add_argument("--measure", action="append", help="such as cer; may be repeated; default: all of quality")
+    parser.add_argument("--samples", type=int, default=5, metavar="N", help="changed samples shown of each kind")
+    parser.add_argument("--changed", type=Path, metavar="FILE.csv", help="write all changed samples, whole answers")
+    parser.add_argument("--groups", action="store_true", help="also list figures by doc_class and field")
+    parser.add_argument("--margin", type=float, help="also test that candidates are not worse by more than this")
+    parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument(
+        "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
+    )
+    return parser
+
+
+class _Comparison:
+    """One command: what is compared, and what is said about it."""
+
+    def __init__(self, given: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
+        from runner.compare import gates, jobs, show
+
+        self.given, self.console = given, show.console()
+        self.gates = [gates.parse(text) for text in given.fail_if]
+        self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), given.baseline)
+        self.verdicts: dict[str, dict[tuple[str, str], Verdict]] = {}
+        self.skipped: list[str] = []
+        for measure in self._measures():
+            self._judge(measure)
+
+    def run(self) -> int:
+        """Show every pair, then the verdicts and the gates."""
+        from runner.compare import show
+        from runner.compare.changed_samples import changed
+
+        samples = []
+        outcomes: list[Outcome] = []
+        for first, second in self.pairs:
+            show.jobs(self.console, first, second)
+            outcomes += self._pair(first, second)
+            if measure := self._leading(first, second):
+                samples.append((first, second, measure, changed(first, second, measure)))
+                show.samples(self.console, samples[-1][3], measure, self.given.samples)
+        print()  # noqa: T201
+        for told in self.verdicts.values():
+            for verdict in told.values():
+                print(verdict)  # noqa: T201
+        for note in (*self.unmatched, *self.skipped):
+            print(f"note: {note}")  # noqa: T201
+        if self.given.changed:
+            show.write_samples(self.given.changed, samples)
+            print(f"changed samples: {self.given.changed}")  # noqa: T201
+        return self._decided(outcomes)
+
+    def _pair(self, first: Scored, second: Scored) -> list[Outcome]:
+        from runner.compare import config_difference, gates, show
+        from runner.compare.metric_difference import differences
+
+        tested = {
+            f"{first.measures[measure][2].group}/{measure}": told[first.name, second.name]
+            for measure, told in self.verdicts.items()
+            if (first.name, second.name) in told
+        }
+        everything = differences(first.result, second.result, tested, groups=True)
+        by_name = {one.name: one for one in everything}
+        show.config(self.console, config_difference.difference(first.result, second.result))
+        show.metrics(self.console, [one for one in everything if self.given.groups or "/by/" not in one.name])
+        allowed = self.given.allow_unscored
+        return [gates.decide(gate, first, second, by_name.get(gate.metric), allowed) for gate in self.gates]
+
+    def _measures(self) -> list[str]:
+        """Return what is tested: what was asked for, else all quality and judge measures; and what gates need."""
+        baselines = [first for first, _ in self.pairs]
+        if self.given.measure:
+            measures = list(self.given.measure)
+        else:
+            measures = [
+                name
+                for name, (_, _, one) in baselines[0].measures.items()
+                if one.better != "neither" and one.group != "text" and baselines[0].run(name).stats
+            ]
+        for gate in self.gates:
+            parts = gate.metric.split("/")
+            if len(parts) == 2 and all(parts[1] in job.measures for job in baselines) and not gate.absolute:
+                measures.append(parts[1])
+        return list(dict.fromkeys(measures))
+
+    def _judge(self, measure: str) -> None:
+        from runner.compare.verdicts import of_pairs
+
+        asked = measure in (self.given.measure or ())
+        both = [pair for pair in self.pairs if asked or all(measure in job.measures for job in pair)]
+        if not asked:
+            both = [pair for pair in both if all(job.run(measure).stats for job in pair)]
+        if not both:
+            self.skipped.append(f"{measure}: not scored on both sides")
+            return
+        told = of_pairs(both, measure, margin=self.given.margin, confidence=self.given.confidence)
+        self.verdicts[measure] = {(one.paired.baseline, one.paired.candidate): one for one in told}
+
+    def _leading(self, first: Scored, second: Scored) -> str | None:
+        """Return the measure that says whether a sample got better: the one asked for, else cer or the first."""
+        wanted: list[str] = self.given.measure or ["cer"]
+        for measure in [*wanted, *self.verdicts]:
+            if measure in first.measures and measure in second.measures:
+                return measure
+        return None
+
+    def _decided(self, outcomes: Sequence[Outcome]) -> int:
+        if not self.gates:
+            return 0
+        for outcome in outcomes:
+            stream = sys.stdout if outcome.crossed is False else sys.stderr
+            print(outcome, file=stream)
+        if self.unmatched:
+            print("can't decide --fail-if for jobs without a counterpart, see above", file=sys.stderr)  # noqa: T201
+            return 2
+        if any(outcome.crossed is None for outcome in outcomes):
+            return 2
+        return 1 if any(outcome.crossed for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Which samples changed between two jobs: for better, for worse, or only in their words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runner.compare.jobs import Scored
+
+Kind = Literal["worse", "better", "same score", "not compared"]
+KINDS: tuple[Kind, ...] = ("worse", "better", "same score", "not compared")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A sample whose answer or score is another one. Scores are means over repeats; None is unscored.
+
+    `first` and `second` are the answers of the first repeat that differs, or why there is none. `kind` is `not
+    compared` where one side has no score.
+    """
+
+    sample_id: str
+    document: str
+    doc_class: str
+    field: str
+    question: str
+    references: tuple[str, ...]
+    first: str
+    second: str
+    first_score: float | None
+    second_score: float | None
+    kind: Kind
+
+
+def changed(first: Scored, second: Scored, measure: str) -> list[Changed]:
+    """Return the shared samples that changed, by kind, the largest change of the score first."""
+    higher = first.measures[measure][2].better != "lower"
+    scores = [_means(job, measure) for job in (first, second)]
+    rows = [_by_sample(job.rows) for job in (first, second)]
+    found: list[tuple[float, Changed]] = []
+    for sample in rows[0]:
+        if sample not in rows[1]:
+            continue
+        values = scores[0].get(sample), scores[1].get(sample)
+        texts = _texts(rows[0][sample], rows[1][sample])
+        if texts[0] == texts[1] and values[0] == values[1]:
+            continue
+        gain = 0.0
+        kind: Kind = "not compared"
+        if values[0] is not None and values[1] is not None:
+            gain = (values[1] - values[0]) if higher else (values[0] - values[1])
+            kind = "same score" if gain == 0 else "better" if gain > 0 else "worse"
+        elif values == (None, None):
+            kind = "not compared" if None in _answered(rows[0][sample], rows[1][sample]) else "same score"
+        found.append((gain, _made(rows[0][sample], sample, texts, values, kind)))
+    found.sort(key=lambda pair: (KINDS.index(pair[1].kind), -abs(pair[0])))
+    return [one for _, one in found]
+
+
+def _made(
+    rows: Mapping[int, Mapping[str, Any]],
+    sample: str,
+    texts: tuple[str, str],
+    values: tuple[float | None, float | None],
+    kind: Kind,
+) -> Changed:
+    row = next(iter(rows.values()))
+    return Changed(
+        sample_id=sample,
+        document=row["document"],
+        doc_class=row["doc_class"],
+        field=row["field"],
+        question=row["question"],
+        references=tuple(row["references"]),
+        first=texts[0],
+        second=texts[1],
+        first_score=values[0],
+        second_score=values[1],
+        kind=kind,
+    )
+
+
+def _texts(first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the answers of the first repeat that differs, else of the first one."""
+    shared = [repeat for repeat in first if repeat in second]
+    pairs = [(answer(first[repeat]), answer(second[repeat])) for repeat in shared]
+    nothing = (answer(next(iter(first.values()))), answer(next(iter(second.values()))))
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0] if pairs else nothing)
+
+
+def _answered(*sides: Mapping[int, Mapping[str, Any]]) -> list[str | None]:
+    return [row["text"] for side in sides for row in side.values()]
+
+
+def answer(row: Mapping[str, Any]) -> str:
+    """Return what was answered, or in brackets why nothing was."""
+    if row["text"] is not None:
+        return str(row["text"])
+    error = row["error"] or {}
+    return f"(failed: {error.get('kind')}: {error.get('message')})"
+
+
+def _means(job: Scored, measure: str) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for one in job.scores:
+        if one.name == measure and not one.part and one.value is not None:
+            values[one.sample_id].append(one.value)
+    return {sample: sum(found) / len(found) for sample, found in values.items()}
+
+
+def _by_sample(rows: Iterable[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+    found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        found[row["sample_id"]][row["repeat"]] = row
+    return found

@@ -1,0 +1,39 @@
+"""What two jobs were told differently, and what else decides answers or timing: files, versions, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.report.results import Result
+
+# Where results go and what is returned to an optimiser changes no result.
+WITHOUT_EFFECT = ("tracking", "objective", "rescore", "answers", "hydra", "report")
+# Parts of environment.json; the digests tell a file that was edited under the same name.
+ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",
+               "conditions", "host", "cpu", "gpus", "python", "git_commit", "packages")  # fmt: skip
+
+
+def difference(first: Result, second: Result) -> dict[str, tuple[str, str]]:
+    """Return each key that differs with both values as text, `` for one that is not there; the config's keys first."""
+    found: dict[str, tuple[str, str]] = {}
+    configs = [
+        dict(_flat({key: value for key, value in one.config.items() if key not in WITHOUT_EFFECT}, ""))
+        for one in (first, second)
+    ]
+    machines = [
+        dict(_flat({key: one.environment.get(key) for key in ENVIRONMENT}, "environment")) for one in (first, second)
+    ]
+    for before, after in (configs, machines):
+        for key in dict.fromkeys((*before, *after)):
+            if before.get(key, "") != after.get(key, ""):
+                found[key] = (before.get(key, ""), after.get(key, ""))
+    return found
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, "" if value is None else str(value)

@@ -1,0 +1,137 @@
+"""Finished jobs as a comparison needs them, and which of them is held against which."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metrics.api import Case, Measure, Metric, Score
+from metrics.paired import ScoredRun
+from metrics.registry import create
+from runner import answers, finished_jobs, score
+from runner.report.results import Result, choices, collect
+
+
+class CantCompare(ValueError):
+    """The jobs can't be compared as asked; the message says what would be valid."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A finished job under a name that no other one has; answers and scores are read when they are asked for."""
+
+    name: str
+    result: Result
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.result.folder
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Return the version of each metric that scored it."""
+        found: Mapping[str, str] = self.result.environment["metric_versions"]
+        return found
+
+    @functools.cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of its answers.jsonl."""
+        return list(answers.read(self.folder / "answers.jsonl"))
+
+    @functools.cached_property
+    def cases(self) -> list[Case]:
+        """Its answers as they were scored."""
+        return [answers.case(row) for row in self.rows]
+
+    @functools.cached_property
+    def scores(self) -> list[Score]:
+        """All its scores; none where it was not scored."""
+        path = self.folder / "scores.jsonl"
+        return list(score.read(path)) if path.exists() else []
+
+    @functools.cached_property
+    def measures(self) -> dict[str, tuple[str, Metric, Measure]]:
+        """Each of its measures, with the metric that yields it as the job's config made it, and that one's name."""
+        found: dict[str, tuple[str, Metric, Measure]] = {}
+        for name, options in (self.result.config.get("metrics") or {}).items():
+            try:
+                metric = create(name, options)
+            except ValueError:
+                continue  # a metric of a package that is not installed here: its figures can still be read
+            found |= {measure.name: (name, metric, measure) for measure in metric.measures}
+        return found
+
+    def run(self, measure: str) -> ScoredRun:
+        """Gather the scores of one measure."""
+        return ScoredRun.of(self.name, measure, self.cases, self.scores)
+
+
+def read_jobs(groups: Sequence[Sequence[Path]]) -> list[list[Scored]]:
+    """Return the jobs of groups of folders, each under a name of its own."""
+    results = [[collect(folder)[0] for folder in group] for group in groups]
+    names = _names([result for group in results for result in group])
+    return [[Scored(names[result.folder], result) for result in group] for group in results]
+
+
+def find_jobs(folders: Sequence[Path]) -> list[Scored]:
+    """Return the scored jobs at or below the folders, each once."""
+    found = dict.fromkeys(job for folder in folders for job in finished_jobs.below(folder))
+    return read_jobs([[job for job in found if (job / "scores.jsonl").exists()]])[0]
+
+
+def chosen(jobs: Sequence[Scored], name: str) -> Scored:
+    """Return the job that a user calls by its name, folder or run. Raise CantCompare where there is none."""
+    for job in jobs:
+        if name in (job.name, str(job.folder), job.folder.name, job.result.run_id):
+            return job
+    raise CantCompare(f"no job is called {name!r}; jobs: {', '.join(job.name for job in jobs)}")
+
+
+def pairs(groups: Sequence[Sequence[Scored]], baseline: str | None) -> tuple[list[tuple[Scored, Scored]], list[str]]:
+    """Return (baseline, candidate) pairs, and notes on jobs that have no counterpart.
+
+    Two sweeps: each job of the second against the job of the first that was chosen alike (model, quant, and what else
+    the sweep varied). Otherwise all against `baseline`, which is the first job unless it is named.
+    """
+    jobs = [job for group in groups for job in group]
+    if baseline is None and len(groups) == 2 and all(len(group) > 1 for group in groups):
+        return _alike(*groups)
+    first = chosen(jobs, baseline) if baseline else jobs[0]
+    others = [job for job in jobs if job is not first]
+    if not others:
+        raise CantCompare("there is no other job to compare with the baseline")
+    return [(first, job) for job in others], []
+
+
+def _alike(before: Sequence[Scored], after: Sequence[Scored]) -> tuple[list[tuple[Scored, Scored]], list[str]]:
+    sides = [
+        dict(zip(map(_words, choices([job.result for job in side])), side, strict=True)) for side in (before, after)
+    ]
+    made = [(sides[0][words], job) for words, job in sides[1].items() if words in sides[0]]
+    if not made:
+        told = [", ".join(f"({words})" for words in side) for side in sides]
+        raise CantCompare(f"no job of one sweep was chosen like one of the other: {told[0]} against {told[1]}")
+    notes = [f"only in the first: {words}" for words in sides[0] if words not in sides[1]]
+    notes += [f"only in the second: {words}" for words in sides[1] if words not in sides[0]]
+    return made, notes
+
+
+def _words(choice: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in choice.items())
+
+
+def _names(results: Sequence[Result]) -> dict[Path, str]:
+    """Name jobs by model and quantisation, and equal ones by as much of their folders as tells them apart."""
+    found: dict[Path, str] = {}
+    for result in results:
+        others = [one.folder.resolve() for one in results if one.name == result.name and one is not result]
+        parts = result.folder.resolve().parts
+        depth = 1
+        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
+            depth += 1
+        found[result.folder] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
+    return found

@@ -1,0 +1,48 @@
+"""The tracked figures of two jobs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metrics.verdict import Verdict
+from runner.report.results import Result
+
+# Which figures a reader looks for first.
+GROUPS = ("quality", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "text", "repeats", "samples")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of both jobs; None where a job did not measure it. `verdict` is there where it was tested."""
+
+    name: str
+    first: float | None
+    second: float | None
+    verdict: Verdict | None = None
+
+    @property
+    def change(self) -> float | None:
+        """Second minus first: on the shared samples where those were tested, else as tracked."""
+        if self.verdict is not None:
+            return self.verdict.paired.difference
+        return None if self.first is None or self.second is None else self.second - self.first
+
+    @property
+    def share(self) -> float | None:
+        """The change as a share of the first; None where that is 0 or unknown."""
+        return None if self.change is None or not self.first else self.change / abs(self.first)
+
+
+def differences(first: Result, second: Result, tested: dict[str, Verdict], *, groups: bool = False) -> list[Difference]:
+    """Return the overall figures that either job has, in the order of `GROUPS`; with `groups` those by class, too.
+
+    `tested` are verdicts by the tracked name of their measure.
+    """
+    names = [name for name in {**first.metrics, **second.metrics} if _shown(name, groups)]
+    order = {group: position for position, group in enumerate(GROUPS)}
+    names.sort(key=lambda name: order.get(name.partition("/")[0], len(GROUPS)))
+    return [Difference(name, first.metric(name), second.metric(name), tested.get(name)) for name in names]
+
+
+def _shown(name: str, groups: bool) -> bool:
+    return not name.endswith(("/ci_low", "/ci_high")) and (groups or "/by/" not in name)

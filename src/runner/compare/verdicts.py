@@ -1,0 +1,75 @@
+"""Paired tests of one measure on the samples that two jobs share; questions on one document count as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from metrics.api import Measure, Metric
+from metrics.paired import Paired, ScoredRun, compare
+from metrics.verdict import Verdict, verdicts
+from runner.compare.jobs import CantCompare, Scored, chosen
+
+if TYPE_CHECKING:
+    from metrics.api import Array
+
+
+def against_baseline(
+    jobs: Sequence[Scored], baseline: str, measure: str, *, margin: float | None = None, confidence: float = 0.95
+) -> list[Verdict]:
+    """Compare every other job with the baseline by one measure; together they are one family."""
+    first = chosen(jobs, baseline)
+    others = [(first, job) for job in jobs if job is not first]
+    if not others:
+        raise CantCompare("there is no other job to compare with the baseline")
+    return of_pairs(others, measure, margin=margin, confidence=confidence)
+
+
+def of_pairs(
+    pairs: Sequence[tuple[Scored, Scored]], measure: str, *, margin: float | None = None, confidence: float = 0.95
+) -> list[Verdict]:
+    """Compare the second of each pair with the first by one measure; together they are one family.
+
+    A pair of which the second has no score at all is left out. Raise CantCompare where that leaves none, where a job
+    has no such measure, or where two were scored by different versions of it.
+    """
+    made: list[Paired] = []
+    for first, second in pairs:
+        metric_name, metric, described = _measure(first, measure)
+        if second.versions.get(metric_name, "") not in ("", first.versions.get(metric_name)):
+            raise CantCompare(
+                f"{second.name} was scored by another version of {metric_name} than {first.name}: "
+                f"{second.versions[metric_name]} and {first.versions.get(metric_name)}; score both with rescore=true"
+            )
+        base, run = first.run(measure), second.run(measure)
+        if not base.stats:
+            raise CantCompare(f"{first.name} has no score of {measure}")
+        if run.stats:  # a job that failed altogether has none
+            made.append(_pair(described, metric, base, run, margin, confidence))
+    if not made:
+        raise CantCompare(f"no other job has a score of {measure}")
+    return verdicts(made, confidence=confidence)
+
+
+def lost(first: Scored, second: Scored, measure: str) -> list[str]:
+    """Return the samples that the first job has a score for and the second has not."""
+    return sorted(set(first.run(measure).stats) - set(second.run(measure).stats))
+
+
+def _pair(
+    measure: Measure,
+    metric: Metric,
+    baseline: ScoredRun,
+    candidate: ScoredRun,
+    margin: float | None,
+    confidence: float,
+) -> Paired:
+    combine: Callable[[Array], Array] = lambda totals: metric.combine(measure.name, totals)  # noqa: E731
+    return compare(measure, combine, baseline, candidate, margin=margin, confidence=confidence)
+
+
+def _measure(job: Scored, name: str) -> tuple[str, Metric, Measure]:
+    """Return the metric that yields a measure, and its name."""
+    if name not in job.measures:
+        raise CantCompare(f"{job.name} has no measure {name!r}; it has: {', '.join(job.measures) or 'none'}")
+    return job.measures[name]

@@ -1,0 +1,62 @@
+"""Finds the finished jobs that a command names: a job's folder, a sweep's folder, or the id of an MLflow run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from runner.errors import Problem, Refused
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+NAMES = "a job's folder, a sweep's folder, or the id of an MLflow run (32 digits)"
+
+
+def default_uri() -> str:
+    """Return where runs are tracked unless a command line says otherwise, as conf/tracking/mlflow.yaml has it."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+
+
+@contextlib.contextmanager
+def folders(named: Sequence[str], uri: str | None = None) -> Iterator[list[list[Path]]]:
+    """Yield, for each name, the folders of its finished jobs; those of MLflow runs are there as long as this is open.
+
+    Raise Refused with every name that is nothing of the kind, TrackingError where a run can't be had.
+    """
+    problems: list[Problem] = []
+    found: list[list[Path]] = []
+    with tempfile.TemporaryDirectory(prefix="runner-") as kept:
+        for name in named:
+            path = Path(name).expanduser()
+            if not path.exists() and RUN_ID.fullmatch(name):
+                path = _downloaded(uri or default_uri(), name, Path(kept) / name)
+            jobs = below(path)
+            if not jobs:
+                what = "no finished job in there (no metrics.json)" if path.exists() else "does not exist"
+                problems.append(Problem(what, name, f"name {NAMES}"))
+            found.append(jobs)
+        if problems:
+            raise Refused(problems)
+        yield found
+
+
+def below(path: Path) -> list[Path]:
+    """Return the job folders at or below a path in the order in which the jobs ended."""
+    # MLflow's copies of a job's files lie in folders called artifacts.
+    found = [file for file in path.rglob("metrics.json") if file.parent.name != "artifacts"]
+    return [file.parent for file in sorted(found, key=lambda file: (_ended(file), file))]
+
+
+def _ended(file: Path) -> float:
+    return float(json.loads(file.read_text(encoding="utf-8"))["finished_at"])
+
+
+def _downloaded(uri: str, run_id: str, folder: Path) -> Path:
+    from runner import tracking
+
+    tracking.download(uri, run_id, folder)
+    return folder
