@@ -75,6 +75,8 @@ def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
         for group in MAKING:
             if group not in given:
                 cfg[group].name = "unknown"
-        if "dataset" not in given:
-            cfg.dataset.name, cfg.dataset.path = Path(one.source).stem, one.source
+        if not given & {"dataset", "dataset.name"}:
+            cfg.dataset.name = Path(one.source).stem
+        if not given & {"dataset", "dataset.path"}:
+            cfg.dataset.path = one.source
     return cfg

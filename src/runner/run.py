@@ -104,6 +104,7 @@ class Record:
         self.metrics: dict[str, float] = {}
         self.aggregates: list[dict[str, Any]] = []
         self.notes: list[str] = []
+        self.timed = True
         self.started_at = time.time()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -132,6 +133,7 @@ class Record:
 
     def generated(self, generated: Generated) -> None:
         """Take over the counts of the generation stage and the engine's log."""
+        self.timed = generated.timed
         total = len(self.job.dataset) * self.job.config.sampling.repeats
         self.metrics |= {
             "samples/total": total,
@@ -157,6 +159,7 @@ class Record:
                 "error": error,
                 "started_at": self.started_at,
                 "finished_at": time.time(),
+                "timed": self.timed,  # false: latencies are those of other conditions
                 "metrics": self.metrics,
                 "notes": list(dict.fromkeys(self.notes)),
                 "aggregates": self.aggregates,

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
@@ -46,6 +47,8 @@ class Scoring:
             raise
         # The folder whose jobs are shown in the end.
         self.shown = folder
+        # tracking=none on the command line wins over what the jobs say.
+        self.tracked = bool(self.config.tracking.uri) or not _given("tracking")
 
     def run(self) -> float | None:
         """Score every set of answers; return the objective of the only one."""
@@ -96,7 +99,8 @@ class Scoring:
         merged, keep = self._merged(where, before, asked, new=one.folder is None)
         versions = described["metric_versions"]
         notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
-        aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", keep=keep)
+        timed = record.get("timed", True)
+        aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", timed=timed, keep=keep)
         measures = {measure.name for metric in merged.values() for measure in metric.measures}
         record["metrics"] = {
             **{name: value for name, value in record["metrics"].items() if _stays(name, measures)},
@@ -111,12 +115,16 @@ class Scoring:
         described["metric_versions"] = versions | {
             name: metric.version for name, metric in merged.items() if name not in keep or name not in versions
         }
+        tracked = self.cfg.tracking if _given("tracking") else cfg.tracking
         with open_dict(cfg):
             cfg.metrics = before | {name: wanted[name] for name in asked if name not in {*keep} & {*before}}
+            if tracked.uri:  # with tracking=none the job keeps what it has, for a later upload
+                cfg.tracking = tracked
         OmegaConf.save(cfg, where / "config.yaml")
         foreign.write(where / "environment.json", described)
         foreign.write(where / "metrics.json", record)
-        _upload(where, record["name"], cfg)
+        if tracked.uri:
+            _upload(where, record["name"])
         return dict(record["metrics"])
 
     def _merged(
@@ -132,7 +140,9 @@ class Scoring:
         if new:
             return merged, frozenset()
         complete = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl")
-        keep = complete - set(asked) if self.config.rescore else complete
+        # Options on the command line are meant: they replace scores that were made with others.
+        meant = {name for name in asked if self.config.rescore or (name in before and _given(f"metrics.{name}"))}
+        keep = complete - meant
         # What the job never scored (stage=generate) and isn't asked for now stays unscored.
         return {name: one for name, one in merged.items() if name in asked or name in keep}, frozenset(keep)
 
@@ -171,12 +181,16 @@ def _metrics(configured: Mapping[str, Any]) -> dict[str, Metric]:
 def _kept_note(name: str, version: str | None, current: str) -> str:
     if version is None or version == current:
         return ""
-    return f"{name}: older scores were kept (version {version}, now {current}); rescore=true replaces them"
+    return f"{name}: older scores were kept (made by {version}; now it is {current}); rescore=true replaces them"
 
 
-def _upload(folder: Path, name: str, cfg: DictConfig) -> None:
-    if not cfg.tracking.uri:
-        return
+def _given(key: str) -> bool:
+    """Say whether the command line names a key, or something below it."""
+    named = (override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task)
+    return any(name == key or name.startswith(f"{key}.") for name in named)
+
+
+def _upload(folder: Path, name: str) -> None:
     try:
         tracking.upload(folder)
     except tracking.TrackingError as problem:

@@ -75,7 +75,7 @@ def scored(cfg: DictConfig, folder: Path) -> float | None:
     where = score_stage.Scoring(cfg, folder)
     with prepared(cfg):
         objective = where.run()
-    finish(where.shown)
+    finish(where.shown, link=where.tracked)
     return objective
 
 
@@ -90,8 +90,11 @@ def _planned(cfg: DictConfig, folder: Path) -> Job:
         raise
 
 
-def finish(folder: Path, jobs: int = 1) -> list[Result]:
-    """Show the comparison table, write the report, and say where everything is. Return the results."""
+def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
+    """Show the comparison table, write the report, and say where everything is. Return the results.
+
+    `link=False`: MLflow isn't looked at, though the jobs may name it.
+    """
     results = collect(folder)
     if len(results) < jobs:
         log.warning("%d of %d jobs were not run", jobs - len(results), jobs)
@@ -103,16 +106,16 @@ def finish(folder: Path, jobs: int = 1) -> list[Result]:
     table.say(f"report:  {_short(report)}")
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
-    if config.tracking.uri:
+    if link and config.tracking.uri:
         from runner import tracking
 
         try:
-            link = tracking.link(config.tracking.uri, config.tracking.experiment)
+            page_link = tracking.link(config.tracking.uri, config.tracking.experiment)
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:
             hint = "" if config.tracking.uri.startswith("http") else "   (start it with: make ui)"
-            table.say(f"MLflow:  {link}{hint}")
+            table.say(f"MLflow:  {page_link}{hint}")
     return results
 
 

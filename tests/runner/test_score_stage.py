@@ -247,6 +247,47 @@ def test_columns_of_a_table_can_be_taken_over_one_after_the_other(cli: CommandLi
     assert (metrics["quality/p"], metrics["quality/q"]) == (2, 15)
 
 
+def test_options_on_the_command_line_replace_scores_and_others_are_kept_and_said(cli: CommandLine):
+    folder = complete_job(cli.folder / "job")
+    command = ("stage=score", f"answers={folder}", "tracking=none")
+    assert cli(*command, "metrics=[exact_match,anls]").code == 0
+    kept = (folder / "scores.jsonl").read_text()
+    made = json.loads((folder / "environment.json").read_text())
+    made["metric_versions"]["exact_match"] = "0"
+    (folder / "environment.json").write_text(json.dumps(made))
+    ended = cli(*command, "metrics=[exact_match,anls]", "+metrics.anls.threshold=0.9")
+    assert ended.code == 0, ended.err
+    assert "exact_match: older scores were kept (made by 0; now it is" in ended.out
+    assert "anls: older scores" not in ended.out
+    config = (folder / "config.yaml").read_text()
+    assert "threshold: 0.9" in config
+    versions = json.loads((folder / "environment.json").read_text())["metric_versions"]
+    assert "threshold=0.9" in versions["anls"] and versions["exact_match"] == "0"
+    assert (folder / "scores.jsonl").read_text() == kept, "equal values here: the answer is right at any threshold"
+
+
+def test_answers_of_other_conditions_get_no_figures_of_speed_when_they_are_scored_again(cli: CommandLine):
+    folder = complete_job(cli.folder / "job")
+    (folder / "metrics.json").write_text(json.dumps(record(folder) | {"timed": False}))
+    assert cli("stage=score", f"answers={folder}", "metrics=[text]", "tracking=none").code == 0
+    assert "text/length_mean" in record(folder)["metrics"] or "text/chars" in str(record(folder)["metrics"])
+    assert not [name for name in record(folder)["metrics"] if "_per_s" in name or name.startswith("latency/")]
+
+
+def test_tracking_none_on_the_command_line_wins_over_the_job_and_leaves_its_config(cli: CommandLine):
+    folder = complete_job(cli.folder / "job")
+    assert cli("stage=score", f"answers={folder}", "metrics=[cer]", "tracking=none").code == 0
+    assert not (cli.folder / "mlflow.db").exists() and not (folder / "run_id").exists()
+    assert "name: mlflow" in (folder / "config.yaml").read_text()
+
+
+def test_a_given_path_of_the_dataset_stays(cli: CommandLine):
+    table = cli.folder / "table.csv"
+    table.write_text("Image;candidate;reference\n1;x;x\n2;y;x\n")
+    assert cli("stage=score", f"answers={table}", "dataset.path=pages", "tracking=none", "metrics=[cer]").code == 0
+    assert "path: pages" in (only(cli) / "config.yaml").read_text()
+
+
 def test_generate_and_score_apart_give_what_one_job_gives(cli: CommandLine):
     from PIL import Image
 
