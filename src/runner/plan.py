@@ -199,7 +199,11 @@ def _model_settings(config: Config) -> None:
             Problem("real weights don't fit a changed architecture", "model.config_override", "model.weights=dummy")
         )
     if model.adapter:
-        kind = _adapter_config(model.adapter).get("peft_type")
+        try:
+            kind = _adapter_config(model.adapter).get("peft_type")
+        except Refused as refused:
+            problems.extend(refused.problems)
+            kind = "LORA"
         if kind != "LORA":
             problems.append(Problem(f"{model.adapter} is an adapter of type {kind}", "model.adapter", "LoRA is served"))
         if model.weights == "dummy":
