@@ -67,7 +67,8 @@ class Questions:
 
     def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
         try:
-            key = self._key(sample, self._read(sample.images), repeat)
+            images = self._read(sample.images)
+            key = self._key(sample, images, repeat)
         except (BadImage, PromptError) as error:
             failure = Failure("bad_input", str(error))
             self.result.failures[sample.id, repeat] = Generation(f"{sample.id}#{repeat}", None, failure)
@@ -78,7 +79,8 @@ class Questions:
             self.result.reused += key not in self.result.fresh
             self.progress.advance()
             return None
-        return load.Ask(key, sample.id, repeat, functools.partial(self.request, sample, repeat, key))
+        named = tuple(image.digest for image in images)
+        return load.Ask(key, sample.id, repeat, functools.partial(self.request, sample, repeat, key, named))
 
     def _stored(self, key: str) -> bool:
         reuse = self.job.config.reuse
@@ -103,9 +105,13 @@ class Questions:
             sampling["repeat"] = repeat
         return store.digest([dict(self.job.identity), messages, sampling])
 
-    def request(self, sample: Sample, repeat: int, key: str) -> GenerationRequest:
-        """Read the pictures and make the request. Raises BadImage."""
+    def request(self, sample: Sample, repeat: int, key: str, named: tuple[str, ...]) -> GenerationRequest:
+        """Read the pictures, whose digests are part of `key`, and make the request. Raises BadImage."""
         images = self._read(sample.images)
+        if tuple(image.digest for image in images) != named:
+            # Stored under this key, the answer would later be taken for one about the earlier picture.
+            names = ", ".join(str(image.path) for image in sample.images)
+            raise BadImage(f"{names}: changed while the job ran; start it again")
         parts = tuple(ImagePart(image.data, image.media_type) for image in images)
         return GenerationRequest(
             key=key,
@@ -125,17 +131,14 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     `result` is filled on the way, so that it says what was done even when this raises.
     """
     total = len(job.dataset) * job.config.sampling.repeats
-    try:
-        with Progress(job.name, total) as progress:
-            walk = Questions(job, shelf, result, progress)
-            missing = walk.missing()
-            first = next(missing, None)
-            if first is not None:
-                _ask_engine(job, shelf, result, progress, first, missing)
-        if result.measured is None:
-            result.measured = shelf.measured(job.digest, job.conditions)
-    finally:
-        shelf.close()
+    with Progress(job.name, total) as progress:
+        walk = Questions(job, shelf, result, progress)
+        missing = walk.missing()
+        first = next(missing, None)
+        if first is not None:
+            _ask_engine(job, shelf, result, progress, first, missing)
+    if result.measured is None:
+        result.measured = shelf.measured(job.digest, job.conditions)
 
 
 def _ask_engine(

@@ -63,14 +63,14 @@ def _objective(job: Job, metrics: dict[str, float]) -> float | None:
 
 def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
     """Generate, write the answers, score, measure."""
-    shelf = Shelf.of(paths.store_dir(), job.spec)
     generated = Generated()
-    try:
-        generate(job, shelf, generated)
-    finally:
-        # Whatever ended the generation: what came until then belongs into the folder.
-        record.generated(generated)
-        answers.write(job, generated, shelf, folder / "answers.jsonl")
+    with Shelf.of(paths.store_dir(), job.spec) as shelf:
+        try:
+            generate(job, shelf, generated)
+        finally:
+            # Whatever ended the generation: what came until then belongs into the folder.
+            record.generated(generated)
+            answers.write(job, generated, shelf, folder / "answers.jsonl")
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = job.metrics if job.config.stage == "all" else {}

@@ -1,0 +1,14 @@
+"""The store of generations: what was asked once need not be asked again, and nothing received is lost.
+
+One JSONL file, a *shelf*, per engine identity under `$RUNNER_STORE` (default multirun/.store):
+
+    lines.py     what a line holds, and how damage to it is seen
+    shelf.py     appending and finding
+    upkeep.py    ls, verify and gc, on all shelves of a store
+    __main__.py  python -m runner.store
+"""
+
+from runner.store.lines import digest, from_json, to_json
+from runner.store.shelf import Conditions, Shelf
+
+__all__ = ["Conditions", "Shelf", "digest", "from_json", "to_json"]

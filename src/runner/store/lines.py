@@ -1,0 +1,79 @@
+"""A line of a shelf: a JSON object that ends with a checksum of the rest.
+
+    {"shelf": {"backend": "hf", "checkpoint": "assets/…", "quant": "bf16", "weights": "real"}, "crc": "…"}   the first
+    {"key": "9f…", "at": 1770000000.0, "conditions": {"gpu": "none", …}, "generation": {…}, "crc": "…"}
+    {"job": "4c…", "at": …, "conditions": {…}, "measured": {"wall_s": 7.1, …}, "crc": "…"}
+
+A *key* is what decides a text; *conditions* are what decides its timing. `at` is Unix time. Lines of earlier versions
+have neither `at` nor `crc`, and are read all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from backends.api import Failure, Generation, Timing
+
+_CRC = b',"crc":"%08x"}'
+_CRC_BYTES = len(_CRC % 0)
+
+
+def digest(value: Any) -> str:
+    """Name a JSON value by its content."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def to_json(generation: Generation) -> dict[str, Any]:
+    """Return every field of a generation as JSON values."""
+    return dataclasses.asdict(generation)
+
+
+def from_json(row: Mapping[str, Any]) -> Generation:
+    """Turn the output of `to_json` back into a generation."""
+    known = {field.name for field in dataclasses.fields(Generation)}
+    values = {name: value for name, value in row.items() if name in known}
+    values["error"] = Failure(**row["error"]) if row.get("error") else None
+    values["timing"] = Timing(**row["timing"]) if row.get("timing") else None
+    values["token_ids"] = tuple(row["token_ids"]) if row.get("token_ids") is not None else None
+    return Generation(**values)
+
+
+def encode(row: Mapping[str, Any]) -> bytes:
+    """Return the line of a row, with its checksum and its end."""
+    body = json.dumps(row, ensure_ascii=False).encode()
+    return body[:-1] + _CRC % zlib.crc32(body) + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the row of a line. Raise ValueError, which says what is wrong, for a line that is damaged."""
+    line = line.rstrip(b"\n")
+    body = line[:-_CRC_BYTES] + b"}"
+    if line[-_CRC_BYTES:].startswith(b',"crc":"'):
+        if line[-_CRC_BYTES:] != _CRC % zlib.crc32(body):
+            raise ValueError("its checksum does not fit: it was changed after it was written")
+        line = body
+    row = json.loads(line)
+    if not isinstance(row, dict) or not row.keys() & {"key", "job", "shelf"}:
+        raise ValueError("it is no line of a store")
+    return row
+
+
+def written_at(row: Mapping[str, Any]) -> float | None:
+    """Return when a row was written, Unix time; None where it does not say."""
+    if (at := row.get("at")) is not None:
+        return float(at)
+    timing = (row.get("generation") or {}).get("timing") or {}
+    return timing.get("sent_at")
+
+
+def name(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a later row with the same name replaces."""
+    if "shelf" in row:
+        return ("shelf",)
+    kind = "key" if "key" in row else "job"
+    return (kind, str(row[kind]), digest(row.get("conditions", {})))
