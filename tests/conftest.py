@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,6 @@ class CommandLine:
 
     def __init__(self, folder: Path, packages: Path) -> None:
         self.folder = folder
-        self.second = 0
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
         self.environment |= {
             "PYTHONPATH": str(packages),
@@ -79,9 +77,6 @@ class CommandLine:
         return [sys.executable, "-m", module, *arguments]
 
     def __call__(self, *arguments: str, module: str = "runner", timeout: float = 150) -> Ended:
-        # Folders are named by the second; a second run within one is refused.
-        while int(time.time()) == self.second:
-            time.sleep(0.05)
         ended = subprocess.run(
             self.command(*arguments, module=module),
             cwd=self.folder,
@@ -90,7 +85,6 @@ class CommandLine:
             text=True,
             timeout=timeout,
         )
-        self.second = int(time.time())  # the last one that its folder can be named by
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,20 @@ log = logging.getLogger(__name__)
 
 
 class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
-    """The cartesian product of all values, as Hydra's basic sweeper makes it, run in groups that share an engine."""
+    """The cartesian product of all values, as Hydra's basic sweeper makes it, run in groups that share an engine.
+
+    With `jobs`, a list of key -> value, the product is made for each of them: models that have their own prompts.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        jobs: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Keep what conf/hydra/sweeper or an experiment says."""
+        super().__init__(max_batch_size, params)
+        self.jobs = [dict(job) for job in jobs or ({},)]
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
@@ -25,10 +38,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         # 1. All combinations, each composed once. `max_batch_size` would split groups, so it isn't used.
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (batch,) = self.split_arguments(overrides, None)
         loader = self.hydra_context.config_loader
+        batch = self._combinations(OverridesParser.create(config_loader=loader), arguments)
         configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
@@ -42,8 +53,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             with (folder / "multirun.yaml").open("x", encoding="utf-8") as file:
                 OmegaConf.save(self.config, file)
         except FileExistsError:
-            where = f"{folder}: another sweep that began in the same second writes here"
-            raise JobFailed(f"{where}; start again") from None
+            raise JobFailed(f"{folder} holds another sweep; give another hydra.sweep.dir") from None
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
@@ -53,6 +63,17 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             results = sweep.finish(folder, len(batch))
         sweep.check(results)
         return [result.return_value for result in returns]
+
+    def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
+        """Return the overrides of each job, each combination once: one that was overridden may equal another."""
+        from runner.overrides import spelled
+
+        found: dict[tuple[str, ...], None] = {}
+        for job in self.jobs:
+            own = [spelled(key, value) for key, value in job.items()]
+            (product,) = self.split_arguments(parser.parse_overrides([*own, *self._parse_config(), *arguments]), None)
+            found |= dict.fromkeys(map(tuple, product))
+        return [list(overrides) for overrides in found]
 
 
 def by_engine(specs: Sequence[Any]) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -18,6 +19,8 @@ from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
 
+# When this command began: it names the folder of its jobs, however many there are.
+STARTED = datetime.now()
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -188,8 +191,17 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def register() -> None:
-    """Tell Hydra the schema, as `base_config`."""
+    """Tell Hydra the schema, as `base_config`, and what `${started:%H-%M-%S-%f}` means.
+
+    Hydra's own `now` ends at seconds, and two commands may begin within one. Cached, so that a job that is composed in
+    another process keeps the folder of its sweep.
+    """
     ConfigStore.instance().store(name="base_config", node=Config)
+    OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
+
+
+def _started(pattern: str) -> str:
+    return STARTED.strftime(pattern)
 
 
 def typed(cfg: DictConfig) -> Config:

@@ -112,7 +112,7 @@ class Record:
             with (folder / "config.yaml").open("x", encoding="utf-8") as file:
                 OmegaConf.save(cfg, file)
         except FileExistsError:
-            raise JobFailed(f"{folder}: another run that began in the same second writes here; start again") from None
+            raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
         self.environment = environment.describe() | {

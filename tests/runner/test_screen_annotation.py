@@ -137,7 +137,9 @@ def test_verdicts_against_the_7b_baseline(jobs, make_cli, tmp_path):
         str(root), "--baseline", "Qwen2-VL-7B-Instruct", "--measure", "judge_ratio", module="runner.compare"
     )
     assert ended.code == 0, ended.err
-    said = {line.split(" against ")[0]: line for line in ended.out.splitlines()}
+    said = {
+        line.split(" against ")[0]: line for line in ended.out.splitlines() if ": " in line and " against Qwen" in line
+    }
     assert len(said) == 7
     for model, line in said.items():
         assert ("worse by" if "2B" in model else "not distinguishable by") in line

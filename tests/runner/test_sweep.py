@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from omegaconf import OmegaConf
 
 from tests.conftest import CommandLine
 
@@ -86,6 +87,41 @@ def test_an_engine_that_does_not_start_fails_its_group_at_once(cli: CommandLine)
     for other in others:
         assert "did not start for an earlier job" in other["error"] and "--nonsense=1" in other["error"]
         assert other["finished_at"] - other["started_at"] < 0.5
+
+
+def test_listed_jobs_instead_of_every_combination(cli: CommandLine):
+    own = cli.folder / "own" / "experiment"
+    own.mkdir(parents=True)
+    (own / "listed.yaml").write_text(
+        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params: {sampling.seed: '0,1'}\n    jobs:\n"
+        "    - {model: demo_s, prompt.system: '${dataset.name}, one'}\n"
+        "    - {model: demo_m, prompt.system: 'a, b'}\n",
+        encoding="utf-8",
+    )
+    given = ("--config-dir", "own", "experiment=listed", *ECHO, "tracking=none", "dataset.limit=1")
+    assert cli(*given).code == 0
+    configs = [OmegaConf.load(result["folder"] / "config.yaml") for result in results(cli.folder)]
+    told = [(cfg.model.name, cfg.sampling.seed, cfg.prompt.system) for cfg in configs]
+    first, second = "demo_documents, one", "a, b"
+    assert told == [("demo_s", 0, first), ("demo_s", 1, first), ("demo_m", 0, second), ("demo_m", 1, second)]
+    # What the command line says wins, and jobs that it makes equal run once.
+    ended = cli(*given, "model=demo_s", "prompt.system=null", "sampling.seed=3")
+    assert "jobs: 1, engines: 1" in ended.err
+
+
+def test_runs_may_begin_in_the_same_second(cli: CommandLine):
+    job = (*ECHO, "tracking=none", "dataset.limit=1")
+    started = [cli.start(*job) for _ in range(2)]
+    assert [process.wait(60) for process in started] == [0, 0], [process.communicate()[0] for process in started]
+    first, second = {result["folder"] for result in results(cli.folder)}
+    assert first != second
+
+
+def test_a_folder_that_is_taken_is_refused(cli: CommandLine):
+    job = (*ECHO, "tracking=none", "dataset.limit=1", "hydra.run.dir=mine")
+    assert cli(*job).code == 0
+    ended = cli(*job)
+    assert ended.code == 1 and "hydra.run.dir" in ended.out + ended.err
 
 
 def test_what_a_job_leaves(cli: CommandLine):

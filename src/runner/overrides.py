@@ -1,0 +1,52 @@
+"""Spells overrides as Hydra's grammar and a shell take them: the way from a table or a YAML list to a command line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# What needs no quotation marks: it begins like a word or a path and can't be taken for a number or a truth value.
+PLAIN = re.compile(r"[A-Za-z_/][\w./@-]*", re.ASCII)
+NOT_WORDS = re.compile(r"(?i:true|false|null|nan|inf)")
+
+
+def spelled(key: str, value: Any) -> str:
+    """Return the override that sets a key to a value of YAML: one value, never a choice of several."""
+    return f"{key}={_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_key(str(key))}:{_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "[" + ",".join(map(_value, value)) + "]"
+    text = str(value)
+    if PLAIN.fullmatch(text) and not NOT_WORDS.fullmatch(text):
+        return text
+    # A backslash is one, except before a quotation mark and at the end, where the grammar reads an escape.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def _key(key: str) -> str:
+    if not PLAIN.fullmatch(key):
+        raise ValueError(f"{key!r} can't be a key on a command line: letters, digits and _ only")
+    return key
+
+
+def command(*arguments: str) -> str:
+    """Return a command line of the runner, quoted for a shell."""
+    return " ".join(["python -m runner", *map(_shell, arguments)])
+
+
+def _shell(argument: str) -> str:
+    readable = "'" in argument and not set(argument) & set('"$`\\!')
+    return f'"{argument}"' if readable else shlex.quote(argument)

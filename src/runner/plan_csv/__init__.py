@@ -1,0 +1,1 @@
+"""Plans of VLMHyperBench: reads its evaluation runs and says, writes or runs what they are here."""

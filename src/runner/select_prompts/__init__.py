@@ -1,0 +1,1 @@
+"""Chooses the best prompt per (doc_class, field) on a development split, writes a collection, confirms it elsewhere."""

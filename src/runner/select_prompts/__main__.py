@@ -1,0 +1,195 @@
+"""`python -m runner.select_prompts SWEEP --write prompts/chosen --confirm test`: the best prompt per field.
+
+SWEEP is the folder of a sweep over prompts on a development split (experiment=prompt_selection). docs/prompts.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from runner.errors import Problem, Refused, RunnerError
+from runner.select_prompts import collection_file, confirming
+from runner.select_prompts.candidates import find_candidates
+from runner.select_prompts.choosing import Figure, Selection, select
+from runner.select_prompts.confirming import Confirmation
+
+WIDE = 150  # columns, where there is no terminal to ask
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Choose, show, write and confirm. Return 0, 2 where nothing can be chosen, 1 where the confirmation failed."""
+    given = _parser().parse_intermixed_args(arguments)
+    try:
+        _run(given)
+    except (RunnerError, OSError) as error:
+        print(f"{error}", file=sys.stderr)  # noqa: T201
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    if given.confirm and not given.write:
+        raise Refused(Problem("what is confirmed must be written first", "--confirm", "--write FOLDER"))
+    candidates = find_candidates(given.folders, given.measure)
+    split = _split(candidates[0].tried[0].job.result.config)
+    if given.confirm == split:
+        what = f"the prompts were chosen on {split}: asking it again confirms nothing"
+        raise Refused(Problem(what, "--confirm", "another split"))
+    selections = [select(candidate) for candidate in candidates]
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    if not given.write:
+        for selection in selections:
+            _show(console, selection, split, None)
+        return
+    collection_file.new_folder(given.write)
+    sweep = ", ".join(map(str, given.folders))
+    files = [collection_file.write(selection, given.write, sweep, split) for selection in selections]
+    confirmed: list[Confirmation | None] = [None] * len(selections)
+    _keep(given, split, selections, confirmed)
+    if given.confirm:
+        confirmed = [*confirming.confirm(selections, files, given.confirm, given.write, given.overrides)]
+        _keep(given, split, selections, confirmed)
+    for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
+        _show(console, selection, split, confirmation)
+        console.print(f"written: {file}   (prompt=collection prompt.path={file})\n", highlight=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runner.select_prompts", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=_folder, help="folders of sweeps over prompts; key=value: see below")
+    parser.add_argument("--measure", default="cer", help="what decides; default: cer")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="a new folder for the collections, one per model")
+    parser.add_argument(
+        "--confirm", metavar="SPLIT", help="ask again on this split, beside the first prompt of the sweep"
+    )
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+                        help="added to the jobs of the confirmation: --set tracking=none")  # fmt: skip
+    return parser
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return path
+
+
+def _split(config: Any) -> str:
+    split = config["dataset"].get("split")
+    return str(split) if split else "all splits"
+
+
+def _show(console: Console, selection: Selection, split: str, confirmed: Confirmation | None) -> None:
+    measure = selection.candidate.measure
+    title = f"{selection.candidate.name}: {measure.name} ({measure.better} is better)"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("doc_class")
+    table.add_column("field")
+    table.add_column("chosen")
+    for name in (f"{split} [95% CI]", "better than the next by", "n", *((confirmed.split, "gap") if confirmed else ())):
+        table.add_column(name, justify="right")
+    for choice in selection.choices:
+        row = [*choice.pair, choice.chosen.label, str(choice.figure), _gain(choice.paired), str(choice.figure.samples)]
+        if confirmed:
+            row += [_cell(confirmed.figures.get(choice.pair)), _signed(confirmed.gap(selection, choice.pair))]
+        table.add_row(*row)
+    row = ["all", "", "the collection", str(selection.overall), "", str(selection.overall.samples)]
+    table.add_row(*row, *((str(confirmed.overall), _signed(confirmed.gap(selection))) if confirmed else ()))
+    baseline = selection.candidate.tried[0].label
+    row = ["all", "", f"{baseline} (baseline)", str(selection.baseline), "", str(selection.baseline.samples)]
+    more = (_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))) if confirmed else ()
+    table.add_row(*row, *more)
+    console.print(table)
+    for pair in selection.unchosen:
+        console.print(f"no choice for {pair}: nothing was scored with every prompt", highlight=False)
+    if left := sum(choice.left_out for choice in selection.choices):
+        console.print(f"{left} samples were not scored with every prompt and decide nothing", highlight=False)
+    if confirmed and (paired := confirmed.against_baseline):
+        sure = paired.ci_low is not None and (paired.ci_low > 0 or (paired.ci_high or 0) < 0)
+        word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
+        console.print(
+            f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
+            f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
+            f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
+            f"{_signed(confirmed.overfitting(selection))}",
+            highlight=False,
+        )
+
+
+def _gain(paired: Any) -> str:
+    if paired is None:
+        return ""
+    sign = 1 if paired.measure.better == "higher" else -1
+    if paired.ci_low is None:
+        return _signed(paired.gain)
+    low, high = sorted((sign * paired.ci_low, sign * paired.ci_high))
+    return f"{_signed(paired.gain)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _cell(figure: Figure | None) -> str:
+    return str(figure) if figure else "–"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value + 0.0:+.3f}"  # + 0.0: no -0.000
+
+
+def _keep(
+    given: argparse.Namespace, split: str, selections: Sequence[Selection], confirmed: Sequence[Confirmation | None]
+) -> None:
+    """Write selection.json: every figure that led to the choice, and what the other split says."""
+    told = []
+    for selection, confirmation in zip(selections, confirmed, strict=True):
+        told.append(
+            {
+                "candidate": selection.candidate.name,
+                "prompts": [tried.label for tried in selection.candidate.tried],
+                "jobs": [str(tried.job.folder) for tried in selection.candidate.tried],
+                "chosen": _as_json(selection.overall),
+                "baseline": _as_json(selection.baseline),
+                "fields": [_field(choice, selection, confirmation) for choice in selection.choices],
+                "confirmed": confirmation
+                and {
+                    "chosen": _as_json(confirmation.overall),
+                    "baseline": _as_json(confirmation.baseline),
+                    "gap": confirmation.gap(selection),
+                    "baseline_gap": confirmation.baseline_gap(selection),
+                    "overfitting": confirmation.overfitting(selection),
+                    "gain_over_baseline": paired.gain if (paired := confirmation.against_baseline) else None,
+                },
+            }
+        )
+    content = {"measure": given.measure, "split": split, "confirmed_on": given.confirm, "candidates": told}
+    path = given.write / "selection.json"
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _field(choice: Any, selection: Selection, confirmation: Confirmation | None) -> dict[str, Any]:
+    return {
+        "doc_class": choice.pair[0],
+        "field": choice.pair[1],
+        "chosen": choice.chosen.label,
+        "figures": {label: _as_json(figure) for label, figure in choice.figures.items()},
+        "left_out": choice.left_out,
+        "confirmed": _as_json(confirmation.figures.get(choice.pair)) if confirmation else None,
+        "gap": confirmation.gap(selection, choice.pair) if confirmation else None,
+    }
+
+
+def _as_json(figure: Figure | None) -> dict[str, Any] | None:
+    if figure is None:
+        return None
+    return {"value": figure.value, "ci_low": figure.low, "ci_high": figure.high, "n": figure.samples,
+            "n_documents": figure.documents}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Asks with the chosen collection on another split, beside the baseline prompt, and says what is left of the gain."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+
+from metrics.paired import Paired, compare
+from runner.compare.jobs import Scored, find_jobs
+from runner.errors import JobFailed
+from runner.overrides import spelled
+from runner.select_prompts.candidates import key_of, prompt_config
+from runner.select_prompts.choosing import Figure, Selection, combined, joined
+
+CONFIG_DIR = ("--config-dir", "-cd")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the other split says: figures per (doc_class, field) and overall, and the collection against the baseline.
+
+    A gap is by how much a figure is worse than where the prompts were chosen, in units of the measure: what choosing
+    the best of several flatters, and by how much one split is harder. The baseline, which was not chosen by its
+    figures, has only the second: what is left of the difference is overfitting.
+    """
+
+    split: str
+    figures: Mapping[tuple[str, str], Figure]
+    overall: Figure
+    baseline: Figure | None
+    against_baseline: Paired | None
+
+    def gap(self, selection: Selection, pair: tuple[str, str] | None = None) -> float | None:
+        """Return the gap of a (doc_class, field), or overall."""
+        here = self.figures.get(pair) if pair else self.overall
+        chosen = {choice.pair: choice.figure for choice in selection.choices}
+        there = chosen.get(pair) if pair else selection.overall
+        if here is None or there is None:
+            return None
+        return _worse(selection, here, there)
+
+    def baseline_gap(self, selection: Selection) -> float | None:
+        """Return the gap of the baseline prompt, overall."""
+        return _worse(selection, self.baseline, selection.baseline) if self.baseline else None
+
+    def overfitting(self, selection: Selection) -> float | None:
+        """Return how much larger the gap of what was chosen is than that of the baseline."""
+        gap, baseline = self.gap(selection), self.baseline_gap(selection)
+        return None if gap is None or baseline is None else gap - baseline
+
+
+def _worse(selection: Selection, here: Figure, there: Figure) -> float:
+    worse = here.value - there.value
+    return worse if selection.candidate.measure.better == "lower" else -worse
+
+
+def confirm(
+    selections: Sequence[Selection], files: Sequence[Path], split: str, folder: Path, extra: Sequence[str]
+) -> list[Confirmation]:
+    """Run the chosen collections and the baseline prompts on a split, and compare. Raise JobFailed where that fails."""
+    jobs = []
+    for selection, file in zip(selections, files, strict=True):
+        baseline = selection.candidate.tried[0].job
+        jobs += [_chosen_job(baseline, file, split), _settings(baseline) | {"dataset.split": split}]
+    sweep = folder / "confirmation"
+    first = selections[0].candidate.tried[0].job.result.environment
+    listed = spelled("hydra.sweeper.jobs", jobs)
+    command = [sys.executable, "-m", "runner", "-m", *_config_dir(first["command"]), listed]
+    command += [spelled("hydra.sweep.dir", str(sweep.absolute())), *extra]
+    # Where the sweep ran: its relative paths, its store and its database are meant.
+    ended = subprocess.run(command, cwd=first["cwd"], check=False)
+    if ended.returncode:
+        raise JobFailed(f"the confirmation ended with status {ended.returncode}; what was answered is in {sweep}")
+    found = find_jobs([sweep])
+    return [_compared(selection, file, split, found) for selection, file in zip(selections, files, strict=True)]
+
+
+def _chosen_job(job: Scored, file: Path, split: str) -> dict[str, Any]:
+    """Return what asks as a job did, with a collection in place of its prompt."""
+    kept = {key: value for key, value in _settings(job).items() if key.partition(".")[0] != "prompt"}
+    emptied = dict.fromkeys(("prompt.template", "prompt.collection", "prompt.default", "prompt.system"))
+    role = prompt_config(job).system_role
+    named = {"prompt": "collection", "prompt.path": str(file.absolute()), "prompt.name": file.parent.name}
+    return {**kept, **emptied, **named, "prompt.system_role": role, "dataset.split": split}
+
+
+def _settings(job: Scored) -> dict[str, Any]:
+    """Return the overrides of a job as key -> value."""
+    parsed = OverridesParser.create().parse_overrides(list(job.result.environment["overrides"]))
+    return {override.get_key_element(): _plain(override.value()) for override in parsed}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _config_dir(command: Sequence[str]) -> list[str]:
+    """Return the option that named configs beside conf/, as the sweep was given it."""
+    for number, argument in enumerate(command):
+        if argument in CONFIG_DIR:
+            return ["--config-dir", command[number + 1]]
+        if argument.startswith("--config-dir="):
+            return [argument]
+    return []
+
+
+def _compared(selection: Selection, file: Path, split: str, jobs: Sequence[Scored]) -> Confirmation:
+    candidate = selection.candidate
+    own = [job for job in jobs if key_of(job) == candidate.key and job.result.status == "finished"]
+    chosen = next((job for job in own if prompt_config(job).path == str(file.absolute())), None)
+    if chosen is None:
+        raise JobFailed(f"{candidate.name}: the job with {file} is not among those of the confirmation")
+    baseline = next((job for job in own if job is not chosen), None)
+    run = chosen.run(candidate.measure.name)
+    samples: dict[tuple[str, str], list[str]] = {}
+    for case in chosen.cases:
+        if case.sample_id in run.stats and case.repeat == 0:
+            samples.setdefault((case.doc_class, case.field), []).append(case.sample_id)
+    if not samples:
+        raise JobFailed(f"{candidate.name}: nothing was scored by {candidate.measure.name} on {split}")
+    other = baseline.run(candidate.measure.name) if baseline else None
+    return Confirmation(
+        split,
+        {pair: joined(candidate, [(run, own)]) for pair, own in samples.items()},
+        joined(candidate, [(run, list(run.stats))]),
+        joined(candidate, [(other, list(other.stats))]) if other and other.stats else None,
+        compare(candidate.measure, combined(candidate), other, run) if other and other.stats else None,
+    )

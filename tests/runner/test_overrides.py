@@ -1,0 +1,39 @@
+"""Values of tables and YAML lists survive Hydra's grammar and a shell as they are."""
+
+import shlex
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.overrides import command, spelled
+
+
+@given(st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc"))) | st.text(alphabet="'\\\"a,[]{}$ ="))
+def test_any_text_is_one_text(text: str):
+    parsed = OverridesParser.create().parse_override(spelled("prompt.system", text))
+    value = parsed.value()
+    assert getattr(value, "text", value) == text and not parsed.is_sweep_override()
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.5, [], ["cer", "два слова"], {"key": [1, "x y"]}])
+def test_other_values(value):
+    parsed = OverridesParser.create().parse_override(spelled("key", value)).value()
+    texts = [getattr(one, "text", one) for one in parsed] if isinstance(parsed, list) else parsed
+    if isinstance(value, dict):
+        assert [getattr(one, "text", one) for one in texts["key"]] == value["key"]
+    else:
+        assert texts == value
+
+
+def test_a_key_that_the_grammar_does_not_take():
+    with pytest.raises(ValueError, match="can't be a key"):
+        spelled("metrics", {"с пробелом": 1})
+
+
+@pytest.mark.parametrize(
+    "argument", ["dataset.field='Серия и номер'", "a='$HOME'", "a=b", "x='a\"b'", "prompt.system='it\\'s'"]
+)
+def test_a_command_line_survives_the_shell(argument: str):
+    assert shlex.split(command(argument)) == ["python", "-m", "runner", argument]
