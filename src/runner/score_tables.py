@@ -22,19 +22,25 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def write(folder: Path, cases: Sequence[Case], scores: Sequence[Score], aggregates: Sequence[Aggregate]) -> None:
     """Write scores_by_id.csv, scores_by_field.csv, scores_by_class.csv and scores_general.csv into a job's folder."""
-    _csv(folder / "scores_by_id.csv", _by_id(cases, scores))
+    for name, rows in tables(cases, scores, aggregates).items():
+        write_csv(folder / f"scores_{name}.csv", rows)
+
+
+def tables(
+    cases: Sequence[Case], scores: Sequence[Score], aggregates: Sequence[Aggregate]
+) -> dict[str, list[list[object]]]:
+    """Return the rows of each table, a header first: by_id, by_field, by_class, general."""
     fields = [one for one in aggregates if one.field is not None]
     classes = [one for one in aggregates if one.field is None and one.doc_class is not None]
-    rows = [[one.doc_class, one.field, *_figures(one)] for one in fields]
-    _csv(folder / "scores_by_field.csv", [["doc_class", "field", *AGGREGATE], *rows])
-    _csv(
-        folder / "scores_by_class.csv",
-        [["doc_class", *AGGREGATE], *([one.doc_class, *_figures(one)] for one in classes)],
-    )
-    _csv(
-        folder / "scores_general.csv",
-        _general(scores, [one for one in aggregates if one.doc_class is one.field is None]),
-    )
+    return {
+        "by_id": _by_id(cases, scores),
+        "by_field": [
+            ["doc_class", "field", *AGGREGATE],
+            *([one.doc_class, one.field, *_figures(one)] for one in fields),
+        ],
+        "by_class": [["doc_class", *AGGREGATE], *([one.doc_class, *_figures(one)] for one in classes)],
+        "general": _general(scores, [one for one in aggregates if one.doc_class is one.field is None]),
+    }
 
 
 def neutral(cell: object) -> object:
@@ -78,7 +84,8 @@ def _figures(one: Aggregate) -> list[object]:
     return [getattr(one, name) for name in AGGREGATE]
 
 
-def _csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+def write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Write a table for people and spreadsheets; no cell of it is a formula. Half a surrogate pair becomes `?`."""
+    with path.open("w", encoding="utf-8-sig", newline="", errors="replace") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerows([neutral(cell) for cell in row] for row in rows)

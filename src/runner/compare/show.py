@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import itertools
 import re
 import sys
 from collections import Counter
@@ -17,7 +17,7 @@ from runner.compare.changed_samples import KINDS, Changed
 from runner.compare.jobs import Scored
 from runner.compare.metric_difference import Difference
 from runner.report.table import MISSING
-from runner.score_tables import neutral
+from runner.score_tables import write_csv
 
 LONGEST = 120  # characters of an answer on the terminal; the CSV has all of them
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")
@@ -82,15 +82,13 @@ def samples(console: Console, found: Sequence[Changed], measure: str, shown: int
 
 def write_samples(path: Path, found: Sequence[tuple[Scored, Scored, str, Sequence[Changed]]]) -> None:
     """Write all changed samples of all pairs into a CSV (`;`, UTF-8 with byte order mark)."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, delimiter=";")
-        writer.writerow(COLUMNS)
-        for first, second, measure, samples_ in found:
-            for one in samples_:
-                row = (first.name, second.name, one.kind, one.sample_id, one.document, one.doc_class, one.field,
-                       one.question, " | ".join(one.references), one.first, one.second, measure, one.first_score,
-                       one.second_score)  # fmt: skip
-                writer.writerow([neutral(cell) for cell in row])
+    rows = (
+        (first.name, second.name, one.kind, one.sample_id, one.document, one.doc_class, one.field, one.question,
+         " | ".join(one.references), one.first, one.second, measure, one.first_score, one.second_score)
+        for first, second, measure, changed in found
+        for one in changed
+    )  # fmt: skip
+    write_csv(path, itertools.chain([COLUMNS], rows))
 
 
 def _line(console: Console, text: str) -> None:

@@ -1,0 +1,80 @@
+"""`python -m runner.export SWEEP_DIR... --to DIR`: finished jobs as workbooks, tables, JSON lines, a list to review."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# What can be exported, and the files that it leaves.
+KINDS = {
+    "workbooks": ("summary_test_stats.xlsx", "auto_metrics_stats.xlsx", "judgement_scores.xlsx"),
+    "metrics": ("metrics_by_id.csv", "metrics_by_field.csv", "metrics_by_class.csv", "metrics_general.csv"),
+    "answers": ("answers.jsonl",),
+    "disagreements": ("disagreements.csv",),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files and list them. Return 2 where there is nothing to export."""
+    parser = argparse.ArgumentParser(prog="python -m runner.export", description=__doc__)
+    parser.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or MLflow run id")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder for the files; made if need be")
+    parser.add_argument("--only", action="append", choices=KINDS, help="may be repeated; default: all")
+    parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier export")
+    parser.add_argument(
+        "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
+    )
+    given = parser.parse_args(arguments)
+    from runner import finished_jobs
+    from runner.errors import Refused, RunnerError
+
+    try:
+        with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
+            _export(found, given.to, given.only or tuple(KINDS), overwrite=given.overwrite)
+    except Refused as refused:
+        message = "\n  ".join(map(str, refused.problems))
+    except (RunnerError, ValueError, OSError) as error:
+        message = str(error)
+    else:
+        return 0
+    print(f"can't export: {message}", file=sys.stderr)  # noqa: T201
+    return 2
+
+
+def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
+    """Write what was asked for, and say what came of it."""
+    from runner.compare.jobs import read_jobs
+    from runner.export import answer_lines, disagreements, metric_tables, workbooks
+
+    every = dict.fromkeys(job for group in groups for job in group)
+    (jobs,) = read_jobs([list(every)])
+    jobs = [job for job in jobs if (job.folder / "answers.jsonl").exists()]
+    if not jobs:
+        raise ValueError("none of these jobs has answers")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not overwrite and any(folder.iterdir()):
+        # A label that somebody wrote into disagreements.csv must not be lost.
+        raise ValueError(f"{folder} is not empty; choose another folder, or --overwrite")
+    makers = {
+        "workbooks": workbooks.write,
+        "metrics": metric_tables.write,
+        "answers": answer_lines.write,
+        "disagreements": disagreements.write,
+    }
+    print(f"{len(jobs)} jobs: {', '.join(job.name for job in jobs)}")  # noqa: T201
+    for kind in dict.fromkeys(kinds):
+        for name in KINDS[kind]:  # of an earlier export, of other jobs
+            (folder / name).unlink(missing_ok=True)
+        written = makers[kind](folder, jobs)
+        for path, count in written.items():
+            print(f"{path}: {count} rows")  # noqa: T201
+        if kind == "workbooks" and (missing := [name for name in KINDS[kind] if folder / name not in written]):
+            print(f"not written, none of their figures was measured: {', '.join(missing)}")  # noqa: T201
+        if kind == "metrics" and not written:
+            print("no tables of metrics: no job was scored")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""All answers as JSON lines: a row of a job's answers.jsonl, with the job, its run, and the scores.
+
+Example (shortened): {"job": "demo_m-bf16", "run_id": "3f…", "sample_id": "0", "text": "Петров", …,
+"scores": {"cer": 0.0}, "unscored": {"bleurt": "no weights"}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.compare.jobs import Scored
+from runner.export.scored_answers import scored_answers
+
+
+def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
+    """Write answers.jsonl. Return it with its number of rows."""
+    path = folder / "answers.jsonl"
+    count = 0
+    # Half of a surrogate pair, which UTF-8 can't hold, becomes JSON's own escape.
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        for job in jobs:
+            for one in scored_answers(job):
+                scored = {name: found.value for name, found in one.scores.items() if found.value is not None}
+                unscored = {name: found.reason for name, found in one.scores.items() if found.value is None}
+                row = {"job": job.name, "run_id": job.result.run_id, **one.row, "scores": scored, "unscored": unscored}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+    return {path: count}

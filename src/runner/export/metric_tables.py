@@ -1,0 +1,37 @@
+"""The tables of scores of all jobs in one file each (`;`, UTF-8 with byte order mark).
+
+metrics_by_id.csv, metrics_by_field.csv, metrics_by_class.csv, metrics_general.csv: the columns of a job's own tables,
+after its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from metrics.aggregate import Aggregate
+from runner import answers, score, score_tables
+from runner.compare.jobs import Scored
+
+
+def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
+    """Write the tables. Return each with its number of rows; none where no job was scored."""
+    collected: dict[str, list[dict[str, object]]] = {}
+    for job in jobs:
+        if not (job.folder / "scores.jsonl").exists():
+            continue
+        cases = [answers.case(row) for row in answers.read(job.folder / "answers.jsonl")]
+        scores = list(score.read(job.folder / "scores.jsonl"))
+        record = json.loads((job.folder / "metrics.json").read_text(encoding="utf-8"))
+        aggregates = [Aggregate(**figure) for figure in record["aggregates"]]
+        for name, (header, *rows) in score_tables.tables(cases, scores, aggregates).items():
+            names = ["job", *map(str, header)]
+            collected.setdefault(name, []).extend(dict(zip(names, [job.name, *row], strict=True)) for row in rows)
+    written = {}
+    for name, found in collected.items():
+        path = folder / f"metrics_{name}.csv"
+        columns = list(dict.fromkeys(column for row in found for column in row))
+        score_tables.write_csv(path, [columns, *([row.get(column) for column in columns] for row in found)])
+        written[path] = len(found)
+    return written

@@ -1,0 +1,52 @@
+"""A JSONL dataset of the questions of finished jobs, with the references that people gave in place of the older ones.
+
+Models need not be asked again: a run over that dataset finds all its answers in the store, where it asks the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner import answers
+from runner.compare.jobs import Scored
+from runner.errors import Problem, Refused
+from runner.labels.table import Labels
+
+
+def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: bool) -> tuple[int, int, Path]:
+    """Write the dataset. Return how many samples it has, how many of them with a new reference, and their image folder.
+
+    Raise Refused where a label belongs to no sample of the jobs, or there is no picture to ask about.
+    """
+    samples: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        for row in answers.read(job.folder / "answers.jsonl"):
+            samples.setdefault(str(row["sample_id"]), row)
+    if unknown := [sample for sample in labels.references if sample not in samples]:
+        what = f"{len(unknown)} labels belong to no sample of these jobs, such as {unknown[0]!r}"
+        raise Refused(Problem(what, remedy="name the jobs that the labels were exported from"))
+    if blind := [sample for sample, row in samples.items() if not row["images"]]:
+        what = f"{len(blind)} samples have no picture, such as {blind[0]!r}: answers of another program?"
+        raise Refused(Problem(what, remedy="put the references into the table of answers, and score that again"))
+    folder = Path(
+        os.path.commonpath([Path(image).absolute().parent for row in samples.values() for image in row["images"]])
+    )
+    chosen = {name: row for name, row in samples.items() if name in labels.references or not only_labelled}
+    with path.open("w", encoding="utf-8") as file:
+        for name, row in chosen.items():
+            made = _line(name, row, labels.references.get(name, tuple(row["references"])), folder)
+            file.write(json.dumps(made, ensure_ascii=False) + "\n")
+    return len(chosen), len(labels.references), folder
+
+
+def _line(name: str, row: Mapping[str, Any], references: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Return a row as format `jsonl` reads it; what the sample doesn't have is left out."""
+    images = [Path(image).absolute().relative_to(folder).as_posix() for image in row["images"]]
+    told = {key: row[key] for key in ("document", "doc_class", "field", "context") if row[key]}
+    if row["answerable"] is not None:
+        told["answerable"] = row["answerable"]
+    return {"id": name, "images": images, "question": row["question"], "references": list(references), **told}

@@ -1,0 +1,96 @@
+"""Reads labels: a CSV with sample_id, repeat, candidate and what people filled in, `human_reference` and `human_score`.
+
+    sample_id;repeat;candidate;…;human_reference;human_score;comment
+    17;0;demo_s-bf16;…;Петров;;the reference has a typo
+    17;0;demo_m-bf16;…;;1;
+
+`human_reference` is of the sample and need only stand in one of its rows; `human_score` is of the row's answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.datasets.spreadsheet import read_sheet
+from runner.datasets.tables import Cells
+from runner.datasets.text_files import read_csv, read_text
+from runner.errors import Problem, Refused
+from runner.score_tables import FORMULA
+
+READS = "labels: sample_id;repeat;candidate;human_reference;human_score, as python -m runner.export writes them"
+NEEDED = ("sample_id",)
+YES_NO = {"yes": 1.0, "no": 0.0, "да": 1.0, "нет": 0.0, "true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """References by sample; scores by (sample, repeat, candidate), where the candidate is a job's name."""
+
+    references: Mapping[str, tuple[str, ...]]
+    scores: Mapping[tuple[str, int, str], float]
+
+
+def read(path: Path) -> Labels:
+    """Read a file of labels. Raise Refused with every row that is wrong."""
+    if path.suffix in (".xlsx", ".xls", ".ods"):  # people save what they were given as what they work with
+        table = read_sheet(path, None, set(), READS)
+    else:
+        header = (read_text(path, READS).splitlines() or [""])[0]
+        table = read_csv(path, READS, max(";,\t", key=header.count))
+    if missing := [name for name in NEEDED if name not in table.header]:
+        raise Refused(Problem(f"has no column {', '.join(missing)}", str(path), READS))
+    references: dict[str, tuple[str, ...]] = {}
+    scores: dict[tuple[str, int, str], float] = {}
+    problems: list[Problem] = []
+    for line in table.lines:
+        if isinstance(line, Problem):
+            problems.append(line)
+            continue
+        problems += _add(line, references, scores)
+    if problems:
+        raise Refused(problems)
+    if not references and not scores:
+        raise Refused(Problem("nothing is filled in: human_reference and human_score are empty", str(path)))
+    return Labels(references, scores)
+
+
+def _add(
+    line: Cells, references: dict[str, tuple[str, ...]], scores: dict[tuple[str, int, str], float]
+) -> list[Problem]:
+    """Take over what a row says; return what is wrong with it."""
+    problems = []
+    sample, repeat = _cell(line, "sample_id"), _cell(line, "repeat") or "0"
+    if not sample or not repeat.isdecimal():
+        return [Problem(f"sample_id {sample!r}, repeat {repeat!r}: a name and a number are needed", line.where)]
+    if told := _cell(line, "human_reference"):
+        given = tuple(part.strip() for part in told.split("|") if part.strip())
+        if references.setdefault(sample, given) != given:
+            what = f"sample {sample} has two references: {' | '.join(references[sample])} and {told}"
+            problems.append(Problem(what, line.where, "leave one; `|` separates several that are right"))
+    if told := _cell(line, "human_score"):
+        number = YES_NO.get(told.lower(), _number(told))
+        key = (sample, int(repeat), _cell(line, "candidate"))
+        if number is None:
+            problems.append(Problem(f"human_score {told!r} is no number", line.where, "a number, yes or no"))
+        elif not key[2]:
+            problems.append(Problem("human_score without a candidate", line.where, "name whose answer it is"))
+        elif scores.setdefault(key, number) != number:
+            problems.append(Problem(f"sample {sample}, {key[2]} is scored twice", line.where, "leave one"))
+    return problems
+
+
+def _cell(line: Cells, name: str) -> str:
+    text = line.texts.get(name, "").strip()
+    # The apostrophe that keeps a spreadsheet from running a text as a formula is not part of the text.
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,99 @@
+"""Labels of people: as references of a dataset that needs no new answers, and as a check of a measure."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+
+from runner.labels.__main__ import main
+from runner.labels.table import read
+from tests.conftest import CommandLine
+from tests.runner.compare.test_compare import job
+
+ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "tracking=none")
+
+
+def labelled(path: Path, *rows: dict[str, str]) -> Path:
+    names = ["sample_id", "repeat", "candidate", "human_reference", "human_score"]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, names, delimiter=";", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_references_of_people_score_stored_answers_without_asking_again(cli: CommandLine):
+    asked = cli.folder / "asked"
+    record = f"+backend.engine_args.record={asked}"
+    assert cli("-m", *ECHO, "model=demo_s,demo_m", record, "warmup=0").code == 0
+    assert len(asked.read_text().splitlines()) == 16
+    ended = cli("multirun", "--to", "out", module="runner.export")
+    assert ended.code == 0, ended.err
+    path = cli.folder / "out" / "disagreements.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    assert len(rows) == 16, "the echo never agrees with the reference"
+    for row in rows:
+        row["human_reference"] = row["question"] if row["candidate"].startswith("demo_s") else ""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    ended = cli("references", str(path), "multirun", "--to", "labelled.jsonl", module="runner.labels")
+    assert ended.code == 0, ended.err
+    assert "8 samples, 8 with a reference from people" in ended.out
+    use = ended.out.split("use it:")[1].split()
+    ended = cli("backend.name=echo", "metrics=[exact_match]", "tracking=none", record, "warmup=0", *use)
+    assert ended.code == 0, ended.err
+    assert len(asked.read_text().splitlines()) == 16, "every answer came from the store"
+    (found,) = [json.loads(file.read_text()) for file in cli.folder.glob("outputs/*/*/metrics.json")]
+    assert found["metrics"]["quality/exact_match"] == 1.0 and found["metrics"]["samples/reused"] == 8
+
+
+def test_how_well_a_measure_agrees_with_people(tmp_path: Path, capsys):
+    values = {str(number): float(number % 3 > 0) for number in range(30)}
+    job(tmp_path / "sweep" / "a", "base", values)
+    rows = [
+        {"sample_id": name, "candidate": "base", "human_score": "yes" if (value > 0) != (name == "4") else "no"}
+        for name, value in values.items()
+    ]
+    file = labelled(tmp_path / "labels.csv", *rows)
+    assert main(["agreement", str(file), str(tmp_path / "sweep")]) == 0
+    out = capsys.readouterr().out
+    assert "exact_match against people, 30 answers on 30 documents" in out
+    assert "equal 96.7%" in out and "kappa 0.927 [" in out
+    assert "  4 base: people 0, exact_match 1: 'Напиши Фамилия' -> 'Петров'" in out
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"sample_id": "1", "candidate": "base"}], "nothing is filled in"),
+        (
+            [{"sample_id": "1", "candidate": "base", "human_score": "good"}],
+            "labels.csv:2: human_score 'good' is no number",
+        ),
+        ([{"sample_id": "1", "human_score": "1"}], "human_score without a candidate"),
+        ([{"sample_id": "1", "candidate": "nobody", "human_score": "1"}], "these are: base"),
+        ([{"sample_id": "99", "candidate": "base", "human_score": "1"}], "1 labels are of no answer here"),
+        (
+            [{"sample_id": "1", "human_reference": "a"}, {"sample_id": "1", "human_reference": "b"}],
+            "labels.csv:3: sample 1 has two references: a and b",
+        ),
+    ],
+)
+def test_bad_labels(tmp_path: Path, capsys, rows, said):
+    job(tmp_path / "a", "base", {"1": 1.0, "2": 0.0})
+    assert main(["agreement", str(labelled(tmp_path / "labels.csv", *rows)), str(tmp_path / "a")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_labels_come_from_a_workbook_too_and_lose_their_apostrophe(tmp_path: Path):
+    book = Workbook()
+    book.active.append(["sample_id", "repeat", "candidate", "human_reference", "human_score"])
+    book.active.append([7, 0, "base", "'-5", 0.5])
+    book.save(tmp_path / "labels.xlsx")
+    found = read(tmp_path / "labels.xlsx")
+    assert found.references == {"7": ("-5",)} and found.scores == {("7", 0, "base"): 0.5}
