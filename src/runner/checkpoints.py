@@ -176,9 +176,10 @@ def hub_commit(name: str, revision: str) -> str | None:
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    cached = try_to_load_from_cache(name, "config.json", revision=revision or None)
-    if isinstance(cached, str):
-        return Path(cached).parent.name
+    for file in ("config.json", "params.json"):  # the latter in Mistral's own format
+        cached = try_to_load_from_cache(name, file, revision=revision or None)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
     try:
         return HfApi().model_info(name, revision=revision or None, timeout=5).sha
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):

@@ -35,6 +35,9 @@ class ModelConfig:
     path: str | None = None
     revision: str | None = None
     licence: str = MISSING
+    backends: list[str] = field(default_factory=list)  # that can run it; empty: all
+    unsupported: str | None = None  # why no backend can: the model is refused with it
+    engine_args: dict[str, dict[str, Any]] = field(default_factory=dict)  # backend -> flags it needs for this model
     family: str = "auto"  # how the HF engine prepares its inputs
     min_pixels: int | None = None  # area an image is resized to; null: what the checkpoint says
     max_pixels: int | None = None

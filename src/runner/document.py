@@ -11,11 +11,14 @@ from runner import paths
 
 HEAD = """# Models
 
-Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`, the third those for
-`quant=` that name a checkpoint of their own; `fp32`, `bnb_int8` and `bnb_nf4` are made from `bf16` while loading.
+Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`. *Checkpoints* are the words for
+`quant=` that name a checkpoint of their own, each with the beginning of its pinned revision (*not pinned*: the commit in use is
+recorded with every job); `fp32`, `bnb_int8` and `bnb_nf4` are made from `bf16` while loading. *Runs on* names the backends, and the
+environment where one is needed. Any model can be a local checkpoint (`model.path=FOLDER`) and have a LoRA adapter
+(`model.adapter=FOLDER`, docs/engines.md).
 
-| model | licence | checkpoints | what to know |
-|---|---|---|---|
+| model | good for | licence | runs on | checkpoints |
+|---|---|---|---|---|
 """
 
 
@@ -26,17 +29,28 @@ def models(folder: Path) -> str:
 
 def _row(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    about = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
+    comments = (line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
+    about = " ".join(comment for comment in comments if not comment.startswith("@package"))
     loaded: Any = OmegaConf.load(path)
     model = loaded.get("model", loaded)  # a file that also chooses other groups has its model under `model`
     named = model.get("checkpoints") or {}
     checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items()) or "of the endpoint"
-    return f"| `{model.name}` | {model.licence} | {checkpoints} | {about} |\n"
+    return f"| `{model.name}` | {about} | {model.licence} | {_runs_on(model)} | {checkpoints} |\n"
+
+
+def _runs_on(model: Any) -> str:
+    if reason := model.get("unsupported"):
+        return f"**nothing**: {reason}"
+    environments = model.get("env") or {}
+    backends = model.get("backends") or ["any backend"]
+    return ", ".join(f"{one} (`env={environments[one]}`)" if one in environments else one for one in backends)
 
 
 def _location(where: str) -> str:
     name, _, revision = where.partition("@")
-    return f"{name} @ {revision[:8]}" if revision else name
+    if revision:
+        return f"{name} @ {revision[:8]}"
+    return name if name.startswith("assets/") else f"{name}, not pinned"
 
 
 if __name__ == "__main__":

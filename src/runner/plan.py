@@ -28,6 +28,7 @@ from runner.identity import conditions, identity
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
+OUR_ENGINES = ("hf", "vllm", "sglang")  # of which a model's file says whether they can run it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Job:
 def plan(cfg: DictConfig) -> Job:
     """Check one job and open what it needs. Raise Refused with everything that is wrong."""
     config = typed(cfg)
+    _refuse_unsupported(config)
     problems: list[Problem] = []
 
     def attempt(step: Any) -> Any:
@@ -183,6 +185,16 @@ def _open(config: str) -> Dataset:
     return open_dataset(DatasetConfig(**json.loads(config)), paths.root())
 
 
+def _refuse_unsupported(config: Config) -> None:
+    """Refuse a model that no engine can run, or not this one, before anything else is said of it."""
+    model, backend = config.model, config.backend.name
+    if model.unsupported:
+        raise Refused(Problem(f"not supported: {model.unsupported}", f"model={model.name}", "docs/models.md has others"))
+    if model.backends and backend in OUR_ENGINES and backend not in model.backends:
+        what = f"model={model.name} does not run on backend={backend}"
+        raise Refused(Problem(what, f"backend={backend}", f"it runs on: {', '.join(model.backends)}"))
+
+
 def _model_settings(config: Config) -> None:
     """Check settings of a model against each other."""
     model, problems = config.model, []
@@ -249,7 +261,10 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,
     }
-    engine_args = engine_environment.chosen(config).engine_args | backend.engine_args
+    # The nearer to the command line, the stronger.
+    engine_args = (
+        engine_environment.chosen(config).engine_args | model.engine_args.get(backend.name, {}) | backend.engine_args
+    )
     settings |= {f"engine_args.{name}": value for name, value in engine_args.items()}
     return EngineSpec(
         backend=backend.name,

@@ -63,12 +63,22 @@ def statistics(loaded):
     return facts
 
 
-def test_qwen2_5_vl(tiny_models, bodies, tmp_path):
-    loaded = load_model(tiny_models.make_qwen(tmp_path / "qwen", "qwen2_5_vl"))
+@pytest.mark.parametrize(
+    ("kind", "architecture"),
+    [
+        ("qwen2_5_vl", "Qwen2_5_VLForConditionalGeneration"),
+        ("qwen3_vl", "Qwen3VLForConditionalGeneration"),
+    ],
+)
+def test_relatives_of_qwen2_vl(tiny_models, bodies, tmp_path, kind, architecture):
+    loaded = load_model(tiny_models.make_qwen(tmp_path / "qwen", kind))
     requests = [bodies.request(bodies.picture(112, 84, seed), max_tokens=8) for seed in (1, 2)]
-    singles = [answer(loaded, request)[0].text for request in requests]
-    assert [ticket.text for ticket in answer(loaded, *requests)] == singles
-    assert statistics(loaded)["architecture"] == "Qwen2_5_VLForConditionalGeneration"
+    singles = [answer(loaded, request)[0] for request in requests]
+    assert [ticket.text for ticket in answer(loaded, *requests)] == [ticket.text for ticket in singles]
+    assert singles[0].text != singles[1].text, "it sees the picture"
+    assert statistics(loaded)["architecture"] == architecture
+    small = bodies.request(bodies.picture(112, 84, 1), max_tokens=8, mm_processor_kwargs={"max_pixels": 5000})
+    assert answer(loaded, small)[0].prepared.image_tokens < singles[0].prepared.image_tokens
 
 
 def test_llava(tiny_models, bodies, tmp_path):

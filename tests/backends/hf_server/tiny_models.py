@@ -23,6 +23,7 @@ LLAVA_TEMPLATE = (
     "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %}\n{% endfor %}"
     "assistant:"
 )
+PROCESSORS = {"qwen2_vl": "Qwen2VLProcessor", "qwen2_5_vl": "Qwen2_5_VLProcessor", "qwen3_vl": "Qwen3VLProcessor"}
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 # Parts of what a decoder repeats per layer; group size of w4a16.
@@ -47,7 +48,7 @@ def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE) -> A
 
 def qwen_config(made: Any, kind: str = "qwen2_vl") -> Any:
     """The configuration of a two-layer Qwen-VL over that tokenizer."""
-    from transformers import Qwen2_5_VLConfig, Qwen2VLConfig
+    from transformers import Qwen2_5_VLConfig, Qwen2VLConfig, Qwen3VLConfig
 
     number = {token: made.convert_tokens_to_ids(token) for token in SPECIAL}
     text = {
@@ -66,10 +67,15 @@ def qwen_config(made: Any, kind: str = "qwen2_vl") -> Any:
     shared = {"depth": 2, "num_heads": 2, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
     if kind == "qwen2_vl":
         vision = {**shared, "embed_dim": 32, "hidden_size": 64, "mlp_ratio": 2}
+    elif kind == "qwen3_vl":
+        vision = {**shared, "patch_size": 16, "hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
+        vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [1]}
+        text |= {"head_dim": 32}
+        text["rope_parameters"] |= {"rope_type": "default", "mrope_interleaved": True}
     else:
         vision = {**shared, "hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
         vision |= {"fullatt_block_indexes": [1], "window_size": 56}
-    return (Qwen2VLConfig if kind == "qwen2_vl" else Qwen2_5_VLConfig)(
+    return {"qwen2_vl": Qwen2VLConfig, "qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig}[kind](
         text_config=text,
         vision_config=vision,
         image_token_id=number["<|image_pad|>"],
@@ -81,7 +87,7 @@ def qwen_config(made: Any, kind: str = "qwen2_vl") -> Any:
 
 
 def make_qwen(folder: Path, kind: str = "qwen2_vl") -> Path:
-    """A Qwen2-VL or Qwen2.5-VL (`qwen2_5_vl`) whose answers are lively enough to differ."""
+    """A Qwen2-VL, Qwen2.5-VL (`qwen2_5_vl`) or Qwen3-VL (`qwen3_vl`) whose answers are lively enough to differ."""
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
     made = tokenizer()
@@ -97,13 +103,13 @@ def make_qwen(folder: Path, kind: str = "qwen2_vl") -> Path:
     preprocessor = {
         "min_pixels": 3136,
         "max_pixels": 50176,
-        "patch_size": 14,
+        "patch_size": config.vision_config.patch_size,
         "temporal_patch_size": 2,
         "merge_size": 2,
         "image_mean": CLIP_MEAN,
         "image_std": CLIP_STD,
         "image_processor_type": "Qwen2VLImageProcessor",
-        "processor_class": "Qwen2VLProcessor" if kind == "qwen2_vl" else "Qwen2_5_VLProcessor",
+        "processor_class": PROCESSORS[kind],
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
