@@ -15,6 +15,7 @@ from typing import Any
 from backends.api import Generation
 from metrics.api import Case
 from runner.datasets.api import Image, Sample
+from runner.datasets.images import BadImage
 from runner.generate import Generated
 from runner.plan import Job
 from runner.prompts import PromptError
@@ -83,8 +84,8 @@ def describe_image(image: Image) -> str:
 
 def _prompt(job: Job, sample: Sample) -> str | None:
     try:
-        return job.prompt.text(sample)
-    except PromptError:
+        return job.prompt.text(sample, job.ocr.text(sample.images) if job.ocr else None)
+    except (PromptError, BadImage):
         return None  # that sample's failure says why
 
 

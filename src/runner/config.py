@@ -36,6 +36,7 @@ class ModelConfig:
     revision: str | None = None
     licence: str = MISSING
     backends: list[str] = field(default_factory=list)  # that can run it; empty: all
+    images: bool = True  # false: it takes text alone, so pages are read by OCR (prompt.ocr)
     unsupported: str | None = None  # why no backend can: the model is refused with it
     engine_args: dict[str, dict[str, Any]] = field(default_factory=dict)  # backend -> flags it needs for this model
     family: str = "auto"  # how the HF engine prepares its inputs

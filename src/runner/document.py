@@ -11,11 +11,11 @@ from runner import paths
 
 HEAD = """# Models
 
-Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`. *Checkpoints* are the words for
-`quant=` that name a checkpoint of their own, each with the beginning of its pinned revision (*not pinned*: the commit in use is
-recorded with every job); `fp32`, `bnb_int8` and `bnb_nf4` are made from `bf16` while loading. *Runs on* names the backends, and the
-environment where one is needed. Any model can be a local checkpoint (`model.path=FOLDER`) and have a LoRA adapter
-(`model.adapter=FOLDER`, docs/engines.md).
+Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`. *Checkpoints*
+are the words for `quant=` that name a checkpoint of their own, each with the beginning of its pinned revision
+(*not pinned*: the commit in use is recorded with every job); `fp32`, `bnb_int8` and `bnb_nf4` are made from `bf16`
+while loading. *Runs on* names the backends, and the environment where one is needed. Any model can be a local
+checkpoint (`model.path=FOLDER`) and have a LoRA adapter (`model.adapter=FOLDER`, docs/engines.md).
 
 | model | good for | licence | runs on | checkpoints |
 |---|---|---|---|---|

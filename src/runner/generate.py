@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -97,8 +98,7 @@ class Questions:
         """Name everything that decides the text of this answer."""
         parts = tuple(ImagePart(image.digest.encode(), image.media_type) for image in images)
         messages = [
-            [message.role, *(_named(part) for part in message.parts)]
-            for message in self.job.prompt.render(sample, parts)
+            [message.role, *(_named(part) for part in message.parts)] for message in self.job.messages(sample, parts)
         ]
         sampling = dataclasses.asdict(self.job.sampling(repeat))
         if sampling["seed"] is None:
@@ -115,7 +115,7 @@ class Questions:
         parts = tuple(ImagePart(image.data, image.media_type) for image in images)
         return GenerationRequest(
             key=key,
-            messages=self.job.prompt.render(sample, parts),
+            messages=self.job.messages(sample, parts),
             sampling=self.job.sampling(repeat),
             pixels=self.job.pixels,
         )
@@ -132,6 +132,7 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     """
     total = len(job.dataset) * job.config.sampling.repeats
     with Progress(job.name, total) as progress:
+        _read_pages(job, progress)
         walk = Questions(job, shelf, result, progress)
         missing = walk.missing()
         first = next(missing, None)
@@ -139,6 +140,16 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
             _ask_engine(job, shelf, result, progress, first, missing)
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
+
+
+def _read_pages(job: Job, progress: Progress) -> None:
+    """Read the text of all pages before the engine starts: between two questions it would delay the answers."""
+    if job.ocr is None:
+        return
+    for number, sample in enumerate(job.dataset, start=1):
+        progress.say(f"reading pages, {number} of {len(job.dataset)}")
+        with contextlib.suppress(BadImage):  # that sample fails when it is its turn
+            job.ocr.text(sample.images)
 
 
 def _ask_engine(

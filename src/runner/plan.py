@@ -14,21 +14,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from backends import registry as backend_registry
-from backends.api import Backend, EngineSpec, Pixels, Sampling
+from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, paths, store
+from runner import checkpoints, engine_environment, model_checks, ocr, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
-from runner.datasets.api import Dataset
+from runner.datasets.api import Dataset, Sample
 from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
 from runner.identity import conditions, identity
+from runner.ocr import Ocr
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
-OUR_ENGINES = ("hf", "vllm", "sglang")  # of which a model's file says whether they can run it
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Job:
     metrics: Mapping[str, Metric]
     identity: Mapping[str, Any]
     conditions: Mapping[str, str]
+    ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
 
     @property
     def name(self) -> str:
@@ -58,12 +59,18 @@ class Job:
         """Name this job by what it asks and whom: a rerun of it has the same, under whatever conditions."""
         config = self.config
         parts = [dict(self.identity), self.prompt.digest, self.dataset.digest(), config.sampling.repeats]
+        parts += [self.ocr.name] if self.ocr else []
         return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
 
     @property
     def pixels(self) -> Pixels:
         """Return the bounds on an image's area that are sent with each request."""
         return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
+
+    def messages(self, sample: Sample, images: tuple[ImagePart, ...]) -> tuple[Message, ...]:
+        """Return what is said about a sample. Raises PromptError, and BadImage where OCR fails."""
+        shown = images if self.config.model.images else ()
+        return self.prompt.render(sample, shown, self.ocr.text(sample.images) if self.ocr else None)
 
     def sampling(self, repeat: int) -> Sampling:
         """Return the sampling of one repeat: its seed is the configured one plus the repeat's number."""
@@ -82,7 +89,7 @@ class Job:
 def plan(cfg: DictConfig) -> Job:
     """Check one job and open what it needs. Raise Refused with everything that is wrong."""
     config = typed(cfg)
-    _refuse_unsupported(config)
+    model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
 
     def attempt(step: Any) -> Any:
@@ -100,7 +107,10 @@ def plan(cfg: DictConfig) -> Job:
     prompt = attempt(lambda: load_prompt(config.prompt, paths.root()))
     if dataset is not None and prompt is not None:
         problems.extend(prompt.check(dataset))
-    attempt(lambda: _model_settings(config))
+    recogniser = attempt(lambda: ocr.find(config.prompt))
+    attempt(lambda: model_checks.settings(config))
+    if dataset is not None:
+        attempt(lambda: model_checks.pictures(config, dataset))
     if problems:
         raise Refused(problems)
     spec = _spec(config, checkpoint, env, backend)
@@ -116,6 +126,7 @@ def plan(cfg: DictConfig) -> Job:
         metrics=metrics,
         identity=identity(config, spec, backend),
         conditions=conditions(config, spec),
+        ocr=recogniser,
     )
 
 
@@ -185,58 +196,6 @@ def _open(config: str) -> Dataset:
     return open_dataset(DatasetConfig(**json.loads(config)), paths.root())
 
 
-def _refuse_unsupported(config: Config) -> None:
-    """Refuse a model that no engine can run, or not this one, before anything else is said of it."""
-    model, backend = config.model, config.backend.name
-    if model.unsupported:
-        raise Refused(Problem(f"not supported: {model.unsupported}", f"model={model.name}", "docs/models.md has others"))
-    if model.backends and backend in OUR_ENGINES and backend not in model.backends:
-        what = f"model={model.name} does not run on backend={backend}"
-        raise Refused(Problem(what, f"backend={backend}", f"it runs on: {', '.join(model.backends)}"))
-
-
-def _model_settings(config: Config) -> None:
-    """Check settings of a model against each other."""
-    model, problems = config.model, []
-    if model.trust_remote_code and not model.why_remote_code:
-        problems.append(
-            Problem(
-                "this model runs code from its repository, and its file doesn't say why",
-                "model.trust_remote_code",
-                "set model.why_remote_code to the reason, so that a reviewer can judge it",
-            )
-        )
-    if model.config_override and model.weights != "dummy":
-        problems.append(
-            Problem("real weights don't fit a changed architecture", "model.config_override", "model.weights=dummy")
-        )
-    if model.adapter:
-        try:
-            kind = _adapter_config(model.adapter).get("peft_type")
-        except Refused as refused:
-            problems.extend(refused.problems)
-            kind = "LORA"
-        if kind != "LORA":
-            problems.append(Problem(f"{model.adapter} is an adapter of type {kind}", "model.adapter", "LoRA is served"))
-        if model.weights == "dummy":
-            problems.append(Problem("an adapter has no meaning on random weights", "model.adapter", "leave one out"))
-    if problems:
-        raise Refused(problems)
-
-
-def _adapter_config(adapter: str) -> dict[str, Any]:
-    """Read what PEFT says of an adapter. Raise Refused where there is none."""
-    file = paths.resolve(adapter) / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        what, remedy = f"there is no adapter_config.json in {adapter}", "the folder of a LoRA adapter as PEFT saves it"
-        raise Refused(Problem(what, "model.adapter", remedy)) from error
-    except ValueError as error:
-        raise Refused(Problem(f"{file} is not JSON: {error}", "model.adapter")) from error
-    return dict(config)
-
-
 def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:
     model, backend = config.model, config.backend
     fixed = getattr(server, "pixels_at_start", False)  # it can't be told with each request
@@ -249,7 +208,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         "quantization": config.quant.quantization,
         "family": model.family,
         "adapter": str(paths.resolve(model.adapter)) if model.adapter else None,
-        "adapter_rank": _adapter_rank(model.adapter, server) if model.adapter else None,
+        "adapter_rank": model_checks.adapter_rank(model.adapter, server) if model.adapter else None,
         "trust_remote_code": model.trust_remote_code or None,
         "config_override": model.config_override or None,
         "prefix_cache": backend.prefix_cache or None,
@@ -276,14 +235,6 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         weights=model.weights,
         args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
     )
-
-
-def _adapter_rank(adapter: str, server: Backend) -> int | None:
-    """Return the largest rank within a LoRA adapter, for a server that has to be told."""
-    if not getattr(server, "needs_adapter_rank", False):
-        return None
-    config = _adapter_config(adapter)
-    return max(int(rank) for rank in (config.get("r", 8), *(config.get("rank_pattern") or {}).values()))
 
 
 def _text(value: Any) -> str:

@@ -78,6 +78,8 @@ def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
     rows = list(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
+    if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
+        record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder)
     record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
     record.metrics["samples/unscored"] = score.unscored(aggregates)

@@ -105,11 +105,13 @@ def _finish(settings: Settings, model: Any, family: Family, device: torch.device
 def warm_up(loaded: Loaded) -> None:
     """Answer once, so that compressed weights are unpacked and kernels chosen before anything is measured.
 
-    With an image: a vision tower that can't run here must fail now and not at every request.
+    With an image, where the model takes one: a vision tower that can't run here must fail now and not at every request.
     """
-    stream = io.BytesIO()
-    Image.new("RGB", (112, 112), "white").save(stream, "PNG")
-    request = ChatRequest(messages=(ChatMessage("user", (0, "Hello")),), images=(stream.getvalue(),))
+    request = ChatRequest(messages=(ChatMessage("user", ("Hello",)),))
+    if loaded.family.takes_images:
+        stream = io.BytesIO()
+        Image.new("RGB", (112, 112), "white").save(stream, "PNG")
+        request = ChatRequest(messages=(ChatMessage("user", (0, "Hello")),), images=(stream.getvalue(),))
     try:
         prepared = loaded.family.prepare(request)
         generate(loaded, loaded.family.collate([prepared]), request.sampling, max_new_tokens=2)

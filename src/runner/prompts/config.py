@@ -18,3 +18,6 @@ class PromptConfig:
     default: str | None = None  # the template where a collection has none
     system: str | None = None  # a template too; wins over the one of a YAML file
     system_role: str = "system"  # system: a turn of its own; user: before the text of the user turn
+    ocr: str | None = None  # tesseract: the text of the pages is read and stands in the prompt
+    ocr_languages: str = "rus+eng"
+    ocr_template: str = "Текст документа, прочитанный программой распознавания:\n\n{{ ocr }}\n\n{{ prompt }}"

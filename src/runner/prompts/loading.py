@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.errors import Problem, Refused
 from runner.prompts.config import PromptConfig
+from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.prompt import Pair, Prompt
 from runner.prompts.sources import Source, pairs_of, read_source
 from runner.prompts.template import Template
@@ -40,6 +41,7 @@ def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
         default=default,
         system=system,
         system_role=config.system_role,
+        ocr_template=OcrTemplate(config.ocr_template) if config.ocr else None,
     )
     _refuse_bad_templates(prompt)
     return prompt
@@ -73,5 +75,8 @@ def _inline(collection: Mapping[str, Any]) -> dict[Pair, Template]:
 
 def _refuse_bad_templates(prompt: Prompt) -> None:
     templates = [prompt.template, prompt.default, prompt.system, *prompt.pairs.values(), *prompt.joined.values()]
-    if problems := [problem for template in templates if template for problem in template.problems()]:
+    problems = [problem for template in templates if template for problem in template.problems()]
+    if prompt.ocr_template is not None:
+        problems += prompt.ocr_template.problems()
+    if problems:
         raise Refused(problems)

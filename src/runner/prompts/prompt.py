@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from backends.api import ImagePart, Message, TextPart
 from runner.datasets.api import Sample
 from runner.errors import Problem
+from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.template import VARIABLES, PromptError, Template
 
 Pair = tuple[str, str]  # (doc_class, field)
@@ -32,6 +33,7 @@ class Prompt:
     default: Template | None = None
     system: Template | None = None
     system_role: str = "system"
+    ocr_template: OcrTemplate | None = None  # where the text of the pages stands; None: it is not wanted
 
     def find(self, sample: Sample) -> Template | None:
         """Return the template of a sample; None where the collection has none for it."""
@@ -40,16 +42,20 @@ class Prompt:
         own = self.pairs.get((sample.doc_class, sample.field)) or self.joined.get(join(sample.doc_class, sample.field))
         return own or self.default
 
-    def text(self, sample: Sample) -> str:
-        """Return what a sample is asked, without the system text. Raise PromptError where that can't be said."""
+    def text(self, sample: Sample, ocr: str | None = None) -> str:
+        """Return what a sample is asked, without the system text. Raise PromptError where that can't be said.
+
+        `ocr` is the text of its pages, where the prompt wants it.
+        """
         template = self.find(sample)
         if template is None:
             raise PromptError(f"sample {sample.id!r}: no prompt for {_named((sample.doc_class, sample.field))}")
-        return template.render(sample)
+        text = template.render(sample)
+        return text if self.ocr_template is None else self.ocr_template.render(text, ocr or "")
 
-    def render(self, sample: Sample, images: tuple[ImagePart, ...]) -> tuple[Message, ...]:
+    def render(self, sample: Sample, images: tuple[ImagePart, ...], ocr: str | None = None) -> tuple[Message, ...]:
         """Return the turns: system text, then the images in order and the text after them."""
-        text = self.text(sample)
+        text = self.text(sample, ocr)
         system = self.system.render(sample) if self.system is not None else None
         if system is not None and self.system_role == "user":
             text, system = f"{system}\n\n{text}", None
@@ -68,6 +74,8 @@ class Prompt:
             "default": _told(self.default),
             "system": [*_told(self.system), self.system_role] if self.system else [],
         }
+        if self.ocr_template is not None:
+            content["ocr"] = self.ocr_template.text
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
     def check(self, samples: Iterable[Sample]) -> list[Problem]:

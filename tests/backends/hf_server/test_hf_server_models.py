@@ -10,7 +10,7 @@ import time
 import pytest
 
 from backends.hf_server.completions import Delta, Failed, Finished
-from backends.hf_server.errors import LoadError
+from backends.hf_server.errors import LoadError, RequestError
 from backends.hf_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
 
@@ -122,6 +122,17 @@ def test_an_adapter_that_does_not_fit_is_refused(tiny_qwen, tiny_models, tmp_pat
         load_model(tiny_qwen, adapter=str(half))
 
 
+def test_a_model_of_text_alone(tiny_models, bodies, tmp_path):
+    loaded = load_model(tiny_models.make_text(tmp_path / "text"))
+    assert statistics(loaded)["family"] == "chat_text"
+    requests = [bodies.request(text, max_tokens=8) for text in ("ООО Ромашка, счёт 17", "A")]
+    singles = [answer(loaded, request)[0].text for request in requests]
+    assert [ticket.text for ticket in answer(loaded, *requests)] == singles
+    assert singles[0] != singles[1]
+    with pytest.raises(RequestError, match=r"takes text alone.*prompt\.ocr"):
+        answer(loaded, bodies.request(bodies.picture()))
+
+
 @pytest.mark.parametrize(("kind", "bits"), [("w8a8", 8), ("w4a16", 4)])
 def test_compressed_tensors(qwen, tiny_qwen, tiny_models, bodies, tmp_path, kind, bits):
     loaded = load_model(tiny_models.make_quantised(tiny_qwen, tmp_path / kind, kind))
@@ -177,7 +188,7 @@ def test_attention_in_use_is_what_was_asked_for(tiny_qwen):
     [
         ({"config_override": {"num_hidden_layers": 2}}, "did you mean text_config.num_hidden_layers"),
         ({"config_override": {"text_config": {"num_hidden_layers": 3}}}, "lacks .* weights"),
-        ({"family": "telepathy"}, "--family telepathy: unknown; known are auto, chat_image_text"),
+        ({"family": "telepathy"}, "--family telepathy: unknown; known are auto, chat_text, chat_image_text"),
         ({"device": "cuda:9"}, "sees . CUDA devices"),
         ({"device": "toaster"}, "not a device"),
         ({"adapter": "/no/adapter", "weights": "dummy"}, "no meaning"),
@@ -221,8 +232,8 @@ def test_broken_checkpoints(tiny_qwen, tmp_path):
     (folder := broken("syntax")).joinpath("config.json").write_text("{")
     with pytest.raises(LoadError, match="configuration can't be read"):
         load_model(folder)
-    (folder := broken("text")).joinpath("config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(LoadError, match="'bert' is not one"):
+    (folder := broken("text")).joinpath("config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(LoadError, match="'vit' is not one"):
         load_model(folder)
     (folder := broken("images")).joinpath("preprocessor_config.json").unlink()
     with pytest.raises(LoadError, match="image processor can't be loaded"):

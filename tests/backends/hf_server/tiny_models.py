@@ -115,6 +115,27 @@ def make_qwen(folder: Path, kind: str = "qwen2_vl") -> Path:
     return folder
 
 
+def make_text(folder: Path) -> Path:
+    """A Qwen2, which takes text alone."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    made = tokenizer(special)
+    config = Qwen2Config(
+        vocab_size=320,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=4096,
+        eos_token_id=made.eos_token_id,
+    )
+    _lively(Qwen2ForCausalLM(config), made, special).save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder
+
+
 def make_llava(folder: Path) -> Path:
     """A LLaVA: CLIP vision tower, Llama text model, fixed image size."""
     from transformers import (

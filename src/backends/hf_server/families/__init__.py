@@ -37,6 +37,7 @@ class Family(Protocol):
     """What the server asks of a family. `prepare` runs outside the model thread, `collate` within it."""
 
     name: str
+    takes_images: bool
     tokenizer: Any
 
     def __init__(self, settings: Settings, config: Any) -> None:
@@ -59,7 +60,14 @@ class Family(Protocol):
 
 
 FAMILIES: Mapping[str, str] = {
+    "chat_text": "backends.hf_server.families.chat_text:ChatText",
     "chat_image_text": "backends.hf_server.families.chat_image_text:ChatImageText",
+}
+
+# (transformers' table of model types, its auto class) -> family; the first that knows a model decides.
+BY_AUTO_CLASS: Mapping[tuple[str, str], str] = {
+    ("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", "AutoModelForImageTextToText"): "chat_image_text",
+    ("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "AutoModelForCausalLM"): "chat_text",
 }
 
 
@@ -76,12 +84,13 @@ def family_class(name: str, config: Any) -> type[Family]:
 def _by_configuration(config: Any) -> str:
     from transformers.models.auto import modeling_auto
 
-    mapping = getattr(modeling_auto, "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", {})
     remote = getattr(config, "auto_map", None) or {}
     kind = model_type(config)
-    if kind in mapping or "AutoModelForImageTextToText" in remote:
-        return "chat_image_text"
+    for auto, family in BY_AUTO_CLASS.items():
+        mapping, class_name = auto
+        if kind in getattr(modeling_auto, mapping, {}) or class_name in remote:
+            return family
     raise LoadError(
-        f"model type {kind!r} is not one that transformers serves as image and text to text; "
+        f"model type {kind!r} is not one that transformers serves as a chat with pictures or text; "
         f"name the way it is fed with --family ({', '.join(FAMILIES)})"
     )

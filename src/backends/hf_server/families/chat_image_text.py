@@ -13,13 +13,13 @@ from backends.hf_server.errors import LoadError, RequestError
 from backends.hf_server.families import Prepared
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
+from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
 from backends.hf_server.images import decode_image
 from backends.hf_server.protocol import ChatRequest
 from backends.hf_server.settings import Settings
 
-# Inputs that are (batch, tokens), with what fills them up on the left; and those that are rows of patches or images,
-# whose batch is their concatenation. A checkpoint with other inputs is collated by its own processor instead.
-TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+# Inputs that are rows of patches or images, whose batch is their concatenation. A checkpoint with others than these and
+# tokens is collated by its own processor instead.
 PACKED_INPUTS = ("pixel_values", "image_grid_thw")
 
 
@@ -27,6 +27,7 @@ class ChatImageText:
     """Feeds chat messages with images through the checkpoint's own chat template and processor."""
 
     name = "chat_image_text"
+    takes_images = True
 
     def __init__(self, settings: Settings, config: Any) -> None:
         self._processor = load_processor(settings, config)
@@ -103,12 +104,7 @@ class ChatImageText:
             images = [list(prepared.images) for prepared in batch] if batch[0].images else None
             with self._lock:
                 return self._process([prepared.prompt for prepared in batch], images, batch[0])
-        width = max(prepared.prompt_tokens for prepared in batch)
-        joined: dict[str, Any] = {}
-        for name in TOKEN_INPUTS:
-            if name in batch[0].inputs:
-                fill = self.tokenizer.pad_token_id if name == "input_ids" else 0
-                joined[name] = torch.cat([_pad_left(prepared.inputs[name], width, fill) for prepared in batch])
+        joined = joined_tokens(batch, self.tokenizer.pad_token_id)
         for name in PACKED_INPUTS:
             if rows := [prepared.inputs[name] for prepared in batch if name in prepared.inputs]:
                 joined[name] = torch.cat(rows)
@@ -142,7 +138,3 @@ def _packed(prepared: Prepared) -> bool:
     names = set(prepared.inputs)
     flat = names <= {*TOKEN_INPUTS, *PACKED_INPUTS}
     return flat and (("pixel_values" in names) == ("image_grid_thw" in names))
-
-
-def _pad_left(rows: Any, width: int, fill: int) -> Any:
-    return torch.nn.functional.pad(rows, (width - rows.shape[1], 0), value=fill)

@@ -16,22 +16,31 @@ logger = logging.getLogger(__name__)
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
+def load_tokenizer(settings: Settings) -> Any:
+    """Return the checkpoint's tokenizer alone. Raises LoadError."""
+    return _tokenizer(settings, _source(settings))
+
+
 def load_processor(settings: Settings, config: Any) -> Any:
     """Return a processor with `tokenizer`, `image_processor` and `chat_template`. Raises LoadError."""
-    source: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-    if settings.is_folder:
-        source = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
-        if settings.weights == "dummy" and not _has_tokenizer(settings.model):
-            from backends.hf_server.families.synthetic import synthetic_processor
+    source = _source(settings)
+    if settings.is_folder and settings.weights == "dummy" and not _has_tokenizer(settings.model):
+        from backends.hf_server.families.synthetic import synthetic_processor
 
-            logger.warning("%s has no tokenizer: using a byte-level stand-in, fit for speed only", settings.model)
-            return synthetic_processor(settings, config, source)
+        logger.warning("%s has no tokenizer: using a byte-level stand-in, fit for speed only", settings.model)
+        return synthetic_processor(settings, config, source)
     processor = _own_processor(settings, source)
     if processor is None:
         processor = image_only_processor(settings, config, _tokenizer(settings, source), source)
     if not getattr(processor, "chat_template", None):
         processor.chat_template = processor.tokenizer.chat_template
     return processor
+
+
+def _source(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of `from_pretrained`: where it may look, and whether code is run."""
+    where = {"local_files_only": True} if settings.is_folder else {"revision": settings.revision}
+    return {**where, "trust_remote_code": settings.trust_remote_code}
 
 
 def _own_processor(settings: Settings, source: dict[str, Any]) -> Any:

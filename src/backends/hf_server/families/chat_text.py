@@ -1,0 +1,78 @@
+"""Chat models of text alone: what transformers builds with AutoModelForCausalLM and that has a chat template."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from backends.hf_server.errors import LoadError, RequestError
+from backends.hf_server.families import Prepared
+from backends.hf_server.families.processors import load_tokenizer
+from backends.hf_server.families.token_rows import joined_tokens
+from backends.hf_server.protocol import ChatRequest
+from backends.hf_server.settings import Settings
+
+
+class ChatText:
+    """Feeds chat messages through the checkpoint's own chat template. A request with a picture is refused."""
+
+    name = "chat_text"
+    takes_images = False
+
+    def __init__(self, settings: Settings, config: Any) -> None:
+        del config
+        self._encoder = load_tokenizer(settings)
+        if self._encoder.pad_token is None:
+            self._encoder.pad_token = self._encoder.eos_token
+        if not self._encoder.chat_template:
+            raise LoadError(
+                f"{settings.model} has no chat template (chat_template.jinja, or in tokenizer_config.json), so its "
+                "prompts can't be built; put the model's template there"
+            )
+        # Fast tokenizers refuse to be used by two threads at once: this one decodes in the model thread.
+        self.tokenizer = copy.deepcopy(self._encoder)
+
+    @staticmethod
+    def model_class() -> Any:
+        """Return AutoModelForCausalLM."""
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM
+
+    def prepare(self, request: ChatRequest) -> Prepared:
+        """Render the prompt and tokenise. Raises RequestError."""
+        if request.images:
+            raise RequestError(
+                "this model takes text alone; leave the pictures out, or read their text first (prompt.ocr)",
+                code="unsupported_parameter",
+                param="messages",
+            )
+        messages = [
+            {"role": message.role, "content": "".join(str(part) for part in message.parts)}
+            for message in request.messages
+        ]
+        try:
+            prompt = self._encoder.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates refuse roles and orders of turns in words of their own
+            raise RequestError(f"the model's chat template refuses the request: {error}") from error
+        # The template has written every special token already.
+        inputs = dict(self._encoder(prompt, add_special_tokens=False, return_tensors="pt"))
+        inputs.pop("token_type_ids", None)
+        return Prepared(
+            inputs=inputs,
+            prompt=prompt,
+            images=(),
+            pixels=request.pixels,
+            prompt_tokens=inputs["input_ids"].shape[1],
+            image_tokens=0,
+            image_sizes=(),
+        )
+
+    def batch_key(self, prepared: Prepared) -> Hashable:
+        """Let all requests go together."""
+        del prepared
+
+    def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
+        """Join requests into the arguments of `generate`: (batch, tokens), padded on the left."""
+        return joined_tokens(batch, self.tokenizer.pad_token_id)

@@ -1,0 +1,84 @@
+"""What a model's file says of itself, checked before an engine starts: who can run it, on what, with which adapter."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from backends.api import Backend
+from runner import paths
+from runner.config import Config
+from runner.datasets.api import Dataset
+from runner.errors import Problem, Refused
+
+OUR_ENGINES = ("hf", "vllm", "sglang")  # of which a model's file says whether they can run it
+
+
+def refuse_unsupported(config: Config) -> None:
+    """Refuse a model that no engine can run, or not this one, before anything else is said of it."""
+    model, backend = config.model, config.backend.name
+    if model.unsupported:
+        raise Refused(
+            Problem(f"not supported: {model.unsupported}", f"model={model.name}", "docs/models.md has others")
+        )
+    if model.backends and backend in OUR_ENGINES and backend not in model.backends:
+        what = f"model={model.name} does not run on backend={backend}"
+        raise Refused(Problem(what, f"backend={backend}", f"it runs on: {', '.join(model.backends)}"))
+
+
+def pictures(config: Config, dataset: Dataset) -> None:
+    """Refuse pictures for a model that can't see them, unless their text is read for it."""
+    if config.model.images or config.prompt.ocr or not any(sample.images for sample in dataset):
+        return
+    what = f"model={config.model.name} takes text alone, and the samples have pictures"
+    raise Refused(Problem(what, "prompt.ocr", "prompt.ocr=tesseract reads their text into the prompt"))
+
+
+def settings(config: Config) -> None:
+    """Check settings of a model against each other."""
+    model, problems = config.model, []
+    if model.trust_remote_code and not model.why_remote_code:
+        problems.append(
+            Problem(
+                "this model runs code from its repository, and its file doesn't say why",
+                "model.trust_remote_code",
+                "set model.why_remote_code to the reason, so that a reviewer can judge it",
+            )
+        )
+    if model.config_override and model.weights != "dummy":
+        problems.append(
+            Problem("real weights don't fit a changed architecture", "model.config_override", "model.weights=dummy")
+        )
+    if model.adapter:
+        try:
+            kind = _adapter_config(model.adapter).get("peft_type")
+        except Refused as refused:
+            problems.extend(refused.problems)
+            kind = "LORA"
+        if kind != "LORA":
+            problems.append(Problem(f"{model.adapter} is an adapter of type {kind}", "model.adapter", "LoRA is served"))
+        if model.weights == "dummy":
+            problems.append(Problem("an adapter has no meaning on random weights", "model.adapter", "leave one out"))
+    if problems:
+        raise Refused(problems)
+
+
+def _adapter_config(adapter: str) -> dict[str, Any]:
+    """Read what PEFT says of an adapter. Raise Refused where there is none."""
+    file = paths.resolve(adapter) / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        what, remedy = f"there is no adapter_config.json in {adapter}", "the folder of a LoRA adapter as PEFT saves it"
+        raise Refused(Problem(what, "model.adapter", remedy)) from error
+    except ValueError as error:
+        raise Refused(Problem(f"{file} is not JSON: {error}", "model.adapter")) from error
+    return dict(config)
+
+
+def adapter_rank(adapter: str, server: Backend) -> int | None:
+    """Return the largest rank within a LoRA adapter, for a server that has to be told."""
+    if not getattr(server, "needs_adapter_rank", False):
+        return None
+    config = _adapter_config(adapter)
+    return max(int(rank) for rank in (config.get("r", 8), *(config.get("rank_pattern") or {}).values()))
