@@ -6,7 +6,7 @@ import platform
 from typing import Any
 
 from backends.api import Backend, EngineSpec
-from runner import backend_code, checkpoints, environment, paths
+from runner import backend_code, checkpoints, environment, ocr, paths
 from runner.config import Config
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
@@ -18,7 +18,9 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
     settings = {name: value for name, value in spec.args if name not in TIMING_ONLY}
     if adapter := settings.get("adapter"):
         settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
-    return {
+    # A program of the system, which no environment of Python names.
+    read_by = {"tesseract": ocr.tesseract()[0]} if config.model.family == "document_qa" else {}
+    return read_by | {
         "backend": spec.backend,
         "backend_code": backend_code.digest(type(backend)),
         "model": spec.digest or spec.checkpoint,

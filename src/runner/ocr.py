@@ -89,7 +89,7 @@ def find(config: PromptConfig) -> Ocr | None:
         return None
     if config.ocr not in ENGINES:
         raise Refused(Problem(f"{config.ocr!r} is not valid", "prompt.ocr", f"one of: {', '.join(ENGINES)}, or null"))
-    version, known = _tesseract()
+    version, known = tesseract()
     if missing := [language for language in config.ocr_languages.split("+") if language not in known]:
         what = f"tesseract has no language {', '.join(missing)} here; it has: {', '.join(known)}"
         raise Refused(Problem(what, "prompt.ocr_languages", f"apt install tesseract-ocr-{missing[0] or 'rus'}"))
@@ -98,7 +98,7 @@ def find(config: PromptConfig) -> Ocr | None:
 
 
 @functools.cache
-def _tesseract() -> tuple[str, tuple[str, ...]]:
+def tesseract() -> tuple[str, tuple[str, ...]]:
     """Return tesseract's version and its languages."""
     try:
         import pytesseract

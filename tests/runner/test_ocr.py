@@ -130,10 +130,10 @@ def test_without_tesseract_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     def missing() -> None:
         raise pytesseract.TesseractNotFoundError
 
-    ocr._tesseract.cache_clear()
+    ocr.tesseract.cache_clear()
     monkeypatch.setattr(pytesseract, "get_tesseract_version", missing)
     try:
         with pytest.raises(Refused, match="apt install tesseract-ocr"):
             ocr.find(PromptConfig(ocr="tesseract"))
     finally:
-        ocr._tesseract.cache_clear()
+        ocr.tesseract.cache_clear()

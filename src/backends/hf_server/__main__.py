@@ -75,7 +75,8 @@ def _load_and_serve(server: Server) -> int:
     try:
         _say(server, "importing torch and transformers")
         # Here and not above: they take seconds, in which the server already listens.
-        from backends.hf_server.generation import run_batch
+        from backends.hf_server import direct, generation
+        from backends.hf_server.families import DirectFamily
         from backends.hf_server.loading import load
         from backends.hf_server.statistics import model_facts
 
@@ -83,6 +84,7 @@ def _load_and_serve(server: Server) -> int:
         loaded = load(server.settings, lambda detail: _say(server, detail))
         server.ready(loaded, model_facts(loaded))
         logger.info("ready after %.1f s of loading", loaded.load_s)
+        run_batch = direct.run_batch if isinstance(loaded.family, DirectFamily) else generation.run_batch
         server.batcher.serve(lambda batch: run_batch(loaded, batch))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the server can't go on, and must say why
         traceback.print_exc()

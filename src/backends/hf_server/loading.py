@@ -15,10 +15,10 @@ from PIL import Image
 
 from backends.hf_server.configuration import load_config
 from backends.hf_server.errors import LoadError
-from backends.hf_server.families import Family, family_class
+from backends.hf_server.families import DirectFamily, Family, family_class
 from backends.hf_server.generation import generate
 from backends.hf_server.loaded import Loaded
-from backends.hf_server.protocol import ChatMessage, ChatRequest
+from backends.hf_server.protocol import ChatMessage, ChatRequest, Sampling
 from backends.hf_server.settings import Settings
 from backends.hf_server.weights import build_model, check_packages
 
@@ -88,6 +88,8 @@ def _finish(settings: Settings, model: Any, family: Family, device: torch.device
     """Take what ends an answer out of the generation configuration, and leave none of its sampling in force."""
     from transformers import GenerationConfig
 
+    if isinstance(family, DirectFamily):  # its windows are its own, and no token ends its answers
+        return Loaded(settings, model, family, device, model.dtype, (), 0, None)
     own = model.generation_config
     tokenizer = family.tokenizer
     stated = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
@@ -107,13 +109,19 @@ def warm_up(loaded: Loaded) -> None:
 
     With an image, where the model takes one: a vision tower that can't run here must fail now and not at every request.
     """
-    request = ChatRequest(messages=(ChatMessage("user", ("Hello",)),))
+    sampling = Sampling(temperature=0.0)
+    request = ChatRequest(messages=(ChatMessage("user", ("Hello",)),), sampling=sampling)
     if loaded.family.takes_images:
         stream = io.BytesIO()
         Image.new("RGB", (112, 112), "white").save(stream, "PNG")
-        request = ChatRequest(messages=(ChatMessage("user", (0, "Hello")),), images=(stream.getvalue(),))
+        request = ChatRequest(
+            messages=(ChatMessage("user", (0, "Hello")),), images=(stream.getvalue(),), sampling=sampling
+        )
     try:
         prepared = loaded.family.prepare(request)
+        if isinstance(loaded.family, DirectFamily):
+            loaded.family.answer(loaded.model, prepared, request.sampling)
+            return
         generate(loaded, loaded.family.collate([prepared]), request.sampling, max_new_tokens=2)
     except Exception as error:
         message = f"{loaded.settings.model}: the model is loaded and can't answer: {type(error).__name__}: {error}"

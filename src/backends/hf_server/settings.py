@@ -35,6 +35,7 @@ class Settings:
     trust_remote_code: bool = False
     threads: int | None = None
     family: str = "auto"
+    ocr_languages: str = "rus+eng"
     api_key: str = field(default="", repr=False)
 
     @property
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint")
     add("--threads", type=_positive, help="CPU threads of torch")
     add("--family", default="auto", help="how the model is fed; auto derives it from the configuration")
+    add("--ocr-languages", default="rus+eng", help="of tesseract, for families that read pages with it")
     return parser
 
 

@@ -28,7 +28,7 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
     options: dict[str, Any] = {
         **dtype_option(settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)),
         "config": config,
-        "attn_implementation": settings.attention,
+        "attn_implementation": _attention(settings, config, model_class),
         "trust_remote_code": settings.trust_remote_code,
         "output_loading_info": True,
         "local_files_only": settings.is_folder,
@@ -51,6 +51,20 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
             f"({', '.join(missing[:3])}, ...); they would be random. Is it complete, or is --config-override wrong?"
         )
     return model if mapped else model.to(device)
+
+
+def _attention(settings: Settings, config: Any, model_class: Any) -> str:
+    """Return the attention to load with: sdpa, the default, becomes eager for an architecture that has no other.
+
+    What is in use is told by the statistics.
+    """
+    if settings.attention != "sdpa":
+        return settings.attention
+    try:
+        architecture = model_class._model_mapping[type(config)]
+    except (AttributeError, KeyError):  # code of the checkpoint's own
+        return settings.attention
+    return "sdpa" if getattr(architecture, "_supports_sdpa", True) else "eager"
 
 
 def _bitsandbytes(settings: Settings) -> Any:

@@ -136,6 +136,41 @@ def make_text(folder: Path) -> Path:
     return folder
 
 
+def make_layoutlmv3(folder: Path) -> Path:
+    """A LayoutLMv3 for question answering, one token per byte, windows of 126 tokens."""
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import LayoutLMv3Config, LayoutLMv3ForQuestionAnswering, LayoutLMv3Tokenizer
+
+    letters = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    made = LayoutLMv3Tokenizer(vocab={letter: number for number, letter in enumerate(letters)}, merges=[])
+    config = LayoutLMv3Config(
+        vocab_size=len(letters),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=258,
+        coordinate_size=6,
+        shape_size=4,
+        input_size=32,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+    )
+    torch.manual_seed(0)
+    model = LayoutLMv3ForQuestionAnswering(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3)
+    model.save_pretrained(folder)
+    made.save_pretrained(folder)
+    preprocessor = {"image_processor_type": "LayoutLMv3ImageProcessor", "size": {"height": 32, "width": 32}}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**preprocessor, "do_resize": True}))
+    return folder
+
+
 def make_llava(folder: Path) -> Path:
     """A LLaVA: CLIP vision tower, Llama text model, fixed image size."""
     from transformers import (

@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from backends.hf_server.configuration import model_type
 from backends.hf_server.errors import LoadError
-from backends.hf_server.protocol import ChatRequest, Pixels
+from backends.hf_server.protocol import ChatRequest, Pixels, Sampling
 from backends.hf_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,14 +59,33 @@ class Family(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DirectAnswer:
+    """A whole answer of a family that draws no tokens; `tokens` is its length in the tokens of the page."""
+
+    text: str
+    tokens: int
+
+
+@runtime_checkable
+class DirectFamily(Family, Protocol):
+    """A family that answers by itself and not through `generate`."""
+
+    def answer(self, model: Any, prepared: Prepared, sampling: Sampling) -> DirectAnswer:
+        """Return the answer to one request. Runs in the model thread."""
+        ...
+
+
 FAMILIES: Mapping[str, str] = {
     "chat_text": "backends.hf_server.families.chat_text:ChatText",
+    "document_qa": "backends.hf_server.families.document_qa:DocumentQA",
     "chat_image_text": "backends.hf_server.families.chat_image_text:ChatImageText",
 }
 
 # (transformers' table of model types, its auto class) -> family; the first that knows a model decides.
 BY_AUTO_CLASS: Mapping[tuple[str, str], str] = {
     ("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", "AutoModelForImageTextToText"): "chat_image_text",
+    ("MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING_NAMES", "AutoModelForDocumentQuestionAnswering"): "document_qa",
     ("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "AutoModelForCausalLM"): "chat_text",
 }
 

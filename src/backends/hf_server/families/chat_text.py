@@ -72,6 +72,7 @@ class ChatText:
     def batch_key(self, prepared: Prepared) -> Hashable:
         """Let all requests go together."""
         del prepared
+        return ()
 
     def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
         """Join requests into the arguments of `generate`: (batch, tokens), padded on the left."""

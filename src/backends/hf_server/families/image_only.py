@@ -28,7 +28,7 @@ def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source
             f"{model_type(config)!r}; install torchvision, or a transformers version that knows the model"
         )
     base = getattr(transformers, name)
-    processor = without_video(base)(_image_processor(settings, source), tokenizer)
+    processor = without_video(base)(image_processor(settings, source), tokenizer)
     processor.chat_template = _chat_template(base, settings, source) or tokenizer.chat_template
     return processor
 
@@ -48,7 +48,8 @@ def without_video(base: type) -> type:
     return ImageOnly
 
 
-def _image_processor(settings: Settings, source: dict[str, Any]) -> Any:
+def image_processor(settings: Settings, source: dict[str, Any]) -> Any:
+    """Load the checkpoint's image processor. Raises LoadError."""
     from transformers import AutoImageProcessor
 
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.hf_server.errors import LoadError
-from backends.hf_server.families.image_only import image_only_processor
+from backends.hf_server.families.image_only import image_only_processor, image_processor
 from backends.hf_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 def load_tokenizer(settings: Settings) -> Any:
     """Return the checkpoint's tokenizer alone. Raises LoadError."""
     return _tokenizer(settings, _source(settings))
+
+
+def load_image_processor(settings: Settings) -> Any:
+    """Return the checkpoint's image processor alone. Raises LoadError."""
+    return image_processor(settings, _source(settings))
 
 
 def load_processor(settings: Settings, config: Any) -> Any:

@@ -1,0 +1,158 @@
+"""Extractive document question answering: LayoutLMv3 marks the words of a page that answer a question.
+
+It reads no picture by itself: tesseract finds the words and their places, and an answer is a run of them. So there are
+no tokens to draw and nothing to stream; `direct.py` asks `answer` instead of `generate`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+
+from backends.hf_server.errors import LoadError, RequestError
+from backends.hf_server.families import DirectAnswer, Prepared
+from backends.hf_server.families.processors import load_image_processor, load_tokenizer
+from backends.hf_server.images import decode_image
+from backends.hf_server.protocol import ChatRequest, Sampling
+from backends.hf_server.settings import Settings
+
+STRIDE = 128  # tokens that two windows over a long page share; as in transformers' pipeline for these models
+
+
+class DocumentQA:
+    """Feeds the last text of a request as the question, and each of its pictures as a page."""
+
+    name = "document_qa"
+    takes_images = True
+
+    def __init__(self, settings: Settings, config: Any) -> None:
+        if shutil.which("tesseract") is None:
+            raise LoadError(
+                "--family document_qa reads pages with tesseract, which is not installed here: apt install "
+                "tesseract-ocr tesseract-ocr-rus"
+            )
+        self.tokenizer = load_tokenizer(settings)
+        self._image_processor = load_image_processor(settings)
+        self._languages = settings.ocr_languages
+        self._window = config.max_position_embeddings - 2  # RoBERTa's positions begin behind the padding's
+
+    @staticmethod
+    def model_class() -> Any:
+        """Return AutoModelForDocumentQuestionAnswering."""
+        from transformers import AutoModelForDocumentQuestionAnswering
+
+        return AutoModelForDocumentQuestionAnswering
+
+    def prepare(self, request: ChatRequest) -> Prepared:
+        """Read the words of every page and cut them into windows. Raises RequestError."""
+        question = _question(request)
+        images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
+        pages = [page for image in images if (page := self._page(question, image)) is not None]
+        return Prepared(
+            inputs={"pages": pages},
+            prompt=question,
+            images=images,
+            pixels=request.pixels,
+            prompt_tokens=sum(int(page["rows"]["attention_mask"].sum()) for page in pages),
+            image_tokens=0,
+            image_sizes=(),
+        )
+
+    def batch_key(self, prepared: Prepared) -> Hashable:
+        """Let all requests go together: they are answered one by one."""
+        del prepared
+        return ()
+
+    def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
+        """Return nothing: there is no `generate` to be called."""
+        raise NotImplementedError(f"{len(batch)} requests of family document_qa are answered by `answer`")
+
+    def answer(self, model: Any, prepared: Prepared, sampling: Sampling) -> DirectAnswer:
+        """Return the most probable run of words of all pages; nothing where no page has words."""
+        best = (float("-inf"), "", 0)
+        for page in prepared.inputs["pages"]:
+            rows = {name: value.to(model.device) for name, value in page["rows"].items()}
+            pixels = page["pixel_values"].to(model.device, model.dtype)
+            with torch.inference_mode():
+                found = model(**rows, pixel_values=pixels.expand(len(rows["input_ids"]), -1, -1, -1))
+            for window, words in enumerate(page["word_of_token"]):
+                # Behind the tokens come the patches of the picture, which can't be an answer.
+                starts = found.start_logits[window, : len(words)].float().cpu()
+                ends = found.end_logits[window, : len(words)].float().cpu()
+                score, first, last = _best_span(starts, ends, words, sampling.max_tokens)
+                if score > best[0]:
+                    text = " ".join(page["words"][words[first] : words[last] + 1])
+                    best = (score, text, last - first + 1)
+        return DirectAnswer(text=best[1], tokens=best[2])
+
+    def _page(self, question: str, image: Any) -> dict[str, Any] | None:
+        try:
+            seen = self._image_processor(images=[image], apply_ocr=True, ocr_lang=self._languages, return_tensors="pt")
+        except Exception as error:  # tesseract's words: a language that is not installed, a picture it can't take
+            raise RequestError(f"OCR failed: {' '.join(str(error).split())[:300]}", code="bad_image") from error
+        words, boxes = seen["words"][0], seen["boxes"][0]
+        if not words:
+            return None
+        rows = self.tokenizer(
+            text=question,
+            text_pair=words,
+            boxes=boxes,
+            truncation="only_second",
+            max_length=self._window,
+            stride=STRIDE,
+            padding=True,
+            return_overflowing_tokens=True,
+            return_tensors="pt",
+        )
+        word_of_token = [_words_of_page(rows, window) for window in range(len(rows["input_ids"]))]
+        named = {name: rows[name] for name in ("input_ids", "attention_mask", "bbox")}
+        return {"rows": named, "pixel_values": seen["pixel_values"], "words": words, "word_of_token": word_of_token}
+
+
+def _question(request: ChatRequest) -> str:
+    """Return the one text of the one user turn."""
+    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
+    sampling = request.sampling
+    if [message.role for message in request.messages] != ["user"] or len(texts) != 1:
+        raise RequestError("an extractive model takes one user turn with one text, the question", param="messages")
+    if not request.images:
+        raise RequestError("an extractive model needs the picture of a page to read", param="messages")
+    if sampling.temperature > 0 or sampling.repetition_penalty != 1 or request.stop:
+        raise RequestError(
+            "an extractive model draws no tokens: leave temperature at 0, repetition_penalty at 1 and stop empty",
+            code="unsupported_parameter",
+            param="temperature",
+        )
+    if request.pixels.min_pixels or request.pixels.max_pixels:
+        raise RequestError("an extractive model has one size of picture", code="unsupported_parameter")
+    return texts[0]
+
+
+def _words_of_page(rows: Any, window: int) -> list[int]:
+    """Return for each token the number of its word on the page, -1 for the question and for special tokens."""
+    sides, words = rows.sequence_ids(window), rows.word_ids(window)
+    return [word if side == 1 and word is not None else -1 for side, word in zip(sides, words, strict=True)]
+
+
+def _best_span(starts: Any, ends: Any, words: Sequence[int], longest: int) -> tuple[float, int, int]:
+    """Return log-probability, first and last token of the best run of at most `longest` tokens within the page.
+
+    The first token, <s>, takes part in the probabilities: on it a model puts what it finds to be no answer, so that a
+    window without one loses against others. As the pipeline of transformers does.
+    """
+    inside = torch.tensor([word >= 0 for word in words])
+    allowed = inside.clone()
+    allowed[0] = True
+    low = torch.finfo(starts.dtype).min
+    first = starts.masked_fill(~allowed, low).log_softmax(-1).masked_fill(~inside, low)
+    last = ends.masked_fill(~allowed, low).log_softmax(-1).masked_fill(~inside, low)
+    spans = (
+        (first[:, None] + last[None, :])
+        .triu()
+        .masked_fill(~torch.ones(len(words), len(words), dtype=torch.bool).triu().tril(longest - 1), float("-inf"))
+    )
+    place = int(spans.argmax())
+    return float(spans.flatten()[place]), place // len(words), place % len(words)
