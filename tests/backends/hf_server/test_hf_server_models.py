@@ -188,7 +188,7 @@ def test_attention_in_use_is_what_was_asked_for(tiny_qwen):
     [
         ({"config_override": {"num_hidden_layers": 2}}, "did you mean text_config.num_hidden_layers"),
         ({"config_override": {"text_config": {"num_hidden_layers": 3}}}, "lacks .* weights"),
-        ({"family": "telepathy"}, "--family telepathy: unknown; known are auto, chat_text, chat_image_text"),
+        ({"family": "telepathy"}, "--family telepathy: unknown; known are auto, .*chat_image_text"),
         ({"device": "cuda:9"}, "sees . CUDA devices"),
         ({"device": "toaster"}, "not a device"),
         ({"adapter": "/no/adapter", "weights": "dummy"}, "no meaning"),
