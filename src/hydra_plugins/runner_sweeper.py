@@ -46,6 +46,9 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         specs = plan_sweep([sweep.without_hydra(cfg) for cfg in configs])
         order = by_engine(specs)
         batch = [batch[index] for index in order]
+        if configs[0].plan != "run":
+            self._tell([batch[index] for index in order], [configs[index] for index in order])
+            return []
         # 3. Run them.
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +66,20 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             results = sweep.finish(folder, len(batch))
         sweep.check(results)
         return [result.return_value for result in returns]
+
+    def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
+        """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
+        from runner import dry_plan, sweep
+        from runner.plan import plan
+
+        assert self.config is not None
+        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
+        if configs[0].plan == "dry":
+            dry_plan.show(jobs)
+            return
+        folder = str(self.config.hydra.sweep.dir)
+        given = [str(one) for one in self.config.hydra.overrides.hydra]
+        dry_plan.print_commands(jobs, batch, folder, given, listed=self.jobs != [{}])
 
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""

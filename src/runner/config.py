@@ -149,6 +149,7 @@ class Config:
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = 1
     reuse: str = "same_conditions"
+    plan: str = "run"  # dry: say what would be done; commands: print a command line for each group of jobs
     stage: str = "all"  # generate: ask and store only; score: score what `answers` names, without an engine
     answers: str | None = None  # for stage=score: file, job folder, sweep folder or MLflow run id
     # what the columns of a table of answers mean, where they are not called as usual
@@ -167,6 +168,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.dialect": ("openai", "local"),
     "env.kind": ("current", "uv"),
     "prompt.system_role": ("system", "user"),
+    "plan": ("run", "dry", "commands"),
     "stage": ("all", "generate", "score"),
     "reuse": ("same_conditions", "answers", "never"),
 }

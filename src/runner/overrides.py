@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # What needs no quotation marks: it begins like a word or a path and can't be taken for a number or a truth value.
@@ -40,6 +40,16 @@ def _key(key: str) -> str:
     if not PLAIN.fullmatch(key):
         raise ValueError(f"{key!r} can't be a key on a command line: letters, digits and _ only")
     return key
+
+
+def config_dir_option(arguments: Sequence[str]) -> list[str]:
+    """Return the option that names configs beside conf/, as a command line gave it; nothing where it did not."""
+    for number, argument in enumerate(arguments):
+        if argument in ("--config-dir", "-cd"):
+            return ["--config-dir", arguments[number + 1]]
+        if argument.startswith("--config-dir="):
+            return [argument]
+    return []
 
 
 def command(*arguments: str) -> str:

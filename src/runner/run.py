@@ -196,7 +196,7 @@ def _decisive(cfg: DictConfig) -> Any:
     decisive = {
         name: value
         for name, value in cfg.items()
-        if name not in ("tracking", "pool", "reuse", "objective", "stage", "answers", "rescore")
+        if name not in ("tracking", "pool", "reuse", "objective", "plan", "stage", "answers", "rescore")
     }
     return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
 

@@ -55,6 +55,9 @@ def prepared(cfg: DictConfig) -> Iterator[None]:
 def single(cfg: DictConfig) -> float | None:
     """Run the only job of a command without `-m`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.plan != "run":
+        _tell(cfg, folder)
+        return None
     if cfg.stage == "score":
         return scored(cfg, folder)
     job = _planned(cfg, folder)
@@ -66,6 +69,23 @@ def single(cfg: DictConfig) -> float | None:
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
     finally:
         finish(folder)
+
+
+def _tell(cfg: DictConfig, folder: Path) -> None:
+    """Say what the only job would do, or print its command."""
+    from runner import dry_plan
+
+    try:
+        if cfg.stage == "score":
+            raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
+        job = plan(cfg)
+        if cfg.plan == "dry":
+            dry_plan.show([job])
+        else:
+            overrides = list(HydraConfig.get().overrides.task)
+            dry_plan.print_commands([job], [overrides], str(folder), list(HydraConfig.get().overrides.hydra))
+    finally:
+        _take_back(folder)
 
 
 def scored(cfg: DictConfig, folder: Path) -> float | None:
@@ -84,10 +104,15 @@ def _planned(cfg: DictConfig, folder: Path) -> Job:
     try:
         return plan(cfg)
     except BaseException:
-        for path in (folder, *folder.parents[:2]):
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        _take_back(folder)
         raise
+
+
+def _take_back(folder: Path) -> None:
+    """Remove the folder that Hydra made, where nothing was written into it."""
+    for path in (folder, *folder.parents[:2]):
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:

@@ -18,7 +18,19 @@ from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template
 
 # What may differ between jobs without making them other candidates.
-APART = ("prompt", "tracking", "pool", "reuse", "objective", "stage", "answers", "rescore", "report", "published")
+APART = (
+    "prompt",
+    "tracking",
+    "pool",
+    "reuse",
+    "objective",
+    "plan",
+    "stage",
+    "answers",
+    "rescore",
+    "report",
+    "published",
+)
 Pair = tuple[str, str]  # (doc_class, field)
 
 

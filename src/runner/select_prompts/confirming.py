@@ -15,11 +15,9 @@ from hydra.core.override_parser.types import QuotedString
 from metrics.paired import Paired, compare
 from runner.compare.jobs import Scored, find_jobs
 from runner.errors import JobFailed
-from runner.overrides import spelled
+from runner.overrides import config_dir_option, spelled
 from runner.select_prompts.candidates import key_of, prompt_config
 from runner.select_prompts.choosing import Figure, Selection, combined, joined
-
-CONFIG_DIR = ("--config-dir", "-cd")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def confirm(
     sweep = folder / "confirmation"
     first = selections[0].candidate.tried[0].job.result.environment
     listed = spelled("hydra.sweeper.jobs", jobs)
-    command = [sys.executable, "-m", "runner", "-m", *_config_dir(first["command"]), listed]
+    command = [sys.executable, "-m", "runner", "-m", *config_dir_option(first["command"]), listed]
     command += [spelled("hydra.sweep.dir", str(sweep.absolute())), *extra]
     # Where the sweep ran: its relative paths, its store and its database are meant.
     ended = subprocess.run(command, cwd=first["cwd"], check=False)
@@ -105,16 +103,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     return value
-
-
-def _config_dir(command: Sequence[str]) -> list[str]:
-    """Return the option that named configs beside conf/, as the sweep was given it."""
-    for number, argument in enumerate(command):
-        if argument in CONFIG_DIR:
-            return ["--config-dir", command[number + 1]]
-        if argument.startswith("--config-dir="):
-            return [argument]
-    return []
 
 
 def _compared(selection: Selection, file: Path, split: str, jobs: Sequence[Scored]) -> Confirmation:

@@ -97,6 +97,19 @@ class Shelf:
             self._write({"job": job, "conditions": dict(conditions), "measured": dict(measured)})
             self._measured[job, lines.digest(dict(conditions))] = dict(measured)
 
+    def latencies(self, conditions: Conditions | None, most: int) -> Iterator[float]:
+        """Yield how many seconds the newest answers took, `most` at most, under these conditions (None: under any)."""
+        wanted = None if conditions is None else lines.digest(dict(conditions))
+        with self._using:
+            self._open(to_write=False)
+            fitting = [at for (_, under), at in self._generations.items() if wanted is None or under == wanted]
+            if self._file is None:
+                return
+            found = [lines.decode(os.pread(self._file, size, at)) for at, size in sorted(fitting)[-most:]]
+        for row in found:
+            if (timing := row["generation"].get("timing")) and timing.get("latency_s") is not None:
+                yield timing["latency_s"]
+
     def sync(self) -> None:
         """Bring everything to the disk."""
         if self._syncer is not None:

@@ -1,0 +1,210 @@
+"""`plan=dry`: what jobs would ask, start and take, with nothing started; `plan=commands`: a command line per group.
+
+What is told of time comes from earlier answers in the store and earlier job folders here. What isn't known is said to
+be unknown, never taken for nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from backends.api import EngineSpec
+from runner import paths
+from runner.generate import Generated, Questions
+from runner.overrides import command, config_dir_option
+from runner.plan import Job
+from runner.progress import Progress
+from runner.store import Shelf
+
+# How many stored answers, and job folders, tell how long another will take.
+LATENCIES, FOLDERS = 200, 500
+WIDE = 150  # columns, where there is no terminal to ask
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one job would do: how many questions there are, how many the store answers, and how long the rest takes.
+
+    `unreadable` questions can't be asked (a broken picture). `seconds` is None where no earlier answer tells it; it is
+    of answers under the same conditions unless `elsewhere`.
+    """
+
+    job: Job
+    questions: int
+    stored: int
+    unreadable: int
+    seconds: float | None
+    elsewhere: bool
+
+    @property
+    def to_ask(self) -> int:
+        """Return how many questions an engine would be asked."""
+        return self.questions - self.stored - self.unreadable
+
+
+# What else a plan costs, such as the calls of a judge: functions from forecasts to lines below the table.
+COSTS: list[Callable[[Sequence[Forecast]], Iterable[str]]] = []
+
+
+def show(jobs: Sequence[Job]) -> None:
+    """Print what jobs, in the order in which they would run, would do. Nothing is written or started."""
+    forecasts = [forecast(job) for job in jobs]
+    table = Table(header_style="bold")
+    for name in ("group", "engine", "dataset", "prompt"):
+        table.add_column(name)
+    for name in ("questions", "in the store", "to ask", "time"):
+        table.add_column(name, justify="right")
+    groups: dict[EngineSpec, list[Forecast]] = {}
+    for one in forecasts:
+        group = groups.setdefault(one.job.spec, [])
+        group.append(one)
+        number = str(len(groups)) if len(group) == 1 else ""
+        told = f"{one.job.name} {one.job.spec.backend}, {one.job.spec.env}" if len(group) == 1 else ""
+        broken = f" (+{one.unreadable} unreadable)" if one.unreadable else ""
+        counts = (one.questions, one.stored, f"{one.to_ask}{broken}")
+        table.add_row(number, told, one.job.dataset.name, one.job.prompt.name, *map(str, counts), _time(one))
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console.print(table)
+    for line in _summary(forecasts, groups):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def forecast(job: Job) -> Forecast:
+    """Look up which answers of a job exist, and how long those took. Pictures are read, as they name the answers."""
+    result = Generated()
+    questions = len(job.dataset) * job.config.sampling.repeats
+    with (
+        Shelf.of(paths.store_dir(), job.spec) as shelf,
+        Progress(f"{job.name}: looking into the store", None) as progress,
+    ):
+        # Two rows may ask the same: the second will take the first one's answer.
+        to_ask = len({ask.key for ask in Questions(job, shelf, result, progress).missing()})
+        unreadable = len(result.failures)
+        same = list(shelf.latencies(job.conditions, LATENCIES))
+        took = same or list(shelf.latencies(None, LATENCIES))
+    seconds = to_ask * statistics.fmean(took) / job.config.concurrency if took or not to_ask else None
+    return Forecast(
+        job,
+        questions,
+        questions - unreadable - to_ask,
+        unreadable,
+        seconds if to_ask else 0.0,
+        bool(to_ask and not same),
+    )
+
+
+def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence[Forecast]]) -> Iterator[str]:
+    starting = {spec: group for spec, group in groups.items() if any(one.to_ask for one in group)}
+    loads = {spec: earlier_load_s(group[0].job) for spec, group in starting.items()}
+    asked = sum(one.to_ask for one in forecasts)
+    stored = sum(one.stored for one in forecasts)
+    yield f"jobs: {len(forecasts)}, groups: {len(groups)}, engine starts: {len(starting)}"
+    yield f"questions: {sum(one.questions for one in forecasts)}, in the store: {stored}, to ask: {asked}"
+    known = [one.seconds for one in forecasts if one.seconds is not None and one.to_ask]
+    unknown = [one.job.name for one in forecasts if one.seconds is None]
+    yield f"asking: {_sum(known, unknown)}"
+    if starting:
+        told = [load for load in loads.values() if load is not None]
+        untold = [group[0].job.name for spec, group in starting.items() if loads[spec] is None]
+        yield f"starting engines: {_sum(told, untold)}"
+    if any(one.elsewhere and one.seconds for one in forecasts):
+        yield "* from answers under other conditions (GPU, concurrency, engine arguments)"
+    for cost in COSTS:
+        yield from cost(forecasts)
+    yield "nothing was started (plan=dry)"
+
+
+def earlier_load_s(job: Job, roots: Sequence[Path] = (Path("multirun"), Path("outputs"))) -> float | None:
+    """Return how long the engine of a job took to load last time, by the job folders here; None where none tells."""
+    files = [file for root in roots for file in root.glob("*/*/**/metrics.json") if file.parent.name != "artifacts"]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)[:FOLDERS]:
+        try:
+            loaded = json.loads(file.read_text(encoding="utf-8"))["metrics"].get("engine/load_s")
+            about = json.loads((file.parent / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError):
+            continue  # being written, or not of ours
+        same = about.get("checkpoint_digest") == job.spec.digest and about.get("env") == job.spec.env
+        if loaded is not None and same and file.parent.joinpath("config.yaml").exists():
+            return float(loaded)
+    return None
+
+
+def _sum(known: Sequence[float], unknown: Sequence[str]) -> str:
+    """Add up what is known, and name what is not: no time is ever taken for zero."""
+    names = ", ".join(dict.fromkeys(unknown))
+    if not known and unknown:
+        return f"{UNKNOWN} for {names}"
+    return f"about {_spell(sum(known))}" + (f", and {UNKNOWN} for {names}" if unknown else "")
+
+
+def _time(one: Forecast) -> str:
+    if one.seconds is None:
+        return UNKNOWN
+    return _spell(one.seconds) + ("*" if one.elsewhere and one.seconds else "")
+
+
+def _spell(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+# Overrides that belong to the sweep as a whole, and not to its parts.
+WHOLE = ("plan", "workers", "hydra/launcher", "hydra.sweep.dir", "hydra.mode", "hydra.run.dir", "hydra.sweeper.jobs")
+
+
+def print_commands(
+    jobs: Sequence[Job], batch: Sequence[Sequence[str]], folder: str, hydra: Sequence[str], *, listed: bool = False
+) -> None:
+    """Print a command line for each group of jobs that share an engine, for Slurm arrays and queues.
+
+    `batch` are the overrides of each job, `hydra` those of Hydra's own config. Each line is a sweep of its own in
+    `folder`/<number>, so that no two need each other; where the jobs of a group are no product of values, it is more
+    than one line. `listed`: the jobs come from a list, which the lines must not repeat.
+    """
+    groups: dict[EngineSpec, list[list[str]]] = {}
+    for job, overrides in zip(jobs, batch, strict=True):
+        own = [one for one in overrides if one.lstrip("+").partition("=")[0] not in WHOLE]
+        groups.setdefault(job.spec, []).append(own)
+    kept = [one for one in hydra if one.partition("=")[0] not in WHOLE and not one.startswith("hydra.launcher.")]
+    kept += ["hydra.sweeper.jobs=null"] if listed else []
+    flags = config_dir_option(sys.argv)
+    number = itertools.count()
+    for product in (product for group in groups.values() for product in products(group)):
+        print(command("-m", *flags, *kept, f"hydra.sweep.dir={folder}/{next(number)}", *product))  # noqa: T201
+
+
+def products(jobs: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield overrides with choices (`a=1,2`) whose products together are exactly these jobs."""
+    by_keys: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for job in jobs:
+        values = dict(override.split("=", 1) for override in job)
+        by_keys.setdefault(tuple(values), []).append(values)
+    for alike in by_keys.values():
+        yield from _products(alike)
+
+
+def _products(jobs: Sequence[Mapping[str, str]]) -> Iterator[list[str]]:
+    choices = {key: list(dict.fromkeys(job[key] for job in jobs)) for key in jobs[0]}
+    total = 1
+    for values in choices.values():
+        total *= len(values)
+    if total == len(jobs):
+        yield [f"{key}={','.join(values)}" for key, values in choices.items()]
+        return
+    key = next(key for key, values in choices.items() if len(values) > 1)
+    for value in choices[key]:
+        yield from _products([job for job in jobs if job[key] == value])
