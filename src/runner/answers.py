@@ -15,7 +15,7 @@ from typing import Any
 from backends.api import Generation
 from metrics.api import Case
 from runner.datasets.api import Image, Sample
-from runner.datasets.images import BadImage
+from runner.datasets.encoded import BadImage
 from runner.generate import Generated
 from runner.plan import Job
 from runner.prompts import PromptError

@@ -184,6 +184,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "backend.retries": (0, 100),
     "backend.max_restarts": (0, 100),
     "dataset.limit": (1, float("inf")),
+    "dataset.video_fps": (0.001, 120),
+    "dataset.video_frames": (1, 768),
     "sampling.temperature": (0, 100),
     "sampling.top_p": (1e-6, 1),
     "sampling.top_k": (0, float("inf")),

@@ -16,7 +16,8 @@ from typing import Any
 from backends.api import Engine, Failure, Generation, GenerationRequest, ImagePart, TextPart
 from runner import load, measurements, store
 from runner.datasets.api import Sample
-from runner.datasets.images import BadImage, EncodedImage, read_images
+from runner.datasets.encoded import BadImage, EncodedImage
+from runner.datasets.images import read_images
 from runner.engines import acquire, log_path
 from runner.errors import JobFailed
 from runner.plan import Job

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 
 from backends.api import Endpoint, Failure, Generation, GenerationRequest
 from backends.client import Client
-from runner.datasets.images import BadImage
+from runner.datasets.encoded import BadImage
 from runner.prompts import PromptError
 
 # After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.

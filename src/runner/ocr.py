@@ -17,7 +17,8 @@ from pathlib import Path
 
 from runner import paths
 from runner.datasets.api import Image
-from runner.datasets.images import BadImage, EncodedImage, read_images
+from runner.datasets.encoded import BadImage, EncodedImage
+from runner.datasets.images import read_images
 from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
 

@@ -10,11 +10,23 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Frames:
+    """Which frames of a video are shown: so many a second, evenly spread where that would be more than `limit`."""
+
+    per_second: float = 1.0
+    limit: int = 16
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    """A picture by where it lies: a file, or a page (from 0) of a PDF. Opened when it is asked for, not before."""
+    """A picture by where it lies: a file, or a page (from 0) of a PDF. Opened when it is asked for, not before.
+
+    With `frames` it is a video, which stands for those frames.
+    """
 
     path: Path
     page: int | None = None
+    frames: Frames | None = None
 
 
 @dataclass(frozen=True, slots=True)

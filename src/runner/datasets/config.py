@@ -21,5 +21,7 @@ class DatasetConfig:
     field: Any = None
     limit: int | None = None  # the first N samples that pass the filters
     question: str | None = None  # asked where a sample has no question of its own
+    video_fps: float = 1.0  # frames taken from a second of a video
+    video_frames: int = 16  # the most from one video; a longer one is covered evenly
     columns: dict[str, str | None] = dataclasses.field(default_factory=dict)  # our name -> the file's; null: not read
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the reader: separator, encoding, sheet

@@ -12,13 +12,13 @@ import io
 import stat
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.datasets import video
 from runner.datasets.api import Image
-from runner.errors import RunnerError
+from runner.datasets.encoded import BadImage, EncodedImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -34,28 +34,23 @@ PDF_DPI = 150  # 1240 x 1754 for A4: small print stays legible; a change makes n
 MAX_PIXELS = 178_956_970  # Pillow's limit against decompression bombs; an A0 poster at 300 dpi has 140 million
 MAX_BYTES = 200 * 2**20
 MAX_PAGES = 100
+MAX_VIDEO_BYTES = 4 * 2**30
 
 _pdfium = threading.Lock()  # PDFium is not thread-safe
 
 
-class BadImage(RunnerError):
-    """A picture that can't be read. It fails the samples that need it, not the job."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
-    """A picture as it is sent. `digest` names the source's bytes (and page), `width` and `height` are its pixels."""
-
-    data: bytes = field(repr=False)
-    media_type: str
-    digest: str
-    width: int
-    height: int
-
-
 def read_images(images: Iterable[Image]) -> tuple[EncodedImage, ...]:
-    """Read a sample's pictures in order; a PDF without a page stands for all its pages, counted here."""
-    return tuple(read_image(page) for image in images for page in pages(image))
+    """Read a sample's pictures in order.
+
+    A PDF without a page stands for all its pages, counted here, and a video for its frames.
+    """
+    found: list[EncodedImage] = []
+    for image in images:
+        if image.frames is not None:
+            found += video.read(image.path, image.frames, _check_file(image.path, MAX_VIDEO_BYTES))
+        else:
+            found += map(read_image, pages(image))
+    return tuple(found)
 
 
 def read_image(image: Image) -> EncodedImage:
@@ -72,7 +67,7 @@ def read_image(image: Image) -> EncodedImage:
         raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
 
 
-def _check_file(path: Path) -> int:
+def _check_file(path: Path, largest: int = MAX_BYTES) -> int:
     """Refuse what is no readable picture file by its size or kind; return when it was last changed."""
     try:
         status = path.stat()
@@ -82,10 +77,8 @@ def _check_file(path: Path) -> int:
         raise BadImage(f"{path}: is not a file")
     if status.st_size == 0:
         raise BadImage(f"{path}: the file is empty")
-    if status.st_size > MAX_BYTES:
-        raise BadImage(
-            f"{path}: {status.st_size / 2**20:.0f} MiB; pictures of up to {MAX_BYTES / 2**20:.0f} MiB are read"
-        )
+    if status.st_size > largest:
+        raise BadImage(f"{path}: {status.st_size / 2**20:.0f} MiB; up to {largest / 2**20:.0f} MiB are read")
     return status.st_mtime_ns
 
 

@@ -39,11 +39,15 @@ def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | Non
             return Problem(
                 f"{name} is {_kind(value)}, not {expected}", where, f"for example {name}: {_EXAMPLES[meaning]}"
             )
+    if clip := values.get("video"):
+        if not isinstance(clip, str):
+            return Problem(f"video is {_kind(clip)}, not a path", where, 'for example video: "clip.mp4"')
+        texts["images"] = (*texts["images"], clip)
     for needed in ("id", "images"):
         if not texts[needed]:
             name = names[needed]
             return Problem(f"{name} is missing or empty", where, f"for example {name}: {_EXAMPLES[needed]}")
-    meta = {key: value for key, value in values.items() if key not in names.values()}
+    meta = {key: value for key, value in values.items() if key not in names.values() and key != "video"}
     document = texts.pop("document", None) or texts["images"][0].partition("#page=")[0]
     return Row(where=where, document=document, meta=meta, **texts)
 

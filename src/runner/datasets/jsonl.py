@@ -5,6 +5,7 @@ r"""One JSON object a line: the format with all that a sample can have, and the 
 Besides `id`, `images` and `question` a line may have `references`, `document` (else the first image), `split`,
 `doc_class`, `field`, `answerable` (true, false) and `context`; other keys are kept with the sample. Images are relative
 to the folder of the file, or to `dataset.images`. `scan.pdf#page=3` is one page of a PDF, `scan.pdf` all of them.
+`"video": "clip.mp4"`, in place of `images` or beside them, stands for its frames.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.datasets.api import Image, Sample
+from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.config import DatasetConfig
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
@@ -52,7 +53,8 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     if not images.is_dir():
         raise Refused(Problem(f"{images} is not a folder", "dataset.images", "the folder that image paths start from"))
     findings, filters = Findings(show(path)), Filters(config)
-    builder = _Builder(config, ImageFolder(images), findings, pictures)
+    folder = ImageFolder(images, Frames(config.video_fps, config.video_frames))
+    builder = _Builder(config, folder, findings, pictures)
     places: dict[str, str] = {}  # id -> where it was first seen
     for row in _read(reader, config, path):
         if isinstance(row, Problem):
@@ -118,8 +120,19 @@ class _Builder:
             row.meta,
         )
         self._samples.append(sample)
-        told = (row.id, row.document, row.images, question, row.references, row.doc_class, row.field, row.context)
-        self._content.update(json.dumps([*told, row.answerable], ensure_ascii=False).encode() + b"\n")
+        told: list[object] = [
+            row.id,
+            row.document,
+            row.images,
+            question,
+            row.references,
+            row.doc_class,
+            row.field,
+            row.context,
+        ]
+        told.append(row.answerable)
+        told += [dataclasses.astuple(image.frames) for image in images if image.frames is not None]
+        self._content.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
 
     def _question(self, row: Row) -> str:
         own = (row.question or "").strip()

@@ -11,7 +11,8 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from runner.datasets.api import Image
+from runner.datasets import video
+from runner.datasets.api import Frames, Image
 from runner.datasets.images import PDF_SUFFIX, SUFFIXES
 from runner.errors import Problem, Refused
 
@@ -56,8 +57,12 @@ def need_file(path: Path, reads: str) -> Path:
 class ImageFolder:
     """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the folder. Answers are remembered: a picture is often asked about several times."""
+    def __init__(self, folder: Path, frames: Frames | None = None) -> None:
+        """Keep the folder, and which frames a video stands for.
+
+        Answers are remembered: a picture is often asked about several times.
+        """
+        self._frames = frames or Frames()
         self._folder = os.path.realpath(folder)
         self._within = self._folder.rstrip(os.sep) + os.sep
         self._real_folders: dict[str, str] = {}
@@ -78,12 +83,17 @@ class ImageFolder:
                 return Problem(f"image {text!r}: {match[1]!r} is no page", remedy="pages count from 1: scan.pdf#page=1")
             page = int(match[1]) - 1
         suffix = os.path.splitext(name)[1].lower()
-        if suffix and suffix not in SUFFIXES:
-            return Problem(f"image {name!r}: {suffix} files are not read", remedy=f"use {', '.join(sorted(SUFFIXES))}")
+        if suffix in video.SUFFIXES and not video.can_be_read():
+            return Problem(
+                f"video {name!r}: the package av, which decodes it, is not installed", remedy="pip install av"
+            )
+        if suffix and suffix not in SUFFIXES and suffix not in video.SUFFIXES:
+            known = ", ".join((*sorted(SUFFIXES), *sorted(video.SUFFIXES)))
+            return Problem(f"image {name!r}: {suffix} files are not read", remedy=f"use {known}")
         if page is not None and suffix != PDF_SUFFIX:
             return Problem(f"image {text!r}: only a PDF has pages", remedy="leave out #page=")
         path = os.path.normpath(os.path.join(self._folder, name))
-        return self._check(name, path) or Image(Path(path), page)
+        return self._check(name, path) or Image(Path(path), page, self._frames if suffix in video.SUFFIXES else None)
 
     def _check(self, name: str, path: str) -> Problem | None:
         """Say what is wrong with a picture's path."""

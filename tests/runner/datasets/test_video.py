@@ -1,0 +1,125 @@
+"""Videos: the frames that are taken, how they reach a model, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.datasets import BadImage, DatasetConfig, open_dataset, read_images, video
+from runner.datasets.api import Frames, Image
+from runner.errors import Refused
+
+
+def clip(path: Path, seconds: int = 4, rate: int = 10) -> Path:
+    """A video whose grey says its second: 0, 40, 80, ..."""
+    import av
+    import numpy
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(seconds * rate):
+            grey = numpy.full((48, 64, 3), 40 * (number // rate), dtype=numpy.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def greys(images) -> list[int]:
+    import PIL.Image
+
+    pictures = [PIL.Image.open(io.BytesIO(image.data)) for image in images]
+    return [round(picture.convert("L").getpixel((30, 20)) / 40) for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("frames", "seconds"),
+    [
+        (Frames(1, 16), [0, 1, 2, 3]),
+        (Frames(2, 16), [0, 0, 1, 1, 2, 2, 3, 3]),
+        (Frames(0.5, 16), [0, 2]),
+        (Frames(10, 4), [0, 1, 2, 3]),  # 40 would be too many: evenly spread
+        (Frames(0.01, 16), [0]),
+    ],
+)
+def test_frames_by_rate_and_limit(tmp_path: Path, frames: Frames, seconds: list[int]):
+    images = read_images((Image(clip(tmp_path / "clip.mp4"), frames=frames),))
+    assert greys(images) == seconds
+    assert {(image.width, image.height, image.media_type) for image in images} == {(64, 48, "image/jpeg")}
+    assert len({image.digest for image in images}) == len(seconds), "each frame has a name of its own"
+
+
+def test_a_slow_video_gives_each_frame_once(tmp_path: Path):
+    assert greys(read_images((Image(clip(tmp_path / "slow.mp4", 3, rate=1), frames=Frames(10, 64)),))) == [0, 1, 2]
+
+
+def test_digests_name_content_and_time(tmp_path: Path):
+    first, second = clip(tmp_path / "1.mp4"), tmp_path / "2.mp4"
+    second.write_bytes(first.read_bytes())
+    one, two, fewer = (
+        [image.digest for image in read_images((Image(path, frames=frames),))]
+        for path, frames in ((first, Frames(1, 16)), (second, Frames(1, 16)), (first, Frames(0.5, 16)))
+    )
+    assert one == two
+    assert fewer == [one[0], one[2]], "the same frame is the same picture, however it was chosen"
+
+
+def dataset(folder: Path, row: dict, **config):
+    (folder / "rows.jsonl").write_text(json.dumps({"id": "1", "question": "What is shown?", **row}))
+    return open_dataset(DatasetConfig(format="jsonl", path=str(folder / "rows.jsonl"), **config))
+
+
+def test_a_row_with_a_video(tmp_path: Path):
+    clip(tmp_path / "clip.mp4")
+    (sample,) = dataset(tmp_path, {"video": "clip.mp4"}, video_fps=2, video_frames=3)
+    assert sample.images == (Image(tmp_path / "clip.mp4", frames=Frames(2, 3)),)
+    assert sample.document == "clip.mp4" and not sample.meta
+    assert len(read_images(sample.images)) == 3
+    digests = {dataset(tmp_path, {"video": "clip.mp4"}, video_frames=count).digest() for count in (3, 4)}
+    assert len(digests) == 2, "which frames are shown is part of the question"
+
+
+def test_pictures_and_a_video_in_one_row(tmp_path: Path):
+    import PIL.Image
+
+    clip(tmp_path / "clip.mp4", 2)
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "1.png")
+    (sample,) = dataset(tmp_path, {"images": ["1.png"], "video": "clip.mp4"})
+    assert [image.width for image in read_images(sample.images)] == [20, 64, 64]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"no video at all" * 100, "can't be decoded"), (b"", "the file is empty")]
+)
+def test_a_damaged_video_fails_its_sample(tmp_path: Path, content: bytes, words: str):
+    (tmp_path / "clip.mp4").write_bytes(content)
+    with pytest.raises(BadImage, match=words):
+        read_images((Image(tmp_path / "clip.mp4", frames=Frames()),))
+
+
+def test_sound_alone(tmp_path: Path):
+    import av
+    import numpy
+
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(numpy.zeros((1, 1024), dtype=numpy.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(BadImage, match="sound alone"):
+        read_images((Image(tmp_path / "sound.mp4", frames=Frames()),))
+
+
+def test_what_is_refused_before_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(Refused, match="does not exist"):
+        dataset(tmp_path, {"video": "nowhere.mp4"})
+    with pytest.raises(Refused, match="not a path"):
+        dataset(tmp_path, {"video": ["a.mp4", "b.mp4"]})
+    clip(tmp_path / "clip.mp4", 1)
+    monkeypatch.setattr(video, "can_be_read", lambda: False)
+    with pytest.raises(Refused, match="pip install av"):
+        dataset(tmp_path, {"video": "clip.mp4"})
