@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: help setup demo test check test-engines test-gpu bench ui clean
+.PHONY: help setup demo test check test-engines test-gpu test-cluster bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,10 @@ test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of the
 
 test-gpu: $(READY)  ## Tests that need a CUDA GPU
 	$(PY) -m pytest -m gpu -rA tests
+
+test-cluster: $(READY)  ## A sweep on a real Slurm of one node, on Ray, and on MLflow with PostgreSQL (Debian packages, as root)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[joblib,slurm,ray,postgres]' 2> >(grep -v 'is ignored: it is' >&2)
+	$(PY) -m pytest -m cluster -n 0 -rA tests/cluster
 
 bench: $(READY)  ## Measure our own costs as ratios in one run
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

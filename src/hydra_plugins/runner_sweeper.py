@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
 log = logging.getLogger(__name__)
@@ -45,9 +47,9 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.refuse_scoring(configs)
         specs = plan_sweep([sweep.without_hydra(cfg) for cfg in configs])
         order = by_engine(specs)
-        batch = [batch[index] for index in order]
+        batch, specs = [batch[index] for index in order], [specs[index] for index in order]
         if configs[0].plan != "run":
-            self._tell([batch[index] for index in order], [configs[index] for index in order])
+            self._tell(batch, [configs[index] for index in order])
             return []
         # 3. Run them.
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
@@ -60,11 +62,11 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
-                returns = self.launcher.launch(batch, initial_job_idx=0)
+                returns = self._launched(batch, specs, folder)
         finally:
             # 4. Sum up, also what was done before an interruption.
             results = sweep.finish(folder, len(batch))
-        sweep.check(results)
+        sweep.check(results, len(batch))
         return [result.return_value for result in returns]
 
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
@@ -91,6 +93,28 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             (product,) = self.split_arguments(parser.parse_overrides([*own, *self._parse_config(), *arguments]), None)
             found |= dict.fromkeys(map(tuple, product))
         return [list(overrides) for overrides in found]
+
+    def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
+        """Run the jobs here, one after the other, or hand one group to each worker of another launcher."""
+        from runner import groups
+
+        assert self.config is not None and self.launcher is not None and self.hydra_context is not None
+        if type(self.launcher) is BasicLauncher:
+            return list(self.launcher.launch(batch, initial_job_idx=0))
+        parts = groups.grouped(batch, specs)
+        task = groups.GroupTask(
+            tuple(parts), folder, Path.cwd(), self.config, self.hydra_context, self.launcher.task_function
+        )
+        self.launcher.setup(hydra_context=self.hydra_context, task_function=task, config=self.config)
+        log.info("groups for the workers of %s: %d", type(self.launcher).__name__, len(parts))
+        try:
+            with groups.watched(folder, len(batch)):
+                ended = self.launcher.launch(groups.as_tasks(parts, folder), initial_job_idx=0)
+                return [job for group in ended for job in group.return_value]
+        except Exception:
+            # A worker that was killed, or ended by its scheduler: the jobs of the others are done, and are summed up.
+            log.exception("a worker failed; its jobs go on where they stopped when the same command is given again")
+            return []
 
 
 def by_engine(specs: Sequence[Any]) -> list[int]:

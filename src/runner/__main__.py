@@ -96,6 +96,11 @@ def explain(error: Exception) -> str:
         return f"YAML syntax error in {where}: {error.problem or error}"
     if isinstance(error, UnicodeDecodeError):
         return f"{_not_utf8() or 'a config file'} is not UTF-8 (saved by a Windows editor?): {error}; save it as UTF-8"
+    if launcher := re.search(r"Could not find 'hydra/launcher/(\w+)'", str(error)):
+        extra = launcher.group(1).replace("submitit_local", "slurm").replace("submitit_slurm", "slurm")
+        return (
+            f"the launcher {launcher.group(1)} is not installed: pip install 'vlm-runner[{extra}]' (docs/clusters.md)"
+        )
     cause = error.__cause__
     detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
     return f"{error}{detail}"

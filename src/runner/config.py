@@ -78,6 +78,7 @@ class BackendConfig:
     start_timeout_s: float = 600.0
     request_timeout_s: float = 600.0
     retries: int = 2
+    replicas: int = 1  # engines of the same kind that share one job's questions; concurrency is of all together
     max_restarts: int = 1  # of an engine that dies in the middle of a job
     prefix_cache: bool = False  # true: what prompts have in common is computed once, which flatters later questions
     mm_cache: bool = False  # true: the same picture is prepared once
@@ -131,6 +132,7 @@ class PoolConfig:
     """How many engines may be alive at once."""
 
     max_engines: int = 1
+    gpus: int | None = None  # that each engine claims for itself; null: it sees all that are visible
 
 
 @dataclass
@@ -192,7 +194,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "sampling.repetition_penalty": (1e-6, 100),
     "sampling.max_tokens": (1, float("inf")),
     "sampling.repeats": (1, 10_000),
+    "backend.replicas": (1, 1024),
     "pool.max_engines": (1, 64),
+    "pool.gpus": (1, 64),
     "concurrency": (1, 10_000),
     "warmup": (0, 1000),
 }
@@ -253,6 +257,11 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
         )
     if (cfg.stage == "score") != (cfg.answers is not None):
         yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
+    if cfg.backend.replicas > cfg.concurrency:
+        what = f"{cfg.backend.replicas} replicas and concurrency={cfg.concurrency}: some would never be asked"
+        yield Problem(what, "backend.replicas", f"concurrency={cfg.backend.replicas} or more")
+    if cfg.backend.replicas > 1 and cfg.backend.base_url:
+        yield Problem("an endpoint that runs already can't be replicated here", "backend.replicas", "leave it out")
     low, high = cfg.model.min_pixels, cfg.model.max_pixels
     if low and high and low > high:
         yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backends.api import Engine, EngineFailed, EngineSpec
+from backends.fleet import Fleet
 from backends.pool import Pool
+from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import engine_environment, paths, store
 from runner.errors import JobFailed
@@ -21,8 +23,8 @@ _pool: Pool | None = None
 _unstartable: dict[tuple[EngineSpec, float], EngineFailed] = {}
 
 
-def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
-    """Return the engine of a job and whether it was started for it. Raise JobFailed where it does not start.
+def acquire(job: Job, say: Callable[[str], None]) -> tuple[Fleet, int]:
+    """Return the engines of a job and how many were started for it. Raise JobFailed where one does not start.
 
     An engine that did not start within a job's time-out is not tried again for the jobs that need the same.
     """
@@ -35,23 +37,43 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Engine, bool]:
     if (failed := _unstartable.get(wanted)) is not None:
         raise JobFailed(f"its engine did not start for an earlier job\n{failed.failure.message}") from failed
 
-    def launch(spec: EngineSpec) -> Engine:
-        log.info("%s: starting the engine (%s, %s)", job.name, spec.backend, spec.checkpoint)
-        return start(
-            job.backend,
-            spec,
-            log_path=log_path(spec),
-            timeout_s=job.config.backend.start_timeout_s,
-            on_progress=lambda text: say(f"starting, {text}"),
-            environment=engine_environment.resolve(job.config),
-        )
+    replicas = job.config.backend.replicas
+
+    def launch(spec: EngineSpec, number: int) -> Engine:
+        which = f" {number + 1} of {replicas}" if replicas > 1 else ""
+        log.info("%s: starting the engine%s (%s, %s)", job.name, which, spec.backend, spec.checkpoint)
+        return _started(job, number, lambda text: say(f"starting{which}, {text}"))
 
     try:
-        engine, is_new = _pool.acquire(job.spec, launch)
+        engines, started = _pool.acquire_all(job.spec, launch, replicas)
     except EngineFailed as error:
         _unstartable[wanted] = error
         raise JobFailed(f"the engine did not start\n{error.failure.message}") from error
-    return engine, is_new and engine.log_path is not None  # without a log it is an endpoint, and nothing was started
+    fleet = Fleet(engines)
+    return fleet, started if fleet.log_paths else 0  # without a log it is an endpoint, and nothing was started
+
+
+def _started(job: Job, number: int, on_progress: Callable[[str], None]) -> Engine:
+    """Start one engine, on GPUs of its own where the job asks for that."""
+    environment = engine_environment.resolve(job.config)
+    claimed = claim(job.config.pool.gpus, on_progress) if job.config.pool.gpus else None
+    if claimed is not None:
+        environment = OnGpus(environment, claimed.devices)
+    release = claimed.release if claimed is not None else None
+    try:
+        return start(
+            job.backend,
+            job.spec,
+            log_path=log_path(job.spec, number),
+            timeout_s=job.config.backend.start_timeout_s,
+            on_progress=on_progress,
+            environment=environment,
+            on_close=release,
+        )
+    except BaseException:
+        if release is not None:
+            release()
+        raise
 
 
 def close() -> None:
@@ -63,8 +85,8 @@ def close() -> None:
     _unstartable.clear()
 
 
-def log_path(spec: EngineSpec) -> Path:
-    """Return where the output of this process's engine for `spec` goes."""
+def log_path(spec: EngineSpec, number: int = 0) -> Path:
+    """Return where the output of this process's engine for `spec` goes, of its n-th one."""
     folder = paths.store_dir() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{store.digest(repr(spec))[:16]}-{os.getpid()}.log"
+    return folder / f"{store.digest(repr(spec))[:16]}-{os.getpid()}{f'-{number}' if number else ''}.log"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.api import Engine, Failure, Generation, GenerationRequest, ImagePart, TextPart
+from backends.api import Failure, Generation, GenerationRequest, ImagePart, TextPart
+from backends.fleet import Fleet
 from runner import load, measurements, store
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
@@ -44,11 +45,11 @@ class Generated:
     reused: int = 0
     timed: bool = True
     measured: dict[str, Any] | None = None
-    started: bool = False
+    started: int = 0  # engines, also those that were started again
     restarts: int = 0
     notes: list[str] = field(default_factory=list)
     load_s: float | None = None
-    log_path: Path | None = None
+    log_paths: tuple[Path, ...] = ()
 
 
 class Questions:
@@ -157,7 +158,7 @@ def _ask_engine(
     job: Job, shelf: Shelf, result: Generated, progress: Progress, first: load.Ask, rest: Iterator[load.Ask]
 ) -> None:
     """Get the engine, warm it up, and ask it everything that is missing."""
-    result.log_path = log_path(job.spec)
+    result.log_paths = tuple(log_path(job.spec, number) for number in range(job.config.backend.replicas))
     engine, result.started = acquire(job, progress.say)
     result.load_s = engine.load_s
 
@@ -190,7 +191,7 @@ def _ask_until_gone(
     job: Job,
     shelf: Shelf,
     result: Generated,
-    engine: Engine,
+    engine: Fleet,
     asks: Iterator[load.Ask],
     on_answer: Callable[[load.Ask, Generation], None],
 ) -> load.EngineGone | None:
@@ -206,12 +207,13 @@ def _ask_until_gone(
     return None
 
 
-def _restarted(job: Job, result: Generated, progress: Progress, report: str, first: load.Ask) -> Engine:
+def _restarted(job: Job, result: Generated, progress: Progress, report: str, first: load.Ask) -> Fleet:
     """Start the engine of a job anew and warm it up, and say so: in the log, and in the notes of the job."""
     result.restarts += 1
     log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
     result.notes.append(f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}")
-    engine, _ = acquire(job, progress.say)
+    engine, started = acquire(job, progress.say)
+    result.started += started
     try:
         _warm_up(job, engine, first)
     except load.EngineGone:
@@ -224,7 +226,7 @@ def _died(job: Job, result: Generated, report: str) -> str:
     return f"the engine died {times} (backend.max_restarts={job.config.backend.max_restarts})\n{report}"
 
 
-def _warm_up(job: Job, engine: Engine, first: load.Ask) -> None:
+def _warm_up(job: Job, engine: Fleet, first: load.Ask) -> None:
     """Ask the first question a few times, without counting: first calls allocate and compile, batches too."""
     count = max(job.config.warmup, job.config.concurrency) if job.config.warmup else 0
     failed: list[Failure] = []
@@ -240,7 +242,7 @@ def _warm_up(job: Job, engine: Engine, first: load.Ask) -> None:
 
 def _load(
     job: Job,
-    engine: Engine,
+    engine: Fleet,
     asks: Iterator[load.Ask],
     tally: load.Tally,
     on_answer: Callable[[load.Ask, Generation], None],
@@ -249,7 +251,7 @@ def _load(
     asyncio.run(
         load.load(
             iter(asks),
-            engine.endpoint,
+            engine.endpoints,
             tally,
             concurrency=job.config.concurrency,
             retries=job.config.backend.retries if retries is None else retries,

@@ -41,4 +41,5 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         "engine": environment.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
+        **({"replicas": str(replicas)} if (replicas := config.backend.replicas) > 1 else {}),
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
@@ -72,7 +74,7 @@ class Tally:
 
 async def load(
     asks: Iterator[Ask],
-    endpoint: Endpoint,
+    endpoints: Sequence[Endpoint],
     tally: Tally,
     *,
     concurrency: int,
@@ -82,6 +84,8 @@ async def load(
     on_answer: Callable[[Ask, Generation], None],
 ) -> None:
     """Ask everything that `asks` yields, `concurrency` at a time. Raise EngineGone when the engine dies.
+
+    With several endpoints the slots are dealt out among them, so that each has as many, or one less.
 
     `on_answer` is called in the order of completion, before the slot takes its next question; what it raises ends the
     load. A question that can't be built (an unreadable image) fails alone. Questions are taken and built in a thread:
@@ -132,12 +136,17 @@ async def load(
             tally.engine_s += engine_s
             tally.slots_s += clock() - begin - waited
 
-    async with Client(endpoint, timeout_s=timeout_s, max_connections=concurrency) as client:
+    async with contextlib.AsyncExitStack() as open_clients:
+        share = math.ceil(concurrency / len(endpoints))
+        clients = [
+            await open_clients.enter_async_context(Client(endpoint, timeout_s=timeout_s, max_connections=share))
+            for endpoint in endpoints
+        ]
         begin = clock()
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
-                    group.create_task(slot(client))
+                for number in range(concurrency):
+                    group.create_task(slot(clients[number % len(clients)]))
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
             error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])

@@ -141,15 +141,16 @@ class Record:
             "samples/total": total,
             "samples/reused": generated.reused,
             "samples/failed": len(generated.failures),
-            "engine/starts": int(generated.started) + generated.restarts,
+            "engine/starts": generated.started,
         }
         if generated.started and generated.load_s is not None:
             self.metrics["engine/load_s"] = generated.load_s
         facts = (generated.measured or {}).get("stats", {}).get("facts", {})
         if facts:
             self._write("environment.json", self.environment | {"engine": facts})
-        if generated.log_path and Path(generated.log_path).exists():
-            _copy_end(Path(generated.log_path), self.folder / "engine.log")
+        for number, path in enumerate(generated.log_paths):
+            if path.exists():
+                _copy_end(path, self.folder / (f"engine-{number}.log" if number else "engine.log"))
 
     def close(self, status: str, error: str | None = None) -> None:
         """Write metrics.json, which makes the folder complete, and bring it to MLflow."""

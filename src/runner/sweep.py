@@ -144,11 +144,11 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     return results
 
 
-def check(results: list[Result]) -> None:
-    """Raise SweepFailed where a job did not finish."""
-    failed = [result for result in results if result.status != "finished"]
+def check(results: list[Result], jobs: int) -> None:
+    """Raise SweepFailed where one of so many jobs did not finish."""
+    failed = jobs - sum(result.status == "finished" for result in results)
     if failed:
-        raise SweepFailed(f"{len(failed)} of {len(results)} jobs failed")
+        raise SweepFailed(f"{failed} of {jobs} jobs failed")
 
 
 def _short(path: Path) -> Path:

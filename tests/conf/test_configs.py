@@ -1,5 +1,6 @@
 """Every YAML under conf/ composes against the schema, alone and where it belongs."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_all_files_are_looked_at():
         == len(list(CONF.rglob("*.yaml")))
         - len(list((CONF / "hydra").rglob("*.yaml")))
         - len(list((CONF / "experiment").rglob("*.yaml")))
+        - len(list((CONF / "workers").rglob("*.yaml")))
         - 1
     )  # config.yaml itself
     assert len(FILES) >= 40
@@ -46,6 +48,17 @@ def test_file_composes(path: Path):
 def test_experiment_composes_and_says_its_command(path: Path):
     composed(f"experiment={path.stem}")
     assert f"python -m runner experiment={path.stem}" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "workers").glob("*.yaml")), ids=lambda path: path.stem)
+def test_workers_compose_and_say_their_command(path: Path):
+    assert f"python -m runner -m workers={path.stem}" in path.read_text(encoding="utf-8")
+    if path.stem == "ray" and importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed: make test-cluster")
+    given = OmegaConf.load(path)
+    launcher = with_hydra(f"workers={path.stem}").hydra.launcher
+    assert path.stem.rpartition("_")[2] in launcher._target_.lower()
+    assert OmegaConf.merge(launcher, given.hydra.launcher) == launcher
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -30,7 +30,7 @@ def run(scenario: str, questions: Iterator[load.Ask], *, concurrency: int = 1, r
         async with ScriptedEndpoint() as scripted:
             await load.load(
                 questions,
-                scripted.endpoint(scenario),
+                [scripted.endpoint(scenario)],
                 tally,
                 concurrency=concurrency,
                 retries=retries,
@@ -81,7 +81,7 @@ def test_what_on_answer_raises_ends_the_load():
         async with ScriptedEndpoint() as scripted:
             endpoint = scripted.endpoint("good")
             options = {"concurrency": 3, "retries": 0, "timeout_s": 5, "alive": lambda: True, "on_answer": full}
-            await load.load(asks(9), endpoint, load.Tally(), **options)
+            await load.load(asks(9), [endpoint], load.Tally(), **options)
 
     with pytest.raises(OSError, match="No space left"):
         asyncio.run(main())

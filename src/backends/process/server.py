@@ -49,6 +49,7 @@ def start(
     timeout_s: float = 300.0,
     on_progress: Progress | None = None,
     environment: Environment | None = None,
+    on_close: Callable[[], None] | None = None,
 ) -> Engine:
     """Start the engine that `spec` names and return it when it serves.
 
@@ -56,6 +57,7 @@ def start(
     the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
     the backend or the environment refuses. A port that somebody else took in between costs a second try. `environment`
     is where it runs, by default the one that `spec.env` names; a missing one is built first, outside of `timeout_s`.
+    `on_close` is called each time when the engine was closed.
     """
     say = on_progress or (lambda _: None)
     environment = environment or environments.find(spec.env)
@@ -76,6 +78,7 @@ def start(
             engine.close()
             raise
         else:
+            engine.on_close = on_close
             return engine
     raise AssertionError("unreachable: the last try returns or raises")
 
@@ -91,6 +94,7 @@ class ServedEngine:
         url = f"http://127.0.0.1:{port}{launch.api_path}"
         self.endpoint = Endpoint(url, launch.model, api_key=key, token_ids=launch.token_ids)
         self.load_s: float | None = None
+        self.on_close: Callable[[], None] | None = None
         self._backend, self._port = backend, port
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
@@ -169,6 +173,8 @@ class ServedEngine:
         """End the process and all its children. Safe to call twice."""
         self._account.close()
         self._process.stop()
+        if self.on_close is not None:
+            self.on_close()
 
     def _is_ours(self) -> bool:
         """Whether what answers takes our key: another engine may have got the port a moment before this one."""

@@ -62,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 time.sleep(options.start_s)
-print("echo engine serving", flush=True)
+print("echo engine serving", "GPUs:", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
 server.daemon_threads = True
 try:
