@@ -38,11 +38,19 @@ class ImagePart:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoPart:
+    """Frames of a video within a message, encoded as JPEG, `fps` of them a second."""
+
+    frames: tuple[bytes, ...] = field(repr=False)
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a chat: who speaks (`system`, `user`, `assistant`) and what, in order."""
 
     role: str
-    parts: tuple[TextPart | ImagePart, ...]
+    parts: tuple[TextPart | ImagePart | VideoPart, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Client:
         """Ask once. No behaviour of the endpoint raises: each is a text or a failure."""
         if self._session is None:
             raise RuntimeError("the client is not open: use `async with Client(...) as client`")
-        if refused := wire.unsendable(request.sampling, request.pixels, self.endpoint):
+        if refused := wire.unsendable(request, self.endpoint):
             message = f"{', '.join(refused)} can't be sent to an OpenAI endpoint: leave the default, or dialect=local"
             return Generation(request.key, None, Failure("bad_request", message))
         body = wire.body(request, self.endpoint)

@@ -12,18 +12,20 @@ import binascii
 import json
 from typing import Any
 
-from backends.api import Endpoint, GenerationRequest, ImagePart, Message, Pixels, Sampling, TextPart
+from backends.api import Endpoint, GenerationRequest, ImagePart, Message, TextPart, VideoPart
 
 
-def unsendable(sampling: Sampling, pixels: Pixels, endpoint: Endpoint) -> tuple[str, ...]:
+def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...]:
     """Name the settings that this endpoint can't be told and that are not neutral: the answer would not be theirs."""
     if endpoint.dialect == "local":
         return ()
+    sampling, pixels = request.sampling, request.pixels
     asked = {
         "top_k": sampling.top_k != 0,
         "repetition_penalty": sampling.repetition_penalty != 1.0,
         "min_pixels": pixels.min_pixels is not None,
         "max_pixels": pixels.max_pixels is not None,
+        "video": bool(_videos(request)),
     }
     return tuple(name for name, is_asked in asked.items() if is_asked)
 
@@ -67,7 +69,14 @@ def _settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
     limits = {"min_pixels": request.pixels.min_pixels, "max_pixels": request.pixels.max_pixels}
     if set_limits := {name: value for name, value in limits.items() if value is not None}:
         settings["mm_processor_kwargs"] = set_limits
+    if videos := _videos(request):
+        # All frames that are sent are seen. With several videos the rate is that of the first.
+        settings["media_io_kwargs"] = {"video": {"num_frames": -1, "fps": videos[0].fps}}
     return settings
+
+
+def _videos(request: GenerationRequest) -> list[VideoPart]:
+    return [part for message in request.messages for part in message.parts if isinstance(part, VideoPart)]
 
 
 def _append_message(pieces: list[bytes], message: Message) -> None:
@@ -84,6 +93,9 @@ def _append_message(pieces: list[bytes], message: Message) -> None:
             prefix = _json(f"data:{part.media_type};base64,")[:-1]  # without its closing quote
             base64 = binascii.b2a_base64(part.data, newline=False)
             pieces += (b'{"type":"image_url","image_url":{"url":', prefix, base64, b'"}}')
+        elif isinstance(part, VideoPart):  # a JPEG sequence, as vLLM reads it
+            frames = b",".join(binascii.b2a_base64(frame, newline=False) for frame in part.frames)
+            pieces += (b'{"type":"video_url","video_url":{"url":"data:video/jpeg;base64,', frames, b'"}}')
         else:
             pieces.append(_json({"type": "text", "text": part.text}))
     pieces.append(b"]}")

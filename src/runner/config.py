@@ -169,6 +169,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
     "backend.dialect": ("openai", "local"),
     "env.kind": ("current", "uv"),
+    "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
     "plan": ("run", "dry", "commands"),
     "stage": ("all", "generate", "score"),

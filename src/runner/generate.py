@@ -8,12 +8,12 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.api import Failure, Generation, GenerationRequest, ImagePart, TextPart
+from backends.api import Failure, Generation, GenerationRequest, ImagePart, TextPart, VideoPart
 from backends.fleet import Fleet
 from runner import load, measurements, store
 from runner.datasets.api import Sample
@@ -98,7 +98,8 @@ class Questions:
 
     def _key(self, sample: Sample, images: tuple[EncodedImage, ...], repeat: int) -> str:
         """Name everything that decides the text of this answer."""
-        parts = tuple(ImagePart(image.digest.encode(), image.media_type) for image in images)
+        named = (dataclasses.replace(image, data=image.digest.encode()) for image in images)
+        parts = parts_of(named)
         messages = [
             [message.role, *(_named(part) for part in message.parts)] for message in self.job.messages(sample, parts)
         ]
@@ -114,16 +115,28 @@ class Questions:
             # Stored under this key, the answer would later be taken for one about the earlier picture.
             names = ", ".join(str(image.path) for image in sample.images)
             raise BadImage(f"{names}: changed while the job ran; start it again")
-        parts = tuple(ImagePart(image.data, image.media_type) for image in images)
         return GenerationRequest(
             key=key,
-            messages=self.job.messages(sample, parts),
+            messages=self.job.messages(sample, parts_of(images)),
             sampling=self.job.sampling(repeat),
             pixels=self.job.pixels,
         )
 
 
-def _named(part: TextPart | ImagePart) -> list[str]:
+def parts_of(images: Iterable[EncodedImage]) -> tuple[ImagePart | VideoPart, ...]:
+    """Return pictures as the parts of a message; neighbours that are frames of one moving picture become one part."""
+    parts: list[ImagePart | VideoPart] = []
+    for moving, group in itertools.groupby(images, key=lambda image: image.moving):
+        if moving is None:
+            parts += (ImagePart(image.data, image.media_type) for image in group)
+        else:
+            parts.append(VideoPart(tuple(image.data for image in group), moving[1]))
+    return tuple(parts)
+
+
+def _named(part: TextPart | ImagePart | VideoPart) -> list[str]:
+    if isinstance(part, VideoPart):
+        return ["video", str(part.fps), *(frame.decode() for frame in part.frames)]
     return ["text", part.text] if isinstance(part, TextPart) else ["image", part.data.decode()]
 
 

@@ -11,6 +11,7 @@ from runner.config import Config
 from runner.datasets.api import Dataset
 from runner.errors import Problem, Refused
 
+MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
 OUR_ENGINES = ("hf", "vllm", "sglang")  # of which a model's file says whether they can run it
 
 
@@ -24,6 +25,16 @@ def refuse_unsupported(config: Config) -> None:
     if model.backends and backend in OUR_ENGINES and backend not in model.backends:
         what = f"model={model.name} does not run on backend={backend}"
         raise Refused(Problem(what, f"backend={backend}", f"it runs on: {', '.join(model.backends)}"))
+
+
+def shows_videos(config: Config) -> bool:
+    """Whether videos are sent as moving pictures. Raise Refused for a backend of ours that takes none."""
+    if config.dataset.video_as != "video":
+        return False
+    if config.backend.name not in MOVING and config.backend.name in (*OUR_ENGINES, "openai"):
+        what = f"backend={config.backend.name} is not sent videos as such"
+        raise Refused(Problem(what, "dataset.video_as", f"dataset.video_as=pictures; video with: {', '.join(MOVING)}"))
+    return True
 
 
 def pictures(config: Config, dataset: Dataset) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from backends import registry as backend_registry
-from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling
+from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling, VideoPart
 from metrics import registry as metric_registry
 from metrics.api import Metric
 from runner import checkpoints, engine_environment, model_checks, ocr, paths, store
@@ -67,7 +67,7 @@ class Job:
         """Return the bounds on an image's area that are sent with each request."""
         return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
 
-    def messages(self, sample: Sample, images: tuple[ImagePart, ...]) -> tuple[Message, ...]:
+    def messages(self, sample: Sample, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
         """Return what is said about a sample. Raises PromptError, and BadImage where OCR fails."""
         shown = images if self.config.model.images else ()
         return self.prompt.render(sample, shown, self.ocr.text(sample.images) if self.ocr else None)
@@ -224,6 +224,10 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
     engine_args = (
         engine_environment.chosen(config).engine_args | model.engine_args.get(backend.name, {}) | backend.engine_args
     )
+    if model_checks.shows_videos(config) and backend.name == "vllm":
+        # conf/backend/vllm.yaml reserves nothing for videos, since a job without them would pay for it.
+        limits = dict(engine_args.get("limit_mm_per_prompt") or {})
+        engine_args["limit_mm_per_prompt"] = limits | {"video": limits.get("video") or 1}
     settings |= {f"engine_args.{name}": value for name, value in engine_args.items()}
     return EngineSpec(
         backend=backend.name,

@@ -8,7 +8,17 @@ import time
 import pytest
 from scripted_endpoint import KEY, REFUSALS, ScriptedEndpoint
 
-from backends.api import Endpoint, Generation, GenerationRequest, ImagePart, Message, Pixels, Sampling, TextPart
+from backends.api import (
+    Endpoint,
+    Generation,
+    GenerationRequest,
+    ImagePart,
+    Message,
+    Pixels,
+    Sampling,
+    TextPart,
+    VideoPart,
+)
 from backends.client import Client
 
 PLAIN = GenerationRequest("plain", (Message("user", (TextPart("Кто?"),)),))
@@ -266,6 +276,23 @@ def test_the_openai_dialect_refuses_what_it_would_have_to_drop() -> None:
     generation, scripted = ask_and_look("good", request, dialect="openai")
     assert generation.error is not None and generation.error.kind == "bad_request"
     assert "top_k, max_pixels" in generation.error.message
+    assert scripted.bodies == []
+
+
+VIDEO = GenerationRequest("v", (Message("user", (VideoPart((b"one", b"two"), 0.5), TextPart("?"))),))
+
+
+def test_a_video_is_sent_as_its_frames_and_their_rate() -> None:
+    _, scripted = ask_and_look("good", VIDEO)
+    body = scripted.bodies[0]
+    assert body["media_io_kwargs"] == {"video": {"num_frames": -1, "fps": 0.5}}
+    url = "data:video/jpeg;base64,b25l,dHdv"
+    assert body["messages"][0]["content"][0] == {"type": "video_url", "video_url": {"url": url}}
+
+
+def test_the_openai_dialect_takes_no_video() -> None:
+    generation, scripted = ask_and_look("good", VIDEO, dialect="openai")
+    assert generation.error is not None and "video can't be sent" in generation.error.message
     assert scripted.bodies == []
 
 

@@ -33,6 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
+    "media_io_kwargs",
 )
 
 
@@ -57,19 +58,30 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """A video: the indices of its frames in `ChatRequest.images`."""
+
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn. A part is a text, or the index of an image in `ChatRequest.images`."""
+    """One turn. A part is a text, the index of an image in `ChatRequest.images`, or a video."""
 
     role: str
-    parts: tuple[str | int, ...]
+    parts: tuple[str | int | Clip, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question. `images` are encoded files, in the order in which the messages show them."""
+    """One question. `images` are encoded files, frames of videos among them, in the order of the messages.
+
+    `video_fps` is the rate of those frames.
+    """
 
     messages: tuple[ChatMessage, ...]
     images: tuple[bytes, ...] = ()
+    video_fps: float = 1.0
     sampling: Sampling = Sampling()
     pixels: Pixels = Pixels()
     stop: tuple[str, ...] = ()
@@ -95,6 +107,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
     return ChatRequest(
         messages=messages,
         images=images,
+        video_fps=_video_fps(body),
         sampling=_sampling(body),
         pixels=_pixels(_mapping(body, "mm_processor_kwargs", ("min_pixels", "max_pixels"))),
         stop=_stop(body.get("stop")),
@@ -143,6 +156,15 @@ def _pixels(values: Mapping[str, Any]) -> Pixels:
     if low is not None and high is not None and low > high:
         raise RequestError(f"min_pixels {low} is larger than max_pixels {high}", param="mm_processor_kwargs")
     return Pixels(low, high)
+
+
+def _video_fps(body: Mapping[str, Any]) -> float:
+    """Read the rate of the frames that are sent; none is left out, so `num_frames` must be vLLM's word for all."""
+    media = _mapping(body, "media_io_kwargs", ("video",))
+    video = _mapping(media, "video", ("fps", "num_frames"))
+    if video.get("num_frames") not in (None, -1):
+        raise RequestError("media_io_kwargs.video.num_frames: -1, all that are sent", param="media_io_kwargs")
+    return _number(video, "fps", 1.0, lambda rate: rate > 0, "a number above 0")
 
 
 def _number(
@@ -220,12 +242,15 @@ def _messages(value: Any) -> tuple[tuple[ChatMessage, ...], tuple[bytes, ...]]:
     return tuple(messages), tuple(images)
 
 
-def _part(part: Any, where: str, images: list[bytes]) -> str | int:
+def _part(part: Any, where: str, images: list[bytes]) -> str | int | Clip:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
+    if kind == "video_url":
+        return _clip(part, where, images)
     if kind != "image_url":
-        raise RequestError(f'{where} must be a part of type "text" or "image_url", got type {kind!r}', param=where)
+        words = f'{where} must be a part of type "text", "image_url" or "video_url", got type {kind!r}'
+        raise RequestError(words, param=where)
     address = part.get("image_url")
     url = address.get("url") if isinstance(address, dict) else address
     if not isinstance(url, str) or not url.startswith("data:"):
@@ -241,3 +266,18 @@ def _part(part: Any, where: str, images: list[bytes]) -> str | int:
     except binascii.Error as error:
         raise RequestError(f"{where}: broken base64: {error}", code="bad_image", param=where) from error
     return len(images) - 1
+
+
+def _clip(part: Mapping[str, Any], where: str, images: list[bytes]) -> Clip:
+    """Read a JPEG sequence, the form in which vLLM takes frames that were sampled already."""
+    address = part.get("video_url")
+    url = address.get("url") if isinstance(address, dict) else address
+    prefix = "data:video/jpeg;base64,"
+    if not isinstance(url, str) or not url.startswith(prefix):
+        raise RequestError(f"{where}: only frames within the request are read ({prefix}FRAME,FRAME,...)", param=where)
+    first = len(images)
+    try:
+        images.extend(base64.b64decode(frame, validate=True) for frame in url[len(prefix) :].split(","))
+    except binascii.Error as error:
+        raise RequestError(f"{where}: broken base64: {error}", code="bad_image", param=where) from error
+    return Clip(tuple(range(first, len(images))))

@@ -11,10 +11,14 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Which frames of a video are shown: so many a second, evenly spread where that would be more than `limit`."""
+    """Which frames of a video are shown: so many a second, evenly spread where that would be more than `limit`.
+
+    `moving`: as one moving picture, to a model that takes such; else as pictures in order.
+    """
 
     per_second: float = 1.0
     limit: int = 16
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

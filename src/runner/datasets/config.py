@@ -23,5 +23,6 @@ class DatasetConfig:
     question: str | None = None  # asked where a sample has no question of its own
     video_fps: float = 1.0  # frames taken from a second of a video
     video_frames: int = 16  # the most from one video; a longer one is covered evenly
+    video_as: str = "pictures"  # video: one moving picture, which some models take (docs/datasets.md)
     columns: dict[str, str | None] = dataclasses.field(default_factory=dict)  # our name -> the file's; null: not read
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the reader: separator, encoding, sheet

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ def _draw(path: Path, frames: Frames, source: str) -> Iterator[EncodedImage]:
             raise BadImage(f"{path}: there is no picture in it, sound alone")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        due = times(_duration_s(container, stream), frames)
+        duration_s = _duration_s(container, stream)
+        due = times(duration_s, frames)
+        # Evenly spread frames have a rate of their own.
+        rate = min(frames.per_second, len(due) / duration_s) if duration_s else frames.per_second
+        moving = (source, round(rate, 6)) if frames.moving else None
         half = 0.5 / float(stream.average_rate or 25)
         for frame in container.decode(stream):
             if not due:
@@ -71,7 +76,7 @@ def _draw(path: Path, frames: Frames, source: str) -> Iterator[EncodedImage]:
             if shown_at >= due[0]:
                 while due and shown_at >= due[0]:
                     due.pop(0)
-                yield _encoded(frame, source)
+                yield replace(_encoded(frame, source), moving=moving)
 
 
 def _duration_s(container: Any, stream: Any) -> float:

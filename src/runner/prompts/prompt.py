@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from backends.api import ImagePart, Message, TextPart
+from backends.api import ImagePart, Message, TextPart, VideoPart
 from runner.datasets.api import Sample
 from runner.errors import Problem
 from runner.prompts.ocr_template import OcrTemplate
@@ -53,7 +53,9 @@ class Prompt:
         text = template.render(sample)
         return text if self.ocr_template is None else self.ocr_template.render(text, ocr or "")
 
-    def render(self, sample: Sample, images: tuple[ImagePart, ...], ocr: str | None = None) -> tuple[Message, ...]:
+    def render(
+        self, sample: Sample, images: tuple[ImagePart | VideoPart, ...], ocr: str | None = None
+    ) -> tuple[Message, ...]:
         """Return the turns: system text, then the images in order and the text after them."""
         text = self.text(sample, ocr)
         system = self.system.render(sample) if self.system is not None else None

@@ -123,3 +123,42 @@ def test_what_is_refused_before_a_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(video, "can_be_read", lambda: False)
     with pytest.raises(Refused, match="pip install av"):
         dataset(tmp_path, {"video": "clip.mp4"})
+
+
+def test_a_moving_picture_is_one_part_with_its_rate(tmp_path: Path):
+    from backends.api import ImagePart, VideoPart
+    from runner.generate import parts_of
+
+    clip(tmp_path / "clip.mp4")
+    image = read_images((Image(clip(tmp_path / "still.mp4", 1), frames=Frames(1, 1)),))
+    moving = read_images((Image(tmp_path / "clip.mp4", frames=Frames(1, 16, moving=True)),))
+    spread = read_images((Image(tmp_path / "clip.mp4", frames=Frames(10, 2, moving=True)),))
+    parts = parts_of((*image, *moving, *image))
+    assert [type(part) for part in parts] == [ImagePart, VideoPart, ImagePart]
+    assert isinstance(parts[1], VideoPart) and (len(parts[1].frames), parts[1].fps) == (4, 1.0)
+    (spread_part,) = parts_of(spread)
+    assert isinstance(spread_part, VideoPart) and spread_part.fps == pytest.approx(0.5), "two frames of four seconds"
+
+
+def planned(folder: Path, *overrides: str):
+    from hydra import compose, initialize_config_dir
+
+    from runner import config, paths
+    from runner.plan import plan
+
+    (folder / "rows.jsonl").write_text(json.dumps({"id": "1", "question": "?", "video": "clip.mp4"}))
+    config.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
+        chosen = ["model=demo_s", "tracking=none", "dataset=jsonl", f"dataset.path={folder / 'rows.jsonl'}"]
+        return plan(compose("config", [*chosen, *overrides]))
+
+
+def test_who_is_sent_a_moving_picture(tmp_path: Path):
+    clip(tmp_path / "clip.mp4", 1)
+    job = planned(tmp_path, "backend=vllm", "dataset.video_as=video")
+    assert json.loads(job.spec.arg("engine_args.limit_mm_per_prompt"))["video"] == 1
+    still = planned(tmp_path, "backend=vllm")
+    assert json.loads(still.spec.arg("engine_args.limit_mm_per_prompt"))["video"] == 0
+    assert planned(tmp_path, "dataset.video_as=video").spec == planned(tmp_path).spec, "hf needs no other engine"
+    with pytest.raises(Refused, match=r"video_as=pictures; video with: hf, vllm"):
+        planned(tmp_path, "backend=sglang", "dataset.video_as=video")

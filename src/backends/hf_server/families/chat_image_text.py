@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 
+from backends.hf_server.configuration import model_type
 from backends.hf_server.errors import LoadError, RequestError
-from backends.hf_server.families import Prepared
+from backends.hf_server.families import Prepared, moving
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
 from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
 from backends.hf_server.images import decode_image
-from backends.hf_server.protocol import ChatRequest
+from backends.hf_server.protocol import ChatRequest, Clip
 from backends.hf_server.settings import Settings
 
 # Inputs that are rows of patches or images, whose batch is their concatenation. A checkpoint with others than these and
 # tokens is collated by its own processor instead.
-PACKED_INPUTS = ("pixel_values", "image_grid_thw")
+PACKED_INPUTS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 
 
 class ChatImageText:
@@ -62,33 +63,34 @@ class ChatImageText:
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """Render the prompt, decode the images, tokenise. Raises RequestError."""
-        images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
+        pictures = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
+        clips = [part for message in request.messages for part in message.parts if isinstance(part, Clip)]
+        in_clips = {frame for clip in clips for frame in clip.frames}
+        images = tuple(picture for number, picture in enumerate(pictures) if number not in in_clips)
         messages = [
-            {
-                "role": message.role,
-                "content": [
-                    {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
-                    for part in message.parts
-                ],
-            }
+            {"role": message.role, "content": [_content(part) for part in message.parts]}
             for message in request.messages
         ]
         try:
             with self._lock:
                 prompt = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-                inputs = self._process([prompt], [list(images)] if images else None, request)
+                if not clips:
+                    inputs = self._process([prompt], [list(images)] if images else None, request)
+                else:
+                    frames = [[pictures[number] for number in clip.frames] for clip in clips]
+                    inputs = self._with_videos(prompt, list(images), frames, request)
         except (ValueError, TypeError, IndexError, StopIteration) as error:
             # The processor speaks of this request: a wrong number of image marks, an extreme aspect ratio.
             raise RequestError(f"the model's processor refuses the request: {error}") from error
         ids = inputs["input_ids"]
-        image_token = self._image_token()
+        seen = [token for kind in ("image", "video") if (token := self._token(kind)) is not None]
         return Prepared(
             inputs=inputs,
             prompt=prompt,
             images=images,
             pixels=request.pixels,
             prompt_tokens=ids.shape[1],
-            image_tokens=0 if image_token is None else int((ids == image_token).sum()),
+            image_tokens=int(torch.isin(ids, torch.tensor(seen, dtype=ids.dtype)).sum()),
             image_sizes=image_sizes(inputs, len(images), self._config),
         )
 
@@ -110,14 +112,27 @@ class ChatImageText:
                 joined[name] = torch.cat(rows)
         return joined
 
-    def _process(self, prompts: list[str], images: Any, wanted: ChatRequest | Prepared) -> dict[str, Any]:
+    def _with_videos(
+        self, prompt: str, images: list[Any], clips: list[list[Any]], request: ChatRequest
+    ) -> dict[str, Any]:
+        """Return the inputs of a request with videos."""
+        mark = getattr(self._processor, "video_token", "<|video_pad|>")
+        moving.check(self._config, prompt, mark, len(clips))
+        inputs = self._process([prompt.replace(mark, "")], [images] if images else None, request)
+        processor = self._processor.image_processor
+        videos = moving.video_inputs(processor, clips, self._pixel_options(request))
+        if model_type(self._config) == "qwen2_5_vl":  # it counts time in seconds, its predecessor in frames
+            seconds = processor.temporal_patch_size / request.video_fps
+            videos["second_per_grid_ts"] = torch.full((len(clips),), seconds)
+        return moving.with_places(inputs, videos["video_grid_thw"], processor.merge_size, self._config) | videos
+
+    def _pixel_options(self, wanted: ChatRequest | Prepared) -> dict[str, Any]:
         low = wanted.pixels.min_pixels or self._defaults.min_pixels
         high = wanted.pixels.max_pixels or self._defaults.max_pixels
-        options: dict[str, Any] = {}
-        if images is not None:
-            options["images"] = images
-            if low or high:
-                options.update(pixel_options(self._processor.image_processor, low, high))
+        return pixel_options(self._processor.image_processor, low, high) if low or high else {}
+
+    def _process(self, prompts: list[str], images: Any, wanted: ChatRequest | Prepared) -> dict[str, Any]:
+        options = {"images": images, **self._pixel_options(wanted)} if images is not None else {}
         # The template has written every special token already; adding a second BOS would change the answers.
         special = not prompts[0].startswith(self.tokenizer.bos_token) if self.tokenizer.bos_token else True
         with_padding = {"padding": True, "padding_side": "left"} if len(prompts) > 1 else {}
@@ -126,12 +141,18 @@ class ChatImageText:
         )
         return dict(found)
 
-    def _image_token(self) -> int | None:
+    def _token(self, kind: str) -> int | None:
         for owner in (self._config, self._processor):
-            for name in ("image_token_id", "image_token_index"):
+            for name in (f"{kind}_token_id", f"{kind}_token_index"):
                 if isinstance(value := getattr(owner, name, None), int):
                     return value
         return None
+
+
+def _content(part: str | int | Clip) -> dict[str, str]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "video" if isinstance(part, Clip) else "image"}
 
 
 def _packed(prepared: Prepared) -> bool:

@@ -1,0 +1,76 @@
+"""Videos of the Qwen2-VL family: frames, in pairs, as the model takes a moving picture.
+
+transformers' own video processor needs torchvision. The image processor does the same work for one picture: it shows
+each frame twice, since the model sees two at a time. Here the second one is put in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from backends.hf_server.configuration import model_type
+from backends.hf_server.errors import RequestError
+
+MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl")  # Qwen3-VL writes times between its frames, and is not among them
+
+
+def video_inputs(image_processor: Any, clips: Sequence[Sequence[Any]], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `pixel_values_videos` (patches, values) and `video_grid_thw` (clips, 3); a clip's frames have one size."""
+    patches, grids = [], []
+    for clip in clips:
+        if len({frame.size for frame in clip}) > 1:
+            raise RequestError("the frames of a video differ in size", param="messages")
+        seen = image_processor(images=list(clip), return_tensors="pt", **options)
+        _, height, width = seen["image_grid_thw"][0].tolist()
+        pair, side = image_processor.temporal_patch_size, image_processor.patch_size
+        # A patch is (channel, frame of the pair, row, column); of each picture the first of its equal pair is kept.
+        frames = seen["pixel_values"].view(len(clip), height * width, -1, pair, side, side)[:, :, :, 0]
+        missing = -len(clip) % pair
+        frames = torch.cat([frames, frames[-1:].expand(missing, *frames.shape[1:])]) if missing else frames
+        paired = frames.view(-1, pair, *frames.shape[1:]).permute(0, 2, 3, 1, 4, 5)
+        patches.append(paired.reshape(len(paired) * height * width, -1))
+        grids.append([len(paired), height, width])
+    return {"pixel_values_videos": torch.cat(patches), "video_grid_thw": torch.tensor(grids)}
+
+
+def check(config: Any, prompt: str, mark: str, clips: int) -> None:
+    """Raise RequestError where this model or its chat template takes no video."""
+    if model_type(config) not in MODEL_TYPES:
+        raise RequestError(
+            f"the HF server feeds videos to {', '.join(MODEL_TYPES)} alone, and this is {model_type(config)}; "
+            "send the frames as pictures (dataset.video_as=pictures)",
+            code="unsupported_parameter",
+            param="messages",
+        )
+    if prompt.count(mark) != clips:
+        raise RequestError(
+            "this checkpoint's chat template has no place for a video; send the frames as pictures "
+            "(dataset.video_as=pictures)",
+            code="unsupported_parameter",
+            param="messages",
+        )
+
+
+def with_places(inputs: Mapping[str, Any], grids: Any, merge_size: int, config: Any) -> dict[str, Any]:
+    """Return tokenised inputs of one request with the tokens of its videos between their marks, which hold nothing yet.
+
+    Written into the text, they would be refused: a processor of images alone finds tokens of videos without videos.
+    """
+    ids = inputs["input_ids"][0]
+    marks = (ids[:-1] == config.vision_start_token_id) & (ids[1:] == config.vision_end_token_id)
+    places = (marks.nonzero().flatten() + 1).tolist()
+    if len(places) != len(grids):
+        raise RequestError(f"the text has {len(places)} places of videos for {len(grids)} videos", param="messages")
+    counts = [int(grid.prod()) // merge_size**2 for grid in grids]
+    fills = {"input_ids": config.video_token_id, "attention_mask": 1, "mm_token_type_ids": 2}
+    placed = dict(inputs)
+    for name, fill in fills.items():
+        if name in inputs:
+            pieces = torch.tensor_split(inputs[name][0], places)
+            between = [torch.full((count,), fill, dtype=pieces[0].dtype) for count in counts]
+            joined = [part for pair in zip(pieces, [*between, pieces[0][:0]], strict=True) for part in pair]
+            placed[name] = torch.cat(joined)[None]
+    return placed
