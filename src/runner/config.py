@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
+from runner.report_settings import ReportConfig, report_problems
 
 # When this command began: it names the folder of its jobs, however many there are.
 STARTED = datetime.now()
@@ -148,6 +149,7 @@ class Config:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     metrics: dict[str, Any] = field(default_factory=dict)  # metric -> its options
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = 1
     reuse: str = "same_conditions"
@@ -247,6 +249,7 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
         if value is not None and not low <= value <= high:
             bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
             yield Problem(f"{value!r} is out of range", key, bounds)
+    yield from report_problems(cfg.report)
     if cfg.tracking.uri is not None and not cfg.tracking.uri:
         yield Problem("it is empty", "tracking.uri", "tracking=none, or a MLFLOW_TRACKING_URI that is not empty")
     written = str(OmegaConf.to_container(cfg.tracking, resolve=False)["uri"])  # type: ignore[call-overload, index]

@@ -197,7 +197,7 @@ def _decisive(cfg: DictConfig) -> Any:
     decisive = {
         name: value
         for name, value in cfg.items()
-        if name not in ("tracking", "pool", "reuse", "objective", "plan", "stage", "answers", "rescore")
+        if name not in ("tracking", "report", "pool", "reuse", "objective", "plan", "stage", "answers", "rescore")
     }
     return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
 

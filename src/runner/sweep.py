@@ -11,9 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import engines
-from runner.errors import JobFailed, Problem, Refused, SweepFailed
+from runner import report as reports
+from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.plan import Job, plan
-from runner.report import page, table
+from runner.report import table
 from runner.report.results import Result, collect
 from runner.run import run
 
@@ -126,9 +127,7 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     if not results:
         return results
     table.show(results)
-    report = folder / "report.html"
-    report.write_text(page.render(results, title="/".join(folder.parts[-2:])), encoding="utf-8")
-    table.say(f"report:  {_short(report)}")
+    _report(results, folder, track=link)
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
     if link and config.tracking.uri:
@@ -142,6 +141,29 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
             hint = "" if config.tracking.uri.startswith("http") else "   (start it with: make ui)"
             table.say(f"MLflow:  {page_link}{hint}")
     return results
+
+
+def _report(results: list[Result], folder: Path, *, track: bool) -> None:
+    """Write the page and bring it to MLflow; whatever goes wrong with it, the jobs are done."""
+    path = folder / "report.html"
+    again = f"make it again: python -m runner.report {_short(folder)}"
+    try:
+        made = reports.write(results, path, "/".join(folder.parts[-2:]))
+    except ValueError as error:
+        log.warning("no report: %s\n  %s", error, again)
+        return
+    except Exception:
+        log.exception("no report; the results are complete, %s", again)
+        return
+    table.say(f"report:  {_short(path)}")
+    if not track:
+        return
+    from runner.report import tracked
+
+    try:
+        tracked.log(made, path)
+    except RunnerError as error:
+        log.warning("the report is not tracked: %s", error)
 
 
 def check(results: list[Result], jobs: int) -> None:

@@ -47,7 +47,7 @@ def client(uri: str) -> MlflowClient:
 
 def prepare(uri: str, experiment: str) -> None:
     """Create database and experiment once, before parallel jobs race for it, and end what a killed run left open."""
-    with _as_tracking_error(uri):
+    with as_tracking_error(uri):
         connection = client(uri)
         experiment_id = _experiment(connection, experiment)
         for run in connection.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
@@ -62,8 +62,8 @@ def upload(folder: Path) -> str:
     assert isinstance(config, DictConfig)
     record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    uri = _uri(config, environment)
-    with _as_tracking_error(uri):
+    uri = uri_of(config, environment)
+    with as_tracking_error(uri):
         connection = client(uri)
         run_id = _run(connection, folder, config, record, environment)
         try:
@@ -75,7 +75,7 @@ def upload(folder: Path) -> str:
     return run_id
 
 
-def _uri(config: DictConfig, environment: Mapping[str, Any]) -> str:
+def uri_of(config: DictConfig, environment: Mapping[str, Any]) -> str:
     """Return where a folder belongs; a database named by a relative path lies where the job was started."""
     uri = config.tracking.uri
     if not uri:
@@ -88,7 +88,7 @@ def _uri(config: DictConfig, environment: Mapping[str, Any]) -> str:
 
 def download(uri: str, run_id: str, folder: Path) -> None:
     """Bring the files of a job's run into a folder, with `run_id`, so that an upload finds the same run again."""
-    with _as_tracking_error(uri):
+    with as_tracking_error(uri):
         connection = client(uri)
         folder.mkdir(parents=True, exist_ok=True)
         listed = {artifact.path for artifact in connection.list_artifacts(run_id)}
@@ -100,7 +100,7 @@ def download(uri: str, run_id: str, folder: Path) -> None:
 
 def link(uri: str, experiment: str) -> str:
     """Return the address of the page that compares an experiment's runs; the UI opens elsewhere by itself."""
-    with _as_tracking_error(uri):
+    with as_tracking_error(uri):
         found = client(uri).get_experiment_by_name(experiment)
     base = PASSWORD.sub("//", uri).rstrip("/") if uri.startswith("http") else UI
     number = found.experiment_id if found else "0"
@@ -110,7 +110,7 @@ def link(uri: str, experiment: str) -> str:
 # ------------------------------------------------------------------------------------------------- the parts
 
 
-class _as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
+class as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
     """Turn what MLflow, its database or its server may raise into TrackingError."""
 
     def __init__(self, uri: str) -> None:

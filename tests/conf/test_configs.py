@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner import config, document
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "tracking")
+GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "tracking", "report")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 

@@ -29,8 +29,10 @@ def job_folder(folder: Path, *overrides: str, text: str = "Петров", error:
     }  # fmt: skip
     failed = answer | {"sample_id": "1", "text": None, "error": {"kind": "timeout", "message": "after 3 s"}}
     _lines(folder / "answers.jsonl", [answer, failed])
-    score = {"sample_id": "0", "repeat": 0, "name": "exact_match", "value": float(text == "Петров"), "part": ""}
-    _lines(folder / "scores.jsonl", [score, score | {"sample_id": "1", "value": None}])
+    score = {"sample_id": "0", "repeat": 0, "name": "exact_match", "value": float(text == "Петров"), "part": "",
+             "stats": [float(text == "Петров"), 1.0]}  # fmt: skip
+    unscored = score | {"sample_id": "1", "value": None, "stats": [], "reason": "the generation failed"}
+    _lines(folder / "scores.jsonl", [score, unscored])
     record = {
         "name": f"{cfg.model.name}-{cfg.quant.name}",
         "status": "failed" if error else "finished",

@@ -55,7 +55,8 @@ def test_mlflow_holds_four_flat_finished_runs(swept: tuple[Path, Ended]):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{swept[0]}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("documents").experiment_id])
+    experiment = client.get_experiment_by_name("documents").experiment_id
+    runs = client.search_runs([experiment], "tags.`runner.kind` = 'job'")
     assert [run.info.status for run in runs] == ["FINISHED"] * 4
     assert len({run.data.tags["runner.sweep"] for run in runs}) == 1
     for run in runs:
@@ -63,6 +64,17 @@ def test_mlflow_holds_four_flat_finished_runs(swept: tuple[Path, Ended]):
         assert {"latency/p95_s", "memory/cpu_peak_gib", "throughput/output_tokens_per_s"} <= set(run.data.metrics)
         artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
         assert {"answers.json", "answers.jsonl", "scores.jsonl", "config.yaml", "engine.log"} <= artifacts
+
+
+def test_mlflow_holds_the_report_on_a_run_of_its_own(swept: tuple[Path, Ended]):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{swept[0]}/mlflow.db")
+    experiment = client.get_experiment_by_name("documents").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`runner.kind` = 'report'")
+    assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["report.html"]
+    assert run.info.status == "FINISHED" and "demo_m" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["runner.sweep"] in run.info.run_name
 
 
 def test_answers_carry_the_engines_account(swept: tuple[Path, Ended]):

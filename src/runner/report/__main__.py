@@ -1,29 +1,109 @@
-"""`python -m runner.report FOLDER`: shows a sweep's table again and writes its page anew."""
+"""`python -m runner.report SWEEP_DIR…`: shows the comparison of finished jobs again and writes their page anew.
+
+python -m runner.report multirun/2026-01-31/12-00-00 --constraint "latency/p95_s<1.5" --language ru
+python -m runner.report --experiment documents          all jobs of an MLflow experiment
+python -m runner.report RUN_ID RUN_ID                   some of its runs
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from runner.report import page, table
-from runner.report.results import collect
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+CONSTRAINT = re.compile(r"([^<>=!]+?)\s*((?:<=|>=|==|!=|<|>|=).*)", re.DOTALL)
 
 
-def main() -> int:
-    """Write report.html for the jobs found at or below a folder."""
-    parser = argparse.ArgumentParser(prog="python -m runner.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
-    folder = parser.parse_args().folder
-    results = collect(folder)
-    if not results:
-        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report. Return 0, or 2 where there is nothing to show."""
+    given = _parser().parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as downloads:
+            return _report(given, Path(downloads))
+    except _errors() as error:
+        print(f"no report: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    table.show(results)
-    report = folder / "report.html"
-    report.write_text(page.render(results, title="/".join(folder.resolve().parts[-2:])), encoding="utf-8")
-    table.say(f"report:  {report}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sources", nargs="*", help="folders of sweeps or jobs, ids of MLflow runs")
+    parser.add_argument("--experiment", help="an MLflow experiment: all its finished jobs")
+    parser.add_argument("--tracking-uri", help="of --experiment and run ids; default: MLFLOW_TRACKING_URI, ./mlflow.db")
+    parser.add_argument("--out", type=Path, help="the page; default: report.html in the first folder, else here")
+    parser.add_argument("--constraint", action="append", metavar="NAME<VALUE", help="instead of the sweep's own")
+    parser.add_argument("--baseline", help="a job's name or folder that the others are compared with")
+    parser.add_argument("--measure", help="the measure of quality that decides, such as cer")
+    parser.add_argument("--language", choices=("en", "ru"))
+    return parser
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from runner.errors import RunnerError
+
+    return (RunnerError, ValueError, OSError)
+
+
+def _report(given: argparse.Namespace, downloads: Path) -> int:
+    from runner.report import write
+    from runner.report.results import collect
+    from runner.report.table import say, show
+
+    folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
+    if absent := [folder for folder in folders if not folder.exists()]:
+        raise ValueError(f"{absent[0]} is neither a folder nor the id of an MLflow run")
+    runs = [one for one in given.sources if RUN_ID.fullmatch(one)]
+    searched = list(folders)
+    if runs or given.experiment:
+        searched += _download(given, runs, downloads)
+    if not searched:
+        raise ValueError("name a sweep's folder, --experiment NAME, or the ids of runs (--help tells more)")
+    results = [result for folder in searched for result in collect(folder)]
+    if not results:
+        raise ValueError(f"{', '.join(map(str, searched))}: no finished job in there (no metrics.json)")
+    out = given.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
+    title = given.experiment or "/".join(searched[0].resolve().parts[-2:])
+    if not folders:
+        title = given.experiment or ", ".join(runs)
+    show(results)
+    write(results, out, title, **_settings(given))
+    say(f"report:  {out}")
     return 0
+
+
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    settings = {name: getattr(given, name) for name in ("baseline", "measure", "language")}
+    if given.constraint:
+        settings["constraints"] = dict(_constraint(written) for written in given.constraint)
+    return settings
+
+
+def _constraint(written: str) -> tuple[str, str]:
+    found = CONSTRAINT.fullmatch(written.strip())
+    if found is None:
+        raise ValueError(f"--constraint {written!r}: it takes a form such as latency/p95_s<1.5 or licence=apache-2.0")
+    return found.group(1), found.group(2)
+
+
+def _download(given: argparse.Namespace, runs: Sequence[str], folder: Path) -> list[Path]:
+    """Bring the runs' files here and return their folders."""
+    import os
+
+    from runner import tracking
+    from runner.report import tracked
+
+    uri = given.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    wanted = [*runs, *(tracked.job_runs(uri, given.experiment) if given.experiment else [])]
+    for run in wanted:
+        tracking.download(uri, run, folder / run)
+    return [folder / run for run in wanted]
 
 
 if __name__ == "__main__":

@@ -1,31 +1,140 @@
-"""The report as one self-contained HTML page. What models answered is untrusted: Jinja2 escapes everything."""
+"""The report as one self-contained HTML page that makes no network request.
+
+What models answered is untrusted. Three things keep it text: Jinja2 escapes everything, data for scripts is JSON in
+which `<`, `>` and `&` are escapes, and the page's policy runs no script but ours, named by their hashes.
+"""
 
 from __future__ import annotations
 
-import shlex
+import base64
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from runner.report.results import Result, choices
-from runner.report.table import comparison, notes
+from runner.report.decision import Decision, decide
+from runner.report.model import Comparison, Report
+from runner.report.sections import comparison, origin, verdict
 
 HERE = Path(__file__).parent
+# In the order of the page: what to take, how sure that is, then the evidence.
+SECTIONS = {"verdict": verdict, "comparison": comparison}
+SCRIPTS = ("tables.js",)
 
 
-def render(results: Sequence[Result], title: str) -> str:
-    """Return the page that compares `results`; it makes no network request."""
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
-    first = results[0].environment
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One section of one comparison, rendered."""
+
+    id: str
+    title: str
+    html: Markup
+    titled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Data for scripts: JSON in a script element that no browser executes."""
+
+    id: str
+    json: Markup
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    environment = _environment(report)
+    data: list[Data] = []
+    comparisons = [
+        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(report.comparisons, 1)
+    ]
+    scripts = [Markup((HERE / "static" / name).read_text(encoding="utf-8")) for name in SCRIPTS]  # noqa: S704 - our own
     return environment.get_template("page.html.j2").render(
-        title=title,
-        comparison=comparison(results),
-        notes=notes(results),
-        results=results,
-        choices=choices(results),
-        names=sorted({name for result in results for name in result.metrics}),
-        environment=first,
-        datasets=", ".join(dict.fromkeys(str(result.config["dataset"]["name"]) for result in results)),
-        commands=list(dict.fromkeys(shlex.join(result.environment["command"]) for result in results)),
+        title=f"{_headline(report)} · {report.title}",
+        headline=_headline(report),
+        subtitle=_subtitle(report),
+        policy=_policy(scripts),
+        style=Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        comparisons=comparisons,
+        origin=Markup(environment.get_template("sections/origin.html.j2").render(**origin.context(report))),  # noqa: S704
+        data=data,
+        scripts=scripts,
     )
+
+
+def to_json(value: Any) -> Markup:
+    """Return JSON that can't end the script element that it stands in, nor begin a comment or another element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for sign, escape in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(sign, escape)
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _environment(report: Report) -> Environment:
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    environment.globals["t"] = report.texts
+    return environment
+
+
+def _parts(environment: Environment, compared: Comparison, number: int, data: list[Data]) -> list[Part]:
+    decision = decide(compared)
+    parts = []
+    for name, section in SECTIONS.items():
+        context = section.context(compared, decision)
+        if context is None:
+            continue
+        if found := context.pop("data", None):
+            data += [Data(f"d{number}-{key}", to_json(value)) for key, value in found.items()]
+        html = environment.get_template(f"sections/{name}.html.j2").render(
+            compared=compared, number=number, axes_told=_axes(compared, decision), **context
+        )
+        parts.append(Part(name, compared.texts(f"section.{name}"), Markup(html), titled=name != "verdict"))  # noqa: S704
+    return parts
+
+
+def _axes(compared: Comparison, decision: Decision) -> str:
+    say = compared.texts
+    names = [say.name(name.removeprefix("quality/")) for name in decision.axes]
+    return say.listed(names) if names else ""
+
+
+def _headline(report: Report) -> str:
+    return report.texts("page.headline", n=len(report.results))
+
+
+def _subtitle(report: Report) -> str:
+    say = report.texts
+    told = [
+        say(
+            "page.dataset",
+            dataset=one.dataset,
+            questions=say("page.questions", n=len(one.samples)),
+            documents=say("page.documents", n=one.documents),
+        )
+        for one in report.comparisons
+    ]
+    hosts = dict.fromkeys(str(one.environment["host"]) for one in report.results)
+    return " · ".join([*told, *hosts, report.title])
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Return the Content-Security-Policy: no request to anywhere, and no script but these."""
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,12 +1,7 @@
-"""The comparison: what distinguishes jobs, numbers or dashes, and a page that no answer or error can harm."""
+"""The comparison in the terminal: what distinguishes jobs, numbers or dashes."""
 
-from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
-from runner.report import __main__ as command
-from runner.report import page
 from runner.report.results import choices, collect
 from runner.report.table import comparison
 from tests.runner.job_folders import job_folder
@@ -37,31 +32,3 @@ def test_numbers_where_measured_and_dashes_where_not(tmp_path: Path):
     assert "0.250 [0.200, 0.300]" in first and "0.123" in first and first[-1] == "1 of 2" and first[-2] == "0.50"
     assert second[-2] == "–"
     assert compared.failures == (("model=demo_s quant=bf16", "the engine died"),)
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-
-def test_page_escapes_everything_and_requests_nothing(tmp_path: Path):
-    job_folder(tmp_path / "a", error='<script>alert(1)</script> "quoted" </pre>')
-    html = page.render(collect(tmp_path), title="</title><script>")
-    tags = Tags()
-    tags.feed(html)
-    assert "script" not in [tag for tag, _ in tags.seen]
-    assert not [attrs for _, attrs in tags.seen if {"src", "href"} & set(attrs)]
-    assert "&lt;script&gt;alert(1)" in html
-
-
-def test_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    job_folder(tmp_path / "a")
-    monkeypatch.setattr("sys.argv", ["report", str(tmp_path)])
-    assert command.main() == 0
-    assert (tmp_path / "report.html").exists() and "report.html" in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "empty")])
-    assert command.main() == 2

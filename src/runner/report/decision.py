@@ -1,0 +1,223 @@
+"""Which candidate to take: who meets the constraints, who is Pareto-optimal, and who is recommended, for which reason.
+
+The rule, as docs/report.md tells it: of those that meet all constraints, the best by the measure that decides; a
+cheaper one instead, where it is shown (one-sided, at the report's confidence) to be worse by less than the margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metrics.verdict import Verdict
+from runner.report.figures import figure
+from runner.report.model import Candidate, Comparison
+from runner.report.significance import family
+from runner.report_settings import Constraint, parse_constraints
+
+# A difference in cost below this share is not worth a worse answer; timings on shared machines vary by as much.
+NOTICEABLE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One constraint on one candidate; `met` is None where the figure was not measured. `value` is for people."""
+
+    constraint: Constraint
+    met: bool | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the report recommends. `reason` is one sentence; `taken` is None where nothing can be recommended.
+
+    `checks` hold each candidate's constraints by label, `optimal` the labels of the Pareto-optimal ones on `axes`.
+    """
+
+    taken: Candidate | None
+    reason: str
+    checks: dict[str, list[Check]]
+    optimal: frozenset[str]
+    axes: tuple[str, ...]
+
+    def eligible(self, candidate: Candidate) -> bool:
+        """Tell whether a candidate ended and meets all constraints."""
+        return candidate.finished and all(one.met for one in self.checks[candidate.label])
+
+
+def decide(compared: Comparison) -> Decision:
+    """Apply constraints, find the Pareto front, and recommend one candidate."""
+    constraints = parse_constraints(compared.settings.constraints)
+    checks = {one.label: [_check(one, constraint) for constraint in constraints] for one in compared.candidates}
+    axes = _axes(compared)
+    front = frozenset(one.label for one in _front(compared, axes))
+    open_ = Decision(None, "", checks, front, axes)
+    taken, reason = _recommend(compared, open_)
+    return Decision(taken, reason, checks, front, axes)
+
+
+# ------------------------------------------------------------------------------------------------- constraints
+
+
+def _check(candidate: Candidate, constraint: Constraint) -> Check:
+    if constraint.is_metric:
+        value = candidate.metric(constraint.name)
+        if value is None:
+            return Check(constraint, None, "–")
+        return Check(constraint, constraint.holds(value), f"{value:.4g}")
+    said = _config(candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name)
+    if said is None:
+        return Check(constraint, None, "–")
+    number = isinstance(said, int | float) and not isinstance(said, bool) and constraint.sign not in ("=", "!=")
+    return Check(constraint, constraint.holds(float(said) if number else str(said)), str(said))
+
+
+def _config(candidate: Candidate, key: str) -> Any:
+    value: Any = candidate.result.config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+# ------------------------------------------------------------------------------------------------- Pareto
+
+
+def _axes(compared: Comparison) -> tuple[str, ...]:
+    """Return what is weighed against each other: what every finished candidate has of quality, latency, memory."""
+    finished = [one for one in compared.candidates if one.finished]
+    wanted = [f"quality/{compared.measure.name}"] if compared.measure else []
+    wanted += ["latency/p95_s", *([compared.memory] if compared.memory else [])]
+    return tuple(name for name in wanted if finished and all(one.metric(name) is not None for one in finished))
+
+
+def _front(compared: Comparison, axes: Sequence[str]) -> list[Candidate]:
+    """Return the finished candidates that no other beats on one axis without losing on another."""
+    points = {one: _losses(compared, one, axes) for one in compared.candidates if one.finished}
+    return [
+        one
+        for one, losses in points.items()
+        if axes and not any(_dominates(other, losses) for rival, other in points.items() if rival is not one)
+    ]
+
+
+def _losses(compared: Comparison, candidate: Candidate, axes: Sequence[str]) -> list[float]:
+    """Return a candidate's figures with the sign that makes less better."""
+    return [_loss(compared, candidate, name) for name in axes]
+
+
+def _loss(compared: Comparison, candidate: Candidate, name: str) -> float:
+    value = candidate.metric(name)
+    if value is None:
+        return math.inf
+    higher = name.startswith("quality/") and compared.measure is not None and compared.measure.better == "higher"
+    return -value if higher else value
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------- the recommendation
+
+
+def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | None, str]:
+    """Return the candidate to take and why, or None and why none."""
+    say, measure = compared.texts, compared.measure
+    finished = [one for one in compared.candidates if one.finished]
+    if not finished:
+        return None, say("verdict.none_finished")
+    eligible = [one for one in finished if decision.eligible(one)]
+    if not eligible:
+        return None, _nobody(compared, decision, finished)
+    scored = [one for one in eligible if compared.quality(one) is not None]
+    if measure is None or not scored:
+        return None, say("verdict.nothing_scored")
+    if len(finished) == 1:
+        return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
+    best = min(scored, key=lambda one: _loss(compared, one, f"quality/{measure.name}"))
+    others = [one for one in scored if one is not best]
+    rivals = family(compared, measure, best, others, margin=compared.settings.margin)
+    cheaper = _cheaper(compared, best, others, rivals)
+    if cheaper is not None:
+        taken, cost = cheaper
+        return taken, _reason_cheaper(compared, taken, best, cost)
+    return best, _reason_best(compared, best, others, rivals, len(scored))
+
+
+def _cheaper(
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict]
+) -> tuple[Candidate, str] | None:
+    """Return the cheapest candidate shown to be no worse than the margin allows, and by which cost; or None."""
+    equal = [one for one in others if (found := rivals.get(one.label)) and _not_inferior(found)]
+    for wanted in compared.settings.cost:
+        name = compared.memory if wanted == "memory" else wanted
+        before = best.metric(name) if name else None
+        prices = {one: price for one in equal if name and (price := one.metric(name)) is not None}
+        if name is None or before is None or not prices:
+            continue
+        cheapest = min(prices, key=lambda one, prices=prices: prices[one])  # type: ignore[misc]
+        if prices[cheapest] < before * (1 - NOTICEABLE):
+            return cheapest, name
+    return None
+
+
+def _not_inferior(verdict: Verdict) -> bool:
+    test = verdict.paired.non_inferiority
+    return test is not None and test.holds
+
+
+def _reason_cheaper(compared: Comparison, taken: Candidate, best: Candidate, cost: str) -> str:
+    say, measure = compared.texts, compared.measure
+    assert measure is not None
+    before, now = best.metric(cost), taken.metric(cost)
+    assert before is not None and now is not None
+    return say(
+        "verdict.cheaper",
+        cost=say.name(cost),
+        now=figure(cost, now, say),
+        before=figure(cost, before, say),
+        share=f"{1 - now / before:.0%}",
+        best=best.label,
+        measure=say.name(measure.name),
+        value=_told(compared, taken),
+        best_value=_told(compared, best),
+        margin=figure(f"quality/{measure.name}", compared.settings.margin, say),
+        confidence=f"{compared.settings.confidence:.0%}",
+    )
+
+
+def _reason_best(
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict], n: int
+) -> str:
+    say, measure = compared.texts, compared.measure
+    assert measure is not None
+    if not others:
+        return say("verdict.only_eligible", measure=say.name(measure.name), value=_told(compared, best))
+    open_ = [one.label for one in others if one.label not in rivals or rivals[one.label].word != "worse"]
+    text = say("verdict.best", measure=say.name(measure.name), value=_told(compared, best), n=n)
+    if not open_:
+        ending = "verdict.all_worse"
+    elif len(open_) == len(others):
+        ending = "verdict.none_worse"
+    else:
+        ending = "verdict.some_worse"
+    names = say.listed(open_) if 0 < len(open_) <= 3 else say("verdict.candidates", n=len(open_))
+    return text + say(ending, names=names, n=len(others) - len(open_), confidence=f"{compared.settings.confidence:.0%}")
+
+
+def _nobody(compared: Comparison, decision: Decision, finished: Sequence[Candidate]) -> str:
+    """Say which constraints stand in the way, and who comes closest."""
+    unmet = {one.label: [check for check in decision.checks[one.label] if not check.met] for one in finished}
+    closest = min(finished, key=lambda one: len(unmet[one.label]))
+    missing = ", ".join(f"{check.constraint} ({check.value})" for check in unmet[closest.label])
+    return compared.texts("verdict.nobody", closest=closest.label, missing=missing)
+
+
+def _told(compared: Comparison, candidate: Candidate) -> str:
+    """Return a candidate's quality as text."""
+    assert compared.measure is not None
+    value = compared.quality(candidate)
+    return "–" if value is None else figure(f"quality/{compared.measure.name}", value, compared.texts)

@@ -1,0 +1,46 @@
+"""How figures are written: with their unit and as many digits as they deserve."""
+
+from __future__ import annotations
+
+from runner.report.texts import Texts
+
+# Shares between 0 and 1, which people read as percent. CER and WER may exceed 1; they are read so all the same.
+_PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention",
+            "samples_share", "harness/overhead_share", "cache/")  # fmt: skip
+MISSING = "–"
+
+
+def is_percent(name: str) -> bool:
+    """Tell whether a figure is a share that is written in percent."""
+    return name.startswith(_PERCENT)
+
+
+def figure(name: str, value: float | None, texts: Texts, *, unit: bool = True) -> str:
+    """Return a figure as text: 93.8 %, 31 ms, 0.42 GiB, 257 tokens/s; a dash for what was not measured."""
+    if value is None:
+        return MISSING
+    text, sign = _written(name, value)
+    sign = texts.phrases.get(f"unit.{sign}", sign) if sign else ""
+    return f"{text}\u202f{sign}" if unit and sign else text
+
+
+def _written(name: str, value: float) -> tuple[str, str]:
+    if is_percent(name):
+        return f"{100 * value:.1f}", "%"
+    group, last = name.partition("/")[0], name.rpartition("_")[2]
+    if last == "gib":
+        return f"{value:.2f}", "GiB"
+    if name.endswith("_per_s"):
+        return _digits(value), ""
+    if last == "s" and group in ("latency", "ttft", "tpot", "engine"):
+        return (f"{1000 * value:.0f}", "ms") if value < 1 else (f"{value:.2f}", "s")
+    if group == "energy":
+        return _digits(value), "J"
+    return _digits(value), ""
+
+
+def _digits(value: float) -> str:
+    """Return a number with three digits or so; whole numbers stay whole."""
+    if value == int(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

@@ -1,0 +1,219 @@
+"""Makes the report's data from job folders: candidates grouped by dataset, their answers, scores and comparisons."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metrics.api import Measure, Metric, Score
+from metrics.paired import ScoredRun
+from metrics.registry import MetricError, create
+from runner import answers, score
+from runner.report import significance
+from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample
+from runner.report.results import Result, choices
+from runner.report.texts import Texts, load
+from runner.report_settings import ReportConfig
+
+log = logging.getLogger(__name__)
+PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+# Beyond these the table grows wider than a page; the rest stands under "all figures".
+MOST_MEASURES = 4
+
+
+def build(results: Sequence[Result], settings: ReportConfig, title: str, folder: Path) -> Report:
+    """Read what the jobs left. Raise ValueError where `report.baseline` or `report.measure` names nothing."""
+    texts = load(settings.language)
+    datasets: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        datasets[_dataset(result)].append(result)
+    comparisons = [_comparison(group, settings, texts) for group in datasets.values()]
+    known = {name for one in comparisons for candidate in one.candidates for name in _names(candidate)}
+    if settings.baseline is not None and settings.baseline not in known:
+        raise ValueError(f"report.baseline: no job is called {settings.baseline!r}; jobs: {', '.join(sorted(known))}")
+    for one in comparisons:
+        one.others = comparisons
+    return Report(title, comparisons, settings, texts, folder)
+
+
+def _dataset(result: Result) -> str:
+    """Name the questions of a job: jobs are compared where these are the same."""
+    described = result.config["dataset"]
+    return str(result.environment.get("dataset_digest") or f"{described['name']}\0{described.get('path')}")
+
+
+def _comparison(results: Sequence[Result], settings: ReportConfig, texts: Texts) -> Comparison:
+    told = choices(results)
+    labels = _labels(results, told)
+    metrics = _metrics(results)
+    measures = _measures(results, metrics, settings)
+    samples: dict[str, Sample] = {}
+    candidates = [
+        _candidate(result, choice, label, measures, samples)
+        for result, choice, label in zip(results, told, labels, strict=True)
+    ]
+    named = (one for one in candidates if settings.baseline in _names(one))
+    baseline = next(named, next((one for one in candidates if one.finished), candidates[0]))
+    compared = Comparison(
+        dataset=str(results[0].config["dataset"]["name"]),
+        candidates=candidates,
+        samples=samples,
+        measures=measures,
+        settings=settings,
+        texts=texts,
+        baseline=baseline,
+        metrics=metrics,
+    )
+    compared.verdicts, compared.notes = significance.against(compared)
+    return compared
+
+
+def _names(candidate: Candidate) -> tuple[str, ...]:
+    return (candidate.result.name, candidate.label, candidate.result.folder.name)
+
+
+def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a short name for each job: its model, its quantisation, and what else differs, with the key's name."""
+    labels = []
+    for result, choice in zip(results, told, strict=True):
+        words = [choice["model"], choice["quant"]]
+        words = [word for word in words if word and word != "unknown"] or [result.name]
+        others = [(key, value) for key, value in choice.items() if key not in ("model", "quant")]
+        words += [
+            value if key in ("backend", "prompt") else f"{key.rpartition('.')[2]} {value}" for key, value in others
+        ]
+        labels.append(" ".join(words))
+    return [
+        label if labels.count(label) == 1 else f"{label} ({result.folder.name})"
+        for label, result in zip(labels, results, strict=True)
+    ]
+
+
+def _metrics(results: Sequence[Result]) -> dict[str, tuple[str, Metric]]:
+    """Return name and metric that yield each measure, as the first job that has it configured it."""
+    found: dict[str, tuple[str, Metric]] = {}
+    for result in results:
+        for name, options in result.config["metrics"].items():
+            try:
+                metric = create(name, options)
+            except MetricError as error:
+                log.warning("report: %s can't be made here, its figures are shown without tests: %s", name, error)
+                continue
+            for measure in metric.measures:
+                found.setdefault(measure.name, (name, metric))
+    return found
+
+
+def _measures(
+    results: Sequence[Result], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
+) -> list[Measure]:
+    """Return the measures of quality that were measured and have a direction, the one that decides first."""
+    measured = {name.removeprefix("quality/") for result in results for name in result.metrics if _overall(name)}
+    known = {one.name: one for _, metric in metrics.values() for one in metric.measures}
+    usable = [known[name] for name in known if name in measured and known[name].better != "neither"]
+    # `cer_mean` says nearly what `cer` says.
+    usable = [one for one in usable if not (one.name.endswith("_mean") and one.name.removesuffix("_mean") in measured)]
+    rank = {name: position for position, name in enumerate((settings.measure, *PREFERRED))}
+    usable.sort(key=lambda one: rank.get(one.name, len(rank)))
+    if settings.measure is not None and usable and usable[0].name != settings.measure:
+        raise ValueError(f"report.measure: {settings.measure!r} was not measured; measured are: {_listed(usable)}")
+    return usable[:MOST_MEASURES]
+
+
+def _overall(name: str) -> bool:
+    return name.startswith("quality/") and name.count("/") == 1
+
+
+def _listed(measures: Sequence[Measure]) -> str:
+    return ", ".join(one.name for one in measures) or "none"
+
+
+# ------------------------------------------------------------------------------------------------- one job
+
+
+def _candidate(
+    result: Result, choice: Mapping[str, str], label: str, measures: Sequence[Measure], samples: dict[str, Sample]
+) -> Candidate:
+    """Read a job's answers and scores; what a killed job did not write is absent."""
+    read: dict[Key, Answer] = {}
+    documents: dict[str, str] = {}
+    path = result.folder / "answers.jsonl"
+    for row in answers.read(path) if path.exists() else ():
+        read[row["sample_id"], row["repeat"]] = _answer(row)
+        documents[row["sample_id"]] = row["document"]
+        if row["sample_id"] not in samples:
+            samples[row["sample_id"]] = _sample(row)
+    candidate = Candidate(result, choice, label, read)
+    scores = result.folder / "scores.jsonl"
+    if scores.exists():
+        _take_scores(candidate, documents, [one.name for one in measures], score.read(scores))
+    return candidate
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    error = row["error"]
+    return Answer(
+        text=row["text"],
+        error=f"{error['kind']}: {error['message']}" if error else "",
+        truncated=row["finish_reason"] == "length",
+        latency_s=(row["timing"] or {}).get("latency_s"),
+        prompt_tokens=row["prompt_tokens"],
+        completion_tokens=row["completion_tokens"],
+    )
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    return Sample(
+        id=row["sample_id"],
+        document=row["document"],
+        doc_class=row["doc_class"],
+        field=row["field"],
+        question=row["question"],
+        references=tuple(row["references"]),
+        images=tuple(row["images"]),
+    )
+
+
+def _take_scores(
+    candidate: Candidate, documents: Mapping[str, str], measures: Sequence[str], scores: Iterable[Score]
+) -> None:
+    """Keep, of all scores, what the page needs: statistics per sample, each answer's value, a judge's words."""
+    stats: dict[str, dict[str, list[tuple[float, ...]]]] = {name: defaultdict(list) for name in measures}
+    values: dict[str, dict[Key, float]] = {name: {} for name in measures}
+    remarks: dict[Key, list[Remark]] = defaultdict(list)
+    for one in scores:
+        if one.part:
+            continue
+        if one.name in stats and one.value is not None and one.sample_id in documents:
+            stats[one.name][one.sample_id].append(one.stats)
+            values[one.name][one.sample_id, one.repeat] = one.value
+        if one.name.startswith("judge") and (one.detail or one.reason or one.value is not None):
+            remarks[one.sample_id, one.repeat].append(Remark(one.name, one.value, one.detail or one.reason))
+    candidate.values, candidate.remarks = values, dict(remarks)
+    candidate.runs = {
+        name: ScoredRun(
+            candidate.label,
+            documents,
+            {sample: np.mean(rows, axis=0) if len(rows) > 1 else np.array(rows[0]) for sample, rows in found.items()},
+            len(documents) - len(found),
+        )
+        for name, found in stats.items()
+        if found
+    }
+
+
+def settings_of(results: Sequence[Result], **given: Any) -> ReportConfig:
+    """Return the settings that the first job was composed with, and what the command line says instead."""
+    from omegaconf import OmegaConf
+
+    composed = results[0].config.get("report") or {}
+    merged = OmegaConf.merge(OmegaConf.structured(ReportConfig), OmegaConf.create(dict(composed)))
+    made = OmegaConf.to_object(merged)
+    assert isinstance(made, ReportConfig)
+    return dataclasses.replace(made, **{name: value for name, value in given.items() if value is not None})

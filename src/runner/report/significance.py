@@ -1,0 +1,60 @@
+"""Which candidates are better or worse than another: a family of paired tests per measure, corrected by Holm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metrics.api import Measure
+from metrics.paired import compare
+from metrics.verdict import Verdict, verdicts
+from runner.report.model import Candidate, Comparison
+
+
+def against(compared: Comparison) -> tuple[dict[str, dict[str, Verdict]], list[str]]:
+    """Compare all candidates with the baseline by every measure; also return what can't be compared, and why."""
+    found: dict[str, dict[str, Verdict]] = {}
+    notes: list[str] = []
+    others = [one for one in compared.candidates if one is not compared.baseline]
+    for measure in compared.measures:
+        name = compared.metrics[measure.name][0]
+        base = _version(compared.baseline, name)
+        comparable = [one for one in others if _version(one, name) in (base, None) or base is None]
+        notes += [
+            compared.texts("note.versions", candidate=one.label, baseline=compared.baseline.label, metric=name)
+            for one in others
+            if one not in comparable
+        ]
+        found[measure.name] = family(compared, measure, compared.baseline, comparable)
+    return found, list(dict.fromkeys(notes))
+
+
+def family(
+    compared: Comparison,
+    measure: Measure,
+    baseline: Candidate,
+    candidates: Sequence[Candidate],
+    margin: float | None = None,
+) -> dict[str, Verdict]:
+    """Return the verdict on each candidate by its label; without a sample that both have scored there is none."""
+    base = baseline.runs.get(measure.name)
+    if base is None:
+        return {}
+    metric, confidence = compared.metrics[measure.name][1], compared.settings.confidence
+    runs = [run for one in candidates if (run := one.runs.get(measure.name)) and set(run.stats) & set(base.stats)]
+    made = [
+        compare(
+            measure,
+            lambda totals: metric.combine(measure.name, totals),
+            base,
+            run,
+            margin=margin,
+            confidence=confidence,
+        )
+        for run in runs
+    ]
+    return {one.paired.candidate: one for one in verdicts(made, confidence=confidence)}
+
+
+def _version(candidate: Candidate, metric: str) -> str | None:
+    version: str | None = candidate.result.environment.get("metric_versions", {}).get(metric)
+    return version

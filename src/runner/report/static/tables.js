@@ -1,0 +1,24 @@
+// Tables that sort by any column: numbers by value, text by the language's own order; what is missing stays last.
+"use strict";
+(() => {
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const text = cell.dataset.value === undefined ? cell.textContent.trim() : cell.dataset.value;
+    if (text === "" || text === "–") return null;
+    const number = Number(text);
+    return Number.isNaN(number) ? text : number;
+  };
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+  for (const button of document.querySelectorAll("table.sortable button.sort")) {
+    button.addEventListener("click", () => {
+      const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
+      const direction = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
+      const rows = [...body.rows].map((row) => [value(row, head.cellIndex), row]);
+      rows.sort(([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : direction * compare(a, b)));
+      body.append(...rows.map(([, row]) => row));
+    });
+  }
+})();

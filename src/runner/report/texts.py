@@ -1,0 +1,62 @@
+"""The report's words in English and Russian: texts/<language>.yaml, one key per phrase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "texts"
+
+
+class Texts:
+    """The phrases of one language."""
+
+    def __init__(self, language: str, phrases: Mapping[str, str]) -> None:
+        """Keep the phrases by their dotted keys."""
+        self.language, self.phrases = language, phrases
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return a phrase with its values put in; `n` chooses among its forms (`one | few | many` in Russian)."""
+        phrase = self.phrases[key]
+        if "n" in values and "|" in phrase:
+            phrase = phrase.split("|")[self._form(int(str(values["n"])))].strip()
+        return phrase.format(**values)
+
+    def has(self, key: str) -> bool:
+        """Tell whether there is such a phrase."""
+        return key in self.phrases
+
+    def name(self, metric: str) -> str:
+        """Return what people call a measure or metric; its own name where there is no other."""
+        return self.phrases.get(f"metric.{metric}", metric)
+
+    def listed(self, names: list[str]) -> str:
+        """Join names: a, b and c."""
+        last = self.phrases["list.and"]
+        return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+    def _form(self, n: int) -> int:
+        if self.language != "ru":
+            return 0 if n == 1 else 1
+        if n % 10 == 1 and n % 100 != 11:
+            return 0
+        return 1 if 2 <= n % 10 <= 4 and not 12 <= n % 100 <= 14 else 2
+
+
+@lru_cache
+def load(language: str) -> Texts:
+    """Read the phrases of a language."""
+    read = yaml.safe_load((FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
+    return Texts(language, dict(_flat(read)))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        pairs += _flat(value, f"{key}.") if isinstance(value, dict) else [(key, str(value))]
+    return pairs

@@ -1,0 +1,167 @@
+"""Which candidate the report recommends, and what it says of constraints, costs and trust."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.report import loading
+from runner.report.decision import decide
+from runner.report.model import Comparison
+from runner.report.results import collect
+from runner.report.trust import warnings
+from runner.report_settings import ReportConfig, TrustConfig, constraint_problems, parse_constraints
+from tests.runner.report.jobs import scored_job
+
+REFERENCES = [f"слово {number}" for number in range(40)]
+
+
+def wrong(count: int) -> list[str | None]:
+    """Answers of which the first `count` are wrong."""
+    return ["не то" if number < count else reference for number, reference in enumerate(REFERENCES)]
+
+
+def cost(latency: float, memory: float) -> dict[str, float]:
+    return {"latency/p95_s": latency, "memory/gpu_peak_gib": memory}
+
+
+def compared(folder: Path, **settings: Any) -> Comparison:
+    (one,) = loading.build(collect(folder), ReportConfig(**settings), "title", folder).comparisons
+    return one
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A good and dear one, one as good and cheap, and a bad one that is cheaper still."""
+    jobs = {
+        "1": ("model=demo_m", "quant=bf16", wrong(0), cost(1.0, 16.0)),
+        "22": ("model=demo_m", "quant=w4a16", wrong(0), cost(1.1, 7.0)),
+        "333": ("model=demo_s", "quant=bf16", wrong(20), cost(0.2, 4.0)),
+    }
+    for name, (model, quant, answers, figures) in jobs.items():
+        scored_job(tmp_path / name, model, quant, answers=answers, references=REFERENCES, figures=figures)
+    return tmp_path
+
+
+def test_the_cheaper_of_equals_is_taken_and_the_reason_says_so(three: Path):
+    decision = decide(compared(three))
+    assert decision.taken is not None and decision.taken.label == "demo_m w4a16"
+    assert "7.00\u202fGiB instead of 16.00\u202fGiB (−56%)" in decision.reason
+    assert "less than 1.0\u202f% below the best one's (demo_m bf16" in decision.reason
+    assert decision.axes == ("quality/exact_match", "latency/p95_s", "memory/gpu_peak_gib")
+    assert decision.optimal == {"demo_m bf16", "demo_m w4a16", "demo_s bf16"}
+
+
+def test_a_dominated_candidate_is_not_pareto_optimal(three: Path):
+    scored_job(
+        three / "4444", "model=demo_s", "quant=w4a16", answers=wrong(21), references=REFERENCES, figures=cost(2, 8)
+    )
+    assert "demo_s w4a16" not in decide(compared(three)).optimal
+
+
+def test_without_a_margin_shown_the_best_is_taken(three: Path):
+    decision = decide(compared(three, constraints={"memory/gpu_peak_gib": ">10"}))
+    assert decision.taken is not None and decision.taken.label == "demo_m bf16"
+    assert decision.reason.startswith("The only one that meets all constraints")
+
+
+def test_a_single_wrong_answer_more_is_not_a_proof_of_equality(tmp_path: Path):
+    scored_job(tmp_path / "1", "model=demo_m", answers=wrong(0), references=REFERENCES, figures=cost(1, 16))
+    scored_job(tmp_path / "22", "model=demo_s", answers=wrong(2), references=REFERENCES, figures=cost(1, 4))
+    decision = decide(compared(tmp_path))
+    assert decision.taken is not None and decision.taken.label == "demo_m bf16"
+    assert "demo_s bf16 can't be told apart" in decision.reason
+
+
+def test_constraints_on_figures_and_config(three: Path):
+    one = compared(three, constraints={"memory/gpu_peak_gib": "<10", "licence": "apache-2.0", "quality/cer": "<0.05"})
+    decision = decide(one)
+    assert decision.taken is not None and decision.taken.label == "demo_m w4a16"
+    assert [check.met for check in decision.checks["demo_m bf16"]] == [False, True, True]
+    assert [check.met for check in decision.checks["demo_s bf16"]] == [True, True, False]
+
+
+def test_nobody_meets_the_constraints(three: Path):
+    decision = decide(compared(three, constraints={"latency/p95_s": "<0.1", "energy/joules_per_request": "<1"}))
+    assert decision.taken is None
+    assert decision.reason.startswith(
+        "No candidate meets all constraints. Closest is demo_m bf16; it misses latency/p95_s"
+    )
+    assert [check.met for check in decision.checks["demo_m bf16"]] == [False, None]
+
+
+def test_verdicts_against_the_chosen_baseline(three: Path):
+    one = compared(three, baseline="demo_m bf16")
+    found = {label: verdict.word for label, verdict in one.verdicts["exact_match"].items()}
+    assert found == {"demo_m w4a16": "not distinguishable", "demo_s bf16": "worse"}
+    with pytest.raises(ValueError, match="no job is called 'nobody'; jobs: "):
+        compared(three, baseline="nobody")
+    with pytest.raises(ValueError, match="'bleurt' was not measured; measured are: exact_match, cer"):
+        compared(three, measure="bleurt")
+
+
+def test_what_is_not_to_be_trusted(tmp_path: Path):
+    some: list[str | None] = [None, None, *REFERENCES[2:]]
+    figures = {"harness/overhead_share": 0.3, "judge/swap_gap": -0.4, "samples/truncated": 9}
+    scored_job(tmp_path / "1", answers=some, references=REFERENCES, figures=figures)
+    scored_job(tmp_path / "22", "model=demo_s", answers=REFERENCES, references=REFERENCES)
+    found = [(one.candidate.label if one.candidate else None, one.text) for one in warnings(compared(tmp_path))]
+    assert all(label == "demo_m bf16" for label, _ in found)
+    told = " ".join(text for _, text in found)
+    for part in ("2 of 40 answers failed (5.0%", "9 of 40 answers were cut", "took 30.0%", "moves by -0.400"):
+        assert part in told
+    lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, swap_gap=1, documents=50)
+    (few,) = warnings(compared(tmp_path, trust=lenient))
+    assert few.candidate is None and "only 40 documents" in few.text
+
+
+def test_unequal_versions_of_a_metric_are_not_tested_against_each_other(three: Path):
+    path = three / "333" / "environment.json"
+    path.write_text(path.read_text().replace('"exact_match": "', '"exact_match": "older '))
+    one = compared(three)
+    assert set(one.verdicts["exact_match"]) == {"demo_m w4a16"}
+    assert set(one.verdicts["cer"]) == {"demo_m w4a16", "demo_s bf16"}
+    assert len(one.notes) == 1 and "different versions of exact_match" in one.notes[0]
+
+
+def test_jobs_on_different_questions_are_compared_apart(three: Path):
+    path = three / "333" / "environment.json"
+    path.write_text(path.read_text().replace('"same"', '"other"'))
+    report = loading.build(collect(three), ReportConfig(), "title", three)
+    assert [len(one.candidates) for one in report.comparisons] == [2, 1]
+    decision = decide(report.comparisons[1])
+    assert decision.reason.startswith("The only candidate")
+
+
+def test_a_killed_job_and_one_that_answered_less(three: Path):
+    (three / "22" / "scores.jsonl").unlink()
+    (three / "333" / "answers.jsonl").unlink()
+    (three / "333" / "scores.jsonl").unlink()
+    one = compared(three)
+    assert decide(one).taken is not None
+    assert [found.text for found in warnings(one)] == ["it answered 0 of the 40 questions"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "holds"),
+    [
+        ("<1.5", 1.5, False), ("<=1.5", 1.5, True), (" > 0.9 ", 0.95, True), ("0.5", 0.5, True), ("!=1", 1.0, False),
+        ("apache-2.0|mit", "MIT", True), ("!=research", "mit", True), ("=mit", "other", False),
+    ],
+)  # fmt: skip
+def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
+    name = "model.licence" if isinstance(value, str) else "quality/x"
+    assert parse_constraints({name: written})[0].holds(value) is holds
+
+
+@pytest.mark.parametrize(
+    ("constraints", "said"),
+    [
+        ({"latncy/p95_s": "<1"}, "did you mean latency/"),
+        ({"latency/p95_s": "fast"}, "'fast' is not a number"),
+        ({"latency/p95_s": "<"}, "nothing to compare with"),
+    ],
+)
+def test_constraints_that_can_t_be_read(constraints: dict[str, str], said: str):
+    (problem,) = constraint_problems(constraints)
+    assert said in str(problem)

@@ -1,0 +1,51 @@
+"""The report in MLflow: one run per sweep, made again in place; a report from an experiment or from runs."""
+
+from pathlib import Path
+
+import pytest
+
+from runner import report, tracking
+from runner.report import __main__ as command
+from runner.report import tracked
+from runner.report.results import collect
+from tests.runner.report.jobs import scored_job
+
+
+@pytest.fixture
+def tracked_jobs(tmp_path: Path) -> tuple[str, Path]:
+    uri, folder = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "sweep"
+    tracking.prepare(uri, "documents")
+    for name, model in (("a", "demo_m"), ("bb", "demo_s")):
+        override = (f"model={model}", f"tracking.uri={uri}")
+        tracking.upload(scored_job(folder / name, *override, answers=["да"] * 9, references=["да"] * 9))
+    return uri, folder
+
+
+def test_one_run_per_sweep(tracked_jobs: tuple[str, Path]):
+    uri, folder = tracked_jobs
+    path = folder / "report.html"
+    runs = [tracked.log(report.write(collect(folder), path, "title"), path) for _ in range(2)]
+    assert runs[0] == runs[1] is not None
+    connection = tracking.client(uri)
+    assert connection.get_run(runs[0]).data.tags["runner.kind"] == "report"
+    assert [artifact.path for artifact in connection.list_artifacts(runs[0])] == ["report.html"]
+
+
+def test_a_single_job_has_no_run_for_its_report(tracked_jobs: tuple[str, Path]):
+    _, folder = tracked_jobs
+    path = folder / "report.html"
+    assert tracked.log(report.write(collect(folder / "a"), path, "title"), path) is None
+
+
+def test_report_of_an_experiment_and_of_runs(
+    tracked_jobs: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    uri, folder = tracked_jobs
+    out = tmp_path / "out.html"
+    assert command.main(["--experiment", "documents", "--tracking-uri", uri, "--out", str(out)]) == 0
+    assert "2 candidates compared" in out.read_text(encoding="utf-8")
+    run = (folder / "a" / "run_id").read_text().strip()
+    assert command.main([run, "--tracking-uri", uri, "--out", str(out)]) == 0
+    assert "1 candidate compared" in out.read_text(encoding="utf-8")
+    assert command.main(["--experiment", "nothing", "--tracking-uri", uri]) == 2
+    assert "no finished job is in the experiment 'nothing'" in capsys.readouterr().err
