@@ -25,8 +25,8 @@ def settings(spec: EngineSpec, known: Collection[str]) -> dict[str, str]:
     return chosen
 
 
-def flags(spec: EngineSpec, ours: Mapping[str, str]) -> list[str]:
-    """Return `engine_args.*` as flags: `max_model_len=4096` is --max-model-len 4096.
+def flags(spec: EngineSpec, ours: Mapping[str, str], but: Collection[str] = ()) -> list[str]:
+    """Return `engine_args.*` as flags, all `but` some: `max_model_len=4096` is --max-model-len 4096.
 
     `true` gives the bare flag, `false` --no-flag. `ours` says which flags are set by which key of ours: giving one
     twice is refused.
@@ -36,6 +36,8 @@ def flags(spec: EngineSpec, ours: Mapping[str, str]) -> list[str]:
         if not name.startswith(PREFIX):
             continue
         name = name.removeprefix(PREFIX).replace("-", "_")  # noqa: PLW2901  the flag's own spelling is the caller's
+        if name in but:
+            continue
         if name in ours:
             raise ValueError(f"backend.engine_args.{name}: set {ours[name]} instead")
         flag = name.replace("_", "-")

@@ -12,7 +12,7 @@ import re
 
 from backends import vllm_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
-from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings, which_weights
+from backends.engine_args import DTYPE_OF_QUANT, PREFIX, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
 
 _GIB = 2**30
@@ -51,6 +51,7 @@ _OURS = {
     "max_lora_rank": "model.adapter, whose rank is read from its folder",
     "trust_remote_code": "model.trust_remote_code",
 }
+_TRUST = "trust_request_mm_kwargs"
 # The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -108,7 +109,11 @@ class VllmBackend:
             argv += ["--max-lora-rank", str(_lora_rank(chosen.get("adapter_rank", "16")))]
         else:
             argv += ["--served-model-name", "model"]
-        argv += flags(spec, _OURS)
+        # vLLM (seen in 0.32) refuses pixel limits and the rate of a video in a request unless its clients are trusted:
+        # here the runner alone has the key. `false` leaves the flag out, for older versions that don't know it.
+        if is_true(f"backend.engine_args.{_TRUST}", spec.arg(f"{PREFIX}{_TRUST}", "true")):
+            argv.append("--trust-request-mm-kwargs")
+        argv += flags(spec, _OURS, but=(_TRUST,))
         return Launch(
             tuple(argv),
             variables=_variables(chosen.get("threads")),

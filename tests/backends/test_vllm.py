@@ -55,6 +55,12 @@ def test_an_adapter_answers_under_the_name_that_is_asked(rank: str, reserved: st
     assert has(line, "--max-lora-rank", reserved)
 
 
+def test_requests_may_set_pixels_and_rates_of_videos_unless_the_flag_is_unknown() -> None:
+    assert "--trust-request-mm-kwargs" in argv()
+    older = argv(**{"engine_args.trust_request_mm_kwargs": "false"})
+    assert not [flag for flag in older if "trust-request" in flag]
+
+
 def test_an_adapter_of_too_high_a_rank() -> None:
     with pytest.raises(ValueError, match="rank is 1024, and vLLM serves up to 512"):
         argv(adapter="/lora", adapter_rank="1024")
