@@ -14,10 +14,11 @@ from backends.hf_server.protocol import ChatRequest
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer: decoded text and the tokens that were drawn since the last piece."""
+    """A piece of an answer, of what was thought before it, or of both, and the tokens drawn since the last piece."""
 
     text: str
     token_ids: tuple[int, ...]
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Completion:
     def chunk(self, delta: Delta, *, first: bool) -> bytes:
         """Return a server-sent event with a piece of text; the first one also says who speaks."""
         content: dict[str, Any] = {"role": "assistant"} if first else {}
+        if delta.reasoning:
+            content["reasoning_content"] = delta.reasoning
         return self._chunk({**content, "content": delta.text}, None, delta.token_ids)
 
     def end(self, finished: Finished, token_ids: tuple[int, ...]) -> list[bytes]:
@@ -81,9 +84,11 @@ class Completion:
         """Return the events that end a stream which has begun and can't go on."""
         return [_event(error.body()), b"data: [DONE]\n\n"]
 
-    def whole(self, text: str, token_ids: tuple[int, ...], finished: Finished) -> dict[str, Any]:
+    def whole(self, text: str, reasoning: str, token_ids: tuple[int, ...], finished: Finished) -> dict[str, Any]:
         """Return the body of an answer that isn't streamed."""
         message = {"role": "assistant", "content": text}
+        if reasoning:
+            message["reasoning_content"] = reasoning
         choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finished.reason}
         if self._request.return_token_ids:
             choice["token_ids"] = list(token_ids)

@@ -17,6 +17,7 @@ from backends.hf_server.errors import RequestError
 from backends.hf_server.families import Prepared
 from backends.hf_server.loaded import Loaded
 from backends.hf_server.protocol import ChatRequest, Sampling
+from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.text_stream import TextStream
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Row:
         self._first_token_at: float | None = None
         tokenizer = loaded.family.tokenizer
         self._text = TextStream(lambda ids: _decode(tokenizer, ids), ticket.request.stop)
+        self._reasoning = ReasoningSplit(ticket.prepared.prompt)
         self._tokens = 0
         self._unsent: list[int] = []
 
@@ -95,8 +97,9 @@ class Row:
             self.ticket.emit(Failed(error))
 
     def _send(self, text: str, *, last: bool = False) -> None:
-        if text or (last and self._unsent):
-            self.ticket.emit(Delta(text, tuple(self._unsent)))
+        reasoning, answer = self._reasoning.feed(text, last=last)
+        if reasoning or answer or (last and self._unsent):
+            self.ticket.emit(Delta(answer, tuple(self._unsent), reasoning))
             self._unsent.clear()
 
 

@@ -146,7 +146,7 @@ async def _stream(request: web.Request, ticket: Ticket, completion: Completion) 
     first = True
     rest: tuple[int, ...] = ()  # tokens without text at the end, such as the one that ends the answer
     while isinstance(event, Delta):
-        if event.text:
+        if event.text or event.reasoning:
             await response.write(completion.chunk(event, first=first))
             first = False
         else:
@@ -160,13 +160,15 @@ async def _stream(request: web.Request, ticket: Ticket, completion: Completion) 
 
 async def _whole(ticket: Ticket, completion: Completion) -> web.Response:
     texts: list[str] = []
+    thoughts: list[str] = []
     tokens: list[int] = []
     while isinstance(event := await ticket.next_event(), Delta):
         texts.append(event.text)
+        thoughts.append(event.reasoning)
         tokens.extend(event.token_ids)
     if isinstance(event, Failed):
         raise event.error
     assert isinstance(event, Finished)
-    body = completion.whole("".join(texts), tuple(tokens), event)
+    body = completion.whole("".join(texts), "".join(thoughts), tuple(tokens), event)
     dumped = json.dumps(body, ensure_ascii=False)
     return web.Response(text=dumped, content_type="application/json")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backends.hf_server.completions import Delta, Failed, Finished
+from backends.hf_server.completions import Completion, Delta, Failed, Finished
 from backends.hf_server.errors import LoadError, RequestError
 from backends.hf_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
@@ -131,6 +131,23 @@ def test_a_model_of_text_alone(tiny_models, bodies, tmp_path):
     assert singles[0] != singles[1]
     with pytest.raises(RequestError, match=r"takes text alone.*prompt\.ocr"):
         answer(loaded, bodies.request(bodies.picture()))
+
+
+def test_a_thinking_model_is_scored_by_its_answer_alone(qwen, bodies, monkeypatch):
+    """The marks that a thinking model writes go nowhere; what stands between them is kept apart."""
+    from backends.hf_server import generation
+
+    said = iter(["<think>", "Hm", "</think>", "Six"])
+    monkeypatch.setattr(generation.TextStream, "feed", lambda *_: next(said, ""))
+    monkeypatch.setattr(generation.TextStream, "finish", lambda _: "")
+    (ticket,) = answer(qwen, bodies.request(max_tokens=4, return_token_ids=True))
+    assert ticket.text == "Six"
+    deltas = ticket.events[:-1]
+    assert "".join(event.reasoning for event in deltas) == "Hm"
+    assert sum(len(event.token_ids) for event in deltas) == ticket.events[-1].completion_tokens == 4
+    completion = Completion(ticket.request, "model")
+    assert b'"reasoning_content": "Hm"' in b"".join(completion.chunk(event, first=False) for event in deltas)
+    assert completion.whole("Six", "Hm", (), ticket.events[-1])["choices"][0]["message"]["reasoning_content"] == "Hm"
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("w8a8", 8), ("w4a16", 4)])

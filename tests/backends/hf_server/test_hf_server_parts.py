@@ -17,6 +17,7 @@ from backends.hf_server.completions import Finished, Timing
 from backends.hf_server.errors import RequestError
 from backends.hf_server.families import Prepared
 from backends.hf_server.protocol import ChatMessage, ChatRequest, Pixels, Sampling, parse_chat_request
+from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.settings import parse_settings
 from backends.hf_server.text_stream import TextStream
 
@@ -73,6 +74,33 @@ def test_spaces_between_words_survive():
     words = ["▁Hello", "▁big", "▁world"]
     stream = TextStream(lambda ids: "".join(words[i] for i in ids).replace("▁", " ").lstrip())
     assert [stream.feed(0), stream.feed(1), stream.feed(2), stream.finish()] == ["Hello", " big", " world", ""]
+
+
+# --------------------------------------------------------------------------------------------------- reasoning
+
+
+def split(text, prompt="", size=1):
+    found = ReasoningSplit(prompt)
+    cut = [text[at : at + size] for at in range(0, len(text), size)]
+    parts = [found.feed(piece) for piece in cut] + [found.feed("", last=True)]
+    return "".join(part[0] for part in parts), "".join(part[1] for part in parts)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        ("", "<think>Hm, 2 < 3</think>\nSix", ("Hm, 2 < 3", "\nSix")),
+        ("assistant\n<think>\n", "Hm</thin k></think>Six", ("Hm</thin k>", "Six")),
+        ("", "\n<think>never done </thi", ("never done </thi", "")),
+        ("", "<thin ice", ("", "<thin ice")),
+        ("", "<thi", ("", "<thi")),
+        ("", "Six </think> <think>", ("", "Six </think> <think>")),
+        ("", "", ("", "")),
+    ],
+)
+def test_what_was_thought_is_no_part_of_the_answer(prompt, text, expected, size):
+    assert split(text, prompt, size) == expected
 
 
 # ------------------------------------------------------------------------------------------------- requests
