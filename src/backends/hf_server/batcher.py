@@ -64,7 +64,7 @@ class Ticket:
         elif isinstance(event, Finished):
             self._counts.served += 1
             self._counts.prompt_tokens += event.prompt_tokens
-            self._counts.completion_tokens += event.completion_tokens
+            self._counts.completion_tokens += event.completion_tokens or 0
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 

@@ -38,11 +38,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of an answer. `image_sizes` are (width, height) in pixels as the model saw them, where known."""
+    """The end of an answer. `image_sizes` are (width, height) in pixels as the model saw them, where known.
+
+    `completion_tokens` is None where the model's own code doesn't tell; then those of the prompt are unknown, too.
+    """
 
     reason: str
     prompt_tokens: int
-    completion_tokens: int
+    completion_tokens: int | None
     image_tokens: int
     image_sizes: tuple[tuple[int, int], ...]
     timing: Timing
@@ -102,12 +105,9 @@ class Completion:
 
 
 def _account(finished: Finished) -> dict[str, Any]:
-    usage = {
-        "prompt_tokens": finished.prompt_tokens,
-        "completion_tokens": finished.completion_tokens,
-        "total_tokens": finished.prompt_tokens + finished.completion_tokens,
-        "prompt_tokens_details": {"image_tokens": finished.image_tokens},
-    }
+    usage: dict[str, Any] = {}
+    if finished.completion_tokens is not None:
+        usage = _usage(finished, finished.completion_tokens)
     timing = finished.timing
     account: dict[str, Any] = {
         "usage": usage,
@@ -116,6 +116,15 @@ def _account(finished: Finished) -> dict[str, Any]:
     if finished.image_sizes:
         account["images"] = [{"width": width, "height": height} for width, height in finished.image_sizes]
     return account
+
+
+def _usage(finished: Finished, completion_tokens: int) -> dict[str, Any]:
+    return {
+        "prompt_tokens": finished.prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": finished.prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"image_tokens": finished.image_tokens},
+    }
 
 
 def _event(content: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a thinking model thinks, kept apart from its answer: `<think>...</think>` at its beginning. Standard library only.
+"""What a thinking model thinks, kept apart from its answer: `<think>...</think>` before it. Standard library only.
 
 vLLM and SGLang do the same with a parser that has to be named (`reasoning_parser`); here the marks themselves decide.
 """

@@ -62,8 +62,8 @@ def _attention(settings: Settings, config: Any, model_class: Any) -> str:
         return settings.attention
     try:
         architecture = model_class._model_mapping[type(config)]
-    except (AttributeError, KeyError):  # code of the checkpoint's own
-        return settings.attention
+    except (AttributeError, KeyError):  # code of the checkpoint's own; that with a `query` chooses its kernels itself
+        return "eager" if settings.family == "own_query" else settings.attention
     return "sdpa" if getattr(architecture, "_supports_sdpa", True) else "eager"
 
 

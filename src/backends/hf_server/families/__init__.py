@@ -61,10 +61,10 @@ class Family(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DirectAnswer:
-    """A whole answer of a family that draws no tokens; `tokens` is its length in the tokens of the page."""
+    """A whole answer of a family that shows no tokens; `tokens` is how many it took, None where nobody tells."""
 
     text: str
-    tokens: int
+    tokens: int | None
 
 
 @runtime_checkable
@@ -79,6 +79,7 @@ class DirectFamily(Family, Protocol):
 FAMILIES: Mapping[str, str] = {
     "chat_text": "backends.hf_server.families.chat_text:ChatText",
     "document_qa": "backends.hf_server.families.document_qa:DocumentQA",
+    "own_query": "backends.hf_server.families.own_query:OwnQuery",
     "chat_image_text": "backends.hf_server.families.chat_image_text:ChatImageText",
 }
 
