@@ -103,6 +103,7 @@ FailureKind = Literal[
     "start_failed",
     "unauthorised",
     "bad_input",  # the sample itself could not be read; nothing was sent
+    "over_budget",  # the budget doesn't allow another request; nothing was sent
 ]
 
 

@@ -45,7 +45,9 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
-        specs = plan_sweep([sweep.without_hydra(cfg) for cfg in configs])
+        jobs = [sweep.without_hydra(cfg) for cfg in configs]
+        specs = plan_sweep(jobs)
+        sweep.check_judges(jobs)
         order = by_engine(specs)
         batch, specs = [batch[index] for index in order], [specs[index] for index in order]
         if configs[0].plan != "run":
@@ -63,6 +65,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         try:
             with sweep.prepared(configs[0]):
                 returns = self._launched(batch, specs, folder)
+                sweep.judge_later(folder)
         finally:
             # 4. Sum up, also what was done before an interruption.
             results = sweep.finish(folder, len(batch))

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from metrics.api import Measure
 from metrics.registry import BUILT_IN, create
 
 BEGIN, END = "<!-- measures: begin (python -m metrics.document) -->", "<!-- measures: end -->"
+
+
+# Metrics whose options decide which measures they yield.
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {"judge": ({"kind": "pairwise"}, {"kind": "absolute"})}
+
+
+def measures(name: str) -> list[Measure]:
+    """Return the measures that a built-in metric can yield, each once."""
+    found = (measure for options in VARIANTS.get(name, ({},)) for measure in create(name, options).measures)
+    return list({measure.name: measure for measure in found}.values())
 
 
 def table() -> str:
@@ -20,7 +31,7 @@ def table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name in BUILT_IN:
-        for measure in create(name).measures:
+        for measure in measures(name):
             tracked = measure.name if measure.group == "quality" else f"{measure.group}/{measure.name}"
             cells = (f"`{tracked}`", f"`{name}`", measure.better, measure.aggregate, _range(measure))
             lines.append("| " + " | ".join((*cells, measure.formula, measure.source)) + " |")

@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, str] = {
     "perplexity": "metrics.perplexity:Perplexity",
     "bleurt": "metrics.bleurt:Bleurt",
     "hf_evaluate": "metrics.hf_evaluate:HfEvaluate",
+    "judge": "metrics.judge:Judge",
     "stored": "metrics.stored:StoredColumns",
 }
 

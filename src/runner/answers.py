@@ -60,6 +60,7 @@ def case(row: dict[str, Any]) -> Case:
         images=tuple(row["images"]),
         prediction=row["text"],
         references=tuple(row["references"]),
+        rival=row.get("rival"),  # another model's answer, where a table brought it along
         facts=facts,
     )
 

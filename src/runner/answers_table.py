@@ -15,12 +15,17 @@ def table(folder: Path) -> dict[str, list[Any]]:
     """Return the answers as columns, in the order that MLflow's artifact comparison needs: it pairs by the first."""
     scores = folder / "scores.jsonl"
     correct = score.correct(scores) if scores.exists() else {}
-    rows = list(_rows(folder, correct)) if (folder / "answers.jsonl").exists() else []
+    judged = score.judged(scores) if scores.exists() else {}
+    rows = list(_rows(folder, correct, judged)) if (folder / "answers.jsonl").exists() else []
     names = [*FIRST_COLUMNS, *(name for name in (rows[0] if rows else {}) if name not in FIRST_COLUMNS)]
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _rows(folder: Path, correct: Mapping[tuple[str, int], bool]) -> Iterator[dict[str, Any]]:
+def _rows(
+    folder: Path,
+    correct: Mapping[tuple[str, int], bool],
+    judged: Mapping[tuple[str, int], tuple[float | None, str]],
+) -> Iterator[dict[str, Any]]:
     for row in answers.read(folder / "answers.jsonl"):
         timing, error = row["timing"] or {}, row["error"] or {}
         right = correct.get((row["sample_id"], row["repeat"]))
@@ -41,4 +46,15 @@ def _rows(folder: Path, correct: Mapping[tuple[str, int], bool]) -> Iterator[dic
             "ttft_s": timing.get("ttft_s"),
             "prompt_tokens": row["prompt_tokens"],
             "completion_tokens": row["completion_tokens"],
+            **_judgement(judged, (row["sample_id"], row["repeat"])),
         }
+
+
+def _judgement(
+    judged: Mapping[tuple[str, int], tuple[float | None, str]], answer: tuple[str, int]
+) -> dict[str, float | str | None]:
+    """Return the columns of a judge, where the job was judged."""
+    if not judged:
+        return {}
+    value, explanation = judged.get(answer, (None, ""))
+    return {"judge": value, "judge_explanation": explanation}

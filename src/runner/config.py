@@ -129,6 +129,62 @@ class TrackingConfig:
 
 
 @dataclass
+class JudgeModelConfig:
+    """A model that judges: an endpoint, or one of our engines by the words of conf/. An entry of conf/judge/model/."""
+
+    model: str = "openai"
+    name: str | None = None  # of the model at an endpoint
+    quant: str | None = None  # null: the default of conf/config.yaml; so below
+    backend: str | None = None
+    env: str | None = None
+    base_url: str | None = None
+    api_key_variable: str | None = "OPENAI_API_KEY"  # the environment variable that holds an endpoint's key
+    dialect: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)  # any other key of a job's config, such as backend.threads
+    response_schema: bool = False  # whether it takes a JSON schema that its reply must follow
+    temperature: float = 0.0
+    max_tokens: int = 1024
+    seed: int | None = 0
+    concurrency: int = 4
+    retries: int = 3  # of a request that got no reply
+    repairs: int = 1  # of a reply that is no verdict
+    request_timeout_s: float = 120.0
+    input_usd: float | None = None  # per million tokens; null: not known
+    output_usd: float | None = None
+    image_tokens: int | None = None  # at most, for one picture
+
+
+@dataclass
+class JudgePromptConfig:
+    """How a judge is asked: a rubric. One file in conf/judge/prompt/, never edited after use."""
+
+    name: str = ""
+    kind: str = ""
+    scale: list[float] = field(default_factory=lambda: [0.0, 10.0])
+    criteria: dict[str, str] = field(default_factory=dict)  # name -> what it means; each is a measure of its own
+    system: str = ""
+    template: str = ""
+    repair: str = ""
+
+
+@dataclass
+class JudgeConfig:
+    """Whether and how answers are judged by a model. One file in conf/judge/."""
+
+    name: str = "none"
+    kind: str = "none"
+    model: dict[str, JudgeModelConfig] = field(default_factory=dict)  # who judges; several judges agree or not
+    prompt: JudgePromptConfig = field(default_factory=JudgePromptConfig)
+    reference_answers: str | None = None  # pairwise: a job's folder or a file of answers to compare with
+    orders: str = "both"
+    image: bool = False
+    image_max_side: int = 1024
+    max_answer_characters: int = 20_000  # a longer answer is cut, and the judge told so
+    budget_usd: float | None = 5.0
+
+
+@dataclass
 class PoolConfig:
     """How many engines may be alive at once."""
 
@@ -148,6 +204,7 @@ class Config:
     prompt: PromptConfig = field(default_factory=PromptConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     metrics: dict[str, Any] = field(default_factory=dict)  # metric -> its options
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
@@ -174,6 +231,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
     "plan": ("run", "dry", "commands"),
+    "judge.kind": ("none", "pairwise", "absolute"),
+    "judge.orders": ("both", "alternate"),
     "stage": ("all", "generate", "score"),
     "reuse": ("same_conditions", "answers", "never"),
 }
@@ -198,10 +257,26 @@ RANGES: dict[str, tuple[float, float]] = {
     "sampling.max_tokens": (1, float("inf")),
     "sampling.repeats": (1, 10_000),
     "backend.replicas": (1, 1024),
+    "judge.image_max_side": (28, 8192),
+    "judge.max_answer_characters": (1, float("inf")),
+    "judge.budget_usd": (0, float("inf")),
     "pool.max_engines": (1, 64),
     "pool.gpus": (1, 64),
     "concurrency": (1, 10_000),
     "warmup": (0, 1000),
+}
+
+
+JUDGE_MODEL_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "max_tokens": (1, float("inf")),
+    "concurrency": (1, 10_000),
+    "retries": (0, 100),
+    "repairs": (0, 3),
+    "request_timeout_s": (0.001, float("inf")),
+    "input_usd": (0, float("inf")),
+    "output_usd": (0, float("inf")),
+    "image_tokens": (0, float("inf")),
 }
 
 
@@ -250,6 +325,11 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
             bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
             yield Problem(f"{value!r} is out of range", key, bounds)
     yield from report_problems(cfg.report)
+    for name in cfg.judge.model or {}:
+        for key, (low, high) in JUDGE_MODEL_RANGES.items():
+            value = cfg.judge.model[name].get(key)
+            if value is not None and not low <= value <= high:
+                yield Problem(f"{value!r} is out of range", f"judge.model.{name}.{key}", f"from {low:g} to {high:g}")
     if cfg.tracking.uri is not None and not cfg.tracking.uri:
         yield Problem("it is empty", "tracking.uri", "tracking=none, or a MLFLOW_TRACKING_URI that is not empty")
     written = str(OmegaConf.to_container(cfg.tracking, resolve=False)["uri"])  # type: ignore[call-overload, index]

@@ -7,15 +7,16 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-from backends.api import Engine, EngineFailed, EngineSpec
+from backends.api import Backend, Engine, EngineFailed, EngineSpec
 from backends.fleet import Fleet
 from backends.pool import Pool
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import engine_environment, paths, store
+from runner.config import Config
 from runner.errors import JobFailed
-from runner.plan import Job
 
 log = logging.getLogger(__name__)
 _pool: Pool | None = None
@@ -23,7 +24,31 @@ _pool: Pool | None = None
 _unstartable: dict[tuple[EngineSpec, float], EngineFailed] = {}
 
 
-def acquire(job: Job, say: Callable[[str], None]) -> tuple[Fleet, int]:
+class NeedsEngine(Protocol):
+    """A job, or a judge."""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """Return the config that says how the engine is started."""
+        ...
+
+    @property
+    def spec(self) -> EngineSpec:
+        """Return which engine it is."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """Return what serves it."""
+        ...
+
+
+def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
     """Return the engines of a job and how many were started for it. Raise JobFailed where one does not start.
 
     An engine that did not start within a job's time-out is not tried again for the jobs that need the same.
@@ -53,7 +78,7 @@ def acquire(job: Job, say: Callable[[str], None]) -> tuple[Fleet, int]:
     return fleet, started if fleet.log_paths else 0  # without a log it is an endpoint, and nothing was started
 
 
-def _started(job: Job, number: int, on_progress: Callable[[str], None]) -> Engine:
+def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) -> Engine:
     """Start one engine, on GPUs of its own where the job asks for that."""
     environment = engine_environment.resolve(job.config)
     claimed = claim(job.config.pool.gpus, on_progress) if job.config.pool.gpus else None

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
@@ -33,6 +34,18 @@ class Ask:
     sample_id: str
     repeat: int
     build: Callable[[], GenerationRequest]
+
+
+class Gate(Protocol):
+    """Decides whether a request may be sent, for example because it is paid for."""
+
+    async def enter(self, request: GenerationRequest) -> Failure | None:
+        """Let an attempt pass, perhaps after a wait, or return why it may not be sent."""
+        ...
+
+    def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
+        """Learn how an attempt that passed has ended; None: it was interrupted."""
+        ...
 
 
 class EngineGone(Exception):
@@ -82,6 +95,7 @@ async def load(
     timeout_s: float,
     alive: Callable[[], bool],
     on_answer: Callable[[Ask, Generation], None],
+    gate: Gate | None = None,
 ) -> None:
     """Ask everything that `asks` yields, `concurrency` at a time. Raise EngineGone when the engine dies.
 
@@ -125,7 +139,7 @@ async def load(
             if isinstance(request, Generation):
                 generation = request
             else:
-                generation, engine_s, waited = await answer(client, request, retries)
+                generation, engine_s, waited = await answer(client, request, retries, gate)
             answered = clock()
             if generation.error is not None and generation.error.kind in LOST and not await settled(alive):
                 raise EngineGone
@@ -164,7 +178,9 @@ def _built(ask: Ask) -> GenerationRequest | Generation:
         return Generation(ask.key, None, Failure("bad_input", str(error)))
 
 
-async def answer(client: Client, request: GenerationRequest, retries: int) -> tuple[Generation, float, float]:
+async def answer(
+    client: Client, request: GenerationRequest, retries: int, gate: Gate | None = None
+) -> tuple[Generation, float, float]:
     """Ask one question, again where that may help; the answer's timing is the last attempt's.
 
     Returns the answer, the latency of all attempts and the time waited between them, in seconds.
@@ -173,8 +189,15 @@ async def answer(client: Client, request: GenerationRequest, retries: int) -> tu
 
     async def attempt() -> Generation:
         nonlocal engine_s
+        if gate is not None and (refused := await gate.enter(request)) is not None:
+            return Generation(request.key, None, refused)
         begin = time.perf_counter()
-        generation = await client.ask(request)
+        generation = None
+        try:
+            generation = await client.ask(request)
+        finally:
+            if gate is not None:
+                gate.leave(request, generation)
         engine_s += generation.timing.latency_s if generation.timing else time.perf_counter() - begin
         return generation
 

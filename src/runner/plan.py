@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,43 +91,52 @@ def plan(cfg: DictConfig) -> Job:
     config = typed(cfg)
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
-
-    def attempt(step: Any) -> Any:
-        try:
-            return step()
-        except Refused as refused:
-            problems.extend(refused.problems)
-            return None
-
-    backend = attempt(lambda: _backend(config))
-    checkpoint = attempt(lambda: checkpoints.find(config))
-    env = attempt(lambda: _environment(config))
-    metrics = attempt(lambda: _metrics(config))
-    dataset = attempt(lambda: _dataset(config.dataset))
-    prompt = attempt(lambda: load_prompt(config.prompt, paths.root()))
-    if dataset is not None and prompt is not None:
-        problems.extend(prompt.check(dataset))
-    recogniser = attempt(lambda: ocr.find(config.prompt))
-    attempt(lambda: model_checks.settings(config))
-    if dataset is not None:
-        attempt(lambda: model_checks.pictures(config, dataset))
+    spec_and_backend = attempt(problems, lambda: served(config))
+    metrics = attempt(problems, lambda: _metrics(config))
+    samples = attempt(problems, lambda: dataset(config.dataset))
+    prompt = attempt(problems, lambda: load_prompt(config.prompt, paths.root()))
+    if samples is not None and prompt is not None:
+        problems.extend(prompt.check(samples))
+    recogniser = attempt(problems, lambda: ocr.find(config.prompt))
+    if samples is not None:
+        attempt(problems, lambda: model_checks.pictures(config, samples))
     if problems:
         raise Refused(problems)
-    spec = _spec(config, checkpoint, env, backend)
-    attempt(lambda: _launchable(backend, spec))
-    if problems:
-        raise Refused(problems)
+    spec, backend = spec_and_backend
     return Job(
         config=config,
         spec=spec,
         backend=backend,
-        dataset=dataset,
+        dataset=samples,
         prompt=prompt,
         metrics=metrics,
         identity=identity(config, spec, backend),
         conditions=conditions(config, spec),
         ocr=recogniser,
     )
+
+
+def attempt(problems: list[Problem], step: Callable[[], Any]) -> Any:
+    """Return what a step gives; collect what it refuses, so that all that is wrong is told at once."""
+    try:
+        return step()
+    except Refused as refused:
+        problems.extend(refused.problems)
+        return None
+
+
+def served(config: Config) -> tuple[EngineSpec, Backend]:
+    """Check the part of a config that says which model is served how. Raise Refused with everything that is wrong."""
+    problems: list[Problem] = []
+    backend = attempt(problems, lambda: _backend(config))
+    checkpoint = attempt(problems, lambda: checkpoints.find(config))
+    env = attempt(problems, lambda: _environment(config))
+    attempt(problems, lambda: model_checks.settings(config))
+    if problems:
+        raise Refused(problems)
+    spec = _spec(config, checkpoint, env, backend)
+    _launchable(backend, spec)
+    return spec, backend
 
 
 def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
@@ -186,7 +195,7 @@ def _metrics(config: Config) -> dict[str, Metric]:
     return dict(zip(config.metrics, created, strict=True))
 
 
-def _dataset(config: DatasetConfig) -> Dataset:
+def dataset(config: DatasetConfig) -> Dataset:
     """Open a dataset once for all jobs of a sweep that use it."""
     return _open(json.dumps(OmegaConf.to_container(OmegaConf.structured(config)), sort_keys=True, default=str))
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner import answers, environment, measure, paths, score, store
+from metrics.api import Metric
+from runner import answers, engines, environment, judging, measure, paths, score, store
 from runner.errors import JobFailed, RunnerError
 from runner.generate import Generated, generate
 from runner.plan import Job, plan, warn
@@ -34,9 +35,13 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     job = job or plan(cfg)
     log.info("%s: %s", job.name, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
+    judges = judging.judges_now(job.config)
+    if judges is not None:
+        with open_dict(cfg):  # so that its scores can be compared and summed up later
+            cfg.metrics.judge = judges.options
     record = Record(folder, job, cfg)
     try:
-        metrics = _stages(job, folder, record)
+        metrics = _stages(job, folder, record, judges)
     except KeyboardInterrupt:
         record.close("killed", "interrupted before it was done; what was answered is in the store")
         raise
@@ -61,8 +66,18 @@ def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     return metrics.get(name) if name else None
 
 
-def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
-    """Generate, write the answers, score, measure."""
+def _judge(job: Job, judges: judging.Judging, folder: Path, record: Record) -> dict[str, Metric]:
+    """Have the answers judged and return the metric that makes scores of the verdicts."""
+    if judges.needs_memory:
+        engines.close()
+    judged = judging.judge(judges, folder, job.name, judging.command())
+    record.metrics |= judged.figures
+    record.notes += judged.notes
+    return {"judge": judges.metric}
+
+
+def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | None) -> dict[str, float]:
+    """Generate, write the answers, have them judged, score, measure."""
     generated = Generated()
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
@@ -73,7 +88,10 @@ def _stages(job: Job, folder: Path, record: Record) -> dict[str, float]:
             answers.write(job, generated, shelf, folder / "answers.jsonl")
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
-    wanted = job.metrics if job.config.stage == "all" else {}
+    wanted = dict(job.metrics) if job.config.stage == "all" else {}
+    if judges is not None:
+        wanted |= _judge(job, judges, folder, record)
+        record.add_version("judge", judges.metric.version)
     log.info("%s: scoring", job.name)
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
     rows = list(answers.read(folder / "answers.jsonl"))
@@ -117,7 +135,7 @@ class Record:
             raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
-        self.environment = environment.describe() | {
+        self.environment: dict[str, Any] = environment.describe() | {
             "job_uid": uuid.uuid4().hex,
             "sweep": "/".join(Path(str(sweep)).parts[-2:]),
             "overrides": list(hydra.overrides.task),
@@ -147,10 +165,16 @@ class Record:
             self.metrics["engine/load_s"] = generated.load_s
         facts = (generated.measured or {}).get("stats", {}).get("facts", {})
         if facts:
-            self._write("environment.json", self.environment | {"engine": facts})
+            self.environment["engine"] = facts
+            self._write("environment.json", self.environment)
         for number, path in enumerate(generated.log_paths):
             if path.exists():
                 _copy_end(path, self.folder / (f"engine-{number}.log" if number else "engine.log"))
+
+    def add_version(self, metric: str, version: str) -> None:
+        """Keep the version of a metric that is none of the job's own."""
+        self.environment["metric_versions"][metric] = version
+        self._write("environment.json", self.environment)
 
     def close(self, status: str, error: str | None = None) -> None:
         """Write metrics.json, which makes the folder complete, and bring it to MLflow."""

@@ -13,7 +13,7 @@ from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
-from runner import answers, score_tables
+from runner import answers, score_tables, verdicts
 
 
 def score(
@@ -31,7 +31,7 @@ def score(
     already is added to: the metrics that it names take their scores from there, where those are complete, and scores of
     measures that none of the metrics yields stay.
     """
-    cases = [answers.case(row) for row in answers.read(answers_path)]
+    cases = verdicts.attached([answers.case(row) for row in answers.read(answers_path)], answers_path.parent)
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
@@ -125,6 +125,17 @@ def correct(scores_path: Path) -> dict[tuple[str, int], bool]:
             row: dict[str, Any] = json.loads(line)
             if row["name"] == "exact_match" and not row["part"] and row["value"] is not None:
                 found[row["sample_id"], row["repeat"]] = bool(row["value"])
+    return found
+
+
+def judged(scores_path: Path) -> dict[tuple[str, int], tuple[float | None, str]]:
+    """Return each answer's score by judges and their explanations, where it was judged."""
+    found: dict[tuple[str, int], tuple[float | None, str]] = {}
+    with scores_path.open(encoding="utf-8") as file:
+        for line in file:
+            row: dict[str, Any] = json.loads(line)
+            if row["name"] in score_tables.JUDGED and row.get("detail"):
+                found[row["sample_id"], row["repeat"]] = (row["value"], row["detail"])
     return found
 
 

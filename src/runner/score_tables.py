@@ -16,6 +16,8 @@ from metrics.distribution import distribution
 
 AGGREGATE = ("measure", "value", "ci_low", "ci_high", "n", "n_unscored", "n_documents")
 GENERAL = ("mean", "std", "median", "geometric_mean", "total", "naive_ci95_halfwidth")
+# The measures of a judge that carry its explanation.
+JUDGED = ("ratio", "score")
 # A spreadsheet would run a cell that begins like this as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -56,14 +58,17 @@ def _by_id(cases: Sequence[Case], scores: Iterable[Score]) -> list[list[object]]
         if not score.part:
             found[score.sample_id, score.repeat][score.name] = score
             names[score.name] = None
+    explained = any(name in one and one[name].detail for one in found.values() for name in JUDGED)
     header = ["sample_id", "repeat", "document", "doc_class", "field", "answer", "references", *names, "unscored"]
+    header += ["judge_explanation"] if explained else []
     rows: list[list[object]] = [list(header)]
     for case in cases:
         own: Mapping[str, Score] = found[case.sample_id, case.repeat]
         told = [case.sample_id, case.repeat, case.document, case.doc_class, case.field, case.prediction]
         values = [own[name].value if name in own else None for name in names]
         reasons = dict.fromkeys(f"{one.name}: {one.reason}" for one in own.values() if one.value is None)
-        rows.append([*told, " | ".join(case.references), *values, "; ".join(reasons)])
+        why = [next((own[name].detail for name in JUDGED if name in own), "")] if explained else []
+        rows.append([*told, " | ".join(case.references), *values, "; ".join(reasons), *why])
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import engines
+from runner import engines, judging
 from runner import report as reports
+from runner.config import typed
 from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
-from runner.plan import Job, plan
+from runner.plan import Job, attempt, dataset, plan
 from runner.report import table
 from runner.report.results import Result, collect
 from runner.run import run
@@ -64,7 +66,9 @@ def single(cfg: DictConfig) -> float | None:
     job = _planned(cfg, folder)
     try:
         with prepared(cfg):
-            return run(cfg, job)
+            objective = run(cfg, job)
+            judge_later(folder)
+            return objective
     except JobFailed as failed:
         # The table says why; the whole reason again after it would hide it.
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
@@ -80,6 +84,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
         job = plan(cfg)
+        check_judges([cfg])
         if cfg.plan == "dry":
             dry_plan.show([job])
         else:
@@ -87,6 +92,29 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
             dry_plan.print_commands([job], [overrides], str(folder), list(HydraConfig.get().overrides.hydra))
     finally:
         _take_back(folder)
+
+
+def check_judges(configs: Sequence[DictConfig]) -> None:
+    """Refuse, before anything is started, judges that can't be asked; say what the others will cost."""
+    problems: list[Problem] = []
+    planned = []
+    for config in map(typed, configs):
+        judges = attempt(problems, functools.partial(judging.plan_judging, config))
+        if judges is not None and config.stage == "all":
+            samples = (sample.id for sample in dataset(config.dataset))
+            attempt(problems, functools.partial(judging.check, samples, judges.rivals))
+            planned.append((config, judges))
+    if problems:
+        raise Refused(problems)
+    judging.before_jobs(planned)
+
+
+def judge_later(folder: Path) -> None:
+    """Have the finished jobs judged by engines of ours, now that their candidates' engines can be closed."""
+    from runner import score_stage
+
+    engines.close()
+    score_stage.judge_later(folder)
 
 
 def scored(cfg: DictConfig, folder: Path) -> float | None:
@@ -103,10 +131,12 @@ def scored(cfg: DictConfig, folder: Path) -> float | None:
 def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
-        return plan(cfg)
+        job = plan(cfg)
+        check_judges([cfg])
     except BaseException:
         _take_back(folder)
         raise
+    return job
 
 
 def _take_back(folder: Path) -> None:

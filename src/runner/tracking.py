@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-FILES = ("config.yaml", "answers.jsonl", "scores.jsonl", "metrics.json", "environment.json", "engine.log")
+FILES = (
+    *("config.yaml", "answers.jsonl", "scores.jsonl", "verdicts.jsonl"),
+    *("metrics.json", "environment.json", "engine.log"),
+)
 TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
 UI = "http://127.0.0.1:5000"
 PASSWORD = re.compile(r"//[^/\s]*@")

@@ -8,10 +8,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from metrics.rubric import Rubric
 from runner import config, document
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "tracking", "report")
+GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "tracking", "report")
+# Groups of keyed entries, of which several may be chosen; of those below `judge` the choice of judge decides.
+LISTS = ("metrics", "judge/model")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
@@ -37,11 +40,35 @@ def test_all_files_are_looked_at():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
 def test_file_composes(path: Path):
     group = path.parent.relative_to(CONF).as_posix()
-    value = f"[{path.stem}]" if group == "metrics" else path.stem
-    cfg = composed(f"{group}={value}")
+    value = f"[{path.stem}]" if group in LISTS else path.stem
+    choice = []
+    if group == "judge/prompt":
+        choice = [f"judge={OmegaConf.load(path).kind}"]
+    elif group == "judge/model":
+        choice = ["judge=absolute"]
+    cfg = composed(*choice, f"{group}={value}")
     assert list(config.check_values(cfg)) == []
-    if group != "metrics":
-        assert cfg[group].name == path.stem, "a file's name is its word on the command line"
+    chosen = OmegaConf.select(cfg, group.replace("/", "."))
+    if group in LISTS:
+        assert list(chosen) == [path.stem], "an entry is called like its file"
+    else:
+        assert chosen.name == path.stem, "a file's name is its word on the command line"
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "judge" / "prompt").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_rubric_is_complete(path: Path):
+    from metrics.api import Case
+
+    prompt = OmegaConf.to_container(OmegaConf.load(path))
+    low, high = prompt.pop("scale")
+    rubric = Rubric(low=low, high=high, **prompt)
+    case = Case(sample_id="1", document="1", prediction="своё", references=("эталон",), rival="чужое", question="Что?")
+    for image in (False, True):
+        asked = " ".join(text for _, text in rubric.ask(case, 1, image=image))
+        others = ("чужое",) if rubric.kind == "pairwise" else ("эталон",)
+        assert all(text in asked for text in ("своё", "Что?", *others, *rubric.criteria.values()))
+        assert ("attached" in asked) == image
+    assert "too high" in rubric.ask_again((), "12", "too high")[-1][1]
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)

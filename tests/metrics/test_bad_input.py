@@ -1,5 +1,6 @@
 """The table "What is not scored" of docs/metrics.md, row by row, on every metric that runs in this process."""
 
+import json
 import math
 
 import pytest
@@ -10,9 +11,10 @@ from metrics.registry import BUILT_IN, create
 from metrics.remote import WorkerMetric
 
 from .cases import case, score
+from .test_rubric import rubric
 
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
-HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored")]  # `stored` takes over what others computed
+HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge")]  # what others computed, or said
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
 REFERENCE = {"structured": '{"a": "да нет"}'}
@@ -58,6 +60,13 @@ def test_any_text_is_an_answer_and_has_a_finite_score_or_a_reason(metric, name):
 )
 def test_any_text_is_a_reference(metric, name):
     assert all(one.value is not None for one in score(metric, asked(metric, "да нет", ODD[name])).values())
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_text_can_be_shown_to_a_judge(name):
+    asked = rubric().ask(case(ODD[name], "да нет", rival=ODD[name], question=ODD[name]), 1)
+    json.dumps(asked, ensure_ascii=False).encode()
+    assert len(str(asked)) < 3 * 25_000
 
 
 @pytest.mark.parametrize("metric", HERE)

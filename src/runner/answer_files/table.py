@@ -26,6 +26,7 @@ COLUMNS = {
     "model": "model_name",
     "answer": "candidate",
     "references": "reference",
+    "rival": "rival",
     "document": "Image",
     "id": "sample_id",
     "repeat": "repeat",
@@ -110,7 +111,8 @@ def _add(model: _Model, line: Cells, columns: Mapping[str, str]) -> Problem | No
         what = f"{sample.id!r} is there twice, first in {first}"
         return Problem(what, line.where, "ids are unique; repeats are told apart by a column `repeat`")
     extra = {name: text for name, text in line.texts.items() if name and name not in columns.values()}
-    model.rows.append(row(sample, texts["answer"], repeat=repeat, latency_s=latency, columns=extra))
+    written = row(sample, texts["answer"], repeat=repeat, latency_s=latency, columns=extra)
+    model.rows.append(written | ({"rival": texts["rival"]} if "rival" in texts else {}))
     model.texts.append((line.where, texts["answer"]))
     if not sample.references:
         model.unanswered.append(line.where)

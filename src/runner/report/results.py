@@ -97,3 +97,8 @@ def quality_names(results: Sequence[Result]) -> list[str]:
     )
     preferred = [name for name in ("exact_match", "cer") if name in known]
     return (preferred + [name for name in known if name not in preferred])[:2]
+
+
+def judge_names(results: Sequence[Result]) -> list[str]:
+    """Return the main measures of judges: `ratio` of a pairwise one, `score` of an absolute one."""
+    return [name for name in ("ratio", "score") if any(f"judge/{name}" in result.metrics for result in results)]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.results import Result, choices, quality_names
+from runner.report.results import Result, choices, judge_names, quality_names
 
 MISSING = "–"
 
@@ -26,10 +26,11 @@ class Comparison:
 def comparison(results: Sequence[Result]) -> Comparison:
     """Lay out results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
     told = choices(results)
-    measures = quality_names(results)
+    measures, judged = quality_names(results), judge_names(results)
     header = [
         *told[0],
         *(f"{name} [95% CI]" for name in measures),
+        *(f"judge {name} [95% CI]" for name in judged),
         "latency p50 s",
         "p95 s",
         "tokens/s",
@@ -39,6 +40,7 @@ def comparison(results: Sequence[Result]) -> Comparison:
     rows = []
     for result, choice in zip(results, told, strict=True):
         row = [*choice.values(), *(_interval(result, name) for name in measures)]
+        row += [_interval(result, name, "judge") for name in judged]
         row += [_number(result, f"latency/p{p}_s", ".3f") for p in (50, 95)]
         row += [_number(result, "throughput/output_tokens_per_s", ".1f"), _memory(result), _failed(result)]
         rows.append(tuple(row))
@@ -100,8 +102,8 @@ def _number(result: Result, name: str, spec: str) -> str:
     return MISSING if value is None else format(value, spec)
 
 
-def _interval(result: Result, measure: str) -> str:
-    value, low, high = (result.metric(f"quality/{measure}{end}") for end in ("", "/ci_low", "/ci_high"))
+def _interval(result: Result, measure: str, group: str = "quality") -> str:
+    value, low, high = (result.metric(f"{group}/{measure}{end}") for end in ("", "/ci_low", "/ci_high"))
     if value is None:
         return MISSING
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"

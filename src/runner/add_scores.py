@@ -1,0 +1,174 @@
+"""Adds scores to a job's folder and its MLflow run: older ones stay, its figures are summed up anew."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from metrics import registry as metric_registry
+from metrics.api import Metric
+from runner import foreign, score, tracking
+from runner.errors import Problem, Refused
+from runner.judging import Judged, Judging, judge
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is added: metrics by their options, and perhaps a judge.
+
+    `tracked` is where it is tracked, None: where the job says. `command` names the command, whose jobs share a budget.
+    """
+
+    options: Mapping[str, Any]
+    rescore: bool = False
+    judging: Judging | None = None
+    tracked: DictConfig | None = None
+    command: str = ""
+
+
+def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
+    """Score the answers in a job's folder and add what came of it; return all its figures.
+
+    `new`: the folder was made just now, for answers of another program; what its config says of metrics is no score.
+    """
+    cfg = OmegaConf.load(where / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    record, described = _read(where / "metrics.json"), _read(where / "environment.json")
+    before = {} if new else options(cfg)
+    chosen = _with_columns(dict(wanted.options), before)
+    if wanted.judging is not None:
+        chosen["judge"] = wanted.judging.options
+    asked = create(chosen)
+    # 1. Ask the judge, score.
+    judged = Judged()
+    if wanted.judging is not None:
+        judged = judge(wanted.judging, where, record["name"], wanted.command)
+    merged, keep = _merged(where, before, asked, wanted, new=new)
+    versions = described["metric_versions"]
+    notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
+    timed = record.get("timed", True)
+    aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", timed=timed, keep=keep)
+    # 2. Sum up.
+    measures = {f"{measure.group}/{measure.name}" for metric in merged.values() for measure in metric.measures}
+    record["metrics"] = {
+        **{name: value for name, value in record["metrics"].items() if _stays(name, measures)},
+        **score.values(aggregates),
+        **score.repeats(where),
+        **judged.figures,
+        "samples/unscored": score.unscored(aggregates),
+    }
+    left = [figure for figure in record["aggregates"] if _name(figure) not in measures]
+    record["aggregates"] = [*(dataclasses.asdict(figure) for figure in aggregates), *left]
+    older = [note for note in record["notes"] if wanted.judging is None or not note.startswith("judge")]
+    record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes]))
+    record["scored_at"] = time.time()
+    described["metric_versions"] = versions | {
+        name: metric.version for name, metric in merged.items() if name not in keep or name not in versions
+    }
+    # 3. Write and track.
+    tracked = wanted.tracked or cfg.tracking
+    with open_dict(cfg):
+        cfg.metrics = before | {name: chosen[name] for name in asked if name not in {*keep} & {*before}}
+        if wanted.judging is not None:
+            cfg.judge = OmegaConf.structured(wanted.judging.config)
+        if tracked.uri:  # with tracking=none the job keeps what it has, for a later upload
+            cfg.tracking = tracked
+    OmegaConf.save(cfg, where / "config.yaml")
+    foreign.write(where / "environment.json", described)
+    foreign.write(where / "metrics.json", record)
+    if tracked.uri:
+        _upload(where, record["name"])
+    return dict(record["metrics"])
+
+
+def _merged(
+    where: Path, before: Mapping[str, Any], asked: Mapping[str, Metric], wanted: Wanted, *, new: bool
+) -> tuple[dict[str, Metric], frozenset[str]]:
+    """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores."""
+    older: dict[str, Metric] = {}
+    for name, given in before.items():
+        # What can't be made here any more can't be summed up anew; its scores and figures stay as they are.
+        with contextlib.suppress(Refused):
+            older |= create({name: given}) if name not in asked else {}
+    merged = {**older, **asked}
+    if new:
+        return merged, frozenset()
+    complete = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl")
+    # Options on the command line are meant: they replace scores that were made with others.
+    meant = {name for name in asked if wanted.rescore or (name in before and given_on_command_line(f"metrics.{name}"))}
+    keep = complete - meant - ({"judge"} if wanted.judging is not None else set())
+    # What the job never scored (stage=generate) and isn't asked for now stays unscored.
+    return {name: one for name, one in merged.items() if name in asked or name in keep}, frozenset(keep)
+
+
+def given_on_command_line(key: str) -> bool:
+    """Say whether the command line names a key, or something below it."""
+    named = (override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task)
+    return any(name == key or name.startswith(f"{key}.") for name in named)
+
+
+def options(cfg: DictConfig) -> dict[str, Any]:
+    """Return the metrics of a config with their options."""
+    found = OmegaConf.to_container(cfg.metrics, resolve=True)
+    assert isinstance(found, dict)
+    return {str(name): value for name, value in found.items()}
+
+
+def create(configured: Mapping[str, Any]) -> dict[str, Metric]:
+    """Make metrics by name and options. Raise Refused for what can't be made."""
+    try:
+        created = metric_registry.create_all(configured)
+    except ValueError as error:
+        raise Refused(Problem(str(error), "metrics")) from error
+    return dict(zip(configured, created, strict=True))
+
+
+def _with_columns(wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics asked for; columns that were taken over before stay beside new ones."""
+    if "stored" in wanted and "stored" in before:
+        columns = {**(before["stored"] or {}).get("columns", {}), **(wanted["stored"] or {}).get("columns", {})}
+        return wanted | {"stored": {"columns": columns}}
+    return wanted
+
+
+def _name(figure: Mapping[str, Any]) -> str:
+    """Return what an aggregate is tracked as."""
+    return f"{figure.get('measure_group', 'quality')}/{figure['measure']}"
+
+
+def _stays(name: str, measures: set[str]) -> bool:
+    """Say whether a figure is left as it is: all but what is summed up anew."""
+    group, _, rest = name.partition("/")
+    if f"{group}/{rest.partition('/')[0]}" in measures:
+        return False
+    return group != "repeats" and name != "samples/unscored"
+
+
+def _kept_note(name: str, version: str | None, current: str) -> str:
+    if version is None or version == current:
+        return ""
+    return f"{name}: older scores were kept (made by {version}; now it is {current}); rescore=true replaces them"
+
+
+def _upload(folder: Path, name: str) -> None:
+    try:
+        tracking.upload(folder)
+    except tracking.TrackingError as problem:
+        log.warning("%s: not tracked: %s\n  upload it later: python -m runner.sync %s", name, problem, folder)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,167 @@
+"""What judging may cost: each request reserves the most that it can cost before it is sent, so no limit is exceeded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from backends.api import Failure, Generation, GenerationRequest, TextPart
+from runner.config import JudgeModelConfig
+
+PER = 1e6  # prices are for a million tokens
+# Bytes that a chat template adds to a message; a token is never shorter than a byte.
+_MESSAGE_BYTES, _REQUEST_BYTES = 32, 64
+# An endpoint that fails so often in a row, whoever asks, is down: the rest isn't asked.
+GIVE_UP_AFTER = 20
+_DOWN = ("connection", "server_error", "timeout")
+_FREE = ("rate_limited", "bad_request", "unauthorised", "context_too_long", "out_of_memory", "bad_input")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens, and how many tokens a picture takes at most."""
+
+    input_usd: float = 0.0
+    output_usd: float = 0.0
+    image_tokens: int = 0
+
+    @classmethod
+    def of_judge(cls, settings: JudgeModelConfig) -> Price:
+        """Return what a judge's file says; what it doesn't say is free."""
+        return cls(settings.input_usd or 0.0, settings.output_usd or 0.0, settings.image_tokens or 0)
+
+    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Return the price of a request in USD."""
+        return (prompt_tokens * self.input_usd + completion_tokens * self.output_usd) / PER
+
+
+class Ledger:
+    """What one command has spent and reserved, in a file: its workers may be several processes.
+
+    `limit` is in USD, None for no limit. What a killed worker had reserved stays reserved: it may have been billed.
+    """
+
+    def __init__(self, path: Path, limit: float | None) -> None:
+        """Touch nothing yet."""
+        self.path, self.limit = path, limit
+
+    def reserve(self, amount: float) -> bool:
+        """Set an amount aside; False where the limit doesn't allow it."""
+        return self._change(amount, 0.0)
+
+    def settle(self, reserved: float, spent: float) -> None:
+        """Turn a reservation into what was really spent."""
+        self._change(-reserved, spent, forced=True)
+
+    @property
+    def committed(self) -> float:
+        """Return what is spent or reserved, in USD."""
+        reserved, spent = self._read()
+        return reserved + spent
+
+    def _change(self, reserved: float, spent: float, *, forced: bool = False) -> bool:
+        if self.limit is None:
+            return True
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.path}.lock"):
+            before = self._read()
+            after = (max(0.0, before[0] + reserved), before[1] + spent)
+            if not forced and self.limit is not None and sum(after) > self.limit:
+                return False
+            fresh = self.path.with_suffix(".tmp")
+            fresh.write_text(json.dumps(after), encoding="utf-8")
+            fresh.replace(self.path)
+        return True
+
+    def _read(self) -> tuple[float, float]:
+        if not self.path.exists():
+            return 0.0, 0.0
+        reserved, spent = json.loads(self.path.read_text(encoding="utf-8"))
+        return float(reserved), float(spent)
+
+
+@dataclass
+class Spending:
+    """The gate of one judge's requests: it reserves before each attempt, and stops asking where that is of no use.
+
+    `paid` is what its replies cost, `doubtful` what requests without a whole reply may have cost, both in USD.
+    """
+
+    price: Price
+    ledger: Ledger
+    paid: float = 0.0
+    doubtful: float = 0.0
+    refused: int = 0
+    # A picture may take more tokens than was said: once seen, later reservations are larger by this factor.
+    factor: float = 1.0
+    _reserved: dict[int, float] = field(default_factory=dict)
+    _freed: asyncio.Event | None = None
+    _failed_in_a_row: int = 0
+    _stopped: Failure | None = None
+
+    async def enter(self, request: GenerationRequest) -> Failure | None:
+        """Reserve what an attempt can cost; wait for others' reservations where that may help."""
+        amount = self.most(request)
+        while True:
+            if self._stopped is not None:
+                return self._stopped
+            if not amount or self.ledger.reserve(amount):
+                self._reserved[id(request)] = amount
+                return None
+            if not self._reserved:
+                self.refused += 1
+                return Failure("over_budget", f"not asked: judge.budget_usd={self.ledger.limit:g} is spent")
+            self._freed = self._freed or asyncio.Event()
+            await self._freed.wait()
+
+    def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
+        """Settle an attempt; None: it was interrupted, and may have been billed."""
+        reserved = self._reserved.pop(id(request), 0.0)
+        cost, sure = self._cost(request, reserved, generation)
+        if reserved or cost:
+            self.ledger.settle(reserved, cost)
+        self.paid += cost if sure else 0.0
+        self.doubtful += 0.0 if sure else cost
+        self._watch(generation)
+        if self._freed is not None:
+            self._freed.set()
+            self._freed = None
+
+    def most(self, request: GenerationRequest) -> float:
+        """Return the most that one attempt can cost, in USD."""
+        return self.price.of(self._most_tokens(request) * self.factor, request.sampling.max_tokens)
+
+    def _most_tokens(self, request: GenerationRequest) -> int:
+        parts = [part for message in request.messages for part in message.parts]
+        texts = sum(len(part.text.encode()) for part in parts if isinstance(part, TextPart))
+        pictures = sum(not isinstance(part, TextPart) for part in parts)
+        schema = len(json.dumps(request.response_schema)) if request.response_schema else 0
+        frame = _REQUEST_BYTES + _MESSAGE_BYTES * len(request.messages)
+        return texts + schema + frame + pictures * self.price.image_tokens
+
+    def _cost(self, request: GenerationRequest, reserved: float, generation: Generation | None) -> tuple[float, bool]:
+        """Return what an attempt cost, and whether that is sure."""
+        if generation is None:
+            return reserved, False
+        if generation.error is not None:
+            heard = generation.timing is not None and generation.timing.ttft_s is not None
+            free = generation.error.kind in _FREE or (generation.error.kind == "server_error" and not heard)
+            return (0.0, True) if free else (reserved, False)
+        if generation.prompt_tokens is None or generation.completion_tokens is None:
+            return reserved, False
+        self.factor = max(self.factor, generation.prompt_tokens / self._most_tokens(request))
+        return self.price.of(generation.prompt_tokens, generation.completion_tokens), True
+
+    def _watch(self, generation: Generation | None) -> None:
+        """Stop asking where the key is wrong or nobody answers."""
+        error = generation.error if generation else None
+        self._failed_in_a_row = self._failed_in_a_row + 1 if error and error.kind in _DOWN else 0
+        if error is not None and error.kind == "unauthorised":
+            self._stopped = Failure("unauthorised", error.message)
+        elif error is not None and self._failed_in_a_row >= GIVE_UP_AFTER:
+            words = f"not asked after {GIVE_UP_AFTER} failures in a row, the last: {error.message}"
+            self._stopped = Failure(error.kind, words)

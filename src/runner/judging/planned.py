@@ -1,0 +1,216 @@
+"""Turns the judge's config into something that can ask, and finds what is wrong with it before anything is started."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from backends.api import Backend, Endpoint, EngineSpec, Sampling
+from metrics.judge import Judge
+from metrics.rubric import Kind, Rubric
+from runner import model_checks, paths, plan
+from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
+from runner.datasets import open_dataset
+from runner.errors import Problem, Refused
+from runner.identity import conditions, identity
+from runner.judging.rivals import Rivals, read_rivals
+
+WORDS = ("model", "quant", "backend", "env")
+ENDPOINT = ("base_url", "dialect", "headers")
+
+
+@dataclass(frozen=True)
+class PlannedJudge:
+    """A judge that can be asked. `identity` decides its replies, `conditions` their timing."""
+
+    name: str
+    settings: JudgeModelConfig
+    config: Config
+    spec: EngineSpec
+    backend: Backend
+    identity: Mapping[str, Any]
+    conditions: Mapping[str, str]
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Return where it is asked, None for an engine of ours, which must be started and needs memory."""
+        launch = self.backend.launch(self.spec, 1)
+        return launch if isinstance(launch, Endpoint) else None
+
+    @property
+    def called(self) -> str:
+        """Return which model it is."""
+        return self.spec.checkpoint if self.endpoint else f"{self.config.model.name}-{self.spec.quant}"
+
+    @property
+    def sampling(self) -> Sampling:
+        """Return how its tokens are drawn."""
+        return Sampling(
+            temperature=self.settings.temperature, max_tokens=self.settings.max_tokens, seed=self.settings.seed
+        )
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Everything that is needed to judge the answers of a job."""
+
+    config: JudgeConfig
+    rubric: Rubric
+    judges: tuple[PlannedJudge, ...]
+    rivals: Rivals | None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the options of the metric `judge` that its scores can be summed up and compared with."""
+        options: dict[str, Any] = {
+            "kind": self.rubric.kind,
+            "criteria": list(self.rubric.criteria),
+            "scale": [self.rubric.low, self.rubric.high],
+            "judges": {one.name: one.called for one in self.judges},
+            "rubric": f"{self.rubric.name}@{self.rubric.digest}",
+        }
+        if self.rubric.kind == "pairwise":
+            options |= {"orders": self.config.orders, "rival": self.rivals.digest if self.rivals else "references"}
+        return options
+
+    @property
+    def metric(self) -> Judge:
+        """Return the metric that turns verdicts into scores."""
+        return Judge(**self.options)
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether a judge is an engine of ours: it must wait until its candidates' engines have been closed."""
+        return any(one.endpoint is None for one in self.judges)
+
+
+def plan_judging(config: Config) -> Judging | None:
+    """Check the judge of a job; None where there is none. Raise Refused with everything that is wrong."""
+    given = config.judge
+    if given.kind == "none":
+        return None
+    problems: list[Problem] = []
+    if not given.model:
+        problems.append(Problem("no judge is named", "judge/model", "judge/model=[gpt_4o_mini]"))
+    rubric = plan.attempt(problems, lambda: _rubric(given))
+    made = [plan.attempt(problems, functools.partial(_judge, given, name)) for name in given.model]
+    rivals = plan.attempt(problems, lambda: _rivals(config)) if given.reference_answers else None
+    if problems:
+        raise Refused(problems)
+    return Judging(given, rubric, tuple(made), rivals)
+
+
+def _rubric(given: JudgeConfig) -> Rubric:
+    prompt = given.prompt
+    if prompt.kind != given.kind:
+        what = f"judge={given.name} is {given.kind}, and this prompt is {prompt.kind}"
+        raise Refused(Problem(what, f"judge/prompt={prompt.name}", "choose another of conf/judge/prompt"))
+    if len(prompt.scale) != 2:
+        raise Refused(
+            Problem(f"{prompt.scale} is no scale", "judge.prompt.scale", "[lowest, highest], such as [0, 10]")
+        )
+    try:
+        return Rubric(
+            name=prompt.name,
+            kind=cast("Kind", prompt.kind),
+            criteria=prompt.criteria,
+            low=float(prompt.scale[0]),
+            high=float(prompt.scale[1]),
+            system=prompt.system,
+            template=prompt.template,
+            repair=prompt.repair,
+            max_answer_characters=given.max_answer_characters,
+        )
+    except ValueError as error:
+        raise Refused(Problem(str(error), f"judge/prompt={prompt.name}")) from error
+
+
+def _judge(given: JudgeConfig, name: str) -> PlannedJudge:
+    """Compose the config that the judge would have as a candidate, and check it as one."""
+    settings, where = given.model[name], f"judge.model.{name}"
+    problems = [
+        Problem(what, where, remedy)
+        for what, remedy, wrong in (
+            (
+                "its price is not known, so no budget can be kept",
+                f"give {where}.input_usd and .output_usd, USD per million tokens, or judge.budget_usd=null",
+                given.budget_usd is not None and (settings.input_usd is None or settings.output_usd is None),
+            ),
+            (
+                "how many tokens a picture takes is not known, so no budget can be kept",
+                f"give {where}.image_tokens, at most so many a picture, or judge.budget_usd=null",
+                given.budget_usd is not None and given.image and settings.image_tokens is None and settings.input_usd,
+            ),
+        )
+        if wrong
+    ]
+    problems += [
+        Problem("a value is needed", f"{where}.{key}", f"give it: {where}.{key}=...")
+        for key in ("model", "name", "base_url")
+        if getattr(settings, key) == ""
+    ]
+    if problems:
+        raise Refused(problems)
+    try:
+        config = typed(_composed(settings))
+        model_checks.refuse_unsupported(config)
+        spec, backend = plan.served(config)
+    except Refused as refused:
+        raise Refused(_named(problem, where) for problem in refused.problems) from None
+    return PlannedJudge(
+        name, settings, config, spec, backend, identity(config, spec, backend), conditions(config, spec)
+    )
+
+
+def _composed(settings: JudgeModelConfig) -> DictConfig:
+    words = [f"{word}={value}" for word in WORDS if (value := getattr(settings, word)) is not None]
+    cfg = _compose(words)
+    with open_dict(cfg):
+        if settings.name is not None:
+            cfg.model.name = settings.name
+        for key in ENDPOINT:
+            if (value := getattr(settings, key)) is not None:
+                cfg.backend[key] = value
+        if cfg.backend.name == "openai":
+            cfg.backend.api_key_variable = settings.api_key_variable
+        cfg.backend.request_timeout_s = settings.request_timeout_s
+        cfg.concurrency = settings.concurrency
+    for key, value in settings.set.items():
+        OmegaConf.update(cfg, key, value, force_add=True)
+    return cfg
+
+
+def _compose(words: list[str]) -> DictConfig:
+    """Compose a job's config beside the one that runs."""
+    with contextlib.ExitStack() as stack:
+        if not GlobalHydra.instance().is_initialized():  # a worker of its own
+            stack.enter_context(initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())))
+        cfg: DictConfig = compose("config", words)
+    return cfg
+
+
+def _named(problem: Problem, where: str) -> Problem:
+    """Say whose setting it is: a judge has `judge.model.NAME.base_url`, a candidate `backend.base_url`."""
+    group, _, key = problem.where.partition(".")
+    own = f"{where}.{key}" if group in ("model", "backend") and key else f"{where} ({problem.where})"
+    what, remedy = (text.replace("backend.", f"{where}.") for text in (problem.what, problem.remedy))
+    return Problem(what, own, remedy)
+
+
+def _rivals(config: Config) -> Rivals:
+    given = str(config.judge.reference_answers)
+    if config.judge.kind == "absolute":
+        what = "an absolute judge compares with the references of the dataset"
+        raise Refused(Problem(what, "judge.reference_answers", "leave it out, or judge=pairwise"))
+    columns = json.dumps(config.answer_columns, sort_keys=True)
+    return read_rivals(
+        paths.resolve(given), columns, lambda: open_dataset(config.dataset, paths.root(), pictures=False)
+    )

@@ -1,0 +1,82 @@
+"""The reference answers that a pairwise judge compares with: another model's answers, by sample."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metrics.api import Case
+from runner.answer_files import open_answers
+from runner.datasets.opening import LoadedDataset
+from runner.errors import Problem, Refused
+
+KEY = "judge.reference_answers"
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Reference answers by sample id: of repeats, the first that is an answer."""
+
+    source: str
+    answers: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Name the content."""
+        text = json.dumps(sorted(self.answers.items()), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+_read: dict[tuple[str, str, float], Rivals] = {}
+
+
+def read_rivals(path: Path, columns: str, dataset: Callable[[], LoadedDataset]) -> Rivals:
+    """Read a job's folder, or a file of answers of one model. Raise Refused for anything else."""
+    if not path.exists():
+        remedy = "a job's folder or answers.jsonl, or a table: python -m runner experiment=reference_answers makes them"
+        raise Refused(Problem(f"{path} does not exist", KEY, remedy))
+    key = (str(path), columns, _changed(path))
+    if key not in _read:  # each job of a sweep asks
+        sets = open_answers(path, json.loads(columns), dataset)
+        if len(sets) > 1:
+            named = ", ".join(one.name for one in sets[:5])
+            what = f"{path} holds the answers of {len(sets)} models: {named}"
+            raise Refused(Problem(what, KEY, "name the folder of one job, or a table with one model"))
+        answers: dict[str, str] = {}
+        for row in sorted(sets[0].rows, key=lambda row: int(row["repeat"])):
+            if row["text"] is not None and row["text"].strip():
+                answers.setdefault(row["sample_id"], row["text"])
+        if not answers:
+            raise Refused(Problem(f"{path} holds no answer", KEY, "all of them failed or are empty"))
+        _read[key] = Rivals(str(path), answers)
+    return _read[key]
+
+
+def _changed(path: Path) -> float:
+    file = path / "answers.jsonl" if path.is_dir() else path
+    return file.stat().st_mtime if file.exists() else 0.0
+
+
+def check(samples: Iterable[str], rivals: Rivals | None) -> None:
+    """Raise Refused where the reference answers belong to other samples."""
+    if rivals is None:
+        return
+    first = ""
+    for sample in samples:
+        if sample in rivals.answers:
+            return
+        first = first or sample
+    what = f"{rivals.source} has answers to other samples: it has {next(iter(rivals.answers))!r}, asked is {first!r}"
+    raise Refused(Problem(what, KEY, "take reference answers to the same dataset"))
+
+
+def with_rivals(cases: Sequence[Case], rivals: Rivals | None) -> list[Case]:
+    """Return cases with the answer each is compared with: from `rivals`, else its own, else the first reference."""
+    if rivals is None:
+        return [
+            case if case.rival is not None else replace(case, rival=next(iter(case.references), None)) for case in cases
+        ]
+    return [replace(case, rival=rivals.answers.get(case.sample_id)) for case in cases]

@@ -1,0 +1,52 @@
+"""A job's verdicts.jsonl: what each judge said of each answer, in each order, with what it was paid for.
+
+Example row (shortened): {"sample_id": "0", "repeat": 0, "judge": "gpt_4o_mini", "order": 1, "state": "valid",
+"candidate": {"usefulness": 8.0}, "rival": {"usefulness": 9.0}, "explanation": "…", "problem": "",
+"rival_answer": "…", "replies": ["…"], "prompt_tokens": 612, "completion_tokens": 80, "cost_usd": 0.00014}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from metrics.api import Case
+from metrics.judge import Verdict
+
+NAME = "verdicts.jsonl"
+_VERDICT = tuple(field.name for field in dataclasses.fields(Verdict))
+
+
+def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the verdicts of a job, all at once: a kill leaves the older ones."""
+    fresh = folder / f"{NAME}.tmp"
+    with fresh.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    fresh.replace(folder / NAME)
+
+
+def attached(cases: Sequence[Case], folder: Path) -> list[Case]:
+    """Return cases with what judges said of them and the answers they were compared with, where there is such."""
+    if not (folder / NAME).exists():
+        return list(cases)
+    found: dict[tuple[str, int], list[Verdict]] = defaultdict(list)
+    rivals: dict[tuple[str, int], str | None] = {}
+    with (folder / NAME).open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            key = (row["sample_id"], row["repeat"])
+            found[key].append(Verdict(**{name: row[name] for name in _VERDICT}))
+            rivals[key] = row["rival_answer"]
+    return [_with(case, tuple(found[key]), rivals[key]) if (key := _key(case)) in found else case for case in cases]
+
+
+def _key(case: Case) -> tuple[str, int]:
+    return case.sample_id, case.repeat
+
+
+def _with(case: Case, verdicts: tuple[Verdict, ...], rival: str | None) -> Case:
+    return dataclasses.replace(case, rival=rival, facts={**case.facts, "verdicts": verdicts})
