@@ -38,10 +38,14 @@ def shows_videos(config: Config) -> bool:
 
 
 def pictures(config: Config, dataset: Dataset) -> None:
-    """Refuse pictures for a model that can't see them, unless their text is read for it."""
-    if config.model.images or config.prompt.ocr or not any(sample.images for sample in dataset):
+    """Refuse pictures for a model that can't see them unless their text is read, and that where it is not wanted."""
+    model, prompt = config.model, config.prompt
+    if model.family == "document_qa" and prompt.ocr:
+        what = f"model={model.name} reads pages by itself, and takes what stands in the prompt for the question"
+        raise Refused(Problem(what, "prompt.ocr", "leave it out; models of text alone choose it themselves"))
+    if model.images or prompt.ocr or not any(sample.images for sample in dataset):
         return
-    what = f"model={config.model.name} takes text alone, and the samples have pictures"
+    what = f"model={model.name} takes text alone, and the samples have pictures"
     raise Refused(Problem(what, "prompt.ocr", "prompt.ocr=tesseract reads their text into the prompt"))
 
 

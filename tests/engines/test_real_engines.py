@@ -85,8 +85,8 @@ def compared(
         if free < ROOM_FOR_SGLANG_GIB and not any(cache_dir().glob("sglang_cpu-*/.built.json")):
             pytest.skip(f"{free:.0f} {NO_ROOM} {ROOM_FOR_SGLANG_GIB}")
     cli = make_cli(tmp_path_factory.mktemp(backend))
-    # Smaller than the documents, so that a limit which doesn't reach an engine shows in its prompts. SGLang's is fixed at
-    # its start.
+    # Smaller than the documents, so that a limit which doesn't reach an engine shows in its prompts. SGLang's is fixed
+    # at its start.
     limit = ("model.max_pixels=25088",) if backend == "vllm" else ()
     ended = cli("-m", *JOB, *limit, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
     yield Compared(backend, cli, ended)

@@ -116,6 +116,7 @@ def test_ocr_is_part_of_a_job():
         (["model=demo_s", "prompt.ocr=abbyy"], "one of: tesseract"),
         (["model=demo_s", "prompt.ocr=tesseract", "prompt.ocr_languages=rus+xyz"], "apt install tesseract-ocr-xyz"),
         (["model=demo_s", "prompt.ocr=tesseract", "prompt.ocr_template='{{ ocr }}'"], "{{ prompt }} must stand in it"),
+        (["model=layoutlmv3", "quant=fp32", "prompt.ocr=tesseract", LOCAL], "reads pages by itself"),
         (["model=ruqwen2_5_3b", "quant=awq", "prompt.ocr=null", LOCAL], "takes text alone.*prompt.ocr=tesseract"),
     ],
 )
