@@ -19,7 +19,6 @@ ENGINE_PACKAGES = (
     "tokenizers",
     "accelerate",
     "pillow",
-    "qwen-vl-utils",
     "compressed-tensors",
     "bitsandbytes",
     "gptqmodel",
@@ -27,7 +26,7 @@ ENGINE_PACKAGES = (
     "peft",
     "flash-attn",
 )
-RUNNER_PACKAGES = ("vlm-runner", "hydra-core", "mlflow", "aiohttp", "sacrebleu", "rapidfuzz", "numpy")
+RUNNER_PACKAGES = ("vlm-runner", "hydra-core", "mlflow", "aiohttp", "sacrebleu", "rapidfuzz", "numpy", "av")
 
 
 @functools.cache
