@@ -217,6 +217,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
+    if config.dataset.get("blind", "none") != "none":
+        params |= {"dataset.blind": config.dataset.blind}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":
         # Answers of another program: what our config says of sampling and engine is not how they were made.

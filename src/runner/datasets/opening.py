@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.datasets.api import Frames, Image, Sample
+from runner.datasets.blind import BLIND, blinded
 from runner.datasets.config import DatasetConfig
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
@@ -156,5 +157,10 @@ class _Builder:
         if missing := len(self._unanswered):
             which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
             notes = (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
-        name = self._config.name or self._config.format
-        return LoadedDataset(name, tuple(self._samples), self._content.hexdigest(), notes)
+        name, blind = self._config.name or self._config.format, self._config.blind
+        if blind not in BLIND:
+            raise Refused(Problem(f"{blind!r} is not valid", "dataset.blind", f"one of: {', '.join(BLIND)}"))
+        if blind != "none":
+            self._content.update(f"blind {blind} {self._config.blind_seed}".encode())
+        samples = blinded(self._samples, blind, self._config.blind_seed)
+        return LoadedDataset(name, samples, self._content.hexdigest(), notes)
