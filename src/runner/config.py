@@ -210,6 +210,7 @@ class Config:
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = 1
     reuse: str = "same_conditions"
+    published: str | None = None  # a file of published figures, shown beside those of this job
     plan: str = "run"  # dry: say what would be done; commands: print a command line for each group of jobs
     stage: str = "all"  # generate: ask and store only; score: score what `answers` names, without an engine
     answers: str | None = None  # for stage=score: file, job folder, sweep folder or MLflow run id

@@ -100,6 +100,7 @@ def plan(cfg: DictConfig) -> Job:
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
         attempt(problems, lambda: model_checks.pictures(config, samples))
+    attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)
     spec, backend = spec_and_backend
@@ -203,6 +204,14 @@ def dataset(config: DatasetConfig) -> Dataset:
 @functools.lru_cache(maxsize=8)
 def _open(config: str) -> Dataset:
     return open_dataset(DatasetConfig(**json.loads(config)), paths.root())
+
+
+def _published(config: Config) -> None:
+    """Make sure that the file is there before hours are spent on what it is to be compared with."""
+    if config.published and not paths.resolve(config.published).is_file():
+        raise Refused(
+            Problem(f"{config.published} does not exist", "published", "a file as in data/published, or null")
+        )
 
 
 def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:

@@ -54,7 +54,8 @@ class Reading:
             interval = f" [{low:+.3f}, {high:+.3f}]"
         return (
             f"{self.job}: {one.measure.name} {one.value_candidate:.3f}, with {self.blind} {one.value_baseline:.3f}: "
-            f"reading is worth {one.gain + 0.0:+.3f}{interval}{share} ({one.samples} samples, {one.documents} documents)"
+            f"reading is worth {one.gain + 0.0:+.3f}{interval}{share} "
+            f"({one.samples} samples, {one.documents} documents)"
         )
 
 

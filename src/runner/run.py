@@ -24,6 +24,19 @@ from runner.store import Shelf
 
 log = logging.getLogger(__name__)
 LONGEST_LOG_BYTES = 5 * 2**20
+# Parts of a config that don't decide results.
+NOT_DECISIVE = (
+    "tracking",
+    "report",
+    "pool",
+    "reuse",
+    "objective",
+    "published",
+    "plan",
+    "stage",
+    "answers",
+    "rescore",
+)
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -218,11 +231,7 @@ class Record:
 
 def _decisive(cfg: DictConfig) -> Any:
     """Return the part of a config that decides results: two jobs with the same are the same experiment."""
-    decisive = {
-        name: value
-        for name, value in cfg.items()
-        if name not in ("tracking", "report", "pool", "reuse", "objective", "plan", "stage", "answers", "rescore")
-    }
+    decisive = {name: value for name, value in cfg.items() if name not in NOT_DECISIVE}
     return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
 
 

@@ -16,7 +16,7 @@ from runner import report as reports
 from runner.config import typed
 from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.plan import Job, attempt, dataset, plan
-from runner.report import table
+from runner.report import published, table
 from runner.report.results import Result, collect
 from runner.run import run
 
@@ -157,6 +157,8 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     if not results:
         return results
     table.show(results)
+    if any(result.config.get("published") for result in results):
+        published.show(results)
     _report(results, folder, track=link)
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
