@@ -111,6 +111,9 @@ def _problems(group: Sequence[Scored], measure: str) -> list[Problem]:
             found.append(Problem(what, str(job.folder), "one dataset, split and filter for all prompts"))
         if job.result.config["sampling"] != first.result.config["sampling"]:
             found.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
+    if len({prompt_config(job).ocr for job in group}) > 1:
+        what = f"some prompts of {name} have the text of the pages and some have not"
+        found.append(Problem(what, str(first.folder.parent), "prompt.ocr alike for all prompts"))
     systems = {(prompt_config(job).system_role if told else "", told) for job in group if (told := _system(job))}
     if len(systems) > 1 or (systems and any(not _system(job) for job in group)):
         what = f"the prompts of {name} differ in their system text, and a collection has one for all fields"

@@ -19,6 +19,9 @@ from runner.overrides import config_dir_option, spelled
 from runner.select_prompts.candidates import key_of, prompt_config
 from runner.select_prompts.choosing import Figure, Selection, combined, joined
 
+# What a prompt says, by its keys: a collection takes their place. The others, such as `ocr`, stay.
+TEXT = ("template", "collection", "default", "system", "path", "name", "version")
+
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -82,8 +85,10 @@ def confirm(
 
 def _chosen_job(job: Scored, file: Path, split: str) -> dict[str, Any]:
     """Return what asks as a job did, with a collection in place of its prompt."""
-    kept = {key: value for key, value in _settings(job).items() if key.partition(".")[0] != "prompt"}
-    emptied = dict.fromkeys(("prompt.template", "prompt.collection", "prompt.default", "prompt.system"))
+    kept = {
+        key: value for key, value in _settings(job).items() if key not in ("prompt", *(f"prompt.{one}" for one in TEXT))
+    }
+    emptied = {f"prompt.{one}": None for one in TEXT[:4]}
     role = prompt_config(job).system_role
     named = {"prompt": "collection", "prompt.path": str(file.absolute()), "prompt.name": file.parent.name}
     return {**kept, **emptied, **named, "prompt.system_role": role, "dataset.split": split}
