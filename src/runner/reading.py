@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from metrics.paired import Paired, compare
 from runner.compare.jobs import Scored, find_jobs
+from runner.run import NOT_DECISIVE
 
 if TYPE_CHECKING:
     from metrics.api import Array, Metric
 
-APART = ("tracking", "pool", "reuse", "objective", "plan", "stage", "answers", "rescore", "report", "concurrency")
+APART = ("concurrency", *NOT_DECISIVE)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from runner import paths
 from runner.errors import Problem, Refused
-from runner.report.results import Result, collect
+from runner.report.results import Result
 
 KEYS = {"source", "samples", "measures", "also", "figures"}
 

@@ -16,21 +16,10 @@ from runner.datasets.api import Sample
 from runner.errors import Problem, Refused
 from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template
+from runner.run import NOT_DECISIVE
 
 # What may differ between jobs without making them other candidates.
-APART = (
-    "prompt",
-    "tracking",
-    "pool",
-    "reuse",
-    "objective",
-    "plan",
-    "stage",
-    "answers",
-    "rescore",
-    "report",
-    "published",
-)
+APART = ("prompt", *NOT_DECISIVE)
 Pair = tuple[str, str]  # (doc_class, field)
 
 
