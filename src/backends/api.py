@@ -138,7 +138,8 @@ class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
     `finish_reason` is OpenAI's (`stop`, `length`, ...). `image_tokens` and `image_sizes` (width, height in pixels) are
-    what the engine says that the model saw. `conditions` are what decides the timing and not the text.
+    what the engine says that the model saw. `prompt_digest` names the prompt's token ids, those of images included:
+    engines with the same digest had the same prompt. `conditions` are what decides the timing and not the text.
     """
 
     key: str
@@ -152,6 +153,7 @@ class Generation:
     token_ids: tuple[int, ...] | None = None
     image_tokens: int | None = None
     image_sizes: tuple[tuple[int, int], ...] | None = None
+    prompt_digest: str | None = None
     attempts: int = 1
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
@@ -217,7 +219,8 @@ class Endpoint:
 
     `dialect` is `local` for the engines that we start, which take every sampling value, or `openai` for endpoints that
     refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
-    asked for: SGLang refuses a stream with them.
+    asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
+    prompt; where it is known, they are counted for engines that don't.
     """
 
     url: str
@@ -226,6 +229,7 @@ class Endpoint:
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token_ids: bool = True
+    image_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

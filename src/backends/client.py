@@ -90,7 +90,7 @@ class Client:
         clock.end()
         if failure is not None:
             return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer))
-        return _generation(request.key, answer, clock)
+        return _generation(request.key, answer, clock, self.endpoint.image_token)
 
     async def _exchange(self, body: bytes, answer: Answer, clock: _Clock) -> Failure | None:
         """Send `body` and read the stream into `answer`; return what went wrong by the endpoint's own account."""
@@ -156,7 +156,7 @@ class _Clock:
         )
 
 
-def _generation(key: str, answer: Answer, clock: _Clock) -> Generation:
+def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None) -> Generation:
     return Generation(
         key=key,
         text=answer.text,
@@ -167,8 +167,9 @@ def _generation(key: str, answer: Answer, clock: _Clock) -> Generation:
         prompt_tokens=count(answer.usage.get("prompt_tokens")),
         completion_tokens=count(answer.usage.get("completion_tokens")),
         token_ids=None if answer.token_ids is None else tuple(answer.token_ids),
-        image_tokens=answer.image_tokens,
+        image_tokens=answer.image_tokens_or_count(image_token),
         image_sizes=answer.image_sizes,
+        prompt_digest=answer.prompt_digest,
         served_model=answer.served_model,
     )
 

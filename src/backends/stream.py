@@ -7,6 +7,7 @@ data: [DONE]
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -95,6 +96,7 @@ class Answer:
         self.timing: dict[str, Any] = {}
         self.images: Any = None
         self.token_ids: list[int] | None = None
+        self.prompt_token_ids: list[int] | None = None
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._characters = 0
@@ -122,6 +124,8 @@ class Answer:
         self.usage = dict(chunk.get("usage") or self.usage)
         self.timing = dict(chunk.get("timing") or self.timing)
         self.images = chunk.get("images") or self.images
+        if (prompt := chunk.get("prompt_token_ids")) is not None:
+            self.prompt_token_ids = list(map(int, prompt))
         for choice in chunk.get("choices") or ():
             self.seen_choice = True
             self.finish_reason = str(choice.get("finish_reason") or "") or self.finish_reason
@@ -158,6 +162,19 @@ class Answer:
         """How many tokens of the prompt the images took."""
         details = self.usage.get("prompt_tokens_details")
         return count(details.get("image_tokens")) if isinstance(details, dict) else None
+
+    def image_tokens_or_count(self, image_token: int | None) -> int | None:
+        """Return what the engine counted, else how often `image_token` stands in the prompt that it used."""
+        if self.image_tokens is not None or image_token is None or self.prompt_token_ids is None:
+            return self.image_tokens
+        return self.prompt_token_ids.count(image_token)
+
+    @property
+    def prompt_digest(self) -> str | None:
+        """A name of the prompt as the engine tokenised it; None where it didn't tell."""
+        if self.prompt_token_ids is None:
+            return None
+        return hashlib.sha256(",".join(map(str, self.prompt_token_ids)).encode()).hexdigest()[:16]
 
     @property
     def image_sizes(self) -> tuple[tuple[int, int], ...] | None:

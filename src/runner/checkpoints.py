@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import paths
 from runner.config import Config
@@ -123,6 +124,35 @@ def _dummy(config: Config) -> Checkpoint:
         )
     content = (folder / "config.json").read_bytes() + json.dumps(model.config_override, sort_keys=True).encode()
     return Checkpoint(str(folder), "", "dummy:" + hashlib.sha256(content).hexdigest())
+
+
+def read_json(location: str, revision: str, name: str) -> dict[str, Any]:
+    """Return a JSON file of a checkpoint, from its folder or the hub's cache; empty where it is in neither."""
+    file = Path(location) / name
+    if not file.is_absolute():
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            cached = try_to_load_from_cache(location, name, revision=revision or None)
+        except HFValidationError:  # the name of an endpoint's model
+            return {}
+        if not isinstance(cached, str):
+            return {}
+        file = Path(cached)
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+@functools.cache
+def image_token(location: str, revision: str) -> int | None:
+    """Return the id that stands for a piece of a picture in a prompt; None where the checkpoint doesn't say."""
+    values = read_json(location, revision, "config.json")
+    found = (values.get(name) for name in ("image_token_id", "image_token_index"))
+    return next((value for value in found if isinstance(value, int)), None)
 
 
 # ------------------------------------------------------------------------------------------ names of contents

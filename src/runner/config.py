@@ -218,9 +218,11 @@ class Config:
     answer_columns: dict[str, str | None] = field(default_factory=dict)
     rescore: bool = False  # replace the scores that a job already has by the same metrics
     warmup: int = 3  # requests that are asked first and not counted
+    summaries: list[str] = field(default_factory=list)  # tables after a sweep: parity, memory_profile, resolution
     objective: str | None = "quality/cer"  # the metric a job returns, for Hydra's optimising sweepers
 
 
+SUMMARIES = ("parity", "memory_profile", "resolution")
 CHOICES: dict[str, tuple[str, ...]] = {
     "model.weights": ("real", "dummy"),
     "quant.dtype": DTYPES,
@@ -249,6 +251,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "backend.retries": (0, 100),
     "backend.max_restarts": (0, 100),
     "dataset.limit": (1, float("inf")),
+    "dataset.other_pages": (0, 100),
     "dataset.video_fps": (0.001, 120),
     "dataset.video_frames": (1, 768),
     "sampling.temperature": (0, 100),
@@ -340,6 +343,9 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
             "tracking.uri",
             "give the address as MLFLOW_TRACKING_URI in the environment",
         )
+    for name in cfg.summaries:
+        if name not in SUMMARIES:
+            yield Problem(f"{name!r} is not valid", "summaries", f"any of: {', '.join(SUMMARIES)}")
     if (cfg.stage == "score") != (cfg.answers is not None):
         yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
     if cfg.backend.replicas > cfg.concurrency:

@@ -15,7 +15,7 @@ from typing import Any
 
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, TextPart, VideoPart
 from backends.fleet import Fleet
-from runner import load, measurements, store
+from runner import limits, load, measurements, store
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
@@ -63,10 +63,28 @@ class Questions:
 
     def missing(self) -> Iterator[load.Ask]:
         """Yield the questions that have no stored answer under the job's `reuse` rule."""
+        if self.job.dataset.is_search:
+            yield from self._searched()
+            return
         for sample in self.job.dataset:
             for repeat in range(self.job.config.sampling.repeats):
+                if self.job.dataset.probes and any(limits.is_limit(one.error) for one in self.result.failures.values()):
+                    return  # the others are as large
                 if (ask := self._ask(sample, repeat)) is not None:
                     yield ask
+
+    def _searched(self) -> Iterator[load.Ask]:
+        """Yield the questions of a search for the largest sample that is answered; each waits for the one before."""
+        samples = tuple(self.job.dataset)
+        search = limits.search(len(samples))
+        index = next(search)
+        while True:
+            if (ask := self._ask(samples[index], 0)) is not None:
+                yield ask
+            try:
+                index = search.send((samples[index].id, 0) in self.result.keys)
+            except StopIteration:
+                return
 
     def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
         try:
@@ -185,19 +203,30 @@ def _ask_engine(
             result.failures[ask.sample_id, ask.repeat] = generation
         progress.advance(failed=generation.error is not None)
 
+    asks: Iterator[load.Ask] = itertools.chain([first], rest)
     try:
         progress.say("warming up")
         _warm_up(job, engine, first)
     except load.EngineGone:
-        raise JobFailed(f"the engine died while it was warmed up\n{engine.crash_report().message}") from None
+        report = engine.crash_report()
+        if not job.dataset.probes:
+            raise JobFailed(f"the engine died while it was warmed up\n{report.message}") from None
+        on_answer(first, Generation(first.key, None, report))
+        asks = rest
     progress.say("asking")
-    asks = itertools.chain([first], rest)
     while (gone := _ask_until_gone(job, shelf, result, engine, asks, on_answer)) is not None:
-        report = engine.crash_report().message
-        if result.restarts >= job.config.backend.max_restarts:
-            raise JobFailed(_died(job, result, report))
-        engine = _restarted(job, result, progress, report, first)
-        asks = itertools.chain(gone.unanswered, asks)
+        crash = engine.crash_report()
+        if job.dataset.probes:  # what it was asked was too large: that is the answer
+            for ask in gone.unanswered:
+                on_answer(ask, Generation(ask.key, None, crash))
+            if (following := next(asks, None)) is None:
+                return
+            asks = itertools.chain([following], asks)
+        elif result.restarts >= job.config.backend.max_restarts:
+            raise JobFailed(_died(job, result, crash.message))
+        else:
+            asks = itertools.chain(gone.unanswered, asks)
+        engine = _restarted(job, result, progress, crash.message, first)
 
 
 def _ask_until_gone(
@@ -264,7 +293,7 @@ def _load(
     asyncio.run(
         load.load(
             iter(asks),
-            engine.endpoints,
+            [dataclasses.replace(one, image_token=job.image_token) for one in engine.endpoints],
             tally,
             concurrency=job.config.concurrency,
             retries=job.config.backend.retries if retries is None else retries,

@@ -63,6 +63,11 @@ class Job:
         return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
 
     @property
+    def image_token(self) -> int | None:
+        """Return the id that stands for a piece of a picture in this model's prompts, where it is known."""
+        return checkpoints.image_token(self.spec.checkpoint, self.spec.revision)
+
+    @property
     def pixels(self) -> Pixels:
         """Return the bounds on an image's area that are sent with each request."""
         return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
@@ -100,6 +105,9 @@ def plan(cfg: DictConfig) -> Job:
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
         attempt(problems, lambda: model_checks.pictures(config, samples))
+    if samples is not None and samples.is_search and config.concurrency > 1:
+        what = "a search asks one input at a time: each depends on what became of the one before"
+        problems.append(Problem(what, "concurrency", "concurrency=1, or a length in dataset.options.visual_tokens"))
     attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)

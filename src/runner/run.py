@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engines, environment, judging, measure, paths, score, store
+from runner import answers, engines, environment, judging, limits, measure, paths, score, store
 from runner.errors import JobFailed, RunnerError
 from runner.generate import Generated, generate
 from runner.plan import Job, plan, warn
@@ -32,6 +32,7 @@ NOT_DECISIVE = (
     "reuse",
     "objective",
     "published",
+    "summaries",
     "plan",
     "stage",
     "answers",
@@ -113,6 +114,10 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder)
     record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
+    if job.dataset.is_search:
+        found, told = limits.figures(rows)
+        record.metrics |= found
+        record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = sum(row["finish_reason"] == "length" for row in rows)
     record.notes += measure.notes(generated, rows)
@@ -120,9 +125,11 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
 
 
 def _not_all_failed(job: Job, generated: Generated) -> None:
-    total = len(job.dataset) * job.config.sampling.repeats
-    if len(generated.failures) < total:
+    if generated.keys or not generated.failures:
         return
+    if job.dataset.probes and any(limits.is_limit(one.error) for one in generated.failures.values()):
+        return  # that it doesn't fit is what was to be found out
+    total = len(generated.failures)
     error = next(iter(generated.failures.values())).error
     assert error is not None
     raise JobFailed(f"all {total} answers failed; the first: {error.kind}: {error.message}")
@@ -168,6 +175,8 @@ class Record:
         """Take over the counts of the generation stage and the engine's log."""
         self.timed = generated.timed
         total = len(self.job.dataset) * self.job.config.sampling.repeats
+        if self.job.dataset.probes:
+            total = len(generated.keys) + len(generated.failures)  # a search asks some, a limit ends the rest
         self.metrics |= {
             "samples/total": total,
             "samples/reused": generated.reused,

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import engines, judging
+from runner import engines, judging, summaries
 from runner import report as reports
 from runner.config import typed
 from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
@@ -162,6 +162,8 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     _report(results, folder, track=link)
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
+    for name in config.get("summaries") or ():
+        summaries.write(name, folder, results)
     if link and config.tracking.uri:
         from runner import tracking
 

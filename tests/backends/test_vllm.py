@@ -38,7 +38,7 @@ def test_the_whole_command() -> None:
         "--max-model-len": "4096",
     }.items():
         assert has(line, flag, value), flag
-    assert {"--trust-remote-code", "--enforce-eager", "--no-async"} <= set(line)
+    assert {"--trust-remote-code", "--enforce-eager", "--no-async", "--trust-request-mm-kwargs"} <= set(line)
 
 
 def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:

@@ -88,7 +88,8 @@ def compared(
     # Smaller than the documents, so that a limit which doesn't reach an engine shows in its prompts. SGLang's is fixed
     # at its start.
     limit = ("model.max_pixels=25088",) if backend == "vllm" else ()
-    ended = cli("-m", *JOB, *limit, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
+    experiment = ("experiment=backend_parity", "tracking=none", "metrics=[exact_match,cer]")
+    ended = cli(*experiment, *limit, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
     yield Compared(backend, cli, ended)
 
 
@@ -107,6 +108,21 @@ def test_answers_agree(compared: Compared):
     same = sum(hf[said] == other[said] for hf, other in pairs)
     differing = [(hf["text"], other["text"]) for hf, other in pairs if hf[said] != other[said]]
     assert same / SAMPLES >= 0.95, differing
+
+
+def test_the_parity_gate_says_what_each_engine_saw(compared: Compared):
+    (file,) = compared.cli.folder.rglob("parity.json")
+    (kept,) = json.loads(file.read_text())
+    assert kept["agreement"] >= 0.95 and kept["input_differs"] == {}
+    assert [kept[name].partition(" ")[0] for name in ("baseline", "other")] == ["hf", compared.backend]
+    ours, theirs = kept["seen"]["baseline"], kept["seen"]["other"]
+    for name in ("prompt_tokens", "visual_tokens", "pixels"):
+        assert [seen[name] for seen in ours] == [seen[name] for seen in theirs]
+    assert {seen["pixels_by"] for seen in ours} == {"reported"}
+    assert {seen["pixels_by"] for seen in theirs} == {"by the processor's rule, confirmed by the tokens"}
+    if compared.backend == "vllm":
+        assert kept["input_proven_equal"] == kept["with_ids"] == SAMPLES, "by the token ids of its prompts"
+    assert "backend parity" in compared.ended.out and "WARNING" not in compared.ended.out
 
 
 def test_figures_are_there_and_unknown_ones_are_absent(compared: Compared):

@@ -79,6 +79,14 @@ def test_eight_jobs_over_prompts_temperatures_and_repeats_start_two_engines(cli:
     assert [result["metrics"]["engine/starts"] for result in found] == [1, 0, 0, 0] * 2, "next to each other"
 
 
+def test_concurrencies_share_an_engine_and_are_measured_each(cli: CommandLine):
+    assert cli("-m", *ECHO, "tracking=none", "concurrency=1,4,16").code == 0
+    found = [result["metrics"] for result in results(cli.folder)]
+    assert [metrics["engine/starts"] for metrics in found] == [1, 0, 0]
+    assert [metrics["samples/reused"] for metrics in found] == [0, 0, 0]
+    assert len({metrics["throughput/requests_per_s"] for metrics in found}) == 3
+
+
 def test_an_engine_that_does_not_start_fails_its_group_at_once(cli: CommandLine):
     ended = cli("-m", *ECHO, "tracking=none", "+backend.engine_args.nonsense=1", "sampling.temperature=0,0.5,1")
     assert ended.code == 1

@@ -116,6 +116,7 @@ class Batcher:
                 self.counts.batches += 1
                 self.counts.batched_requests += len(batch)
                 run(batch)
+                del batch  # or the pictures of the last one are held until the next comes, as its memory
 
 
 def take_batch(queue: list[Ticket], size: int) -> list[Ticket]:
@@ -147,7 +148,14 @@ def group_key(request: ChatRequest, family_key: Hashable) -> Hashable:
 
 def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
     started = time.perf_counter()
-    prepared = family.prepare(ticket.request)
+    try:
+        prepared = family.prepare(ticket.request)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise RequestError(
+            f"out of memory while the request was prepared: {error}. Lower max_pixels", status=507, code="out_of_memory"
+        ) from error
     wanted = ticket.request.sampling.max_tokens
     if context is not None and prepared.prompt_tokens + wanted > context:
         raise RequestError(

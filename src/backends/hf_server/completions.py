@@ -66,7 +66,13 @@ class Completion:
 
     def __init__(self, request: ChatRequest, model: str):
         self._request = request
+        self._prompt_ids: list[int] | None = None
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
+
+    def tell_prompt(self, token_ids: list[int] | None) -> None:
+        """Give the prompt's tokens, those of images included, with the first event, where they are asked for."""
+        if self._request.return_token_ids:
+            self._prompt_ids = token_ids
 
     def chunk(self, delta: Delta, *, first: bool) -> bytes:
         """Return a server-sent event with a piece of text; the first one also says who speaks."""
@@ -95,13 +101,17 @@ class Completion:
         choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finished.reason}
         if self._request.return_token_ids:
             choice["token_ids"] = list(token_ids)
-        return {**self._head, "object": "chat.completion", "choices": [choice], **_account(finished)}
+        prompt = {} if self._prompt_ids is None else {"prompt_token_ids": self._prompt_ids}
+        return {**self._head, "object": "chat.completion", "choices": [choice], **prompt, **_account(finished)}
 
     def _chunk(self, delta: dict[str, Any], reason: str | None, token_ids: tuple[int, ...]) -> bytes:
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
         if self._request.return_token_ids:
             choice["token_ids"] = list(token_ids)
-        return _event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+        chunk = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
+        if self._prompt_ids is not None:
+            chunk["prompt_token_ids"], self._prompt_ids = self._prompt_ids, None
+        return _event(chunk)
 
 
 def _account(finished: Finished) -> dict[str, Any]:

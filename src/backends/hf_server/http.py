@@ -98,6 +98,7 @@ class Server:
         asked = parse_chat_request(values, self.settings.served_model_name)
         ticket = await self.batcher.submit(asked, arrived, loaded.family, loaded.context_tokens)
         completion = Completion(asked, self.settings.served_model_name)
+        completion.tell_prompt(ticket.prepared.prompt_ids)
         finished = False
         try:
             # aiohttp cancels this handler when the client hangs up; then nobody waits for the row.

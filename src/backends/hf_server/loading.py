@@ -18,6 +18,7 @@ from backends.hf_server.errors import LoadError
 from backends.hf_server.families import DirectFamily, Family, family_class
 from backends.hf_server.generation import generate
 from backends.hf_server.loaded import Loaded
+from backends.hf_server.memory_limit import limit_memory
 from backends.hf_server.protocol import ChatMessage, ChatRequest, Sampling
 from backends.hf_server.settings import Settings
 from backends.hf_server.weights import build_model, check_packages
@@ -35,6 +36,8 @@ def load(settings: Settings, report: Report) -> Loaded:
     device = choose_device(settings.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # kernels outside torch launch on the current device
+    if settings.memory_limit_gib is not None:
+        limit_memory(settings.memory_limit_gib, device)
     config = load_config(settings)
     clock.step("loading the processor")
     family = family_class(settings.family, config)(settings, config)

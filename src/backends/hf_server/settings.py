@@ -34,6 +34,7 @@ class Settings:
     adapter: str | None = None
     trust_remote_code: bool = False
     threads: int | None = None
+    memory_limit_gib: float | None = None
     family: str = "auto"
     ocr_languages: str = "rus+eng"
     api_key: str = field(default="", repr=False)
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--adapter", help="a LoRA adapter (needs peft)")
     add("--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint")
     add("--threads", type=_positive, help="CPU threads of torch")
+    add("--memory-limit-gib", type=_gib, help="refuse memory beyond this: of the GPU, or of the process on a CPU")
     add("--family", default="auto", help="how the model is fed; auto derives it from the configuration")
     add("--ocr-languages", default="rus+eng", help="of tesseract, for families that read pages with it")
     return parser
@@ -83,6 +85,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not a positive integer")
+    return value
+
+
+def _gib(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of GiB")
     return value
 
 

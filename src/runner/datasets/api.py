@@ -67,6 +67,16 @@ class Dataset(Protocol):
         """What a user should know of the rows: references that are missing, and the like."""
         ...
 
+    @property
+    def probes(self) -> bool:
+        """Whether samples probe limits: one that is too large for an engine is a result, and no failure."""
+        ...
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the samples stand in order of size, to be searched for the largest that an engine answers."""
+        ...
+
     def __len__(self) -> int:
         """Count the samples after filters and limit."""
         ...

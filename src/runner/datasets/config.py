@@ -22,6 +22,7 @@ class DatasetConfig:
     limit: int | None = None  # the first N samples that pass the filters
     blind: str = "none"  # no_image, other_document: a baseline that can't read; docs/datasets.md
     blind_seed: int = 0  # draws the other document
+    other_pages: int = 0  # pictures of other documents among each sample's own: what do more pages cost?
     question: str | None = None  # asked where a sample has no question of its own
     video_fps: float = 1.0  # frames taken from a second of a video
     video_frames: int = 16  # the most from one video; a longer one is covered evenly

@@ -15,7 +15,7 @@ from runner.datasets.config import DatasetConfig
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
-from runner.datasets.reader import Reader, Row, find_reader, from_sample
+from runner.datasets.reader import Maker, Reader, Row, find_reader, from_sample
 from runner.errors import Problem, Refused
 
 
@@ -27,6 +27,8 @@ class LoadedDataset:
     samples: tuple[Sample, ...]
     content: str
     notes: tuple[str, ...] = ()
+    probes: bool = False
+    is_search: bool = False
 
     def __len__(self) -> int:
         """Count the samples after filters and limit."""
@@ -48,6 +50,9 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     Raise Refused with everything that was found wrong.
     """
     reader = find_reader(config.format)
+    maker = reader if isinstance(reader, Maker) else None
+    if maker is not None:
+        maker.prepare(config)
     path = resolve(config.path, "dataset.path", root)
     beside = path if path.is_dir() else path.parent
     images = resolve(config.images, "dataset.images", root, beside) if config.images is not None else beside
@@ -73,7 +78,8 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     for problem in filters.problems() if places else ():
         findings.add(problem)
     findings.refuse()
-    return builder.dataset()
+    dataset = builder.dataset()
+    return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
 
 
 def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem]:
@@ -163,4 +169,24 @@ class _Builder:
         if blind != "none":
             self._content.update(f"blind {blind} {self._config.blind_seed}".encode())
         samples = blinded(self._samples, blind, self._config.blind_seed)
+        if self._config.other_pages:
+            samples = self._with_other_pages(samples)
         return LoadedDataset(name, samples, self._content.hexdigest(), notes)
+
+    def _with_other_pages(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        """Put each sample's own pages among the first pictures of the documents after its own, at a changing place."""
+        count = self._config.other_pages
+        self._content.update(f"other_pages={count}".encode())
+        first = {sample.document: sample.images[0] for sample in reversed(samples) if sample.images}
+        documents = list(first)[::-1]
+        if len(documents) <= count:
+            what = f"other_pages={count} needs {count + 1} documents with pictures; there are {len(documents)}"
+            raise Refused(Problem(what, "dataset.other_pages", "a smaller number, or a larger dataset.limit"))
+        place = {document: index for index, document in enumerate(documents)}
+        found = []
+        for number, sample in enumerate(samples):
+            start = place.get(sample.document, 0) + 1
+            others = [first[documents[(start + step) % len(documents)]] for step in range(count)]
+            at = number % (count + 1)
+            found.append(replace(sample, images=(*others[:at], *sample.images, *others[at:])))
+        return tuple(found)

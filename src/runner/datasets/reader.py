@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from runner.datasets.api import Sample
 from runner.datasets.config import DatasetConfig
@@ -36,6 +36,7 @@ BUILT_IN = {
     "images": "runner.datasets.image_folder:read",
     "jsonl": "runner.datasets.jsonl:read",
     "spreadsheet": "runner.datasets.spreadsheet:read",
+    "synthetic": "runner.datasets.synthetic:READER",
 }
 
 
@@ -67,6 +68,21 @@ class Reader(Protocol):
 
     def __call__(self, config: DatasetConfig, path: Path, /) -> Iterable[Row | Sample | Problem]:
         """Yield rows (or ready samples) in the order of the file, and a problem for each row that can't be read."""
+        ...
+
+
+@runtime_checkable
+class Maker(Reader, Protocol):
+    """A reader that makes its pictures. `probes`: a sample that is too large for an engine is a result, no failure."""
+
+    probes: bool
+
+    def prepare(self, config: DatasetConfig) -> None:
+        """Make what `dataset.path` names, so that it exists."""
+        ...
+
+    def is_search(self, config: DatasetConfig) -> bool:
+        """Say whether the samples stand in order of size, to be searched for the largest that works."""
         ...
 
 

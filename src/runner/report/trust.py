@@ -6,9 +6,12 @@ A check looks at one candidate and yields warnings; its text is `trust.<name>` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from runner import parity
 from runner.report.model import Candidate, Comparison
 
 
@@ -65,7 +68,20 @@ def other_questions(compared: Comparison, candidate: Candidate) -> Iterator[str]
         yield compared.texts("trust.other_questions", n=len(asked), total=len(compared.samples))
 
 
-CHECKS: Sequence[Check] = (failed, unscored, truncated, overhead, swap_gap, other_questions)
+def other_input(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Tell of a backend that did not see the same input as the one it is compared with."""
+    if (differs := _other_inputs(compared).get(candidate.result.folder)) is not None:
+        yield compared.texts("trust.other_input", differs=differs)
+
+
+@functools.lru_cache(maxsize=4)
+def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
+    """Lay the backends side by side once for all candidates; nothing is read where there is only one."""
+    backends = {str(candidate.result.config["backend"]["name"]) for candidate in compared.candidates}
+    return parity.other_inputs([one.result for one in compared.candidates]) if len(backends) > 1 else {}
+
+
+CHECKS: Sequence[Check] = (failed, unscored, truncated, overhead, swap_gap, other_questions, other_input)
 
 
 def warnings(compared: Comparison) -> list[Distrust]:

@@ -1,5 +1,6 @@
 """Which candidate the report recommends, and what it says of constraints, costs and trust."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,17 @@ def test_what_is_not_to_be_trusted(tmp_path: Path):
     lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, swap_gap=1, documents=50)
     (few,) = warnings(compared(tmp_path, trust=lenient))
     assert few.candidate is None and "only 40 documents" in few.text
+
+
+def test_backends_that_saw_other_input_are_not_to_be_trusted(tmp_path: Path):
+    for name, backend, tokens in (("1", "backend=hf", 70), ("22", "backend=vllm", 70), ("333", "backend=sglang", 64)):
+        scored_job(tmp_path / name, backend, answers=REFERENCES, references=REFERENCES)
+        path = tmp_path / name / "answers.jsonl"
+        rows = [json.loads(line) | {"prompt_tokens": tokens} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (found,) = [one for one in warnings(compared(tmp_path)) if "same input" in one.text]
+    assert found.candidate is not None and "sglang" in found.candidate.label
+    assert "prompt tokens in 40 of 40, hf" in found.text
 
 
 def test_unequal_versions_of_a_metric_are_not_tested_against_each_other(three: Path):

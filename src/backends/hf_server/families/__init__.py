@@ -32,6 +32,12 @@ class Prepared:
     image_tokens: int
     image_sizes: tuple[tuple[int, int], ...]  # (width, height) in pixels as the model sees them, where known
 
+    @property
+    def prompt_ids(self) -> list[int] | None:
+        """The prompt's tokens, those of images included; None where the model takes no tokens."""
+        ids = self.inputs.get("input_ids")
+        return None if ids is None else [int(token) for token in ids[0].tolist()]
+
 
 class Family(Protocol):
     """What the server asks of a family. `prepare` runs outside the model thread, `collate` within it."""

@@ -1,0 +1,170 @@
+"""Memory and speed by length of the input: `python -m runner.memory_profile SWEEP_DIR`, `experiment=memory_profile`.
+
+Each job asked inputs of one length (`dataset=synthetic dataset.options.visual_tokens=N`) or searched for the largest
+that works (`=largest`). Where there is no GPU, memory is the engine's CPU memory, and is called so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import profile_rows, summary_tables, terminal
+from runner.profile_rows import Speed
+from runner.report.results import Result, collect
+from runner.summary_tables import MISSING, Panel, number, span
+
+NAME = "memory_profile"
+_HEADER = (
+    "model quant backend", "input asked for", "prompt tokens", "visual tokens", "memory", "peak GiB", "needed GiB",
+    "latency s", "prefill s", "prefill by", "prefill tokens/s", "decode tokens/s", "did not fit",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """One job: an input length, or the search for the largest."""
+
+    result: Result
+    series: str
+    asked: str
+    speed: Speed
+    kind: str
+    peak_gib: float | None
+
+    @property
+    def needed_gib(self) -> float | None:
+        """Return what the engine says that the work needed."""
+        return self.result.metric("memory/needed_gib")
+
+    @property
+    def is_search(self) -> bool:
+        """Whether this job searched for the largest input."""
+        return self.asked == "largest"
+
+
+def profiled(results: Sequence[Result]) -> list[Profiled]:
+    """Return the jobs of a profile, by series, in order of length; a search last."""
+    found = []
+    for result in results:
+        options = result.config["dataset"].get("options") or {}
+        if result.config["dataset"].get("format") == "synthetic":
+            kind, peak = summary_tables.memory(result)
+            name = summary_tables.series(result)
+            asked = str(options.get("visual_tokens"))
+            found.append(Profiled(result, name, asked, profile_rows.speed(result), kind, peak))
+    order = {name: place for place, name in enumerate(dict.fromkeys(one.series for one in found))}
+    return sorted(found, key=lambda one: (order[one.series], one.is_search, int(one.asked) if not one.is_search else 0))
+
+
+def summarise(folder: Path, results: Sequence[Result]) -> None:
+    """Print both tables; write them as CSV and the charts as a page."""
+    jobs = profiled(results)
+    if not jobs:
+        terminal.say(f"no job in {folder} used dataset=synthetic: there is no profile to show")
+        return
+    by_length = [one for one in jobs if not one.is_search]
+    header = (
+        "model quant backend",
+        "prompt tokens",
+        "memory",
+        "peak GiB",
+        "latency s",
+        "prefill tok/s",
+        "decode tok/s",
+    )
+    summary_tables.show("by input length", header, [_row(one) for one in by_length], text_columns=1)
+    columns = ("model quant backend", "memory", "GiB", "needed GiB", "prompt tokens", "largest input that fits")
+    names = dict.fromkeys(one.series for one in jobs)
+    rows = [_range([one for one in jobs if one.series == name]) for name in names]
+    summary_tables.show("model x quantisation: memory range over these lengths", columns, rows, text_columns=1)
+    summary_tables.write_csv(folder / f"{NAME}.csv", _HEADER, [_record(one) for one in jobs])
+    summary_tables.write_charts(folder / f"{NAME}.html", "memory and speed by length of the input", _panels(by_length))
+    terminal.say(f"profile: {folder / NAME}.csv, .html")
+
+
+def _row(one: Profiled) -> tuple[str, ...]:
+    speed = one.speed
+    if speed.prompt_tokens is None:
+        what = f"{speed.limit}: does not fit" if speed.limit else one.result.status
+        return (one.series, f"({one.asked} visual)", what, *(MISSING,) * 4)
+    return (
+        one.series,
+        number(speed.prompt_tokens, ".0f"),
+        one.kind or MISSING,
+        number(one.peak_gib, ".2f"),
+        number(speed.latency_s, ".3f"),
+        number(speed.prefill_tokens_per_s, ",.0f"),
+        number(speed.decode_tokens_per_s, ",.1f"),
+    )
+
+
+def _range(jobs: Sequence[Profiled]) -> tuple[str, ...]:
+    """Return a series' row; the search is left out of the range: it ends where memory does."""
+    fitting = [one for one in jobs if not one.is_search and one.speed.answered]
+    kinds = "/".join(dict.fromkeys(one.kind for one in fitting if one.kind)) or MISSING
+    search = next((one for one in jobs if one.is_search), None)
+    return (
+        jobs[0].series,
+        kinds,
+        span([one.peak_gib for one in fitting], ".2f"),
+        span([one.needed_gib for one in fitting], ".2f"),
+        span([one.speed.prompt_tokens for one in fitting], ".0f"),
+        _largest(search) if search is not None else "not searched",
+    )
+
+
+def _largest(search: Profiled) -> str:
+    if search.result.status != "finished":
+        return search.result.status
+    tokens = search.result.metric("largest/prompt_tokens")
+    if tokens is None:
+        return f"none: {search.speed.limit}" if search.speed.limit else MISSING
+    return f"{tokens:.0f} tokens" + (f", then {search.speed.limit}" if search.speed.limit else ", as far as was tried")
+
+
+def _record(one: Profiled) -> tuple[object, ...]:
+    speed = one.speed
+    return (
+        one.series, one.asked, speed.prompt_tokens, speed.visual_tokens, one.kind, one.peak_gib, one.needed_gib,
+        speed.latency_s, speed.prefill_s, speed.prefill_by, speed.prefill_tokens_per_s, speed.decode_tokens_per_s,
+        speed.limit,
+    )  # fmt: skip
+
+
+def _panels(jobs: Sequence[Profiled]) -> list[Panel]:
+    figures: dict[str, tuple[str, Callable[[Profiled], float | None]]] = {
+        "memory": ("GiB", lambda one: one.peak_gib),
+        "latency": ("s", lambda one: one.speed.latency_s),
+        "prefill": ("tokens/s", lambda one: one.speed.prefill_tokens_per_s),
+        "decoding": ("tokens/s", lambda one: one.speed.decode_tokens_per_s),
+    }
+    panels = []
+    for title, (unit, figure) in figures.items():
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for one in jobs:
+            name = f"{one.series}, {one.kind}" if title == "memory" else one.series
+            if one.speed.prompt_tokens is not None and (value := figure(one)) is not None:
+                lines.setdefault(name, []).append((one.speed.prompt_tokens, value))
+        panels.append(Panel(title, "prompt tokens", unit, lines))
+    return panels
+
+
+def main() -> int:
+    """Show the profile of a sweep that has ended again, and write its files anew."""
+    parser = argparse.ArgumentParser(prog=f"python -m runner.{NAME}", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
+    folder = parser.parse_args().folder
+    results = collect(folder)
+    if not results:
+        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+        return 2
+    summarise(folder, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Quality, latency and memory by pixels and pages: `python -m runner.resolution SWEEP_DIR`, `experiment=resolution`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import profile_rows, summary_tables, terminal
+from runner.profile_rows import Speed
+from runner.report.results import Result, collect, quality_names
+from runner.summary_tables import Panel, number
+
+NAME = "resolution"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One job: to how many pixels pictures were limited, and how many pages each question came with."""
+
+    result: Result
+    series: str
+    max_pixels: int | None
+    pages: int
+    speed: Speed
+
+
+def asked(results: Sequence[Result]) -> list[Asked]:
+    """Return the jobs by series, pages and pixels."""
+    found = []
+    for result in results:
+        model, dataset = result.config["model"], result.config["dataset"]
+        pages = 1 + int(dataset.get("other_pages") or 0)
+        limit = model.get("max_pixels")
+        found.append(Asked(result, summary_tables.series(result), limit, pages, profile_rows.speed(result)))
+    return sorted(found, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
+
+
+def summarise(folder: Path, results: Sequence[Result]) -> None:
+    """Print the table; write it as CSV and the charts as a page."""
+    jobs = asked(results)
+    measures = quality_names(results)
+    header = (
+        "model quant backend", "pages", "max pixels", "visual tokens", *measures, "latency s", "prefill s", "memory",
+        "peak GiB",
+    )  # fmt: skip
+    summary_tables.show("by resolution", header, [_row(one, measures) for one in jobs], text_columns=1)
+    summary_tables.write_csv(folder / f"{NAME}.csv", header, [_record(one, measures) for one in jobs])
+    title = "quality, latency and memory by visual tokens"
+    summary_tables.write_charts(folder / f"{NAME}.html", title, _panels(jobs, measures))
+    terminal.say(f"resolution: {folder / NAME}.csv, .html")
+
+
+def _record(one: Asked, measures: Sequence[str]) -> tuple[object, ...]:
+    kind, peak = summary_tables.memory(one.result)
+    quality = [one.result.metric(f"quality/{name}") for name in measures]
+    speed = one.speed
+    return (
+        one.series, one.pages, one.max_pixels, speed.visual_tokens, *quality, speed.latency_s, speed.prefill_s, kind,
+        peak,
+    )  # fmt: skip
+
+
+def _row(one: Asked, measures: Sequence[str]) -> tuple[str, ...]:
+    kind, peak = summary_tables.memory(one.result)
+    return (
+        one.series,
+        str(one.pages),
+        f"{one.max_pixels:,}" if one.max_pixels else "checkpoint's",
+        number(one.speed.visual_tokens, ".0f"),
+        *(number(one.result.metric(f"quality/{name}"), ".3f") for name in measures),
+        number(one.speed.latency_s, ".3f"),
+        number(one.speed.prefill_s, ".3f"),
+        kind or summary_tables.MISSING,
+        number(peak, ".2f"),
+    )
+
+
+def _panels(jobs: Sequence[Asked], measures: Sequence[str]) -> list[Panel]:
+    def line(figure: str) -> dict[str, list[tuple[float, float]]]:
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for one in jobs:
+            _, peak = summary_tables.memory(one.result)
+            values = {"latency": one.speed.latency_s, "memory": peak}
+            value = values[figure] if figure in values else one.result.metric(f"quality/{figure}")
+            if one.speed.visual_tokens is not None and value is not None:
+                name = f"{one.series}, {one.pages} page{'s' if one.pages > 1 else ''}"
+                lines.setdefault(name, []).append((one.speed.visual_tokens, value))
+        return lines
+
+    kinds = "/".join(dict.fromkeys(kind for one in jobs if (kind := summary_tables.memory(one.result)[0])))
+    panels = [Panel(name, "visual tokens", name, line(name)) for name in measures]
+    panels.append(Panel("latency", "visual tokens", "s", line("latency")))
+    return [*panels, Panel(f"{kinds} memory", "visual tokens", "GiB", line("memory"))]
+
+
+def main() -> int:
+    """Show the table of a sweep that has ended again, and write its files anew."""
+    parser = argparse.ArgumentParser(prog=f"python -m runner.{NAME}", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
+    folder = parser.parse_args().folder
+    results = collect(folder)
+    if not results:
+        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+        return 2
+    summarise(folder, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
