@@ -39,7 +39,7 @@ class PicturesConfig:
     """Which pictures travel with the page."""
 
     limit: int = 400  # different pictures; 0: none
-    pixels: int = 1200  # of the longer side; larger ones are made smaller
+    pixels: int = 1000  # of the longer side; larger ones are made smaller
     mib: float = 16.0  # all of them together
 
 

@@ -212,8 +212,12 @@ def _nobody(compared: Comparison, decision: Decision, finished: Sequence[Candida
     """Say which constraints stand in the way, and who comes closest."""
     unmet = {one.label: [check for check in decision.checks[one.label] if not check.met] for one in finished}
     closest = min(finished, key=lambda one: len(unmet[one.label]))
-    missing = ", ".join(f"{check.constraint} ({check.value})" for check in unmet[closest.label])
+    missing = ", ".join(f"{check.constraint} ({_value(compared, check)})" for check in unmet[closest.label])
     return compared.texts("verdict.nobody", closest=closest.label, missing=missing)
+
+
+def _value(compared: Comparison, check: Check) -> str:
+    return compared.texts("verdict.not_measured") if check.met is None else check.value
 
 
 def _told(compared: Comparison, candidate: Candidate) -> str:

@@ -43,4 +43,6 @@ def _digits(value: float) -> str:
     """Return a number with three digits or so; whole numbers stay whole."""
     if value == int(value) and abs(value) < 1e6:
         return f"{value:.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:.{digits}f}"

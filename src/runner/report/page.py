@@ -7,10 +7,12 @@ which `<`, `>` and `&` are escapes, and the page's policy runs no script but our
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,12 @@ from markupsafe import Markup
 
 from runner.report.decision import Decision, decide
 from runner.report.model import Comparison, Report
-from runner.report.sections import comparison, origin, verdict
+from runner.report.sections import answers, charts, comparison, origin, verdict
 
 HERE = Path(__file__).parent
 # In the order of the page: what to take, how sure that is, then the evidence.
-SECTIONS = {"verdict": verdict, "comparison": comparison}
-SCRIPTS = ("tables.js",)
+SECTIONS = {"verdict": verdict, "comparison": comparison, "charts": charts, "answers": answers}
+SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,16 @@ def render(report: Report) -> str:
     comparisons = [
         (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(report.comparisons, 1)
     ]
+    drawn = any(one.id.endswith("-charts") for one in data)
+    library = _plotly() if drawn else ""
+    if drawn:
+        data.append(Data("plotly", Markup(_packed(library))))  # noqa: S704 - base64
     scripts = [Markup((HERE / "static" / name).read_text(encoding="utf-8")) for name in SCRIPTS]  # noqa: S704 - our own
     return environment.get_template("page.html.j2").render(
         title=f"{_headline(report)} · {report.title}",
         headline=_headline(report),
         subtitle=_subtitle(report),
-        policy=_policy(scripts),
+        policy=_policy([*scripts, library] if drawn else scripts),
         style=Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         comparisons=comparisons,
         origin=Markup(environment.get_template("sections/origin.html.j2").render(**origin.context(report))),  # noqa: S704
@@ -94,7 +100,7 @@ def _parts(environment: Environment, compared: Comparison, number: int, data: li
         if context is None:
             continue
         if found := context.pop("data", None):
-            data += [Data(f"d{number}-{key}", to_json(value)) for key, value in found.items()]
+            data += [Data(f"data-{number}-{key}", to_json(value)) for key, value in found.items()]
         html = environment.get_template(f"sections/{name}.html.j2").render(
             compared=compared, number=number, axes_told=_axes(compared, decision), **context
         )
@@ -134,6 +140,20 @@ def _policy(scripts: Sequence[str]) -> str:
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _plotly() -> str:
+    """Return plotly's JavaScript, as its package carries it."""
+    from plotly.offline import get_plotlyjs
+
+    library: str = get_plotlyjs()
+    return library.replace("\r\n", "\n")
+
+
+@lru_cache(maxsize=1)
+def _packed(library: str) -> str:
+    """Return a script compressed, as base64: a third of its size; the page unpacks it when the first chart is near."""
+    return base64.b64encode(gzip.compress(library.encode("utf-8"), 9, mtime=0)).decode("ascii")
 
 
 def _sha256(text: str) -> str:

@@ -29,6 +29,7 @@ class Result:
     notes: tuple[str, ...]
     environment: Mapping[str, Any]
     run_id: str | None
+    aggregates: tuple[Mapping[str, Any], ...] = ()  # fields of metrics.aggregate.Aggregate
 
     def metric(self, name: str) -> float | None:
         """Return a metric, or None where it was not measured."""
@@ -56,6 +57,7 @@ def _read(folder: Path) -> tuple[float, Result]:
         metrics=record["metrics"],
         notes=tuple(record["notes"]),
         environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        aggregates=tuple(record["aggregates"]),
         run_id=run_id.read_text(encoding="utf-8").strip() if run_id.exists() else None,
     )
     return record["finished_at"], result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ def scored_job(
     failed = sum(answer is None for answer in answers)
     measured = {"samples/total": len(answers), "samples/failed": failed, "samples/truncated": 0}
     record["metrics"] = score.values(aggregates) | measured | dict(figures or {})
+    record["aggregates"] = [dataclasses.asdict(one) for one in aggregates]
     record["name"] = name or record["name"]
     (folder / "metrics.json").write_text(json.dumps(record))
     environment = json.loads((folder / "environment.json").read_text())

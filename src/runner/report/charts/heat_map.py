@@ -1,0 +1,69 @@
+"""Quality by document class and field: where a candidate is weak."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from runner.report.charts import style
+from runner.report.figures import figure
+from runner.report.model import Comparison
+
+MOST_ROWS = 40
+LONGEST = 40  # characters of a row's name
+
+
+def draw(compared: Comparison) -> go.Figure | None:
+    """Return a row per class and field and a column per candidate; None where there is one class and no field."""
+    measure, say = compared.measure, compared.texts
+    if measure is None:
+        return None
+    found = {
+        one: {
+            (figures["doc_class"], figures["field"]): figures
+            for figures in one.result.aggregates
+            if figures["measure"] == measure.name and figures["doc_class"] is not None and figures["value"] is not None
+        }
+        for one in compared.candidates
+    }
+    groups = sorted({group for figures in found.values() for group in figures}, key=lambda one: (one[0], one[1] or ""))
+    if any(name for _, name in groups):
+        groups = [group for group in groups if group[1]]  # a class's own figure says less than its fields
+    if len(groups) < 2:
+        return None
+    shown, name = groups[:MOST_ROWS], f"quality/{measure.name}"
+    values = [[_value(found[one].get(group)) for one in compared.candidates] for group in shown]
+    counts = [[(found[one].get(group) or {}).get("n", 0) for one in compared.candidates] for group in shown]
+    left_out = say("chart.heat_map.left_out", n=len(groups) - len(shown)) if len(groups) > len(shown) else ""
+    made = style.figure(
+        say("chart.heat_map.title", measure=say.name(measure.name)),
+        say("chart.heat_map.caption") + left_out,
+        height=110 + 30 * len(shown),
+    )
+    made.add_heatmap(
+        z=values,
+        x=[style.clean(one.label) for one in compared.candidates],
+        y=[_row(doc_class, field_name) for doc_class, field_name in shown],
+        text=[[figure(name, value, say, unit=False) for value in row] for row in values],
+        texttemplate="%{text}",
+        textfont={"color": "#1b1f23"},  # on these pale colours, in light and in dark
+        customdata=counts,
+        hovertemplate="%{y}<br>%{x}: %{text}<br>n = %{customdata}<extra></extra>",
+        colorscale=[[0, "#e99a8d"], [0.5, "#f3e3ae"], [1, "#97d0aa"]],
+        reversescale=measure.better == "lower",
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        **({"zmin": 0, "zmax": 1} if measure.high == 1 else {}),
+    )
+    made.update_yaxes(autorange="reversed", showgrid=False)
+    made.update_xaxes(side="top", showgrid=False)
+    return made
+
+
+def _value(figures: object) -> float | None:
+    return figures["value"] if isinstance(figures, dict) else None
+
+
+def _row(doc_class: str, field_name: str | None) -> str:
+    text = " / ".join(part for part in (doc_class, field_name) if part)
+    return style.clean(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")

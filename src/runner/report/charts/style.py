@@ -1,0 +1,44 @@
+"""What all charts share: a colour per candidate, and a plain figure with heading and caption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from runner.report.figures import is_percent
+from runner.report.model import Candidate, Comparison
+
+# The page's colours --c0 to --c9 in light; the page replaces them by its own in dark (static/charts.js).
+COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0392b", "#2a91b8", "#8d6e4c", "#6b7785")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up")
+SOFT = "#5b6570"
+
+
+def color(compared: Comparison, candidate: Candidate) -> str:
+    """Return a candidate's colour, the same as in the table."""
+    return COLORS[compared.color(candidate) % len(COLORS)]
+
+
+def symbol(compared: Comparison, candidate: Candidate) -> str:
+    """Return a candidate's symbol: beyond ten candidates colours repeat."""
+    return SYMBOLS[compared.color(candidate) // len(COLORS) % len(SYMBOLS)]
+
+
+def figure(title: str, caption: str, **layout: Any) -> go.Figure:
+    """Return an empty figure; `title` and `caption` are shown by the page, above the chart."""
+    margin = {"l": 8, "r": 12, "t": 8, "b": 8}
+    made = go.Figure(layout={"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, **layout})
+    made.update_xaxes(automargin=True, zeroline=False)
+    made.update_yaxes(automargin=True, zeroline=False)
+    return made
+
+
+def percent(name: str) -> dict[str, Any]:
+    """Return how an axis of this figure writes its numbers."""
+    return {"tickformat": ",.0%"} if is_percent(name) else {}
+
+
+def clean(text: str) -> str:
+    """Return untrusted text for plotly, which reads some HTML (<b>, <a href>) in labels."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

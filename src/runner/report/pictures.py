@@ -1,0 +1,107 @@
+"""The documents' pictures as the page carries them: each content once, made smaller where large, within a budget.
+
+Which come first is the caller's: where candidates are wrong or disagree, someone will want to look.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner import paths
+from runner.datasets.api import Image
+from runner.datasets.encoded import BadImage, EncodedImage
+from runner.datasets.images import read_images
+from runner.report_settings import PicturesConfig
+
+PAGE = re.compile(r"(.+)#page=(\d+)")
+# A picture that is no larger than this travels as it is: nothing is lost, and nothing to gain.
+SMALL_BYTES = 60_000
+QUALITY = 70  # of WebP: small print on a scan of 1000 pixels stays legible
+WORKERS = 4  # Pillow decodes and encodes without the interpreter's lock
+
+
+@dataclass
+class Pictures:
+    """What the page carries: `uris` are data addresses, `places` tell which of them a sample's image is.
+
+    `wanted` pictures are named by samples; `missing` ones could not be read, and the rest was beyond the budget.
+    """
+
+    uris: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    wanted: int = 0
+    missing: int = 0
+
+
+def gather(names: Iterable[str], folders: Sequence[Path], settings: PicturesConfig) -> Pictures:
+    """Read pictures by the names that answers.jsonl gives them; relative ones start at a job's working directory."""
+    unique = list(dict.fromkeys(names))
+    found = Pictures(wanted=len(unique))
+    digests: dict[str, int] = {}
+    room = settings.mib * 2**20
+    with ThreadPoolExecutor(WORKERS) as pool:
+        # Some more than the limit: several names may share one content. In portions, as the budget may end it early.
+        for portion in _portions(unique, 4 * WORKERS):
+            if len(found.uris) >= settings.limit or room <= 0:
+                break
+            read = pool.map(lambda name: _read(name, folders, settings.pixels), portion)
+            for name, made in zip(portion, read, strict=True):
+                if made is None:
+                    found.missing += 1
+                    continue
+                digest, uri = made
+                if digest not in digests:
+                    room -= len(uri)
+                    if len(found.uris) >= settings.limit or room <= 0:
+                        break
+                    digests[digest] = len(found.uris)
+                    found.uris.append(uri)
+                found.places[name] = digests[digest]
+    return found
+
+
+def _portions(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    rest = iter(names)
+    while portion := list(itertools.islice(rest, size)):
+        yield portion
+
+
+def _read(name: str, folders: Sequence[Path], pixels: int) -> tuple[str, str] | None:
+    """Return a picture's digest and data address; None where it can't be had any more."""
+    try:
+        encoded = read_images([_find(name, folders)])[0]
+        data, media_type = _smaller(encoded, pixels)
+    except (BadImage, OSError, ValueError, IndexError):
+        return None
+    return encoded.digest, f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _find(name: str, folders: Sequence[Path]) -> Image:
+    page = PAGE.fullmatch(name)
+    path, number = Path(page.group(1) if page else name), int(page.group(2)) - 1 if page else None
+    places = (path, *(folder / path for folder in folders)) if not path.is_absolute() else (path,)
+    there = next((place for place in places if place.is_file()), None)
+    return Image(there or paths.resolve(str(path)), number)
+
+
+def _smaller(encoded: EncodedImage, pixels: int) -> tuple[bytes, str]:
+    """Return a picture as it is if it is small, else made smaller, as WebP."""
+    if max(encoded.width, encoded.height) <= pixels and len(encoded.data) <= SMALL_BYTES:
+        return encoded.data, encoded.media_type
+    import PIL.Image
+    from PIL.ImageOps import exif_transpose
+
+    opened = PIL.Image.open(io.BytesIO(encoded.data))
+    opened.draft("RGB", (pixels, pixels))  # a JPEG is decoded at a fraction of its size
+    picture = exif_transpose(opened).convert("RGB")
+    picture.thumbnail((pixels, pixels), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
+    target = io.BytesIO()
+    picture.save(target, "WEBP", quality=QUALITY, method=0)
+    return target.getvalue(), "image/webp"

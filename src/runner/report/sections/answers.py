@@ -1,0 +1,168 @@
+"""All answers side by side, as data for the script that shows, filters and searches them (static/answers.js).
+
+Everything here is untrusted text; it reaches the page as JSON and is only ever set as text.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from metrics.api import Measure
+from runner.report.decision import Decision
+from runner.report.figures import is_percent
+from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Sample
+from runner.report.pictures import Pictures, gather
+
+# Characters of one answer that the page carries: the most that all answers together leave room for.
+CUTS = (20_000, 5_000, 2_000, 1_000, 500, 200)
+MOST_CHARACTERS = 24_000_000
+MOST_SAMPLES = 50_000
+PHRASES = (
+    "search", "all_fields", "all", "wrong", "disagree", "errors", "judged", "order", "worst", "shown", "reference",
+    "question", "answers", "no_reference", "cut", "failed", "truncated", "times", "not_asked", "close", "previous",
+    "next", "document", "picture", "latency", "printed", "nothing", "empty", "seconds", "field", "kind", "sort",
+)  # fmt: skip
+
+
+def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
+    """Return the numbers for the template and the data for the script; None where nothing was answered."""
+    samples = list(compared.samples.values())[:MOST_SAMPLES]
+    if not samples:
+        return None
+    say = compared.texts
+    cut = _cut(compared)
+    rows = {one: _grouped(one, compared.measure) for one in compared.candidates}
+    pictures = _pictures(compared, samples, rows)
+    names: dict[str, int] = {}
+    data = {
+        "candidates": [one.label for one in compared.candidates],
+        "taken": compared.candidates.index(decision.taken) if decision.taken else None,
+        "baseline": compared.candidates.index(compared.baseline),
+        "measure": _measure(compared),
+        "samples": [_sample(one, pictures, names) for one in samples],
+        "answers": [[_entries(rows[one].get(sample.id), cut) for sample in samples] for one in compared.candidates],
+        "names": list(names),
+        "texts": {name: say(f"answers.{name}") for name in PHRASES},
+    }
+    return {
+        "count": len(samples),
+        "total": len(compared.samples),
+        "pictures": pictures,
+        "settings": compared.settings.pictures,
+        "cut": cut if cut < _longest(compared) else None,
+        "data": {"answers": data, "pictures": pictures.uris},
+    }
+
+
+def _measure(compared: Comparison) -> dict[str, Any] | None:
+    """Return what the script needs of the measure that decides: its name, its direction, and what is perfect."""
+    measure = compared.measure
+    if measure is None:
+        return None
+    perfect = measure.high if measure.better == "higher" else measure.low
+    name = f"quality/{measure.name}"
+    return {
+        "name": compared.texts.name(measure.name),
+        "higher": measure.better == "higher",
+        "perfect": perfect if perfect not in (float("inf"), float("-inf")) else None,
+        "percent": is_percent(name),
+    }
+
+
+# ------------------------------------------------------------------------------------------------- answers
+
+
+Entry = tuple[Answer, int, float | None, Sequence[Remark]]  # answer, how often, its score, what a judge said
+
+
+def _grouped(candidate: Candidate, measure: Measure | None) -> dict[str, list[Entry]]:
+    """Return the different answers to each question, the most frequent first; repeats are counted."""
+    values: Mapping[Key, float] = candidate.values.get(measure.name, {}) if measure else {}
+    found: dict[str, dict[tuple[str | None, str], list[Key]]] = defaultdict(lambda: defaultdict(list))
+    for key, answer in candidate.answers.items():
+        found[key[0]][answer.text, answer.error].append(key)
+    return {
+        sample: sorted(
+            (
+                (
+                    candidate.answers[keys[0]],
+                    len(keys),
+                    _mean([values[key] for key in keys if key in values]),
+                    next((candidate.remarks[key] for key in keys if key in candidate.remarks), ()),
+                )
+                for keys in groups.values()
+            ),
+            key=lambda entry: -entry[1],
+        )
+        for sample, groups in found.items()
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _entries(found: Sequence[Entry] | None, cut: int) -> list[list[Any]]:
+    """Return [text, score, what else is known] for each different answer; mostly there is nothing else."""
+    return [list(_entry(*one, cut)) for one in found or ()]
+
+
+def _entry(answer: Answer, count: int, value: float | None, remarks: Sequence[Remark], cut: int) -> Iterator[Any]:
+    yield None if answer.text is None else answer.text[:cut]
+    yield None if value is None else round(value, 5)
+    more: dict[str, Any] = {}
+    if answer.error:
+        more["error"] = answer.error[:500]
+    if answer.text is not None and len(answer.text) > cut:
+        more["length"] = len(answer.text)
+    if answer.truncated:
+        more["truncated"] = True
+    if count > 1:
+        more["count"] = count
+    if answer.latency_s is not None:
+        more["s"] = round(answer.latency_s, 3)
+    if remarks:
+        more["remarks"] = [[one.measure, one.value, one.detail[:cut]] for one in remarks]
+    if more:
+        yield more
+
+
+def _cut(compared: Comparison) -> int:
+    """Return to how many characters answers are cut, so that the page stays of a size that a browser opens."""
+    lengths = [len(answer.text) for one in compared.candidates for answer in one.answers.values() if answer.text]
+    fitting = (cut for cut in CUTS if sum(min(length, cut) for length in lengths) <= MOST_CHARACTERS)
+    return next(fitting, CUTS[-1])
+
+
+def _longest(compared: Comparison) -> int:
+    texts = (answer.text for one in compared.candidates for answer in one.answers.values() if answer.text)
+    return max(map(len, texts), default=0)
+
+
+# ------------------------------------------------------------------------------------------------- samples
+
+
+def _sample(sample: Sample, pictures: Pictures, names: dict[str, int]) -> list[Any]:
+    """Return a question; what many samples share (classes, fields, questions) is named by a number."""
+    shared = (sample.document, sample.doc_class, sample.field, sample.question)
+    numbers = [names.setdefault(one, len(names)) for one in shared]
+    shown = [pictures.places[name] for name in sample.images if name in pictures.places]
+    return [sample.id, *numbers, list(sample.references), shown]
+
+
+def _pictures(
+    compared: Comparison, samples: Sequence[Sample], rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]
+) -> Pictures:
+    """Gather pictures, first of the samples where a look is worth most."""
+
+    def calm(sample: Sample) -> bool:
+        texts = {entry[0].text for one in compared.candidates for entry in rows[one].get(sample.id, ())}
+        return len(texts) < 2 and None not in texts
+
+    ordered = sorted(samples, key=calm)
+    cwds = dict.fromkeys(str(one.result.environment.get("cwd", ".")) for one in compared.candidates)
+    names = [name for sample in ordered for name in sample.images]
+    return gather(names, [Path(one) for one in cwds], compared.settings.pictures)
