@@ -63,6 +63,25 @@ def statistics(loaded):
     return facts
 
 
+def test_an_older_llava(tiny_models, bodies, tmp_path):
+    """As llava-saiga-8b: a processor without numbers, and the chat template of its text model."""
+    whole = load_model(tiny_models.make_llava(tmp_path / "llava"))
+    older = shutil.copytree(tmp_path / "llava", tmp_path / "older")
+    (older / "processor_config.json").write_text(json.dumps({"processor_class": "LlavaProcessor"}))
+    size = {"height": 56, "width": 56}
+    preprocessor = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 56}, "crop_size": size}
+    (older / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    (older / "chat_template.jinja").write_text(
+        "{% for message in messages %}{{ message['role'] + ': ' + message['content'] }}{% endfor %}assistant:"
+    )
+    loaded = load_model(older)
+    request = bodies.request(bodies.picture(56, 56, 1), max_tokens=8)
+    new, old = answer(whole, request)[0], answer(loaded, request)[0]
+    assert old.prepared.prompt == "user: <image>\nWhat?assistant:" == new.prepared.prompt
+    assert old.prepared.image_tokens == new.prepared.image_tokens == 16
+    assert old.text == new.text
+
+
 @pytest.mark.parametrize(
     ("kind", "architecture"),
     [

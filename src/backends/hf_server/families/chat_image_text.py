@@ -11,7 +11,7 @@ import torch
 
 from backends.hf_server.configuration import model_type
 from backends.hf_server.errors import LoadError, RequestError
-from backends.hf_server.families import Prepared, moving
+from backends.hf_server.families import Prepared, moving, older_llava
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
 from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
@@ -45,6 +45,8 @@ class ChatImageText:
                 f"{settings.model} has no chat template (chat_template.jinja, chat_template.json, or in "
                 "tokenizer_config.json), so its prompts can't be built; put the model's template there"
             )
+        older_llava.complete(self._processor, config)
+        self._takes_parts = older_llava.takes_parts(self._processor)
         self._config = config
         self._defaults = settings
         if settings.min_pixels or settings.max_pixels:
@@ -68,7 +70,7 @@ class ChatImageText:
         in_clips = {frame for clip in clips for frame in clip.frames}
         images = tuple(picture for number, picture in enumerate(pictures) if number not in in_clips)
         messages = [
-            {"role": message.role, "content": [_content(part) for part in message.parts]}
+            {"role": message.role, "content": self._content([_content(part) for part in message.parts])}
             for message in request.messages
         ]
         try:
@@ -111,6 +113,11 @@ class ChatImageText:
             if rows := [prepared.inputs[name] for prepared in batch if name in prepared.inputs]:
                 joined[name] = torch.cat(rows)
         return joined
+
+    def _content(self, parts: list[dict[str, str]]) -> Any:
+        if self._takes_parts:
+            return parts
+        return older_llava.as_text(parts, getattr(self._processor, "image_token", "<image>"))
 
     def _with_videos(
         self, prompt: str, images: list[Any], clips: list[list[Any]], request: ChatRequest
