@@ -13,7 +13,7 @@ from typing import Any
 
 from metrics.verdict import Verdict
 from runner.report.figures import figure
-from runner.report.model import Candidate, Comparison
+from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import family
 from runner.report_settings import Constraint, parse_constraints
 
@@ -88,7 +88,7 @@ def _config(candidate: Candidate, key: str) -> Any:
 def _axes(compared: Comparison) -> tuple[str, ...]:
     """Return what is weighed against each other: what every finished candidate has of quality, latency, memory."""
     finished = [one for one in compared.candidates if one.finished]
-    wanted = [f"quality/{compared.measure.name}"] if compared.measure else []
+    wanted = [tracked(compared.measure)] if compared.measure else []
     wanted += ["latency/p95_s", *([compared.memory] if compared.memory else [])]
     return tuple(name for name in wanted if finished and all(one.metric(name) is not None for one in finished))
 
@@ -112,7 +112,8 @@ def _loss(compared: Comparison, candidate: Candidate, name: str) -> float:
     value = candidate.metric(name)
     if value is None:
         return math.inf
-    higher = name.startswith("quality/") and compared.measure is not None and compared.measure.better == "higher"
+    measure = compared.measure
+    higher = measure is not None and name == tracked(measure) and measure.better == "higher"
     return -value if higher else value
 
 
@@ -137,7 +138,7 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         return None, say("verdict.nothing_scored")
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
-    best = min(scored, key=lambda one: _loss(compared, one, f"quality/{measure.name}"))
+    best = min(scored, key=lambda one: _loss(compared, one, tracked(measure)))
     others = [one for one in scored if one is not best]
     rivals = family(compared, measure, best, others, margin=compared.settings.margin)
     cheaper = _cheaper(compared, best, others, rivals)
@@ -184,7 +185,7 @@ def _reason_cheaper(compared: Comparison, taken: Candidate, best: Candidate, cos
         measure=say.name(measure.name),
         value=_told(compared, taken),
         best_value=_told(compared, best),
-        margin=figure(f"quality/{measure.name}", compared.settings.margin, say),
+        margin=figure(tracked(measure), compared.settings.margin, say),
         confidence=f"{compared.settings.confidence:.0%}",
     )
 
@@ -224,4 +225,4 @@ def _told(compared: Comparison, candidate: Candidate) -> str:
     """Return a candidate's quality as text."""
     assert compared.measure is not None
     value = compared.quality(candidate)
-    return "–" if value is None else figure(f"quality/{compared.measure.name}", value, compared.texts)
+    return "–" if value is None else figure(tracked(compared.measure), value, compared.texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from metrics.paired import ScoredRun
 from metrics.registry import MetricError, create
 from runner import answers, score
 from runner.report import significance
-from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample
+from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
 from runner.report.results import Result, choices
 from runner.report.texts import Texts, load
 from runner.report_settings import ReportConfig
 
 log = logging.getLogger(__name__)
 PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+# What a judge says of quality; its other figures tell of the judge.
+JUDGED = ("judge/ratio", "judge/score")
 # Beyond these the table grows wider than a page; the rest stands under "all figures".
 MOST_MEASURES = 4
 
@@ -114,9 +116,10 @@ def _measures(
     results: Sequence[Result], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
 ) -> list[Measure]:
     """Return the measures of quality that were measured and have a direction, the one that decides first."""
-    measured = {name.removeprefix("quality/") for result in results for name in result.metrics if _overall(name)}
+    measured = {name.partition("/")[2] for result in results for name in result.metrics if _overall(name)}
     known = {one.name: one for _, metric in metrics.values() for one in metric.measures}
     usable = [known[name] for name in known if name in measured and known[name].better != "neither"]
+    usable = [one for one in usable if one.group == "quality" or tracked(one) in JUDGED]
     # `cer_mean` says nearly what `cer` says.
     usable = [one for one in usable if not (one.name.endswith("_mean") and one.name.removesuffix("_mean") in measured)]
     rank = {name: position for position, name in enumerate((settings.measure, *PREFERRED))}
@@ -127,7 +130,7 @@ def _measures(
 
 
 def _overall(name: str) -> bool:
-    return name.startswith("quality/") and name.count("/") == 1
+    return (name.startswith("quality/") and name.count("/") == 1) or name in JUDGED
 
 
 def _listed(measures: Sequence[Measure]) -> str:
@@ -152,7 +155,8 @@ def _candidate(
     candidate = Candidate(result, choice, label, read)
     scores = result.folder / "scores.jsonl"
     if scores.exists():
-        _take_scores(candidate, documents, [one.name for one in measures], score.read(scores))
+        judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
+        _take_scores(candidate, documents, [one.name for one in measures], judged, score.read(scores))
     return candidate
 
 
@@ -181,7 +185,11 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 
 
 def _take_scores(
-    candidate: Candidate, documents: Mapping[str, str], measures: Sequence[str], scores: Iterable[Score]
+    candidate: Candidate,
+    documents: Mapping[str, str],
+    measures: Sequence[str],
+    judged: Collection[str],
+    scores: Iterable[Score],
 ) -> None:
     """Keep, of all scores, what the page needs: statistics per sample, each answer's value, a judge's words."""
     stats: dict[str, dict[str, list[tuple[float, ...]]]] = {name: defaultdict(list) for name in measures}
@@ -193,7 +201,8 @@ def _take_scores(
         if one.name in stats and one.value is not None and one.sample_id in documents:
             stats[one.name][one.sample_id].append(one.stats)
             values[one.name][one.sample_id, one.repeat] = one.value
-        if one.name.startswith("judge") and (one.detail or one.reason or one.value is not None):
+        # Of a judge's many figures those that explain themselves, or say why there is none.
+        if one.name in judged and (one.detail or one.reason):
             remarks[one.sample_id, one.repeat].append(Remark(one.name, one.value, one.detail or one.reason))
     candidate.values, candidate.remarks = values, dict(remarks)
     candidate.runs = {

@@ -22,6 +22,11 @@ Key = tuple[str, int]  # sample id, repeat
 MEMORY = ("memory/needed_gib", "memory/gpu_peak_gib", "memory/cpu_peak_gib")
 
 
+def tracked(measure: Measure) -> str:
+    """Return the name that a measure's figure is tracked by."""
+    return f"{measure.group}/{measure.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A question about a document; the same for all candidates. `images` are as answers.jsonl names them."""
@@ -120,7 +125,7 @@ class Comparison:
 
     def quality(self, candidate: Candidate) -> float | None:
         """Return a candidate's figure by the measure that decides."""
-        return candidate.metric(f"quality/{self.measure.name}") if self.measure else None
+        return candidate.metric(tracked(self.measure)) if self.measure else None
 
     @cached_property
     def memory(self) -> str | None:

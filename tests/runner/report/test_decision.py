@@ -8,7 +8,7 @@ import pytest
 
 from runner.report import loading
 from runner.report.decision import decide
-from runner.report.model import Comparison
+from runner.report.model import Comparison, Remark
 from runner.report.results import collect
 from runner.report.trust import warnings
 from runner.report_settings import ReportConfig, TrustConfig, constraint_problems, parse_constraints
@@ -103,15 +103,15 @@ def test_verdicts_against_the_chosen_baseline(three: Path):
 
 def test_what_is_not_to_be_trusted(tmp_path: Path):
     some: list[str | None] = [None, None, *REFERENCES[2:]]
-    figures = {"harness/overhead_share": 0.3, "judge/swap_gap": -0.4, "samples/truncated": 9}
+    figures = {"harness/overhead_share": 0.3, "judge/swap_gap": 1.4, "samples/truncated": 9}
     scored_job(tmp_path / "1", answers=some, references=REFERENCES, figures=figures)
     scored_job(tmp_path / "22", "model=demo_s", answers=REFERENCES, references=REFERENCES)
     found = [(one.candidate.label if one.candidate else None, one.text) for one in warnings(compared(tmp_path))]
     assert all(label == "demo_m bf16" for label, _ in found)
     told = " ".join(text for _, text in found)
-    for part in ("2 of 40 answers failed (5.0%", "9 of 40 answers were cut", "took 30.0%", "moves by -0.400"):
+    for part in ("2 of 40 answers failed (5.0%", "9 of 40 answers were cut", "took 30.0%", "moves by +1.400"):
         assert part in told
-    lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, swap_gap=1, documents=50)
+    lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, swap_gap=2, documents=50)
     (few,) = warnings(compared(tmp_path, trust=lenient))
     assert few.candidate is None and "only 40 documents" in few.text
 
@@ -177,3 +177,16 @@ def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
 def test_constraints_that_can_t_be_read(constraints: dict[str, str], said: str):
     (problem,) = constraint_problems(constraints)
     assert said in str(problem)
+
+
+def test_a_judges_words_reach_the_answers(tmp_path: Path):
+    folder = scored_job(tmp_path / "1", answers=REFERENCES, references=REFERENCES)
+    judged = {"sample_id": "3", "repeat": 0, "name": "score", "value": 4.0, "stats": [4.0, 1.0], "detail": "no date"}
+    told = [judged, judged | {"name": "failed", "value": 0.0, "stats": [0.0, 1.0], "detail": ""}]
+    with (folder / "scores.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in told)
+    record = json.loads((folder / "metrics.json").read_text())
+    figure = record["aggregates"][0] | {"measure": "score", "measure_group": "judge"}
+    (folder / "metrics.json").write_text(json.dumps(record | {"aggregates": [*record["aggregates"], figure]}))
+    (candidate,) = compared(tmp_path).candidates
+    assert candidate.remarks == {("3", 0): [Remark("score", 4.0, "no date")]}

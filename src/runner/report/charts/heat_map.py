@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from runner.report.charts import style
 from runner.report.figures import figure
-from runner.report.model import Comparison
+from runner.report.model import Comparison, tracked
 
 MOST_ROWS = 40
 LONGEST = 40  # characters of a row's name
@@ -30,7 +30,7 @@ def draw(compared: Comparison) -> go.Figure | None:
         groups = [group for group in groups if group[1]]  # a class's own figure says less than its fields
     if len(groups) < 2:
         return None
-    shown, name = groups[:MOST_ROWS], f"quality/{measure.name}"
+    shown, name = groups[:MOST_ROWS], tracked(measure)
     values = [[_value(found[one].get(group)) for one in compared.candidates] for group in shown]
     counts = [[(found[one].get(group) or {}).get("n", 0) for one in compared.candidates] for group in shown]
     left_out = say("chart.heat_map.left_out", n=len(groups) - len(shown)) if len(groups) > len(shown) else ""

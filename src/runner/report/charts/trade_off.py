@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from runner.report.charts import style
 from runner.report.figures import figure
-from runner.report.model import Candidate, Comparison
+from runner.report.model import Candidate, Comparison, tracked
 
 LARGEST = 24  # pixels, of the candidate that needs most memory
 ROOM = 1.3  # of the axis, for the names to the right of the points
@@ -19,7 +19,7 @@ def draw(compared: Comparison) -> go.Figure | None:
     across = next((name for name in ("latency/p95_s", compared.memory) if name and _known(compared, name)), None)
     if measure is None or across is None:
         return None
-    quality = f"quality/{measure.name}"
+    quality = tracked(measure)
     shown = [one for one in compared.candidates if one.metric(quality) is not None and one.metric(across) is not None]
     size = compared.memory if compared.memory != across else None
     better = say("chart.trade_off.up" if measure.better == "higher" else "chart.trade_off.down")

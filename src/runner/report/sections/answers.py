@@ -13,7 +13,7 @@ from typing import Any
 from metrics.api import Measure
 from runner.report.decision import Decision
 from runner.report.figures import is_percent
-from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Sample
+from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Sample, tracked
 from runner.report.pictures import Pictures, gather
 
 # Characters of one answer that the page carries: the most that all answers together leave room for.
@@ -63,7 +63,7 @@ def _measure(compared: Comparison) -> dict[str, Any] | None:
     if measure is None:
         return None
     perfect = measure.high if measure.better == "higher" else measure.low
-    name = f"quality/{measure.name}"
+    name = tracked(measure)
     return {
         "name": compared.texts.name(measure.name),
         "higher": measure.better == "higher",

@@ -9,7 +9,7 @@ from metrics.api import Measure
 from metrics.verdict import Verdict
 from runner.report.decision import Decision
 from runner.report.figures import MISSING, figure, is_percent
-from runner.report.model import Candidate, Comparison
+from runner.report.model import Candidate, Comparison, tracked
 
 # What is shown of speed and failures, as far as some candidate has it.
 COLUMNS = (
@@ -46,6 +46,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         name
         for one in COLUMNS
         if (name := compared.memory or "" if one == "MEMORY" else one)
+        and name not in [tracked(measure) for measure in compared.measures]
         and any(candidate.metric(name) is not None for candidate in compared.candidates)
     ]
     rows = [
@@ -65,7 +66,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
 
 
 def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Cell:
-    name, say = f"quality/{measure.name}", compared.texts
+    name, say = tracked(measure), compared.texts
     value, interval = candidate.metric(name), candidate.interval(name)
     if value is None:
         return Cell(MISSING, None)
@@ -88,7 +89,7 @@ def _bar(
     compared: Comparison, measure: Measure, value: float, interval: tuple[float, float] | None
 ) -> tuple[float, float, float] | None:
     """Place an interval between the lowest and the highest end of all candidates, in percent of the cell's width."""
-    name = f"quality/{measure.name}"
+    name = tracked(measure)
     ends = [end for one in compared.candidates for end in one.interval(name) or ()]
     if interval is None or not ends or max(ends) <= min(ends):
         return None
@@ -108,7 +109,7 @@ def _mark(compared: Comparison, candidate: Candidate, measure: Measure) -> tuple
 
 def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
     """Return what a mark rests on, for people."""
-    one, name, say = verdict.paired, f"quality/{measure.name}", compared.texts
+    one, name, say = verdict.paired, tracked(measure), compared.texts
     scale, sign = (100, " %") if is_percent(name) else (1, "")
     ends = (
         "" if one.ci_low is None or one.ci_high is None else f" [{scale * one.ci_low:+.2f}, {scale * one.ci_high:+.2f}]"

@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.report.decision import Decision
 from runner.report.figures import figure
-from runner.report.model import Candidate, Comparison
+from runner.report.model import Candidate, Comparison, tracked
 from runner.report.trust import warnings
 
 
@@ -32,7 +32,7 @@ def _tiles(compared: Comparison, taken: Candidate) -> list[dict[str, str]]:
     say = compared.texts
     tiles = []
     for name in [
-        *(f"quality/{one.name}" for one in compared.measures[:2]),
+        *(tracked(one) for one in compared.measures[:2]),
         "latency/p50_s",
         "latency/p95_s",
         compared.memory or "",
