@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -276,3 +277,23 @@ def test_the_http_side_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()", done.stdout
     assert time.monotonic() - started < 10
+
+
+def test_an_answered_batch_is_let_go_before_the_next_comes():
+    """Its pictures would count as memory of the job that is measured next."""
+
+    class Waits:
+        cancelled, key = False, None
+
+    done = threading.Event()
+    batcher = Batcher(1)
+    ticket = Waits()
+    gone = weakref.ref(ticket)
+    batcher._queue.append(ticket)
+    del ticket
+    threading.Thread(target=batcher.serve, args=(lambda _: done.set(),), daemon=True).start()
+    assert done.wait(5)
+    deadline = time.monotonic() + 5
+    while gone() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert gone() is None
