@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from runner import config, paths
 from runner.report import loading
 from runner.report.decision import decide
 from runner.report.model import Comparison, Remark
@@ -190,3 +192,14 @@ def test_a_judges_words_reach_the_answers(tmp_path: Path):
     (folder / "metrics.json").write_text(json.dumps(record | {"aggregates": [*record["aggregates"], figure]}))
     (candidate,) = compared(tmp_path).candidates
     assert candidate.remarks == {("3", 0): [Remark("score", 4.0, "no date")]}
+
+
+def test_the_command_line_of_the_docs_sets_constraints():
+    config.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
+        cfg = compose("config", ["+report.constraints={latency/p95_s: '<1.5', licence: apache-2.0}"])
+    assert not list(config.check_values(cfg))
+    assert [str(one) for one in parse_constraints(cfg.report.constraints)] == [
+        "latency/p95_s < 1.5",
+        "licence = apache-2.0",
+    ]
