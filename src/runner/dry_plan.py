@@ -10,7 +10,7 @@ import itertools
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,6 @@ class Forecast:
     def to_ask(self) -> int:
         """Return how many questions an engine would be asked."""
         return self.questions - self.stored - self.unreadable
-
-
-# What else a plan costs, such as the calls of a judge: functions from forecasts to lines below the table.
-COSTS: list[Callable[[Sequence[Forecast]], Iterable[str]]] = []
 
 
 def show(jobs: Sequence[Job]) -> None:
@@ -119,8 +115,6 @@ def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence
         yield f"starting engines: {_sum(told, untold)}"
     if any(one.elsewhere and one.seconds for one in forecasts):
         yield "* from answers under other conditions (GPU, concurrency, engine arguments)"
-    for cost in COSTS:
-        yield from cost(forecasts)
     yield "nothing was started (plan=dry)"
 
 

@@ -21,11 +21,19 @@ from markupsafe import Markup
 
 from runner.report.decision import Decision, decide
 from runner.report.model import Comparison, Report
-from runner.report.sections import answers, charts, comparison, origin, verdict
+from runner.report.reading import blindness
+from runner.report.sections import answers, charts, comparison, origin, published, reading, verdict
 
 HERE = Path(__file__).parent
 # In the order of the page: what to take, how sure that is, then the evidence.
-SECTIONS = {"verdict": verdict, "comparison": comparison, "charts": charts, "answers": answers}
+SECTIONS = {
+    "verdict": verdict,
+    "comparison": comparison,
+    "reading": reading,
+    "published": published,
+    "charts": charts,
+    "answers": answers,
+}
 SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
 
 
@@ -52,7 +60,7 @@ def render(report: Report) -> str:
     environment = _environment(report)
     data: list[Data] = []
     comparisons = [
-        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(report.comparisons, 1)
+        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(_seeing(report), 1)
     ]
     drawn = any(one.id.endswith("-charts") for one in data)
     library = _plotly() if drawn else ""
@@ -70,6 +78,13 @@ def render(report: Report) -> str:
         data=data,
         scripts=scripts,
     )
+
+
+def _seeing(report: Report) -> list[Comparison]:
+    """Return the comparisons to show: blind jobs are no candidates, but what others are held against."""
+    blind = [all(blindness(one.result.config) != "none" for one in group.candidates) for group in report.comparisons]
+    shown = [group for group, hidden in zip(report.comparisons, blind, strict=True) if not hidden]
+    return shown or list(report.comparisons)
 
 
 def to_json(value: Any) -> Markup:
@@ -115,7 +130,7 @@ def _axes(compared: Comparison, decision: Decision) -> str:
 
 
 def _headline(report: Report) -> str:
-    return report.texts("page.headline", n=len(report.results))
+    return report.texts("page.headline", n=sum(len(one.candidates) for one in _seeing(report)))
 
 
 def _subtitle(report: Report) -> str:
@@ -127,7 +142,7 @@ def _subtitle(report: Report) -> str:
             questions=say("page.questions", n=len(one.samples)),
             documents=say("page.documents", n=one.documents),
         )
-        for one in report.comparisons
+        for one in _seeing(report)
     ]
     hosts = dict.fromkeys(str(one.environment["host"]) for one in report.results)
     return " · ".join([*told, *hosts, report.title])

@@ -1,0 +1,31 @@
+"""Published figures beside one's own, where the same thing was measured (`published=FILE` of an experiment)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.report import published
+from runner.report.decision import Decision
+from runner.report.model import Comparison
+
+
+def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
+    """Return a row for each published figure that was measured here too; None where no job names a file of them."""
+    found, sources = published.compare([one.result for one in compared.candidates])
+    if not sources:
+        return None
+    labels = {one.result.name: one.label for one in compared.candidates}
+    rows = [
+        {
+            "candidate": labels[row.job],
+            "measure": row.measure,
+            "own": f"{row.own:.3f}",
+            "interval": "" if row.low is None or row.high is None else f"{row.low:.3f} – {row.high:.3f}",
+            "published": f"{row.published:g}",
+            "difference": f"{row.own - row.published:+.3f}",
+        }
+        for row in found
+        if row.own is not None
+    ]
+    notes = {row.measure: row.note for row in found if row.own is not None}
+    return {"rows": rows, "notes": notes, "sources": sources}
