@@ -185,7 +185,7 @@ def products(jobs: Sequence[Sequence[str]]) -> Iterator[list[str]]:
     """Yield overrides with choices (`a=1,2`) whose products together are exactly these jobs."""
     by_keys: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for job in jobs:
-        values = dict(override.split("=", 1) for override in job)
+        values = {key: value for key, _, value in (override.partition("=") for override in job)}
         by_keys.setdefault(tuple(values), []).append(values)
     for alike in by_keys.values():
         yield from _products(alike)
@@ -197,7 +197,10 @@ def _products(jobs: Sequence[Mapping[str, str]]) -> Iterator[list[str]]:
     for values in choices.values():
         total *= len(values)
     if total == len(jobs):
-        yield [f"{key}={','.join(values)}" for key, values in choices.items()]
+        # `~key`, which takes a key away, has no value.
+        yield [
+            key if key[0] == "~" and values == [""] else f"{key}={','.join(values)}" for key, values in choices.items()
+        ]
         return
     key = next(key for key, values in choices.items() if len(values) > 1)
     for value in choices[key]:

@@ -37,8 +37,8 @@ def _value(value: Any) -> str:
 
 
 def _key(key: str) -> str:
-    if not PLAIN.fullmatch(key):
-        raise ValueError(f"{key!r} can't be a key on a command line: letters, digits and _ only")
+    if not PLAIN.fullmatch(key.lstrip("+")):
+        raise ValueError(f"{key!r} can't be a key on a command line: ASCII letters, digits and _ only")
     return key
 
 

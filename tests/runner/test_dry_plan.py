@@ -89,6 +89,11 @@ def test_a_single_job(cli: CommandLine, arguments: tuple[str, ...], tmp_path: Pa
     assert "model=demo_m" in shlex.split(line) and "plan" not in line and cli.left() == set()
 
 
+def test_a_key_that_is_taken_away_stays_so():
+    jobs = [["model=a", "~metrics.wer"], ["model=b", "~metrics.wer="]]
+    assert list(products(jobs)) == [["model=a,b", "~metrics.wer"]]
+
+
 @given(st.sets(st.tuples(st.sampled_from("ab"), st.sampled_from("cde"), st.sampled_from("fg")), min_size=1))
 def test_products_are_exactly_the_jobs(jobs: set[tuple[str, ...]]):
     keys = ("x", "y", "z")

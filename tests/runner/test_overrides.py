@@ -27,6 +27,12 @@ def test_other_values(value):
         assert texts == value
 
 
+def test_keys_of_overrides_in_a_list_of_jobs():
+    jobs = [{"+metrics.cer.x": 1, "prompt.path": "/a b/ё.yaml", "hydra/launcher": "joblib"}]
+    (parsed,) = OverridesParser.create().parse_override(spelled("hydra.sweeper.jobs", jobs)).value()
+    assert {key: getattr(value, "text", value) for key, value in parsed.items()} == jobs[0]
+
+
 def test_a_key_that_the_grammar_does_not_take():
     with pytest.raises(ValueError, match="can't be a key"):
         spelled("metrics", {"с пробелом": 1})

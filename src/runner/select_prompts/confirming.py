@@ -72,7 +72,10 @@ def confirm(
         jobs += [_chosen_job(baseline, file, split), _settings(baseline) | {"dataset.split": split}]
     sweep = folder / "confirmation"
     first = selections[0].candidate.tried[0].job.result.environment
-    listed = spelled("hydra.sweeper.jobs", jobs)
+    try:
+        listed = spelled("hydra.sweeper.jobs", jobs)
+    except ValueError as error:
+        raise JobFailed(f"the jobs of the confirmation can't be written as a command: {error}") from error
     command = [sys.executable, "-m", "runner", "-m", *config_dir_option(first["command"]), listed]
     command += [spelled("hydra.sweep.dir", str(sweep.absolute())), *extra]
     # Where the sweep ran: its relative paths, its store and its database are meant.
