@@ -2,7 +2,7 @@
 // Answers are untrusted: they are set as text, never as markup.
 "use strict";
 (() => {
-  const ROW = 84, ROW_PHONE = 96, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400;
+  const ROW = 84, ROW_PHONE = 96, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
   const [ID, DOCUMENT, CLASS, FIELD, QUESTION, REFERENCES, PICTURES] = [0, 1, 2, 3, 4, 5, 6];
 
   const make = (tag, name, text) => {
@@ -296,6 +296,10 @@
       const equal = (parts) => parts.reduce((sum, [kind, part]) => sum + (kind === 0 ? part.length : 0), 0);
       const parts = tried.reduce((best, one) => (equal(one) > equal(best) ? one : best));
       const all = parts.length === 2 && parts[0][0] === -1 && parts[1][0] === 1; // nothing in common: no need to repeat it
+      if (all && text.length > LONGEST_WHOLLY_MARKED) {
+        made.textContent = text; // marking every word would only make it harder to read
+        return made;
+      }
       for (const [kind, part] of parts)
         if (kind === 0) made.append(part);
         else if (kind === 1) made.append(make("mark", "", part));
