@@ -25,9 +25,9 @@ from backends import wire
 from backends.api import Engine, GenerationRequest
 from backends.process.server import start
 from runner import config, engine_environment, load, paths
-from runner.generate import Generated, Questions
 from runner.plan import Job, plan
 from runner.progress import Progress
+from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 GOAL = 0.97

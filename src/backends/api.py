@@ -140,6 +140,7 @@ class Generation:
     `finish_reason` is OpenAI's (`stop`, `length`, ...). `image_tokens` and `image_sizes` (width, height in pixels) are
     what the engine says that the model saw. `prompt_digest` names the prompt's token ids, those of images included:
     engines with the same digest had the same prompt. `conditions` are what decides the timing and not the text.
+    `lowered_max_pixels` is the limit on an image's area where it was lowered for this question, memory having run out.
     """
 
     key: str
@@ -157,6 +158,7 @@ class Generation:
     attempts: int = 1
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
+    lowered_max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a generation that is both or neither."""

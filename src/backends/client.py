@@ -21,6 +21,7 @@ from yarl import URL
 
 from backends import failures, wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
+from backends.redaction import redact
 from backends.stream import Answer, BadStream, EventStream, count, seconds
 
 _AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
@@ -130,7 +131,7 @@ class Client:
         for secret in (self.endpoint.api_key, *self.endpoint.headers.values()):
             if len(secret) >= 8:  # shorter ones are no secrets, and would blank out ordinary words
                 message = message.replace(secret, "***")
-        return Failure(failure.kind, message, failure.retryable, failure.retry_after_s)
+        return Failure(failure.kind, redact(message), failure.retryable, failure.retry_after_s)
 
 
 @dataclass(slots=True)

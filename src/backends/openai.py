@@ -13,6 +13,7 @@ import re
 
 from yarl import URL
 
+from backends import redaction
 from backends.api import Endpoint, EngineSpec, EngineStats, Failure
 from backends.engine_args import PREFIX, settings
 
@@ -61,10 +62,11 @@ class OpenAiBackend:
 
 def _address(url: str) -> str:
     address = URL(url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ValueError(f"backend.base_url={url!r}: give an address such as http://127.0.0.1:8000/v1")
     if address.user or address.password or address.query:
         raise ValueError("backend.base_url: a key belongs into the variable that backend.api_key_variable names")
+    if address.scheme not in ("http", "https") or not address.host:
+        shown = redaction.redact(url)
+        raise ValueError(f"backend.base_url={shown!r}: give an address such as http://127.0.0.1:8000/v1")
     return url.rstrip("/").removesuffix("/chat/completions")
 
 
@@ -83,7 +85,7 @@ def _key(variable: str) -> str:
             f"backend.api_key_variable={variable}: this environment variable is not set; export it, name another "
             "one, or give backend.api_key_variable=null for an endpoint without a key"
         )
-    return os.environ[variable]
+    return redaction.remember(os.environ[variable])
 
 
 def _value(header: str, text: str) -> str:
@@ -92,6 +94,6 @@ def _value(header: str, text: str) -> str:
     def read(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise ValueError(f"backend.headers.{header}: the environment variable {match[1]} is not set")
-        return os.environ[match[1]]
+        return redaction.remember(os.environ[match[1]])
 
     return _VARIABLE.sub(read, text)

@@ -11,7 +11,6 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
-from omegaconf import OmegaConf
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
         from runner import sweep
         from runner.errors import JobFailed
+        from runner.job_files import write_config
         from runner.plan import plan_sweep
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
@@ -57,8 +57,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with (folder / "multirun.yaml").open("x", encoding="utf-8") as file:
-                OmegaConf.save(self.config, file)
+            write_config(folder / "multirun.yaml", self.config, new=True)
         except FileExistsError:
             raise JobFailed(f"{folder} holds another sweep; give another hydra.sweep.dir") from None
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)

@@ -9,8 +9,9 @@ import os
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 
 import hydra
 import yaml
@@ -20,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from backends.redaction import redact
 from runner import config, paths
 from runner.errors import RunnerError
 
@@ -78,6 +80,11 @@ def flags_first(arguments: list[str]) -> list[str]:
     return flags + overrides
 
 
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show a bug of ours, without the secrets that its words may hold."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
 def is_expected(error: Exception) -> bool:
     """Tell a user's mistake from a bug of ours: a plain ValueError is a mistake only where Hydra raised it."""
     if not isinstance(error, ValueError) or isinstance(error, UnicodeDecodeError):
@@ -126,6 +133,7 @@ def main() -> None:
 
         print(f"vlm-runner {__version__}")  # noqa: T201
         return
+    sys.excepthook = _show_traceback
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra would print a traceback and leave; errors are put into words here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -143,8 +151,9 @@ def main() -> None:
     except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         if debug or not is_expected(error):
             raise
-        print(explain(error), file=sys.stderr)  # noqa: T201
-        raise SystemExit(getattr(error, "exit_code", 2)) from None
+        print(redact(explain(error)), file=sys.stderr)  # noqa: T201
+        is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
+        raise SystemExit(getattr(error, "exit_code", 1 if is_system else 2)) from None
     except KeyboardInterrupt:
         print("ended by SIGTERM" if _signals else "interrupted", file=sys.stderr)  # noqa: T201
         raise SystemExit(143 if _signals else 130) from None

@@ -17,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import foreign, score, tracking
+from runner import score, tracking
 from runner.errors import Problem, Refused
+from runner.job_files import write_config, write_json
 from runner.judging import Judged, Judging, judge
 
 log = logging.getLogger(__name__)
@@ -85,9 +86,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
             cfg.judge = OmegaConf.structured(wanted.judging.config)
         if tracked.uri:  # with tracking=none the job keeps what it has, for a later upload
             cfg.tracking = tracked
-    OmegaConf.save(cfg, where / "config.yaml")
-    foreign.write(where / "environment.json", described)
-    foreign.write(where / "metrics.json", record)
+    write_config(where / "config.yaml", cfg)
+    write_json(where / "environment.json", described)
+    write_json(where / "metrics.json", record)
     if tracked.uri:
         _upload(where, record["name"])
     return dict(record["metrics"])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner import secret_values
 from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
@@ -80,7 +80,9 @@ class BackendConfig:
     request_timeout_s: float = 600.0
     retries: int = 2
     replicas: int = 1  # engines of the same kind that share one job's questions; concurrency is of all together
-    max_restarts: int = 1  # of an engine that dies in the middle of a job
+    max_restarts: int = 1  # of an engine that dies or hangs in the middle of a job
+    # what to do with a sample that memory runs out at: fail it, or ask it again with its picture at half the area
+    oom_policy: str = "fail"
     prefix_cache: bool = False  # true: what prompts have in common is computed once, which flatters later questions
     mm_cache: bool = False  # true: the same picture is prepared once
     base_url: str | None = None  # of an endpoint that runs already
@@ -209,6 +211,8 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = 1
+    # a job in which more fail ends at once: a share of its questions, or from 1 on their number; null: never
+    max_failed: float | None = 0.5
     reuse: str = "same_conditions"
     published: str | None = None  # a file of published figures, shown beside those of this job
     plan: str = "run"  # dry: say what would be done; commands: print a command line for each group of jobs
@@ -230,6 +234,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.dtype": DTYPES,
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
     "backend.dialect": ("openai", "local"),
+    "backend.oom_policy": ("fail", "reduce_pixels"),
     "env.kind": ("current", "uv"),
     "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
@@ -267,6 +272,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "pool.max_engines": (1, 64),
     "pool.gpus": (1, 64),
     "concurrency": (1, 10_000),
+    "max_failed": (0, float("inf")),
     "warmup": (0, 1000),
 }
 
@@ -336,13 +342,7 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
                 yield Problem(f"{value!r} is out of range", f"judge.model.{name}.{key}", f"from {low:g} to {high:g}")
     if cfg.tracking.uri is not None and not cfg.tracking.uri:
         yield Problem("it is empty", "tracking.uri", "tracking=none, or a MLFLOW_TRACKING_URI that is not empty")
-    written = str(OmegaConf.to_container(cfg.tracking, resolve=False)["uri"])  # type: ignore[call-overload, index]
-    if re.search(r"//[^/\s]*:[^/\s]*@", written):
-        yield Problem(
-            "a password in a config or on the command line would be kept in files and process lists",
-            "tracking.uri",
-            "give the address as MLFLOW_TRACKING_URI in the environment",
-        )
+    yield from secret_values.find(cfg)
     for name in cfg.summaries:
         if name not in SUMMARIES:
             yield Problem(f"{name!r} is not valid", "summaries", f"any of: {', '.join(SUMMARIES)}")

@@ -19,10 +19,10 @@ from rich.table import Table
 
 from backends.api import EngineSpec
 from runner import paths
-from runner.generate import Generated, Questions
 from runner.overrides import command, config_dir_option
 from runner.plan import Job
 from runner.progress import Progress
+from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 # How many stored answers, and job folders, tell how long another will take.

@@ -5,29 +5,24 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from runner import environment, measure, store
 from runner.answer_files import AnswerSet
+from runner.job_files import write_config, write_json
 
 # Groups of the config that say how answers were made.
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
 
 
-def write(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file of a job's folder."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
-
-
 def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> None:
     """Make the folder of a job whose answers another program made."""
     where.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(_told(cfg, one), where / "config.yaml")
+    write_config(where / "config.yaml", _told(cfg, one))
     with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
     failed = sum(row["error"] is not None for row in one.rows)
@@ -43,8 +38,8 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }
-    write(where / "environment.json", _described(one, sweep))
-    write(where / "metrics.json", record)
+    write_json(where / "environment.json", _described(one, sweep))
+    write_json(where / "metrics.json", record)
 
 
 def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:

@@ -9,31 +9,41 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from backends.api import Endpoint, Failure, Generation, GenerationRequest
+from backends.api import Endpoint, Failure, FailureKind, Generation, GenerationRequest, Message, Sampling, TextPart
 from backends.client import Client
 from runner.datasets.encoded import BadImage
 from runner.prompts import PromptError
 
 # After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.
 LOST = ("connection", "server_error")
+HUNG: FailureKind = "engine_died"
 # A retry waits between these many seconds, growing; an endpoint's own Retry-After wins, up to its limit.
 SHORTEST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.2, 30.0, 300.0
+# After a question has timed out an engine of ours is asked this, and given at most so long: it hangs, or was only slow.
+PROBE = GenerationRequest("probe", (Message("user", (TextPart("1"),)),), Sampling(max_tokens=1))
+PROBE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to ask. `build` reads the images and makes the request; it may raise BadImage or PromptError."""
+    """One question to ask. `build` reads the images and makes the request; it may raise BadImage or PromptError.
+
+    `max_pixels` is the limit on an image's area where it was lowered for this question; `lower` returns the same
+    question with less, None where there is nothing left to take away or the answer is stored.
+    """
 
     key: str
     sample_id: str
     repeat: int
     build: Callable[[], GenerationRequest]
+    max_pixels: int | None = None
+    lower: Callable[[], Ask | None] | None = None
 
 
 class Gate(Protocol):
@@ -49,11 +59,12 @@ class Gate(Protocol):
 
 
 class EngineGone(Exception):
-    """The engine died while it was asked; `unanswered` is what it was asked then."""
+    """An engine died, or the one at `hung` hangs, while it was asked; `unanswered` is what they were asked then."""
 
-    def __init__(self) -> None:
-        """Know nothing yet; the loop fills it in."""
+    def __init__(self, hung: Endpoint | None = None) -> None:
+        """Know nothing else yet; the loop fills it in."""
         super().__init__("the engine died while it was asked")
+        self.hung = hung
         self.unanswered: tuple[Ask, ...] = ()
 
 
@@ -94,32 +105,40 @@ async def load(
     retries: int,
     timeout_s: float,
     alive: Callable[[], bool],
-    on_answer: Callable[[Ask, Generation], None],
+    on_answer: Callable[[Ask, Generation], Ask | None],
     gate: Gate | None = None,
+    may_hang: bool = False,
 ) -> None:
-    """Ask everything that `asks` yields, `concurrency` at a time. Raise EngineGone when the engine dies.
+    """Ask everything that `asks` yields, `concurrency` at a time. Raise EngineGone when the engine dies or hangs.
 
     With several endpoints the slots are dealt out among them, so that each has as many, or one less.
 
     `on_answer` is called in the order of completion, before the slot takes its next question; what it raises ends the
-    load. A question that can't be built (an unreadable image) fails alone. Questions are taken and built in a thread:
-    reading pictures in the event loop would count as latency of the answers that other slots wait for.
+    load, and a question that it returns is asked in the place of the answered one. `may_hang` says that the engine is
+    ours: where a question times out, and none was answered meanwhile, it must answer a short one. A question that can't
+    be built (an unreadable image) fails alone. Questions are taken and built in a thread: reading pictures in the event
+    loop would count as latency of the answers that other slots wait for.
     """
     in_flight: dict[int, Ask] = {}
     numbers = itertools.count()
     clock = asyncio.get_running_loop().time
     taking = threading.Lock()
-
+    last_answer = dict.fromkeys((endpoint.url for endpoint in endpoints), clock())
     ended = False
 
-    def take() -> tuple[int, Ask, GenerationRequest | Generation] | None:
+    def take(held: tuple[int, Ask] | None) -> tuple[int, Ask, GenerationRequest | Generation] | None:
         with taking:
-            ask = None if ended else next(asks, None)
-            if ask is None:
-                return None
-            number = next(numbers)
-            in_flight[number] = ask
-        return number, ask, _built(ask)
+            if held is None:
+                ask = None if ended else next(asks, None)
+                if ask is None:
+                    return None
+                held = next(numbers), ask
+                in_flight[held[0]] = ask
+        return *held, _built(held[1])
+
+    async def hangs(client: Client) -> bool:
+        silent = may_hang and clock() - last_answer[client.endpoint.url] >= timeout_s
+        return silent and not await responds(client.endpoint, min(timeout_s, PROBE_S))
 
     def left() -> tuple[Ask, ...]:
         """Return what was taken and not answered; a thread that is late takes nothing any more."""
@@ -129,9 +148,10 @@ async def load(
         return tuple(in_flight.values())
 
     async def slot(client: Client) -> None:
+        held: tuple[int, Ask] | None = None
         while True:
             begin = clock()
-            taken = await asyncio.to_thread(take)
+            taken = await asyncio.to_thread(take, held)
             if taken is None:
                 return
             number, ask, request = taken
@@ -139,13 +159,20 @@ async def load(
             if isinstance(request, Generation):
                 generation = request
             else:
-                generation, engine_s, waited = await answer(client, request, retries, gate)
+                generation, engine_s, waited = await answer(client, request, retries, hangs, gate)
             answered = clock()
-            if generation.error is not None and generation.error.kind in LOST and not await settled(alive):
+            if generation.error is None:
+                last_answer[client.endpoint.url] = answered
+            elif generation.error.kind == HUNG:
+                raise EngineGone(client.endpoint)
+            elif generation.error.kind in LOST and not await settled(alive):
                 raise EngineGone
             waited += clock() - answered  # to see whether a lost engine still lives is nobody's work
             tally.count(generation)
-            on_answer(ask, generation)
+            held = None
+            if (following := on_answer(ask, generation)) is not None:
+                held = next(numbers), following
+                in_flight[held[0]] = following
             del in_flight[number]
             tally.engine_s += engine_s
             tally.slots_s += clock() - begin - waited
@@ -179,11 +206,16 @@ def _built(ask: Ask) -> GenerationRequest | Generation:
 
 
 async def answer(
-    client: Client, request: GenerationRequest, retries: int, gate: Gate | None = None
+    client: Client,
+    request: GenerationRequest,
+    retries: int,
+    hangs: Callable[[Client], Awaitable[bool]],
+    gate: Gate | None = None,
 ) -> tuple[Generation, float, float]:
     """Ask one question, again where that may help; the answer's timing is the last attempt's.
 
-    Returns the answer, the latency of all attempts and the time waited between them, in seconds.
+    A question that timed out is asked again only of an engine that does not hang. Returns the answer, the latency of
+    all attempts and the time waited between them, in seconds.
     """
     engine_s = 0.0
 
@@ -199,6 +231,8 @@ async def answer(
             if gate is not None:
                 gate.leave(request, generation)
         engine_s += generation.timing.latency_s if generation.timing else time.perf_counter() - begin
+        if generation.error is not None and generation.error.kind == "timeout" and await hangs(client):
+            return dataclasses.replace(generation, error=Failure(HUNG, f"it hangs: {generation.error.message}"))
         return generation
 
     attempts = AsyncRetrying(
@@ -218,6 +252,13 @@ def _wait(state: RetryCallState) -> float:
     if error is not None and error.retry_after_s is not None:
         return float(min(error.retry_after_s, LONGEST_RETRY_AFTER_S))
     return float(SHORTEST_WAIT_S + wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)(state))
+
+
+async def responds(endpoint: Endpoint, within_s: float) -> bool:
+    """Tell whether an engine still answers anything, be it with a refusal."""
+    async with Client(endpoint, timeout_s=within_s) as client:
+        error = (await client.ask(PROBE)).error
+    return error is None or error.kind not in ("timeout", "connection")
 
 
 async def settled(alive: Callable[[], bool], within_s: float = 2.0) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.generate import Generated
+from runner.questions import Generated
 
 STATS = {
     "memory/gpu_peak_gib": "gpu_peak_gib",
@@ -105,6 +105,11 @@ def notes(generated: Generated, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         noted.append(f"{failed} of {len(rows)} answers failed, the first: {first.message if first else ''}"[:300])
     if again := sum(row["attempts"] > 1 for row in rows):
         noted.append(f"{again} answers took more than one attempt; their latency is the last attempt's")
+    if lowered := sum(row.get("lowered_max_pixels") is not None for row in rows):
+        noted.append(
+            f"{lowered} answers were read at fewer pixels, memory having run out (backend.oom_policy=reduce_pixels): "
+            "lowered_max_pixels in answers.jsonl says which"
+        )
     if not generated.timed:
         return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
     if generated.measured is None:

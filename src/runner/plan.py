@@ -143,6 +143,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     attempt(problems, lambda: model_checks.settings(config))
     if problems:
         raise Refused(problems)
+    _oom_policy(config, backend)
     spec = _spec(config, checkpoint, env, backend)
     _launchable(backend, spec)
     return spec, backend
@@ -220,6 +221,16 @@ def _published(config: Config) -> None:
         raise Refused(
             Problem(f"{config.published} does not exist", "published", "a file as in data/published, or null")
         )
+
+
+def _oom_policy(config: Config, server: Backend) -> None:
+    """Refuse to lower pixels where an engine can't be told them with each request."""
+    if config.backend.oom_policy != "reduce_pixels":
+        return
+    fixed = getattr(server, "pixels_at_start", False)
+    if fixed or (config.backend.base_url and config.backend.dialect != "local"):
+        what = f"backend={config.backend.name} can't be told a limit on pixels with each request"
+        raise Refused(Problem(what, "backend.oom_policy", "fail, or lower model.max_pixels for the whole job"))
 
 
 def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> EngineSpec:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import shutil
 import time
 import traceback
 import uuid
@@ -18,18 +16,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from metrics.api import Metric
 from runner import answers, engines, environment, judging, limits, measure, paths, score, store
 from runner.errors import JobFailed, RunnerError
-from runner.generate import Generated, generate
+from runner.generate import generate
+from runner.job_files import copy_log, write_config, write_json
 from runner.plan import Job, plan, warn
+from runner.questions import Generated
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
-LONGEST_LOG_BYTES = 5 * 2**20
 # Parts of a config that don't decide results.
 NOT_DECISIVE = (
     "tracking",
     "report",
     "pool",
     "reuse",
+    "max_failed",
     "objective",
     "published",
     "summaries",
@@ -57,6 +57,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     try:
         metrics = _stages(job, folder, record, judges)
     except KeyboardInterrupt:
+        log.warning("%s: interrupted; what was answered is being saved (once more stops at once)", job.name)
         record.close("killed", "interrupted before it was done; what was answered is in the store")
         raise
     except OSError as error:
@@ -145,12 +146,10 @@ class Record:
         self.aggregates: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.timed = True
-        self.started_at = time.time()
+        self.started_at, self._began = time.time(), time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            # Unresolved: a secret stays the name of an environment variable.
-            with (folder / "config.yaml").open("x", encoding="utf-8") as file:
-                OmegaConf.save(cfg, file)
+            write_config(folder / "config.yaml", cfg, new=True)
         except FileExistsError:
             raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
@@ -169,7 +168,7 @@ class Record:
             "checkpoint": job.spec.checkpoint,
             "checkpoint_digest": job.spec.digest,
         }
-        self._write("environment.json", self.environment)
+        write_json(self.folder / "environment.json", self.environment)
 
     def generated(self, generated: Generated) -> None:
         """Take over the counts of the generation stage and the engine's log."""
@@ -188,26 +187,27 @@ class Record:
         facts = (generated.measured or {}).get("stats", {}).get("facts", {})
         if facts:
             self.environment["engine"] = facts
-            self._write("environment.json", self.environment)
+            write_json(self.folder / "environment.json", self.environment)
         for number, path in enumerate(generated.log_paths):
             if path.exists():
-                _copy_end(path, self.folder / (f"engine-{number}.log" if number else "engine.log"))
+                copy_log(path, self.folder / (f"engine-{number}.log" if number else "engine.log"))
 
     def add_version(self, metric: str, version: str) -> None:
         """Keep the version of a metric that is none of the job's own."""
         self.environment["metric_versions"][metric] = version
-        self._write("environment.json", self.environment)
+        write_json(self.folder / "environment.json", self.environment)
 
     def close(self, status: str, error: str | None = None) -> None:
         """Write metrics.json, which makes the folder complete, and bring it to MLflow."""
-        self._write(
-            "metrics.json",
+        write_json(
+            self.folder / "metrics.json",
             {
                 "name": self.job.name,
                 "status": status,
                 "error": error,
                 "started_at": self.started_at,
-                "finished_at": time.time(),
+                # Not the clock again: it may have been set meanwhile.
+                "finished_at": self.started_at + time.monotonic() - self._began,
                 "timed": self.timed,  # false: latencies are those of other conditions
                 "metrics": self.metrics,
                 "notes": list(dict.fromkeys(self.notes)),
@@ -218,6 +218,8 @@ class Record:
             return
         from runner import tracking
 
+        if status == "killed":
+            tracking.hurry()
         try:
             tracking.upload(self.folder)
         except tracking.TrackingError as problem:
@@ -233,22 +235,8 @@ class Record:
             )
             raise
 
-    def _write(self, name: str, value: dict[str, Any]) -> None:
-        text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
-        (self.folder / name).write_text(text + "\n", encoding="utf-8")
-
 
 def _decisive(cfg: DictConfig) -> Any:
     """Return the part of a config that decides results: two jobs with the same are the same experiment."""
     decisive = {name: value for name, value in cfg.items() if name not in NOT_DECISIVE}
     return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
-
-
-def _copy_end(source: Path, target: Path) -> None:
-    """Copy a log; of an endless one, the end."""
-    if source.stat().st_size <= LONGEST_LOG_BYTES:
-        shutil.copyfile(source, target)
-        return
-    with source.open("rb") as file:
-        file.seek(-LONGEST_LOG_BYTES, 2)
-        target.write_bytes(b"(the beginning was cut)\n" + file.read())

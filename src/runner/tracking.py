@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from backends.redaction import redact
 from runner import answers_table
 from runner.errors import RunnerError
 
@@ -59,6 +60,11 @@ def prepare(uri: str, experiment: str) -> None:
                 connection.set_terminated(run.info.run_id, "KILLED")
 
 
+def hurry() -> None:
+    """Give up on a server that does not answer within seconds: a scheduler kills soon after its SIGTERM."""
+    os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+
+
 def upload(folder: Path) -> str:
     """Bring a complete job folder into its MLflow run, made if need be, and return the run's id."""
     config = OmegaConf.load(folder / "config.yaml")
@@ -70,6 +76,8 @@ def upload(folder: Path) -> str:
         connection = client(uri)
         run_id = _run(connection, folder, config, record, environment)
         try:
+            if record["status"] == "killed":  # at once: there may be no time for the rest
+                connection.set_terminated(run_id, "KILLED")
             _fill(connection, run_id, folder, config, record, environment)
             connection.set_terminated(run_id, STATUS[record["status"]], int(record["finished_at"] * 1000))
         except BaseException:
@@ -135,7 +143,7 @@ class as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
 
 
 def _without_password(text: str) -> str:
-    return PASSWORD.sub("//***@", text)
+    return redact(PASSWORD.sub("//***@", text))
 
 
 def _experiment(connection: MlflowClient, name: str) -> str:

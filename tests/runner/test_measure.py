@@ -6,8 +6,8 @@ import pytest
 
 from backends.api import Failure, Generation
 from runner import load, measure
-from runner.generate import Generated
 from runner.measurements import joined
+from runner.questions import Generated
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):

@@ -11,10 +11,10 @@ from hydra import compose, initialize_config_dir
 
 from backends.api import Generation
 from runner import config, environment, paths
-from runner.datasets.images import BadImage
-from runner.generate import Generated, Questions
+from runner.datasets.encoded import BadImage
 from runner.plan import Job, plan
 from runner.progress import Progress
+from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 SMALL = ("tracking=none", "dataset.limit=2", "metrics=[]")

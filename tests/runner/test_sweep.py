@@ -204,7 +204,11 @@ def test_a_failing_sample_fails_alone(cli: CommandLine):
 def test_a_job_whose_answers_all_fail_has_failed(cli: CommandLine):
     ended = cli(*ECHO, "tracking=none", "+backend.engine_args.fail_on=а", "backend.retries=0")
     assert ended.code == 1
-    assert "all 8 answers failed" in ended.out and "told to fail" in ended.out
+    assert "5 of 8 answers failed" in ended.out and "told to fail" in ended.out
+    assert (
+        cli(*ECHO, "tracking=none", "+backend.engine_args.fail_on=а", "backend.retries=0", "max_failed=null").code == 1
+    )
+    assert "all 8 answers failed" in results(cli.folder)[-1]["error"]
 
 
 def test_an_engine_that_dies_fails_its_job_and_no_other(cli: CommandLine):

@@ -55,6 +55,11 @@ class Row:
         self._tokens = 0
         self._unsent: list[int] = []
 
+    @property
+    def began(self) -> bool:
+        """Whether a token was drawn, so that it can't be answered anew."""
+        return self._tokens > 0
+
     def add(self, token: int, now: float) -> None:
         """Take the next token, drawn at `now`."""
         if self._first_token_at is None:
@@ -126,7 +131,11 @@ class Watcher(StoppingCriteria):
 
 
 def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
-    """Answer requests that share their sampling values. Every one gets its events, errors included."""
+    """Answer requests that share their sampling values. Every one gets its events, errors included.
+
+    Where memory runs out before any answer began, the halves of the batch are tried by themselves: only a request
+    that is too large alone fails.
+    """
     rows = [Row(ticket, loaded, time.perf_counter()) for ticket in tickets]
     sampling = tickets[0].request.sampling
     error: RequestError | None = None
@@ -140,6 +149,11 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
     # Only here are the frames that hold the batch's tensors gone, so that memory can be given back.
     if error is not None:
         _free(loaded.device)
+        if error.code == "out_of_memory" and len(rows) > 1 and not any(row.began for row in rows):
+            half = len(rows) // 2
+            run_batch(loaded, tickets[:half])
+            run_batch(loaded, tickets[half:])
+            return
     for row in rows:
         if error is not None:
             row.fail(error)

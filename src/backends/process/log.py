@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from backends.redaction import redact
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -40,4 +42,4 @@ class Log:
         except FileNotFoundError:
             return ""
         text = _ESCAPES.sub("", text)
-        return text.replace(self._secret, "***") if self._secret else text
+        return redact(text.replace(self._secret, "***") if self._secret else text)

@@ -31,6 +31,7 @@ from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
 from backends.process.log import Log
 from backends.process.supervised import SupervisedProcess
+from backends.redaction import remember
 
 _POLL_S = 0.1
 _FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
@@ -88,7 +89,7 @@ class ServedEngine:
 
     def __init__(self, backend: Backend, spec: EngineSpec, launch: Launch, port: int, log_path: Path) -> None:
         """Start the process. Raise EngineFailed where there is no such command."""
-        key = secrets.token_urlsafe(24)
+        key = remember(secrets.token_urlsafe(24))
         self.spec = spec
         self.launch = launch
         url = f"http://127.0.0.1:{port}{launch.api_path}"
@@ -156,8 +157,9 @@ class ServedEngine:
         """Say why it died, with the exit code, the last lines of its log and the launch command."""
         if self.alive():
             return Failure("engine_died", "the engine still runs", retryable=True)
+        ending = self._ending()  # first: the watchdog writes the last words before it tells of the end
         cause = self._backend.translate(self._log.tail(_LAST_WORDS_BYTES))
-        what = f"the engine died: {self._ending()}" + (f". {cause.message}" if cause else "")
+        what = f"the engine died: {ending}" + (f". {cause.message}" if cause else "")
         kind: FailureKind = "out_of_memory" if cause is not None and cause.kind == "out_of_memory" else "engine_died"
         return Failure(kind, self._with_log(what), retryable=True)
 
@@ -190,9 +192,9 @@ class ServedEngine:
             time.sleep(0.02)
 
     def _start_failure(self, reported: str = "") -> Failure:
+        ending = f" ({self._ending()})" if not self.alive() else ""  # before the log is read, as above
         cause = self._backend.translate(self._log.tail())
-        what = (cause.message if cause else "") or reported or "the engine ended before it served"
-        what = f"{what} ({self._ending()})" if not self.alive() else what
+        what = ((cause.message if cause else "") or reported or "the engine ended before it served") + ending
         return Failure(cause.kind if cause else "start_failed", self._with_log(what))
 
     def _ending(self) -> str:

@@ -1,7 +1,8 @@
 """The small process above every engine: `python -m backends.process.watchdog`, started by `supervised.py`.
 
-It starts the engine in a session of its own, measures its memory, and ends it with all its descendants when the pipe
-from the runner ends, however the runner died. It reads one JSON object a line and writes one back:
+It starts the engine in a session of its own, measures its memory, writes what it says into the log with secrets blanked
+out, and ends it with all its descendants when the pipe from the runner ends, however the runner died. It reads one JSON
+object a line and writes one back:
 
     {"argv": [...], "variables": {...}, "runner": 4711}   -> {"pid": 4712} or {"error": "..."}
     {"do": "mark", "id": 1}                               -> {"window": 1, "id": 1}
@@ -19,6 +20,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -27,10 +29,14 @@ import psutil
 
 from backends.process.gpu import Gpus
 from backends.process.memory import POLL_S, Sampler
+from backends.redaction import of_environment, redactor
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _KILL_TIMEOUT_S = 10.0
+_LAST_WORDS_S = 3.0
+_LINE_S = 0.5  # a line without an end is written after this time
+_LONGEST_LINE = 65_536
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before the fork, where it would be unsafe
 
 
@@ -61,8 +67,8 @@ class _Commands:
 class _Watchdog:
     """Keeps one engine."""
 
-    def __init__(self, pid: int, runner: int, sampler: Sampler) -> None:
-        self._pid, self._runner, self._sampler = pid, runner, sampler
+    def __init__(self, pid: int, runner: int, sampler: Sampler, output: _Output) -> None:
+        self._pid, self._runner, self._sampler, self._output = pid, runner, sampler, output
         self._exit_code: int | None = None
         self._asked_to_end = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -85,6 +91,7 @@ class _Watchdog:
             pass
         finally:
             self._end(grace_s)
+            self._output.end()
         with suppress(BrokenPipeError):
             _say({"exited": self._exit_code, "windows": self._sampler.all_windows()})
 
@@ -138,8 +145,47 @@ class _Watchdog:
             os.killpg(self._pid, number)
 
 
-def _spawn(argv: list[str], variables: dict[str, str]) -> int:
-    """Start the engine in a session of its own; its output goes where our stderr goes."""
+class _Output:
+    """What the engine says: a thread takes it from a pipe to our stderr, line by line, with its secrets blanked out."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._read, self.write = os.pipe()
+        self._redact = redactor(of_environment(variables))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin; only after the engine was started, since forking wants a single thread."""
+        os.close(self.write)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait for the last words."""
+        self._thread.join(_LAST_WORDS_S)
+
+    def _run(self) -> None:
+        rest = b""
+        while True:
+            if rest and not select.select([self._read], [], [], _LINE_S)[0]:
+                rest = self._say(rest, whole=True)  # a prompt, a progress bar: nothing follows for now
+                continue
+            received = os.read(self._read, 65_536)
+            if not received:
+                self._say(rest, whole=True)
+                return
+            rest = self._say(rest + received, whole=len(rest) > _LONGEST_LINE)
+
+    def _say(self, text: bytes, *, whole: bool) -> bytes:
+        """Write the whole lines of `text`, or all of it, and return what is left."""
+        end = len(text) if whole else max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        if end:
+            clean = self._redact(text[:end].decode("utf-8", "surrogateescape"))
+            with suppress(OSError):  # a full disk must not stop the engine
+                os.write(2, clean.encode("utf-8", "surrogateescape"))
+        return text[end:]
+
+
+def _spawn(argv: list[str], variables: dict[str, str], output: int) -> int:
+    """Start the engine in a session of its own; it writes to `output`."""
     watchdog = os.getpid()
 
     def die_with_the_watchdog() -> None:
@@ -151,8 +197,8 @@ def _spawn(argv: list[str], variables: dict[str, str]) -> int:
         argv,
         env=variables,
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr.fileno(),
-        stderr=sys.stderr.fileno(),
+        stdout=output,
+        stderr=output,
         start_new_session=True,
         preexec_fn=die_with_the_watchdog,  # noqa: PLW1509  this process has one thread
     )
@@ -181,11 +227,13 @@ def main() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     gpus = Gpus.open()
     try:
-        pid = _spawn(order["argv"], order["variables"])
+        output = _Output(order["variables"])
+        pid = _spawn(order["argv"], order["variables"], output.write)
     except OSError as error:
         _say({"error": f"{order['argv'][0]}: {error.strerror or error}"})
         return
-    watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus))
+    output.start()
+    watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus), output)
     _say({"pid": pid})
     watchdog.watch(commands)
 

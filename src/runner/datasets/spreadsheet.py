@@ -14,6 +14,7 @@ Cells that must stay as they look are formatted as text.
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from runner.errors import Problem, Refused
 READS = "a spreadsheet with the columns File_name, Question, Answer"
 COLUMNS = {"images": "File_name", "question": "Question", "references": "Answer"}
 EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
+MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of it
 
 
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
@@ -42,11 +44,23 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
             yield row
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a spreadsheet whose few bytes would unpack to more than memory holds; .xls is not packed."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        size = sum(member.file_size for member in packed.infolist())
+    if size > MAX_UNPACKED_BYTES:
+        what = f"it unpacks to {size / 2**30:.1f} GiB; up to {MAX_UNPACKED_BYTES / 2**30:.0f} GiB are read"
+        raise Refused(Problem(what, show(path), "split it, or save it as CSV"))
+
+
 def read_sheet(path: Path, name: str | None, used: set[str], reads: str = READS) -> Table:
     """Read the header of a sheet (None: the first) and give its lines. Columns in `used` must hold what they show."""
     from python_calamine import CalamineError, CalamineWorkbook
 
     need_file(path, reads)
+    _refuse_bomb(path)
     try:
         book = CalamineWorkbook.from_path(path)
         if name is not None and name not in book.sheet_names:

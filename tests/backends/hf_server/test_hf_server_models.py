@@ -215,6 +215,30 @@ def test_out_of_memory_is_said_and_survived(qwen, bodies, monkeypatch):
     assert answer(qwen, bodies.request())[0].text
 
 
+def test_memory_that_runs_out_in_a_batch_fails_only_who_is_too_large_alone(qwen, bodies, monkeypatch):
+    import torch
+
+    real = qwen.model.generate
+    sizes = []
+
+    def small(*arguments, **options):
+        """Run out of memory for real, by an allocation that no machine has, where the large picture is among them."""
+        sizes.append(len(options["input_ids"]))
+        if options["pixel_values"].shape[0] > 70 * len(options["input_ids"]):
+            torch.empty(2**52)
+        return real(*arguments, **options)
+
+    usual, large = bodies.request(bodies.picture(112, 112)), bodies.request(bodies.picture(336, 336))
+    with monkeypatch.context() as patch:
+        patch.setattr(qwen.model, "generate", small)
+        tickets = answer(qwen, usual, usual, large, usual)
+    failed = [isinstance(ticket.events[-1], Failed) for ticket in tickets]
+    assert failed == [False, False, True, False]
+    assert tickets[2].events[-1].error.code == "out_of_memory"
+    assert {tickets[index].text for index in (0, 1, 3)} == {answer(qwen, usual)[0].text}
+    assert sizes[0] == 4 and sizes[-1] == 1
+
+
 def test_attention_in_use_is_what_was_asked_for(tiny_qwen):
     assert statistics(load_model(tiny_qwen, attention="eager", dtype="bfloat16"))["attention"] == "eager"
 

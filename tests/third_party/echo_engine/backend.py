@@ -4,7 +4,8 @@ from backends.api import EngineSpec, EngineStats, Failure, Launch
 
 
 class EchoBackend:
-    """`engine_args`: `crash_after=N` requests, `delay_s`, `fail_on` (text in a question), `start_s`."""
+    """`engine_args`: `crash_after=N` requests, `delay_s`, `fail_on` (text in a question), `start_s`,
+    `hang_after=N` requests, `memory` (the pixels it has memory for)."""
 
     name = "echo"
 

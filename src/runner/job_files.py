@@ -1,0 +1,49 @@
+"""Writes the files of a job's folder: whole or not at all, and without secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from backends.redaction import redact
+
+LONGEST_LOG_BYTES = 5 * 2**20
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file; who is interrupted leaves the earlier one."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def write_config(path: Path, cfg: DictConfig, *, new: bool = False) -> None:
+    """Write a config, unresolved: a secret stays the name of an environment variable.
+
+    Raise FileExistsError for one that should be `new` and is there.
+    """
+    text = OmegaConf.to_yaml(cfg)
+    if new:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(redact(text))
+    else:
+        write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(redact(text), encoding="utf-8")
+    beside.replace(path)
+
+
+def copy_log(source: Path, target: Path) -> None:
+    """Copy an engine's log; of an endless one, the end."""
+    with source.open("rb") as file:
+        cut = source.stat().st_size > LONGEST_LOG_BYTES
+        if cut:
+            file.seek(-LONGEST_LOG_BYTES, 2)
+        text = file.read(LONGEST_LOG_BYTES).decode("utf-8", "replace")
+    write_text(target, ("(the beginning was cut)\n" if cut else "") + text)

@@ -1,0 +1,208 @@
+"""The questions of a job: which must be asked, under which name, and how each fared."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backends.api import Failure, Generation, GenerationRequest, ImagePart, Pixels, TextPart, VideoPart
+from runner import limits, load, store
+from runner.datasets.api import Sample
+from runner.datasets.encoded import BadImage, EncodedImage
+from runner.datasets.images import read_images
+from runner.errors import JobFailed
+from runner.plan import Job
+from runner.progress import Progress
+from runner.prompts import PromptError
+from runner.store import Shelf
+
+Question = tuple[str, int]  # sample id, repeat
+LOWERINGS = 3  # of a picture's area by half, until memory suffices: down to an eighth
+
+
+@dataclass
+class Generated:
+    """What the stage leaves: where each answer is stored, which failed, and what was measured on the way.
+
+    `measured` is None where nothing was asked anew and nothing fitting was measured before. `timed` is false where
+    answers were taken over that were made under other conditions: then no figure of speed or memory is reported.
+    `allowed` is how many may fail before the job ends; None for any number.
+    """
+
+    keys: dict[Question, str] = field(default_factory=dict)
+    failures: dict[Question, Generation] = field(default_factory=dict)
+    # Two rows may ask the same: the second takes the first one's answer, which doesn't make it an old one.
+    fresh: set[str] = field(default_factory=set)
+    reused: int = 0
+    total: int = 0
+    allowed: float | None = None
+    timed: bool = True
+    measured: dict[str, Any] | None = None
+    started: int = 0  # engines, also those that were started again
+    restarts: int = 0
+    notes: list[str] = field(default_factory=list)
+    load_s: float | None = None
+    log_paths: tuple[Path, ...] = ()
+
+    def fail(self, question: Question, generation: Generation) -> None:
+        """Keep a failure. Raise JobFailed where it is one too many, or says that none will be answered."""
+        self.failures[question] = generation
+        error, count = generation.error, len(self.failures)
+        assert error is not None
+        if error.kind == "unauthorised" and not self.keys:
+            raise JobFailed(f"the endpoint does not let us in: {error.message}")
+        if self.allowed is not None and count > self.allowed and count < self.total:
+            first = next(iter(self.failures.values())).error
+            assert first is not None
+            raise JobFailed(
+                f"{count} of {self.total} answers failed, more than max_failed allows: the job was ended early. "
+                f"The first: {first.kind}: {first.message}"
+            )
+
+
+class Questions:
+    """Walks the samples of a job lazily and yields what must be asked; keeps account of the rest."""
+
+    def __init__(self, job: Job, shelf: Shelf, result: Generated, progress: Progress) -> None:
+        """Prepare the walk; nothing is read yet."""
+        self.job, self.shelf, self.result, self.progress = job, shelf, result, progress
+        # Neighbouring questions are about the same pictures: keep the last few instead of reading them again.
+        self._read = functools.lru_cache(maxsize=4)(read_images)
+        self._may_lower = job.config.backend.oom_policy == "reduce_pixels"
+
+    def missing(self) -> Iterator[load.Ask]:
+        """Yield the questions that have no stored answer under the job's `reuse` rule."""
+        if self.job.dataset.is_search:
+            yield from self._searched()
+            return
+        for sample in self.job.dataset:
+            for repeat in range(self.job.config.sampling.repeats):
+                if self.job.dataset.probes and any(limits.is_limit(one.error) for one in self.result.failures.values()):
+                    return  # the others are as large
+                if (ask := self._ask(sample, repeat)) is not None:
+                    yield ask
+
+    def _searched(self) -> Iterator[load.Ask]:
+        """Yield the questions of a search for the largest sample that is answered; each waits for the one before."""
+        samples = tuple(self.job.dataset)
+        search = limits.search(len(samples))
+        index = next(search)
+        while True:
+            if (ask := self._ask(samples[index], 0)) is not None:
+                yield ask
+            try:
+                index = search.send((samples[index].id, 0) in self.result.keys)
+            except StopIteration:
+                return
+
+    def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
+        try:
+            images = self._read(sample.images)
+            key = self._key(sample, images, repeat)
+        except (BadImage, PromptError) as error:
+            failure = Failure("bad_input", str(error))
+            self.progress.advance(failed=True)
+            self.result.fail((sample.id, repeat), Generation(f"{sample.id}#{repeat}", None, failure))
+            return None
+        if self._is_done(sample, repeat, key):
+            return None
+        named = tuple(image.digest for image in images)
+        build = functools.partial(self.request, sample, repeat, key, named, self.job.pixels)
+        area = max((image.width * image.height for image in images), default=0)
+        lower = functools.partial(self.lowered, sample, repeat, min(area, self.job.pixels.max_pixels or area), 1)
+        return load.Ask(key, sample.id, repeat, build, lower=lower if self._may_lower else None)
+
+    def lowered(self, sample: Sample, repeat: int, pixels: int, times: int) -> load.Ask | None:
+        """Return a question that memory ran out at with half the pixels; None where that is stored, or no help."""
+        pixels //= 2
+        if times > LOWERINGS or pixels < max(self.job.pixels.min_pixels or 1, 1):
+            return None
+        limits = dataclasses.replace(self.job.pixels, max_pixels=pixels)
+        try:
+            images = self._read(sample.images)
+            key = self._key(sample, images, repeat, limits)
+        except (BadImage, PromptError):
+            return None  # the failure that is known already stands
+        if self._is_done(sample, repeat, key):
+            return None
+        named = tuple(image.digest for image in images)
+        build = functools.partial(self.request, sample, repeat, key, named, limits)
+        lower = functools.partial(self.lowered, sample, repeat, pixels, times + 1)
+        return load.Ask(key, sample.id, repeat, build, max_pixels=pixels, lower=lower)
+
+    def _is_done(self, sample: Sample, repeat: int, key: str) -> bool:
+        """Take over what is stored under `key`, and say whether there was something."""
+        if not self._stored(key):
+            return False
+        self.result.keys[sample.id, repeat] = key
+        self.result.reused += key not in self.result.fresh
+        self.progress.advance()
+        return True
+
+    def _stored(self, key: str) -> bool:
+        reuse = self.job.config.reuse
+        if reuse == "never" and key not in self.result.fresh:
+            return False
+        if self.shelf.find(key, self.job.conditions) is not None:
+            return True
+        if reuse == "answers" and self.shelf.find(key, None) is not None:
+            self.result.timed = False
+            return True
+        return False
+
+    def _key(self, sample: Sample, images: tuple[EncodedImage, ...], repeat: int, pixels: Pixels | None = None) -> str:
+        """Name everything that decides the text of this answer."""
+        identity = dict(self.job.identity)
+        if pixels is not None:
+            identity["pixels"] = [pixels.min_pixels, pixels.max_pixels]
+        parts = parts_of(dataclasses.replace(image, data=image.digest.encode()) for image in images)
+        messages = [
+            [message.role, *(_named(part) for part in message.parts)] for message in self.job.messages(sample, parts)
+        ]
+        sampling = dataclasses.asdict(self.job.sampling(repeat))
+        if sampling["seed"] is None:
+            sampling["repeat"] = repeat
+        return store.digest([identity, messages, sampling])
+
+    def request(
+        self, sample: Sample, repeat: int, key: str, named: tuple[str, ...], pixels: Pixels
+    ) -> GenerationRequest:
+        """Read the pictures, whose digests are part of `key`, and make the request. Raises BadImage."""
+        images = self._read(sample.images)
+        if tuple(image.digest for image in images) != named:
+            # Stored under this key, the answer would later be taken for one about the earlier picture.
+            names = ", ".join(str(image.path) for image in sample.images)
+            raise BadImage(f"{names}: changed while the job ran; start it again")
+        return GenerationRequest(
+            key=key,
+            messages=self.job.messages(sample, parts_of(images)),
+            sampling=self.job.sampling(repeat),
+            pixels=pixels,
+        )
+
+
+def parts_of(images: Iterable[EncodedImage]) -> tuple[ImagePart | VideoPart, ...]:
+    """Return pictures as the parts of a message; neighbours that are frames of one moving picture become one part."""
+    parts: list[ImagePart | VideoPart] = []
+    for moving, group in itertools.groupby(images, key=lambda image: image.moving):
+        if moving is None:
+            parts += (ImagePart(image.data, image.media_type) for image in group)
+        else:
+            parts.append(VideoPart(tuple(image.data for image in group), moving[1]))
+    return tuple(parts)
+
+
+def _named(part: TextPart | ImagePart | VideoPart) -> list[str]:
+    if isinstance(part, VideoPart):
+        return ["video", str(part.fps), *(frame.decode() for frame in part.frames)]
+    return ["text", part.text] if isinstance(part, TextPart) else ["image", part.data.decode()]
+
+
+def allowed_failures(max_failed: float | None, total: int) -> float | None:
+    """Return how many of `total` may fail: a share below 1, a number from 1 on, None for all."""
+    return max_failed if max_failed is None or max_failed >= 1 else max_failed * total

@@ -1,0 +1,61 @@
+"""Finds secrets where they would be kept: in a config, which goes into files, MLflow and command lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from backends import redaction
+from runner.errors import Problem
+
+_REFERENCE = re.compile(r"\$[A-Za-z_]\w*")
+_HEADERS = "backend.headers."
+# Where a setting's name tells what its value is: it goes to an engine.
+_NAMED = re.compile(r"^(?:backend|env)\.(?:headers|engine_args|variables)\.(.+)$")
+
+
+def find(cfg: DictConfig) -> Iterator[Problem]:
+    """Yield what a config must not hold. No message repeats a value."""
+    for key, value in _leaves("", OmegaConf.to_container(cfg, resolve=False)):
+        if (problem := _problem(key, value)) is not None:
+            yield problem
+
+
+def _problem(key: str, value: str) -> Problem | None:
+    named = _NAMED.match(key)
+    name = named[1] if named else ""
+    if key.startswith(_HEADERS):
+        if "${" in value:
+            return Problem("what it refers to would be kept in files", key, "write $NAME instead of ${oc.env:NAME}")
+        if _REFERENCE.search(value):
+            value = _REFERENCE.sub("", value)
+        remedy = "write '$NAME', in single quotes on a command line: it is read when the endpoint is asked"
+    elif named:
+        remedy = "export it as an environment variable, which engines inherit: a command line is read by anybody"
+        if "${" in value and redaction.names_secret(name):
+            return Problem("it would stand in the engine's command line", key, remedy)
+    else:
+        remedy = "keep it in an environment variable: ${oc.env:NAME}"
+        if key == "tracking.uri":
+            remedy = "give the address as MLFLOW_TRACKING_URI in the environment"
+        elif key == "backend.base_url":
+            remedy = "give the key by backend.api_key_variable=NAME, the name of an environment variable"
+    what = redaction.problem(name, re.sub(r"\$\{[^}]*\}", "", value))
+    if what is None:
+        return None
+    return Problem(f"{what}, and would be kept in files and process lists", key, remedy)
+
+
+def _leaves(key: str, node: Any) -> Iterator[tuple[str, str]]:
+    """Yield every text of a config with its key."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _leaves(f"{key}.{name}" if key else str(name), value)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _leaves(f"{key}.{index}", value)
+    elif isinstance(node, str):
+        yield key, node
