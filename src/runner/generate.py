@@ -124,7 +124,8 @@ def _ask_until_gone(
 
 def _ended(engines: Fleet, gone: load.EngineGone, job: Job) -> Failure:
     """Say why an engine is gone; one that hangs is ended first, so that the pool starts another."""
-    hung = [engine for engine in engines.engines if engine.alive() and engine.endpoint == gone.hung]
+    url = gone.hung.url if gone.hung is not None else None
+    hung = [engine for engine in engines.engines if engine.endpoint.url == url and engine.alive()]
     if not hung:
         return engines.crash_report()
     hung[0].close()

@@ -28,7 +28,8 @@ def test_one_failure_too_many_ends_the_job(cli: CommandLine):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{cli.folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("documents").experiment_id])
+    experiment = client.get_experiment_by_name("documents").experiment_id
+    runs = client.search_runs([experiment], "tags.`runner.kind` = 'job'")
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
     (tagged,) = [run.data.tags["runner.error"] for run in runs if run.info.status == "FAILED"]
     assert "ended early" in tagged
