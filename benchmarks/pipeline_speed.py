@@ -3,7 +3,7 @@
     python benchmarks/pipeline_speed.py [--samples 2000] [--concurrency 8,16,64] [--delay-ms 50] [--image-kb 150]
 
 A local endpoint answers each request after a delay. `python -m runner` asks it about so many different pictures (read
-from disk, hashed, encoded, streamed, stored, scored); a bare client sends the very bodies that the runner sent. Rates are
+from disk, hashed, encoded, streamed, stored, scored); a bare client sends bodies that the runner sent. Rates are
 taken by the endpoint: from the first request's arrival to the last answer's end. Both run once per concurrency, one
 after the other; only the ratio is to be compared between machines. Exits 1 where one line falls short.
 """
@@ -41,21 +41,24 @@ CPU_MS, FIRST_REQUEST_S = 3.0, 2.5
 
 def serve(delay_s: float) -> None:
     """Answer each chat completion after a delay; `GET /reset` returns the account of what came since the last one."""
-    answer = "".join(
-        f"data: {json.dumps(chunk)}\n\n"
-        for chunk in (
-            {"model": "model", "choices": [{"index": 0, "delta": {"content": "Иванов"}, "finish_reason": None}]},
-            {"model": "model", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-            {"choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": 4}},
-        )
-    ).encode() + b"data: [DONE]\n\n"
+    answer = (
+        "".join(
+            f"data: {json.dumps(chunk)}\n\n"
+            for chunk in (
+                {"model": "model", "choices": [{"index": 0, "delta": {"content": "Иванов"}, "finish_reason": None}]},
+                {"model": "model", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {"choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": 4}},
+            )
+        ).encode()
+        + b"data: [DONE]\n\n"
+    )
     account: dict[str, Any] = {}
     bodies: list[bytes] = []
 
     async def complete(request: web.Request) -> web.StreamResponse:
         account.setdefault("first", time.time())
         body = await request.read()
-        if len(bodies) < 50:  # noqa: PLR2004 - a sample of what was sent, for the bare client
+        if len(bodies) < 50:
             bodies.append(body)
         if delay_s:
             await asyncio.sleep(delay_s)
@@ -165,7 +168,13 @@ def compare(url: str, arguments: argparse.Namespace, folder: Path) -> bool:
     rows = pictures(folder, arguments.samples, arguments.image_kb)
     lines: list[tuple[str, float, str, bool]] = []
     job = ["model=openai", "model.name=model", f"backend.base_url={url}/v1", "dataset=jsonl", f"dataset.path={rows}"]
-    job += ["metrics=[exact_match]", "tracking=none", "warmup=0", "reuse=never", "backend.api_key_variable=OPENAI_API_KEY"]
+    job += [
+        "metrics=[exact_match]",
+        "tracking=none",
+        "warmup=0",
+        "reuse=never",
+        "backend.api_key_variable=OPENAI_API_KEY",
+    ]
     for concurrency in (int(word) for word in arguments.concurrency.split(",")):
         command = [sys.executable, "-m", "runner", *job, f"concurrency={concurrency}"]
         ours = measured(url, arguments.samples, command, folder)
@@ -173,15 +182,21 @@ def compare(url: str, arguments: argparse.Namespace, folder: Path) -> bool:
         theirs = measured(url, arguments.samples, [*own, "--concurrency", str(concurrency)], folder)
         share, least = ours.per_s / theirs.per_s, SHARES.get(concurrency, 0.8)
         print(
-            f"concurrency {concurrency:3}: runner {ours.per_s:6.0f} requests/s, {ours.cpu_ms:.2f} ms CPU a sample, first request"
-            f" after {ours.first_s:.2f} s; bare aiohttp {theirs.per_s:6.0f} requests/s, {theirs.cpu_ms:.2f} ms",
+            f"concurrency {concurrency:3}: runner {ours.per_s:6.0f} requests/s, {ours.cpu_ms:.2f} ms CPU a sample,"
+            f" first request after {ours.first_s:.2f} s; bare aiohttp {theirs.per_s:6.0f} requests/s, {theirs.cpu_ms:.2f} ms",
             flush=True,
         )
-        lines.append((f"requests/s beside a bare client at concurrency {concurrency}", share, f">= {least}", share >= least))
-        lines.append((f"CPU ms a sample at concurrency {concurrency}", ours.cpu_ms, f"<= {CPU_MS}", ours.cpu_ms <= CPU_MS))
-        if len(lines) == 2:  # noqa: PLR2004 - the first run's
+        lines.append(
+            (f"requests/s beside a bare client at concurrency {concurrency}", share, f">= {least}", share >= least)
+        )
+        lines.append(
+            (f"CPU ms a sample at concurrency {concurrency}", ours.cpu_ms, f"<= {CPU_MS}", ours.cpu_ms <= CPU_MS)
+        )
+        if len(lines) == 2:
             first = ours.first_s
-            lines.append(("seconds from the start to the first request", first, f"< {FIRST_REQUEST_S}", first < FIRST_REQUEST_S))
+            lines.append(
+                ("seconds from the start to the first request", first, f"< {FIRST_REQUEST_S}", first < FIRST_REQUEST_S)
+            )
     for what, value, limit, holds in lines:
         print(f"{'pass' if holds else 'FALLS SHORT':12} {what}: {value:.2f} ({limit})")
     return all(holds for *_, holds in lines)

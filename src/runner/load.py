@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import itertools
 import math
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 from backends.api import Endpoint, Failure, FailureKind, Generation, GenerationRequest, Message, Sampling, TextPart
 from backends.client import Client
 from runner.datasets.encoded import BadImage
+from runner.prefetch import Prefetch
 from runner.prompts import PromptError
 
 # After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.
@@ -116,45 +115,24 @@ async def load(
     `on_answer` is called in the order of completion, before the slot takes its next question; what it raises ends the
     load, and a question that it returns is asked in the place of the answered one. `may_hang` says that the engine is
     ours: where a question times out, and none was answered meanwhile, it must answer a short one. A question that can't
-    be built (an unreadable image) fails alone. Questions are taken and built in a thread: reading pictures in the event
-    loop would count as latency of the answers that other slots wait for.
+    be built (an unreadable image) fails alone.
     """
-    in_flight: dict[int, Ask] = {}
-    numbers = itertools.count()
+    questions = Prefetch(asks, _built, concurrency)
     clock = asyncio.get_running_loop().time
-    taking = threading.Lock()
     last_answer = dict.fromkeys((endpoint.url for endpoint in endpoints), clock())
-    ended = False
-
-    def take(held: tuple[int, Ask] | None) -> tuple[int, Ask, GenerationRequest | Generation] | None:
-        with taking:
-            if held is None:
-                ask = None if ended else next(asks, None)
-                if ask is None:
-                    return None
-                held = next(numbers), ask
-                in_flight[held[0]] = ask
-        return *held, _built(held[1])
 
     async def hangs(client: Client) -> bool:
         silent = may_hang and clock() - last_answer[client.endpoint.url] >= timeout_s
         return silent and not await responds(client.endpoint, min(timeout_s, PROBE_S))
 
-    def left() -> tuple[Ask, ...]:
-        """Return what was taken and not answered; a thread that is late takes nothing any more."""
-        nonlocal ended
-        with taking:
-            ended = True
-        return tuple(in_flight.values())
-
     async def slot(client: Client) -> None:
-        held: tuple[int, Ask] | None = None
+        following: Ask | None = None
         while True:
             begin = clock()
-            taken = await asyncio.to_thread(take, held)
+            taken = await (questions.next() if following is None else questions.again(following))
             if taken is None:
                 return
-            number, ask, request = taken
+            ask, request = taken.question, taken.request
             engine_s = waited = 0.0
             if isinstance(request, Generation):
                 generation = request
@@ -169,11 +147,8 @@ async def load(
                 raise EngineGone
             waited += clock() - answered  # to see whether a lost engine still lives is nobody's work
             tally.count(generation)
-            held = None
-            if (following := on_answer(ask, generation)) is not None:
-                held = next(numbers), following
-                in_flight[held[0]] = following
-            del in_flight[number]
+            following = on_answer(ask, generation)
+            questions.done(taken)
             tally.engine_s += engine_s
             tally.slots_s += clock() - begin - waited
 
@@ -192,9 +167,10 @@ async def load(
             # All slots see the same engine die: one exception says it.
             error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])
             if isinstance(error, EngineGone):
-                error.unanswered = left()
+                error.unanswered = questions.stop()
             raise error from None
         finally:
+            questions.stop()
             tally.wall_s += clock() - begin
 
 

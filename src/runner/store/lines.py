@@ -21,6 +21,7 @@ from backends.api import Failure, Generation, Timing
 
 _CRC = b',"crc":"%08x"}'
 _CRC_BYTES = len(_CRC % 0)
+_FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
 
 
 def digest(value: Any) -> str:
@@ -29,8 +30,11 @@ def digest(value: Any) -> str:
 
 
 def to_json(generation: Generation) -> dict[str, Any]:
-    """Return every field of a generation as JSON values."""
-    return dataclasses.asdict(generation)
+    """Return every field of a generation as JSON values. Not `asdict`, which copies each token: ten times slower."""
+    row = {name: getattr(generation, name) for name in _FIELDS}
+    for name in ("error", "timing"):
+        row[name] = None if row[name] is None else dataclasses.asdict(row[name])
+    return row
 
 
 def from_json(row: Mapping[str, Any]) -> Generation:

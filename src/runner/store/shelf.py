@@ -144,7 +144,8 @@ class Shelf:
             self._syncer.check()
         line = lines.encode({**row, "at": round(time.time(), 3)})
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._syncer is None:  # the first write since it was opened
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             # Two runners may share a shelf: the lock gives each line a place of its own, and us its offset.
             with self._lock:
                 self._open(to_write=True)
