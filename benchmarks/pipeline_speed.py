@@ -183,7 +183,8 @@ def compare(url: str, arguments: argparse.Namespace, folder: Path) -> bool:
         share, least = ours.per_s / theirs.per_s, SHARES.get(concurrency, 0.8)
         print(
             f"concurrency {concurrency:3}: runner {ours.per_s:6.0f} requests/s, {ours.cpu_ms:.2f} ms CPU a sample,"
-            f" first request after {ours.first_s:.2f} s; bare aiohttp {theirs.per_s:6.0f} requests/s, {theirs.cpu_ms:.2f} ms",
+            f" first request after {ours.first_s:.2f} s;"
+            f" bare aiohttp {theirs.per_s:6.0f} requests/s, {theirs.cpu_ms:.2f} ms",
             flush=True,
         )
         lines.append(
