@@ -1,4 +1,4 @@
-"""`python -m runner.document`: writes docs/models.md, the table of models, from conf/model. A test holds it current."""
+"""`python -m runner.document`: writes docs/models.md from conf/model and docs/configuration.md. Tests hold them current."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def _location(where: str) -> str:
 
 
 if __name__ == "__main__":
-    target = paths.root() / "docs" / "models.md"
-    target.write_text(models(paths.conf_dir() / "model"), encoding="utf-8")
-    print(f"{target} written")  # noqa: T201
+    from runner import configuration_reference
+
+    docs = paths.root() / "docs"
+    for name, text in (
+        ("models.md", models(paths.conf_dir() / "model")),
+        ("configuration.md", configuration_reference.page()),
+    ):
+        (docs / name).write_text(text, encoding="utf-8")
+        print(f"{docs / name} written")  # noqa: T201
