@@ -34,8 +34,8 @@ class ModelConfig:
     checkpoints: dict[str, str] = field(default_factory=dict)
     # a folder or hub name to use instead of `checkpoints`, whatever `quant` says of its dtype
     path: str | None = None
-    revision: str | None = None
-    licence: str = MISSING
+    revision: str | None = None  # a hub's commit, beside model.path
+    licence: str = MISSING  # as the model's card names it
     backends: list[str] = field(default_factory=list)  # that can run it; empty: all
     images: bool = True  # false: it takes text alone, so pages are read by OCR (prompt.ocr)
     unsupported: str | None = None  # why no backend can: the model is refused with it
@@ -49,7 +49,7 @@ class ModelConfig:
     config_override: dict[str, Any] = field(default_factory=dict)  # laid over config.json; with dummy weights only
     threads: int | None = None  # CPU threads that suit it; backend.threads wins
     adapter: str | None = None  # folder of a LoRA adapter
-    trust_remote_code: bool = False
+    trust_remote_code: bool = False  # whether code that comes with the checkpoint is run
     why_remote_code: str | None = None  # said in the file where the above is true
 
 
@@ -73,7 +73,7 @@ class BackendConfig:
     batch_size: int | None = None  # null: the engine's own
     dtype: str | None = None  # overrides the quantisation's
     attention: str | None = None
-    device: str = "auto"
+    device: str = "auto"  # cuda, cpu; auto: a GPU where there is one
     threads: int | None = None  # CPU threads of the engine; null: the model's, else torch's choice
     engine_args: dict[str, Any] = field(default_factory=dict)  # handed to the engine's command line as they are
     start_timeout_s: float = 600.0
@@ -97,7 +97,7 @@ class EnvConfig:
 
     name: str = MISSING
     kind: str = "current"  # current: this interpreter; uv: built from a requirements file
-    requirements: str | None = None
+    requirements: str | None = None  # the file in envs/ that it is built from
     python: str | None = None  # a version or an interpreter; null: the runner's
     overlays: list[str] = field(default_factory=list)  # folders laid over site-packages
     remove: list[str] = field(default_factory=list)  # packages uninstalled again
@@ -116,7 +116,7 @@ class SamplingConfig:
     top_k: int = 0
     repetition_penalty: float = 1.0
     max_tokens: int = 128
-    stop: list[str] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)  # texts that end an answer
     repeats: int = 1
     seed: int | None = 0  # seed + repeat is sent
 
@@ -127,7 +127,7 @@ class TrackingConfig:
 
     name: str = MISSING
     uri: str | None = None  # null: nothing is tracked
-    experiment: str = "documents"
+    experiment: str = "documents"  # MLflow's experiment
 
 
 @dataclass
@@ -162,12 +162,12 @@ class JudgePromptConfig:
     """How a judge is asked: a rubric. One file in conf/judge/prompt/, never edited after use."""
 
     name: str = ""
-    kind: str = ""
-    scale: list[float] = field(default_factory=lambda: [0.0, 10.0])
+    kind: str = ""  # pairwise or absolute: which judge it is for
+    scale: list[float] = field(default_factory=lambda: [0.0, 10.0])  # the lowest and the highest score
     criteria: dict[str, str] = field(default_factory=dict)  # name -> what it means; each is a measure of its own
-    system: str = ""
-    template: str = ""
-    repair: str = ""
+    system: str = ""  # the system text, a template as below
+    template: str = ""  # Jinja2: what the judge is shown and asked (docs/judge.md)
+    repair: str = ""  # what it is told once where its verdict can't be read
 
 
 @dataclass
@@ -180,7 +180,7 @@ class JudgeConfig:
     prompt: JudgePromptConfig = field(default_factory=JudgePromptConfig)
     reference_answers: str | None = None  # pairwise: a job's folder or a file of answers to compare with
     orders: str = "both"
-    image: bool = False
+    image: bool = False  # whether the judge sees the pictures
     image_max_side: int = 1024
     max_answer_characters: int = 20_000  # a longer answer is cut, and the judge told so
     budget_usd: float | None = 5.0

@@ -122,6 +122,8 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _meaning(name: str, comment: str) -> str:
     """Return the comment, and what values are allowed where it doesn't say."""
+    if not comment and name.endswith(".name"):
+        comment = "the word of its file on the command line; names it in results"
     parts = [comment] if comment else []
     if choices := CHOICES.get(name):
         missing = [one for one in choices if one not in comment]

@@ -51,10 +51,10 @@ class ReportConfig:
     measure: str | None = None  # the measure of quality that decides; null: exact_match, else cer, else the first
     margin: float = 0.01  # a cheaper candidate is taken if it is shown to be worse by less than this (in its units)
     cost: list[str] = field(default_factory=lambda: ["memory", "latency/p95_s"])  # what `cheaper` means, in this order
-    constraints: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, str] = field(default_factory=dict)  # what a candidate must meet: {latency/p95_s: "<1.5"}
     baseline: str | None = None  # a job's name or folder; null: the first job
-    confidence: float = 0.95
-    language: str = "en"
+    confidence: float = 0.95  # of intervals and tests
+    language: str = "en"  # en or ru
     trust: TrustConfig = field(default_factory=TrustConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
 

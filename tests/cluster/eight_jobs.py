@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 ENGINES = "aababcbc"  # of each job: neighbours in the list are not neighbours on an engine
 FAILS = 4
 ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "backend.retries=0")
@@ -52,7 +54,6 @@ def results(folder: Path) -> list[dict[str, Any]]:
     """Read what the jobs left."""
     found = []
     for path in folder.glob("multirun/*/*/*/metrics.json"):
-        conditions = path.parent / "config.yaml"
-        seed = int(conditions.read_text().partition("seed:")[2].split()[0])
+        seed = OmegaConf.load(path.parent / "config.yaml").sampling.seed
         found.append(json.loads(path.read_text()) | {"folder": path.parent, "seed": seed})
     return found

@@ -17,8 +17,8 @@ class DatasetConfig:
     images: str | None = None  # the folder that image paths are relative to; null: the one of `path`
     # filters: a value or a list of values; null keeps everything
     split: Any = None
-    doc_class: Any = None
-    field: Any = None
+    doc_class: Any = None  # of documents, such as passport
+    field: Any = None  # of questions, such as surname
     limit: int | None = None  # the first N samples that pass the filters
     blind: str = "none"  # no_image, other_document: a baseline that can't read; docs/datasets.md
     blind_seed: int = 0  # draws the other document

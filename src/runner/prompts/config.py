@@ -19,5 +19,6 @@ class PromptConfig:
     system: str | None = None  # a template too; wins over the one of a YAML file
     system_role: str = "system"  # system: a turn of its own; user: before the text of the user turn
     ocr: str | None = None  # tesseract: the text of the pages is read and stands in the prompt
-    ocr_languages: str = "rus+eng"
+    ocr_languages: str = "rus+eng"  # as tesseract names them
+    # Jinja2: how the text of the pages and the prompt stand together
     ocr_template: str = "Текст документа, прочитанный программой распознавания:\n\n{{ ocr }}\n\n{{ prompt }}"
