@@ -18,10 +18,11 @@ from runner.config import CHOICES, RANGES, Config
 
 HEAD = """# Configuration reference
 
-Made from the schema (`src/runner/config.py` and what it names) by `python -m runner.document`; a test holds it current. Every key
-can be given on the command line (`sampling.temperature=0.2`), in a file of its group under `conf/`, or in an experiment. The
-defaults here are the schema's: the file that is chosen in a group says its own, and `python -m runner --cfg job` prints what holds.
-`null` means *not given*. A key with braces takes any keys of its own, added with a plus: `+backend.engine_args.max_model_len=4096`.
+Made from the schema (`src/runner/config.py` and what it names) by `python -m runner.document`; a test holds it
+current. Every key can be given on the command line (`sampling.temperature=0.2`), in a file of its group under
+`conf/`, or in an experiment. The defaults here are the schema's: the file that is chosen in a group says its own,
+and `python -m runner --cfg job` prints what holds. `null` means *not given*. A key with braces takes any keys of
+its own, added with a plus: `+backend.engine_args.max_model_len=4096`.
 
 """
 

@@ -1,4 +1,4 @@
-"""`python -m runner.document`: writes docs/models.md from conf/model and docs/configuration.md. Tests hold them current."""
+"""`python -m runner.document`: writes docs/models.md and docs/configuration.md. Tests hold them current."""
 
 from __future__ import annotations
 
