@@ -16,12 +16,17 @@ def arguments(folder: Path, workers: str) -> list[str]:
     """Write the eight experiments and return the sweep over them."""
     experiments = folder / "my_conf" / "experiment"
     experiments.mkdir(parents=True)
+    (folder / "torn.png").write_bytes(b"no picture")
+    row = {"id": "0", "images": ["torn.png"], "question": "Что здесь?"}
+    (folder / "torn.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     for number, engine in enumerate(ENGINES):
         delay = 0.01 * (1 + "abc".index(engine))
-        timeout = "backend.request_timeout_s=0.001" if number == FAILS else ""
+        failing = number == FAILS
         (experiments / f"job{number}.yaml").write_text(
             "# @package _global_\n"
-            f"backend: {{engine_args: {{delay_s: {delay}}}{', request_timeout_s: 0.001' if timeout else ''}}}\n"
+            + ("defaults: [{override /dataset: jsonl}]\n" if failing else "")
+            + (f"dataset: {{path: {folder / 'torn.jsonl'}}}\n" if failing else "")
+            + f"backend: {{engine_args: {{delay_s: {delay}}}}}\n"
             f"sampling: {{seed: {number}}}\n"
         )
     jobs = ",".join(f"job{number}" for number in range(len(ENGINES)))
