@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,23 @@ def test_newer_processors_nest_their_values(tmp_path: Path) -> None:
     nested = {"patch_size": 16, "merge_size": 2, "size": {"shortest_edge": 4096, "longest_edge": 65536}}
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
     assert resize_rule(str(tmp_path)) == ResizeRule(32, 4096, 65536)
+
+
+def test_sizes_are_those_of_qwen_vl_utils(monkeypatch: pytest.MonkeyPatch):
+    """Qwen's own package imports torchvision at once, which has no build beside torch for CPUs: sizes need none of it."""
+    pytest.importorskip("torch")
+    for name in ("torchvision", "torchvision.io", "torchvision.transforms"):
+        module = types.ModuleType(name)
+        module.InterpolationMode = types.SimpleNamespace(BICUBIC=3)  # type: ignore[attr-defined]
+        module.io = module.transforms = module  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    smart_resize = pytest.importorskip("qwen_vl_utils.vision_process").smart_resize
+    for name in [name for name in sys.modules if name.startswith("qwen_vl_utils")]:
+        monkeypatch.delitem(sys.modules, name)  # made with a torchvision that is none
+    draw = random.Random(0)
+    for _ in range(2000):
+        width, height = draw.randint(28, 5000), draw.randint(28, 5000)
+        rule = ResizeRule(28, 28 * 28 * draw.randint(1, 16), 28 * 28 * draw.randint(64, 16384))
+        wanted = smart_resize(height, width, 28, rule.min_pixels, rule.max_pixels)
+        if min(wanted) >= 28:  # of extreme ones theirs leaves nothing of one edge
+            assert rule.size(width, height) == wanted[::-1], (width, height, rule)
