@@ -47,7 +47,7 @@ def test_newer_processors_nest_their_values(tmp_path: Path) -> None:
 
 
 def test_sizes_are_those_of_qwen_vl_utils(monkeypatch: pytest.MonkeyPatch):
-    """Qwen's own package imports torchvision at once, which has no build beside torch for CPUs: sizes need none of it."""
+    """Qwen's own package imports torchvision, which has no build beside torch for CPUs: sizes need none of it."""
     pytest.importorskip("torch")
     for name in ("torchvision", "torchvision.io", "torchvision.transforms"):
         module = types.ModuleType(name)
