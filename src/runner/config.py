@@ -127,7 +127,9 @@ class TrackingConfig:
 
     name: str = MISSING
     uri: str | None = None  # null: nothing is tracked
-    experiment: str = "documents"  # MLflow's experiment
+    experiment: str = "documents"
+    traces: str = "none"  # single answers with their pictures: none, failed (and wrong), all
+    images: bool = True  # false: no picture is uploaded, neither in traces nor in the report
 
 
 @dataclass
@@ -239,6 +241,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
     "plan": ("run", "dry", "commands"),
+    "tracking.traces": ("none", "failed", "all"),
     "judge.kind": ("none", "pairwise", "absolute"),
     "judge.orders": ("both", "alternate"),
     "stage": ("all", "generate", "score"),

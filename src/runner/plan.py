@@ -26,6 +26,7 @@ from runner.datasets.config import DatasetConfig
 from runner.errors import Problem, Refused
 from runner.identity import conditions, identity
 from runner.ocr import Ocr
+from runner.progress import Progress
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
@@ -153,11 +154,13 @@ def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
     """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message."""
     problems: list[Problem] = []
     specs: list[EngineSpec] = []
-    for cfg in configs:
-        try:
-            specs.append(plan(cfg).spec)
-        except Refused as refused:
-            problems.extend(refused.problems)
+    with Progress("checking jobs", len(configs)) as progress:
+        for cfg in configs:
+            try:
+                specs.append(plan(cfg).spec)
+            except Refused as refused:
+                problems.extend(refused.problems)
+            progress.advance()
     if problems:
         raise Refused(problems)
     return specs

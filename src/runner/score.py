@@ -14,6 +14,7 @@ from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner import answers, score_tables, verdicts
+from runner.progress import Progress
 
 
 def score(
@@ -36,9 +37,12 @@ def score(
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
     scores: list[Score] = []
-    for name, metric in metrics.items():
-        complete = _complete(metric, cases, older) if keep and name in keep else None
-        scores.extend(metric.score(cases) if complete is None else complete)
+    with Progress("scoring", len(metrics), quiet=True) as progress:
+        for name, metric in metrics.items():
+            progress.say(name)
+            complete = _complete(metric, cases, older) if keep and name in keep else None
+            scores.extend(metric.score(cases) if complete is None else complete)
+            progress.advance()
     others = set(older) - {measure.name for metric in metrics.values() for measure in metric.measures}
     left = [one for name in sorted(others) for one in older[name]]
     fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along

@@ -168,7 +168,7 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
         from runner import tracking
 
         try:
-            page_link = tracking.link(config.tracking.uri, config.tracking.experiment)
+            page_link = tracking.link(config.tracking.uri, config.tracking.experiment, results[0].environment["sweep"])
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:

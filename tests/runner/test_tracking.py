@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
+from PIL import Image
 
 from runner import answers_table, sync, tracking
 from runner.compare import __main__ as compare
@@ -125,6 +128,101 @@ def test_runs_are_compared_by_their_ids(uri: str, tmp_path: Path, capsys: pytest
     assert "concurrency" in captured.out and "+300.0%" in captured.err
     assert compare.main([runs[0], "0" * 32]) == 2
     assert "can't compare" in capsys.readouterr().err
+
+
+def with_tracking(folder: Path, **options: object) -> Path:
+    """Change what a job's config says of tracking."""
+    config = OmegaConf.load(folder / "config.yaml")
+    OmegaConf.save(OmegaConf.merge(config, {"tracking": options}), folder / "config.yaml")
+    return folder
+
+
+def test_a_run_says_how_it_did_and_how_to_repeat_it(uri: str, tmp_path: Path):
+    options = (
+        "model=demo_s",
+        "quant=w4a16",
+        "prompt=describe",
+        "+backend.engine_args.x=a/b/c",
+        "tracking.experiment=told",
+    )
+    folder = job_folder(tmp_path / "job", *options, **{"latency/p95_s": 0.1234})
+    run = MlflowClient(uri).get_run(tracking.upload(folder))
+    assert run.info.run_name == "demo_s-w4a16-hf prompt=describe backend.engine_args.x=c"
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("**cer 0.250 [0.200, 0.300]; p95 0.123 s** (2 answers, 1 failed)")
+    assert "python -m runner model=demo_s quant=w4a16 prompt=describe +backend.engine_args.x=a/b/c" in note
+    assert "| dataset | demo_documents |" in note
+    tags = run.data.tags
+    assert (tags["model"], tags["quant"], tags["backend"], tags["prompt"]) == ("demo_s", "w4a16", "hf", "describe")
+    failed = job_folder(tmp_path / "failed", "tracking.experiment=told", error="CUDA out of memory\nat line 7")
+    note = MlflowClient(uri).get_run(tracking.upload(failed)).data.tags["mlflow.note.content"]
+    assert note.startswith("**failed**: CUDA out of memory")
+
+
+def test_the_dataset_is_logged_once_with_its_digest(uri: str, tmp_path: Path):
+    folder = job_folder(tmp_path / "job", "dataset.limit=7", "tracking.experiment=data")
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(environment | {"dataset_digest": "d" * 64}))
+    run_id = tracking.upload(folder)
+    assert tracking.upload(folder) == run_id
+    (found,) = MlflowClient(uri).get_run(run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("demo_documents", "d" * 36)
+    assert json.loads(found.dataset.profile) == {"answers": 2, "split": "test", "limit": 7}
+
+
+def traced(uri: str, run_id: str) -> list[Any]:
+    client = MlflowClient(uri)
+    experiment = client.get_run(run_id).info.experiment_id
+    return list(client.search_traces(locations=[experiment], run_id=run_id))
+
+
+def attachments(trace: Any) -> list[Path]:
+    """The files that MLflow makes of the data URLs in a trace."""
+    return [path for path in Path(trace.info.tags["mlflow.artifactLocation"]).rglob("attachments/*") if path.is_file()]
+
+
+def test_traces_hold_answers_and_their_pictures_where_they_are_asked_for(uri: str, tmp_path: Path):
+    Image.new("RGB", (3000, 1000), "white").save(tmp_path / "1.png")
+    folder = with_tracking(job_folder(tmp_path / "job", "tracking.experiment=traces"), traces="all")
+    answers = folder / "answers.jsonl"
+    text = answers.read_text(encoding="utf-8").replace("images/1.png", f"{tmp_path}/1.png")
+    answers.write_text(text, encoding="utf-8")
+    run_id = tracking.upload(folder)
+    assert tracking.upload(folder) == run_id
+    right, failed = sorted(traced(uri, run_id), key=lambda trace: trace.info.tags["runner.answer"])
+    assert (right.info.tags["correct"], right.info.state) == ("yes", "OK")
+    assert failed.info.state == "ERROR" and failed.info.tags["correct"] == ""
+    root, child = right.data.spans
+    assert root.inputs == {"sample_id": "0", "question": "Напиши Фамилия"} and root.outputs == {"answer": "Петров"}
+    assert child.inputs["messages"][0]["content"][0]["image_url"]["url"]
+    pictures = attachments(right) + attachments(failed)
+    assert len(pictures) == 2
+    with Image.open(pictures[0]) as shown:
+        assert max(shown.size) == 1024
+    assert failed.data.spans[0].outputs == {"answer": "timeout: after 3 s"}
+
+
+@pytest.mark.parametrize(("asked", "count"), [("none", 0), ("failed", 1)])
+def test_traces_of_what_went_wrong_and_no_pictures(uri: str, tmp_path: Path, asked: str, count: int):
+    Image.new("RGB", (56, 56)).save(tmp_path / "1.png")
+    options = f"tracking.experiment=traces_{asked}"
+    folder = with_tracking(job_folder(tmp_path / "job", options), traces=asked, images=False)
+    answers = folder / "answers.jsonl"
+    text = answers.read_text(encoding="utf-8").replace("images/1.png", f"{tmp_path}/1.png")
+    answers.write_text(text, encoding="utf-8")
+    run_id = tracking.upload(folder)
+    found = traced(uri, run_id)
+    assert len(found) == count
+    for trace in found:
+        assert "base64" not in trace.to_json()
+        content = trace.data.spans[1].inputs["messages"][0]["content"]
+        assert [part["type"] for part in content] == ["text", "text"] and content[0]["text"] == "[picture: 1.png]"
+        assert not attachments(trace)
+
+
+def test_link_shows_one_sweep(uri: str):
+    link = tracking.link(uri, "documents", "2026-11-21/03-07-17")
+    assert link.endswith("&searchFilter=tags.%22runner.sweep%22%20%3D%20%222026-11-21%2F03-07-17%22")
 
 
 def test_link_opens_the_page_that_compares(uri: str):

@@ -1,0 +1,128 @@
+"""Where runs are kept: the client of MLflow's server or database, its errors put into words, and links into its UI."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from backends.redaction import redact
+from runner.errors import RunnerError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+UI = "http://127.0.0.1:5000"
+PASSWORD = re.compile(r"//[^/\s]*@")
+
+
+class TrackingError(RunnerError):
+    """The tracking server or database did not take something."""
+
+
+def client(uri: str) -> MlflowClient:
+    """Return a client; the first one in a process imports mlflow, which takes seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def prepare(uri: str, experiment: str) -> None:
+    """Create database and experiment once, before parallel jobs race for it, and end what a killed run left open."""
+    with as_tracking_error(uri):
+        connection = client(uri)
+        number = experiment_id(connection, experiment)
+        for run in connection.search_runs([number], "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            if tags.get("runner.host") == platform.node() and not _alive(tags.get("runner.pid", "")):
+                connection.set_terminated(run.info.run_id, "KILLED")
+
+
+def hurry() -> None:
+    """Give up on a server that does not answer within seconds: a scheduler kills soon after its SIGTERM."""
+    os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+
+
+def uri_of(config: DictConfig, environment: Mapping[str, Any]) -> str:
+    """Return where a folder belongs; a database named by a relative path lies where the job was started."""
+    uri = config.tracking.uri
+    if not uri:
+        raise TrackingError("this job was made with tracking=none; set tracking.uri in its config.yaml to upload it")
+    prefix, _, path = str(uri).partition("sqlite:///")
+    if prefix or not path or Path(path).is_absolute():
+        return str(uri)
+    return f"sqlite:///{Path(environment.get('cwd', '.')).absolute() / path}"
+
+
+def link(uri: str, experiment: str, sweep: str | None = None) -> str:
+    """Return the address of the page that compares a sweep's runs, or all of an experiment; the UI opens elsewhere."""
+    with as_tracking_error(uri):
+        found = client(uri).get_experiment_by_name(experiment)
+    base = PASSWORD.sub("//", uri).rstrip("/") if uri.startswith("http") else UI
+    number = found.experiment_id if found else "0"
+    only = f"&searchFilter={urllib.parse.quote(sweep_filter(sweep), safe='')}" if sweep else ""
+    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{only}"
+
+
+def sweep_filter(sweep: str) -> str:
+    """Return what finds the runs of a sweep in MLflow's search."""
+    return f'tags."runner.sweep" = "{sweep}"'
+
+
+def experiment_id(connection: MlflowClient, name: str) -> str:
+    """Return the id of an experiment, made if need be."""
+    from mlflow.exceptions import MlflowException
+
+    if found := connection.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(connection.create_experiment(name))
+    except MlflowException:
+        # Another process was quicker.
+        found = connection.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+class as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)
+    """Turn what MLflow, its database or its server may raise into TrackingError."""
+
+    def __init__(self, uri: str) -> None:
+        self.where = uri
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, TrackingError):
+            return
+        module = type(error).__module__.partition(".")[0]
+        if isinstance(error, ImportError):
+            raise TrackingError(without_password(f"{self.where}: {error}: install the driver of this database"))
+        if isinstance(error, OSError) or module in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic"):
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            # MLflow's own message repeats the address, password and all; so would its traceback.
+            raise TrackingError(without_password(f"{self.where}: {first}")) from None
+
+
+def without_password(text: str) -> str:
+    """Return a text without the secrets that are in it: of addresses the user and password, keys, tokens."""
+    return redact(PASSWORD.sub("//***@", text))
+
+
+def _alive(pid: str) -> bool:
+    import psutil
+
+    return pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))

@@ -1,0 +1,213 @@
+"""A job's complete folder becomes one flat run, the same however often it is uploaded.
+
+The run is found again by the folder's `run_id` or the job's uid, and every value is logged with the job's own time, so
+that a second upload changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner import answers_table
+from runner.tracking import connection as server
+from runner.tracking import description, traces
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+FILES = (
+    *("config.yaml", "answers.jsonl", "scores.jsonl", "verdicts.jsonl"),
+    *("metrics.json", "environment.json", "engine.log"),
+)
+TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """A complete job folder: what its files say."""
+
+    path: Path
+    config: DictConfig
+    record: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> JobFolder:
+        """Read a folder's config.yaml, metrics.json and environment.json."""
+        config = OmegaConf.load(path / "config.yaml")
+        assert isinstance(config, DictConfig)
+        record, environment = (
+            json.loads((path / name).read_text(encoding="utf-8")) for name in ("metrics.json", "environment.json")
+        )
+        return cls(path, config, record, environment)
+
+
+def upload(folder: Path) -> str:
+    """Bring a complete job folder into its MLflow run, made if need be, and return the run's id."""
+    job = JobFolder.read(folder)
+    uri = server.uri_of(job.config, job.environment)
+    with server.as_tracking_error(uri):
+        log.info("%s: uploading to MLflow", job.record["name"])
+        connection = server.client(uri)
+        run_id = _run(connection, job)
+        try:
+            if job.record["status"] == "killed":  # at once: there may be no time for the rest
+                connection.set_terminated(run_id, "KILLED")
+            _fill(connection, run_id, job)
+            traces.log_traces(connection, uri, run_id, folder, job.config)
+            connection.set_terminated(run_id, STATUS[job.record["status"]], int(job.record["finished_at"] * 1000))
+        except BaseException:
+            connection.set_terminated(run_id, "KILLED")
+            raise
+    return run_id
+
+
+def download(uri: str, run_id: str, folder: Path) -> None:
+    """Bring the files of a job's run into a folder, with `run_id`, so that an upload finds the same run again."""
+    with server.as_tracking_error(uri):
+        connection = server.client(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = {artifact.path for artifact in connection.list_artifacts(run_id)}
+        for name in FILES:
+            if name in listed:
+                connection.download_artifacts(run_id, name, str(folder))
+    (folder / "run_id").write_text(run_id + "\n", encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------- the parts
+
+
+def _run(connection: MlflowClient, job: JobFolder) -> str:
+    """Find the folder's run, or create it."""
+    from mlflow.exceptions import MlflowException
+
+    experiment_id = server.experiment_id(connection, job.config.tracking.experiment)
+    known = job.path / "run_id"
+    if known.exists():
+        run_id = known.read_text(encoding="utf-8").strip()
+        try:
+            connection.get_run(run_id)
+        except MlflowException:
+            log.info("%s: its run %s is not on this server; a new one is made", job.path, run_id)
+        else:
+            return run_id
+    uid = job.environment["job_uid"]
+    runs = connection.search_runs([experiment_id], f"tags.`runner.job_uid` = '{uid}'")
+    if runs:
+        run_id = runs[0].info.run_id
+    else:
+        run = connection.create_run(
+            experiment_id,
+            start_time=int(job.record["started_at"] * 1000),
+            run_name=description.run_name(job.record["name"], job.config, job.environment),
+            tags=_tags(job.config, job.environment),
+        )
+        run_id = run.info.run_id
+    known.write_text(run_id + "\n", encoding="utf-8")
+    return str(run_id)
+
+
+def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "runner.kind": "job",
+        "runner.sweep": environment["sweep"],
+        "runner.job_uid": environment["job_uid"],
+        "runner.config_hash": environment["config_hash"],
+        "runner.host": environment["host"],
+        "runner.pid": str(os.getpid()),
+        "runner.gpu": ", ".join(environment["gpus"]) or "none",
+        "git_commit": environment["git_commit"] or "none",
+        "mlflow.user": os.environ.get("USER", "unknown"),
+        "mlflow.source.name": "runner",
+        "model": config.model.name,
+        "quant": config.quant.name,
+        "dataset": config.dataset.name,
+        "backend": config.backend.name,
+        "prompt": config.prompt.name,
+        "licence": str(config.model.licence),
+    }
+
+
+def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a team compares by, under the names of DESIGN.md; values as text."""
+    params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
+    params |= {"env": environment["env"]}
+    params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
+    params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
+    params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    if config.model.adapter:
+        params |= {"model.adapter": config.model.adapter}
+    params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
+    if config.dataset.get("blind", "none") != "none":
+        params |= {"dataset.blind": config.dataset.blind}
+    params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
+    if config.backend.name == "unknown":
+        # Answers of another program: what our config says of sampling and engine is not how they were made.
+        unknown = ("sampling.", "concurrency", "reuse", "model.weights", "backend.batch_size")
+        params = {name: value for name, value in params.items() if not name.startswith(unknown)}
+    return {name: str(value)[:6000] for name, value in params.items()}
+
+
+def _fill(connection: MlflowClient, run_id: str, job: JobFolder) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    record, folder = job.record, job.path
+    # Later scores need a later time: of equal times MLflow shows the highest value, not the newest.
+    at = int(record.get("scored_at", record["finished_at"]) * 1000)
+    run = connection.get_run(run_id)
+    # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
+    told = {name: value for name, value in _params(job.config, job.environment).items() if name not in run.data.params}
+    params = [Param(name, value) for name, value in told.items()]
+    metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
+    tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
+    note = description.text(record, job.config, job.environment)
+    tags.append(RunTag("mlflow.note.content", server.without_password(note)))
+    connection.log_batch(run_id, params=params, tags=tags)
+    if not run.inputs.dataset_inputs:
+        connection.log_inputs(run_id, datasets=[_dataset(job)])
+    for start in range(0, len(metrics), 1000):
+        connection.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for name in (*FILES, *TABLES):
+        if (folder / name).exists():
+            connection.log_artifact(run_id, str(folder / name))
+    _answers(connection, run_id, folder, again="scored_at" in record)
+
+
+def _dataset(job: JobFolder) -> Any:
+    """Return what MLflow lists under a run's datasets: which questions, by a digest that changes with them."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    config, total = job.config.dataset, int(job.record["metrics"].get("samples/total", 0))
+    filters = {name: config[name] for name in ("split", "doc_class", "field", "limit") if config[name] is not None}
+    source = {"path": str(config.path), "format": str(config.format)}
+    described = Dataset(
+        name=config.name,
+        # MLflow takes 36 characters. Answers of another program bring no digest: they are named by the answers.
+        digest=str(job.environment.get("dataset_digest") or job.environment["config_hash"])[:36],
+        source_type="local",
+        source=json.dumps(source, ensure_ascii=False),
+        profile=json.dumps({"answers": total, **filters}, ensure_ascii=False, default=str),
+    )
+    return DatasetInput(described, [InputTag("mlflow.data.context", "evaluation")])
+
+
+def _answers(connection: MlflowClient, run_id: str, folder: Path, *, again: bool) -> None:
+    """Log the answers as the table that MLflow compares; once, since log_table would append them once more."""
+    there = any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id))
+    table = answers_table.table(folder) if not there or again else {}
+    if there and table:
+        # What changes with later scores is the column `correct`.
+        rows = [list(row) for row in zip(*table.values(), strict=True)]
+        connection.log_dict(run_id, {"columns": list(table), "data": rows}, "answers.json")
+    elif table.get("sample_id"):
+        connection.log_table(run_id, table, "answers.json")
