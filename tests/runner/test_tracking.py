@@ -1,6 +1,8 @@
 """MLflow: one flat run per job folder, the same however often it is uploaded."""
 
+import base64
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +222,21 @@ def test_traces_of_what_went_wrong_and_no_pictures(uri: str, tmp_path: Path, ask
         assert not attachments(trace)
 
 
-def test_link_shows_one_sweep(uri: str):
-    link = tracking.link(uri, "documents", "2026-11-21/03-07-17")
-    assert link.endswith("&searchFilter=tags.%22runner.sweep%22%20%3D%20%222026-11-21%2F03-07-17%22")
+def test_link_opens_a_view_of_the_sweep(uri: str, tmp_path: Path):
+    for quant in ("bf16", "w4a16"):
+        options = (f"quant={quant}", "tracking.experiment=views")
+        tracking.upload(job_folder(tmp_path / quant, *options, **{"latency/p95_s": 1.0, "quality/wer": 0.5}))
+    link = tracking.link(uri, "views", "day/time")
+    assert link.endswith("/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=runner-day-time")
+    tags = MlflowClient(uri).get_experiment_by_name("views").tags
+    packed = tags["mlflow.sharedViewState.runner-day-time"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert state["searchFilter"] == 'tags."runner.sweep" = "day/time"'
+    assert state["selectedColumns"] == [
+        "attributes.`Dataset`", "params.`model`", "params.`quant`", "metrics.`quality/cer`", "metrics.`latency/p95_s`",
+    ]  # fmt: skip
+    assert [chart["type"] for chart in state["compareRunCharts"]] == ["SCATTER", "PARALLEL", "BAR", "BAR"]
+    assert "viewStateShareKey" not in tracking.link(uri, "views", "another/sweep"), "nothing to show"
 
 
 def test_link_opens_the_page_that_compares(uri: str):

@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import re
-import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 
 from backends.redaction import redact
 from runner.errors import RunnerError
+from runner.tracking import views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,16 +68,13 @@ def uri_of(config: DictConfig, environment: Mapping[str, Any]) -> str:
 def link(uri: str, experiment: str, sweep: str | None = None) -> str:
     """Return the address of the page that compares a sweep's runs, or all of an experiment; the UI opens elsewhere."""
     with as_tracking_error(uri):
-        found = client(uri).get_experiment_by_name(experiment)
+        connection = client(uri)
+        found = connection.get_experiment_by_name(experiment)
+        view = views.share(connection, found.experiment_id, sweep) if found and sweep else None
     base = PASSWORD.sub("//", uri).rstrip("/") if uri.startswith("http") else UI
     number = found.experiment_id if found else "0"
-    only = f"&searchFilter={urllib.parse.quote(sweep_filter(sweep), safe='')}" if sweep else ""
-    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{only}"
-
-
-def sweep_filter(sweep: str) -> str:
-    """Return what finds the runs of a sweep in MLflow's search."""
-    return f'tags."runner.sweep" = "{sweep}"'
+    shown = f"&viewStateShareKey={view}" if view else ""
+    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{shown}"
 
 
 def experiment_id(connection: MlflowClient, name: str) -> str:
