@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 
 from runner import answers, score
 from runner.datasets.api import Image
-from runner.datasets.images import BadImage, read_images
+from runner.datasets.encoded import BadImage
+from runner.datasets.images import read_images
 from runner.progress import Progress
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def _state(sweep: str, metrics: Sequence[str], params: Sequence[str]) -> dict[st
     """Return the state of MLflow's page of runs."""
     columns = [*(f"params.`{name}`" for name in params), *(f"metrics.`{name}`" for name in metrics)]
     section = {"uuid": SECTION, "name": "What decides", "display": True, "isReordered": True, "deleted": False,
-               "isGenerated": False, "columns": 3, "cardHeight": 360}  # fmt: skip
+               "isGenerated": False, "columns": 2, "cardHeight": 360}  # fmt: skip
     return {
         "searchFilter": sweep_filter(sweep),
         "orderByKey": "attributes.start_time",
@@ -102,6 +102,8 @@ def _charts(metrics: Sequence[str], params: Sequence[str]) -> list[dict[str, Any
     if len(metrics) > 1 and "latency/p95_s" in metrics:
         axes = {"xaxis": {"key": "latency/p95_s", "type": "METRIC"}, "yaxis": {"key": metrics[0], "type": "METRIC"}}
         more.append({"type": "SCATTER", **axes})
-    more.append({"type": "PARALLEL", "selectedParams": list(params), "selectedMetrics": list(metrics)})
+    # More axes than that can't be read in a card.
+    axes_shown = [name for name in metrics if name in (metrics[0], "latency/p95_s")]
+    more.append({"type": "PARALLEL", "selectedParams": list(params)[:3], "selectedMetrics": axes_shown})
     common = {"runsCountToCompare": 20, "metricSectionId": SECTION, "deleted": False, "isGenerated": False}
     return [{**common, **chart, "uuid": f"{SECTION}-{place}"} for place, chart in enumerate([*more, *bars])]
