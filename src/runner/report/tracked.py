@@ -5,6 +5,7 @@ One run per sweep: a report that is made again replaces the page there.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.report.decision import decide
 from runner.report.model import Report
+
+logger = logging.getLogger(__name__)
 
 
 def log(report: Report, path: Path) -> str | None:
@@ -31,9 +34,20 @@ def log(report: Report, path: Path) -> str | None:
             return None
         run_id = _run(connection, found.experiment_id, str(results[0].environment["sweep"]))
         connection.set_tag(run_id, "mlflow.note.content", _note(report))
-        connection.log_artifact(run_id, str(path))
+        if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
+            logger.warning(
+                "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without",
+                path,
+            )
+        else:
+            connection.log_artifact(run_id, str(path))
         connection.set_terminated(run_id)
     return run_id
+
+
+def _pictures_allowed(folder: Path) -> bool:
+    """Say whether a job lets pictures of its documents leave this machine."""
+    return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "tracking.images", default=True))
 
 
 def job_runs(uri: str, experiment: str) -> list[str]:

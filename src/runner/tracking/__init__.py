@@ -4,6 +4,7 @@ connection.py    client, errors, links into the UI; the database made before job
 runs.py          a job's folder brought into its run, and fetched from it
 description.py   what a run is called, and what its page says
 traces.py        single answers with their pictures, where they are asked for
+views.py         the page that the link at the end of a sweep opens
 """
 
 from runner.tracking.connection import TrackingError, as_tracking_error, client, hurry, link, prepare, uri_of

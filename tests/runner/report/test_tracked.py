@@ -31,6 +31,21 @@ def test_one_run_per_sweep(tracked_jobs: tuple[str, Path]):
     assert [artifact.path for artifact in connection.list_artifacts(runs[0])] == ["report.html"]
 
 
+@pytest.mark.parametrize(("limit", "listed"), [(400, []), (0, ["report.html"])])
+def test_no_page_with_pictures_is_uploaded_where_none_may_be(tmp_path: Path, limit: int, listed: list[str]):
+    uri, folder = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "sweep"
+    tracking.prepare(uri, "documents")
+    for name, model in (("a", "demo_m"), ("bb", "demo_s")):
+        given = (f"model={model}", f"tracking.uri={uri}", "tracking.images=false", f"report.pictures.limit={limit}")
+        scored_job(folder / name, *given, answers=["да"] * 9, references=["да"] * 9)
+    path = folder / "report.html"
+    run_id = tracked.log(report.write(collect(folder), path, "title"), path)
+    assert run_id is not None
+    connection = tracking.client(uri)
+    assert [artifact.path for artifact in connection.list_artifacts(run_id)] == listed
+    assert connection.get_run(run_id).data.tags["mlflow.note.content"]
+
+
 def test_a_single_job_has_no_run_for_its_report(tracked_jobs: tuple[str, Path]):
     _, folder = tracked_jobs
     path = folder / "report.html"
