@@ -127,9 +127,9 @@ class TrackingConfig:
 
     name: str = MISSING
     uri: str | None = None  # null: nothing is tracked
-    experiment: str = "documents"
+    experiment: str = "documents"  # MLflow's experiment
     traces: str = "none"  # single answers with their pictures: none, failed (and wrong), all
-    images: bool = True  # false: no picture is uploaded, neither in traces nor in the report
+    images: bool = True  # false: no picture is uploaded: none in traces, and a report that holds some stays here
 
 
 @dataclass
