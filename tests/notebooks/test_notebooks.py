@@ -1,0 +1,52 @@
+"""The notebooks run on a real sweep, and are kept without outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT, CommandLine
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LARGEST_BYTES = 20_000
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory, make_cli: Callable[[Path], CommandLine]) -> str:
+    """A database with the demo models on some documents."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    ended = make_cli(folder)("-m", "model=demo_s,demo_m", "dataset.limit=24", timeout=300)
+    assert ended.code == 0, ended.err
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def test_there_are_two():
+    assert [path.stem for path in NOTEBOOKS] == ["build_a_chart", "explore_a_sweep"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_kept_clean_and_small(path: Path):
+    book = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert code and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert path.stat().st_size < LARGEST_BYTES
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs(path: Path, tracked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)
+    monkeypatch.setenv("PLOTLY_RENDERER", "json")
+    book = nbformat.read(path, as_version=4)
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = json.dumps([cell.get("outputs", []) for cell in book.cells], ensure_ascii=False)
+    assert "demo_s" in shown and "demo_m" in shown
+    if path.stem == "build_a_chart":
+        assert (tmp_path / "chart.html").stat().st_size > 1_000_000, "with plotly's script, so it needs no network"
+    else:
+        assert "2 jobs" in shown and "of 24 questions are answered differently" in shown
