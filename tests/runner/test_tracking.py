@@ -231,7 +231,7 @@ def test_link_opens_a_view_of_the_sweep(uri: str, tmp_path: Path):
     tags = MlflowClient(uri).get_experiment_by_name("views").tags
     packed = tags["mlflow.sharedViewState.runner-day-time"].removeprefix("deflate;")
     state = json.loads(zlib.decompress(base64.b64decode(packed)))
-    assert state["searchFilter"] == 'tags."runner.sweep" = "day/time"'
+    assert state["searchFilter"] == 'tags."runner.sweep" = "day/time" and tags."runner.kind" = "job"'
     assert state["selectedColumns"] == [
         "attributes.`Dataset`", "params.`model`", "params.`quant`", "metrics.`quality/cer`", "metrics.`latency/p95_s`",
     ]  # fmt: skip

@@ -50,8 +50,8 @@ def share(connection: MlflowClient, experiment_id: str, sweep: str) -> str | Non
 
 
 def sweep_filter(sweep: str) -> str:
-    """Return what finds the runs of a sweep in MLflow's search."""
-    return f'tags."runner.sweep" = "{sweep}"'
+    """Return what finds the jobs of a sweep in MLflow's search; the run of its report has no figures to compare."""
+    return f'tags."runner.sweep" = "{sweep}" and tags."runner.kind" = "job"'
 
 
 def _differing(params: Sequence[dict[str, str]]) -> list[str]:
