@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,21 @@ def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     fresh.replace(folder / NAME)
 
 
+def read(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the verdicts of a job; nothing where it was not judged."""
+    if (folder / NAME).exists():
+        with (folder / NAME).open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+
 def attached(cases: Sequence[Case], folder: Path) -> list[Case]:
     """Return cases with what judges said of them and the answers they were compared with, where there is such."""
-    if not (folder / NAME).exists():
-        return list(cases)
     found: dict[tuple[str, int], list[Verdict]] = defaultdict(list)
     rivals: dict[tuple[str, int], str | None] = {}
-    with (folder / NAME).open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            key = (row["sample_id"], row["repeat"])
-            found[key].append(Verdict(**{name: row[name] for name in _VERDICT}))
-            rivals[key] = row["rival_answer"]
+    for row in read(folder):
+        key = (row["sample_id"], row["repeat"])
+        found[key].append(Verdict(**{name: row[name] for name in _VERDICT}))
+        rivals[key] = row["rival_answer"]
     return [_with(case, tuple(found[key]), rivals[key]) if (key := _key(case)) in found else case for case in cases]
 
 

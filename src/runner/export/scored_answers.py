@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner import answers, score
+from runner import answers, score, verdicts
 from runner.compare.jobs import Scored
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswer:
-    """A row of answers.jsonl and its scores by measure; parts of structured answers are left out."""
+    """A row of answers.jsonl, its scores by measure (without parts of structured answers), and its valid verdicts."""
 
     job: str
     row: Mapping[str, Any]
     scores: Mapping[str, Score]
+    verdicts: Sequence[Mapping[str, Any]] = ()
 
     def value(self, measure: str) -> float | None:
         """Return a score, None where there is none."""
@@ -30,6 +31,11 @@ class ScoredAnswer:
         """Return what a table of another program had in a column."""
         found: str | None = (self.row.get("columns") or {}).get(name)
         return found
+
+    def judged(self, who: str) -> float | None:
+        """Return what judges gave to `who` (candidate, rival): the mean over judges, orders and criteria."""
+        given = [value for verdict in self.verdicts for value in (verdict[who] or {}).values()]
+        return sum(given) / len(given) if given else None
 
     @property
     def image(self) -> str:
@@ -48,5 +54,10 @@ def scored_answers(job: Scored) -> Iterator[ScoredAnswer]:
         for one in score.read(path):
             if not one.part:
                 found[one.sample_id, one.repeat][one.name] = one
+    judged: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for verdict in verdicts.read(job.folder):
+        if verdict["state"] == "valid":
+            judged[verdict["sample_id"], verdict["repeat"]].append(verdict)
     for row in answers.read(job.folder / "answers.jsonl"):
-        yield ScoredAnswer(job.name, row, found.get((row["sample_id"], row["repeat"]), {}))
+        key = (row["sample_id"], row["repeat"])
+        yield ScoredAnswer(job.name, row, found.get(key, {}), judged.get(key, ()))

@@ -64,11 +64,6 @@ def _measure(name: str, column: str) -> Figure:
     return figure
 
 
-def _column(name: str) -> Figure:
-    """Return what a table of another program had in a column."""
-    return lambda answer, _config: _number(answer.column(name))
-
-
 def _number(text: str | None) -> object:
     """Return a number where the text is one."""
     if text is None or not text.strip():
@@ -113,6 +108,30 @@ def _misspelt(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
     return str([word.strip() for word in found.detail.split(",") if word.strip()])
 
 
+def _judged(who: str, column: str) -> Figure:
+    """Return what judges gave; without a judge what a table of another program had in `column`."""
+
+    def figure(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
+        return answer.judged(who) if answer.verdicts else _number(answer.column(column))
+
+    return figure
+
+
+def _explained(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
+    """Return the words of all judges, with whose they are where there are several."""
+    if not answer.verdicts:
+        return answer.column("Judge Explanation")
+    if len(answer.verdicts) == 1:
+        return answer.verdicts[0]["explanation"]
+    return "\n".join(f"{one['judge']}, order {one['order']}: {one['explanation']}" for one in answer.verdicts)
+
+
+def _compared_with(answer: ScoredAnswer, config: Mapping[str, Any]) -> object:
+    """Return the answer that a pairwise judge compared with, else the references."""
+    rivals = [one["rival_answer"] for one in answer.verdicts if one.get("rival_answer")]
+    return rivals[0] if rivals else REFERENCE(answer, config)
+
+
 MODEL: Figure = lambda answer, _config: answer.job  # noqa: E731
 IMAGE: Figure = lambda answer, _config: answer.image  # noqa: E731
 ANSWER: Figure = lambda answer, _config: answer.row["text"]  # noqa: E731
@@ -146,9 +165,9 @@ BOOKS: dict[str, dict[str, Figure]] = {
         "model_name": MODEL,
         "Image": IMAGE,
         "candidate": ANSWER,
-        "reference": REFERENCE,
-        "Reference_Score": _column("Reference_Score"),
-        "Candidate_Score": _column("Candidate_Score"),
-        "Judge Explanation": _column("Judge Explanation"),
+        "reference": _compared_with,
+        "Reference_Score": _judged("rival", "Reference_Score"),
+        "Candidate_Score": _judged("candidate", "Candidate_Score"),
+        "Judge Explanation": _explained,
     },
 }

@@ -157,3 +157,21 @@ def test_the_published_workbooks_come_out_as_they_went_in(shared: Path, cli, boo
             assert after[column].to_numpy() == pytest.approx(before[column].to_numpy(), nan_ok=True), column
         else:
             assert after[column].fillna("").tolist() == before[column].fillna("").tolist(), column
+
+
+def test_what_judges_gave_stands_in_the_workbook_of_judgements(tmp_path: Path):
+    job = with_answers(tmp_path / "job", "Иванов", "Петров")
+    common = {"sample_id": "0", "repeat": 0, "judge": "strict", "problem": "", "rival_answer": "г-н Иванов"}
+    valid = common | {"state": "valid"}
+    verdicts = [
+        valid | {"order": 1, "candidate": {"a": 8, "b": 6}, "rival": {"a": 9, "b": 9}, "explanation": "=1"},
+        valid | {"order": 2, "candidate": {"a": 6, "b": 4}, "rival": {"a": 10, "b": 8}, "explanation": "да"},
+        common | {"order": 2, "state": "invalid", "candidate": {}, "rival": {}, "explanation": ""},
+    ]
+    (job / "verdicts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in verdicts), encoding="utf-8")
+    assert main([str(job), "--only", "workbooks", "--to", str(tmp_path / "out")]) == 0
+    judged = pd.read_excel(tmp_path / "out" / "judgement_scores.xlsx")
+    assert (judged["Candidate_Score"][0], judged["Reference_Score"][0]) == (6, 9)
+    assert judged["reference"][0] == "г-н Иванов"
+    assert judged["Judge Explanation"][0] == "strict, order 1: =1\nstrict, order 2: да"
+    assert judged["Candidate_Score"].isna()[1], "the second was not judged: not measured, never 0"

@@ -316,7 +316,7 @@ def test_one_of_our_engines_judges_after_the_candidates_engines(cli: CommandLine
         assert {one["explanation"] for found in verdicts(folder).values() for one in found} == {"about 4", "about 8"}
     lines = ended.err.splitlines()
     scored = [number for number, line in enumerate(lines) if ": scoring" in line]
-    judged = [number for number, line in enumerate(lines) if ": judge engine: " in line]
+    judged = [number for number, line in enumerate(lines) if ": judge engine: " in line and " verdicts" in line]
     assert len(scored) == len(judged) == 2 and min(judged) > max(scored)
     started = [line for line in lines if "starting the engine" in line]
     assert len(started) == 3 and sum("judge" in line or "engine: starting" in line for line in started) >= 1
