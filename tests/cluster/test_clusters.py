@@ -62,7 +62,7 @@ def test_four_parallel_jobs_on_a_team_server(cli: CommandLine, tmp_path_factory:
         assert ended.code == 0, ended.err
         runs = team.runs("documents")
         jobs = [run for run in runs if run.data.tags["runner.kind"] == "job"]
-        assert len(jobs) == 4 and {run.info.status for run in jobs} == {"FINISHED"}
+        assert [run.info.status for run in jobs] == ["FINISHED"] * 4, ended.err
         assert len({len(run.data.metrics) for run in jobs}) == 1
         assert all("answers.jsonl" in team.artifacts(run.info.run_id) for run in jobs)
         assert team.uri in ended.out + ended.err

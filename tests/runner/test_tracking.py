@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -170,6 +171,25 @@ def test_the_dataset_is_logged_once_with_its_digest(uri: str, tmp_path: Path):
     (found,) = MlflowClient(uri).get_run(run_id).inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("demo_documents", "d" * 36)
     assert json.loads(found.dataset.profile) == {"answers": 2, "split": "test", "limit": 7}
+
+
+def test_a_dataset_that_a_parallel_job_lists_at_the_same_moment(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tried: list[str] = []
+    log_inputs = MlflowClient.log_inputs
+
+    def raced(self: MlflowClient, run_id: str, datasets: list[Any]) -> None:
+        tried.append(run_id)
+        if len(tried) == 1:  # what the server answers to one of four
+            raise MlflowException("BAD_REQUEST: (psycopg.errors.UniqueViolation) duplicate key value: dataset_pk")
+        log_inputs(self, run_id, datasets=datasets)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", raced)
+    run_id = tracking.upload(job_folder(tmp_path / "job", "tracking.experiment=raced"))
+    run = MlflowClient(uri).get_run(run_id)
+    assert run.info.status == "FINISHED" and len(run.inputs.dataset_inputs) == 1
+    assert tried == [run_id, run_id]
 
 
 def traced(uri: str, run_id: str) -> list[Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tenacity
 from omegaconf import DictConfig, OmegaConf
 
 from runner import answers_table
@@ -174,13 +175,30 @@ def _fill(connection: MlflowClient, run_id: str, job: JobFolder) -> None:
     tags.append(RunTag("mlflow.note.content", server.without_password(note)))
     connection.log_batch(run_id, params=params, tags=tags)
     if not run.inputs.dataset_inputs:
-        connection.log_inputs(run_id, datasets=[_dataset(job)])
+        _log_dataset(connection, run_id, _dataset(job))
     for start in range(0, len(metrics), 1000):
         connection.log_batch(run_id, metrics=metrics[start : start + 1000])
     for name in (*FILES, *TABLES):
         if (folder / name).exists():
             connection.log_artifact(run_id, str(folder / name))
     _answers(connection, run_id, folder, again="scored_at" in record)
+
+
+def _log_dataset(connection: MlflowClient, run_id: str, dataset: Any) -> None:
+    """Log a run's dataset; again where a parallel job was listing the same one.
+
+    MLflow looks whether an experiment has the dataset and then adds it: of two at once its database refuses one
+    (unique constraint `dataset_pk`), and the next try finds what the other has added.
+    """
+    from mlflow.exceptions import MlflowException
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(MlflowException),
+        stop=tenacity.stop_after_attempt(4),
+        wait=tenacity.wait_random(0.05, 0.5),
+        reraise=True,
+    )
+    attempts(connection.log_inputs, run_id, datasets=[dataset])
 
 
 def _dataset(job: JobFolder) -> Any:
