@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from backends.redaction import redact
-from runner import config, paths
+from runner import config, misspelt, paths
 from runner.errors import RunnerError
 
 # A run of characters between separators of Hydra's grammar that holds a letter beyond ASCII.
@@ -108,6 +108,8 @@ def explain(error: Exception) -> str:
         return (
             f"the launcher {launcher.group(1)} is not installed: pip install 'vlm-runner[{extra}]' (docs/clusters.md)"
         )
+    if remedy := misspelt.remedy(error):
+        return remedy
     cause = error.__cause__
     detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
     return f"{error}{detail}"

@@ -63,6 +63,21 @@ def test_typo_in_a_key(cli: CommandLine):
     assert "concurency" in message
 
 
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [
+        ("modle=demo_s", "there is no key modle; did you mean model?"),
+        ("sampling.temprature=1", "there is no key sampling.temprature; did you mean sampling.temperature?"),
+        ("limit=3", "there is no key limit; did you mean dataset.limit?"),
+        ("quant=bf61", "there is no quant=bf61; did you mean quant=bf16?"),
+        ("report.zzzz=1", "there is no key report.zzzz; there are: report.baseline, report."),
+        ("backend.engine_args.x=1", "backend.engine_args has no x yet; a + adds it: +backend.engine_args.x=..."),
+    ],
+)
+def test_a_mistyped_argument_is_told_what_was_meant(cli: CommandLine, argument: str, remedy: str):
+    assert remedy in refused(cli, "model=demo_s", argument)
+
+
 def test_unknown_word(cli: CommandLine):
     message = refused(cli, "model=demo_xl")
     assert "demo_xl" in message and "demo_m" in message, "the valid words are named"
