@@ -9,7 +9,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 
-from backends.api import Failure, Generation
+from backends.api import Endpoint, Failure, Generation
 from backends.fleet import Fleet
 from runner import load, measurements
 from runner.datasets.encoded import BadImage
@@ -178,7 +178,7 @@ def _load(
     asyncio.run(
         load.load(
             iter(asks),
-            [dataclasses.replace(one, image_token=job.image_token) for one in engine.endpoints],
+            [_counting(endpoint, job) for endpoint in engine.endpoints],
             tally,
             concurrency=job.config.concurrency,
             retries=job.config.backend.retries if retries is None else retries,
@@ -188,3 +188,10 @@ def _load(
             may_hang=bool(engine.log_paths),
         )
     )
+
+
+def _counting(endpoint: Endpoint, job: Job) -> Endpoint:
+    """Tell the client what a piece of a picture is called, where the engine lists the tokens of its prompts."""
+    if endpoint.dialect != "local" or not endpoint.token_ids:
+        return endpoint
+    return dataclasses.replace(endpoint, image_token=job.image_token)

@@ -168,7 +168,7 @@ def _plotly() -> str:
 @lru_cache(maxsize=1)
 def _packed(library: str) -> str:
     """Return a script compressed, as base64: a third of its size; the page unpacks it when the first chart is near."""
-    return base64.b64encode(gzip.compress(library.encode("utf-8"), 9, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(library.encode("utf-8"), 6, mtime=0)).decode("ascii")
 
 
 def _sha256(text: str) -> str:

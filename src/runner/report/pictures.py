@@ -21,8 +21,10 @@ from runner.datasets.images import read_images
 from runner.report_settings import PicturesConfig
 
 PAGE = re.compile(r"(.+)#page=(\d+)")
-# A picture that is no larger than this travels as it is: nothing is lost, and nothing to gain.
+# A picture that is hardly larger and has few bytes travels as it is: made smaller it would be no lighter.
 SMALL_BYTES = 60_000
+HARDLY = 1.1  # times the pixels of the longer side
+BYTES_PER_PIXEL = 0.25  # a page of dense text has so many when it is made smaller
 QUALITY = 70  # of WebP: small print on a scan of 1000 pixels stays legible
 WORKERS = 4  # Pillow decodes and encodes without the interpreter's lock
 
@@ -92,8 +94,9 @@ def _find(name: str, folders: Sequence[Path]) -> Image:
 
 
 def _smaller(encoded: EncodedImage, pixels: int) -> tuple[bytes, str]:
-    """Return a picture as it is if it is small, else made smaller, as WebP."""
-    if max(encoded.width, encoded.height) <= pixels and len(encoded.data) <= SMALL_BYTES:
+    """Return a picture as it is if that is small, else made smaller, as WebP."""
+    few = max(SMALL_BYTES, BYTES_PER_PIXEL * encoded.width * encoded.height)
+    if max(encoded.width, encoded.height) <= HARDLY * pixels and len(encoded.data) <= few:
         return encoded.data, encoded.media_type
     import PIL.Image
     from PIL.ImageOps import exif_transpose

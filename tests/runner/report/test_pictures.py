@@ -26,6 +26,16 @@ def test_contents_are_carried_once_and_large_ones_shrink(tmp_path: Path):
     assert shrunk.size == (300, 300) and found.uris[1].startswith("data:image/webp;base64,")
 
 
+def test_what_making_smaller_would_not_make_lighter_travels_as_it_is(tmp_path: Path):
+    page = PIL.Image.effect_noise((1050, 800), 40)
+    page.save(tmp_path / "light.jpg", quality=10)
+    page.save(tmp_path / "heavy.jpg", quality=95)
+    found = gather(["light.jpg", "heavy.jpg"], [tmp_path], PicturesConfig(pixels=1000))
+    light, heavy = (base64.b64decode(uri.partition(",")[2]) for uri in found.uris)
+    assert light == (tmp_path / "light.jpg").read_bytes() and len(light) > 60_000
+    assert PIL.Image.open(io.BytesIO(heavy)).width == 1000
+
+
 def test_the_budget_holds(tmp_path: Path):
     names = [picture(tmp_path / f"{number}.png", 60, 10 + number) for number in range(30)]
     few = gather(names, [tmp_path], PicturesConfig(limit=7))
