@@ -103,7 +103,7 @@ FailureKind = Literal[
     "start_failed",
     "unauthorised",
     "bad_input",  # the sample itself could not be read; nothing was sent
-    "over_budget",  # the budget doesn't allow another request; nothing was sent
+    "over_budget",  # the budget doesn't allow another request, or no more time on a rented machine
 ]
 
 
@@ -193,6 +193,25 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Rental:
+    """A machine that the engine's command starts and that `stop` gives back: run whatever happens, once it has ended.
+
+    `environment` is what its time and cost are summed under, in USD an hour. `record` is a file that exists from before
+    the start until `stop` has succeeded, so that a machine that may still run can be told of. `shown` are its commands,
+    for messages. Commands are run in the folder `cwd`; `stop` is given `stop_timeout_s` seconds each time.
+    """
+
+    name: str
+    environment: str
+    stop: tuple[str, ...]
+    record: str
+    cwd: str
+    stop_timeout_s: float = 600.0
+    price_per_hour: float | None = None
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """How an engine is started and spoken to. Paths are those of its HTTP server.
 
@@ -213,6 +232,7 @@ class Launch:
     reset_path: str | None = None
     peak_gauge: str | None = None
     token_ids: bool = True
+    rental: Rental | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,15 @@ def _not_utf8() -> Path | None:
     return None
 
 
+def _machines_left() -> bool:
+    """Say, as the last thing, which machines that this command rented may still run; return whether there are any."""
+    engines = sys.modules.get("runner.engines")
+    left = engines.machines_left(config.STARTED.timestamp()) if engines is not None else []
+    for machine in left:
+        print(machine.warning, file=sys.stderr)  # noqa: T201
+    return bool(left)
+
+
 def main() -> None:
     """Run the command line; exit 1 on failure, 2 where a config is wrong, 130 and 143 on signals."""
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
@@ -144,9 +153,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
+        finally:
+            machines_left = _machines_left()
         for error in _failed:
             raise error
+        if machines_left:
+            raise SystemExit(1)
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,11 +92,33 @@ class BackendConfig:
 
 
 @dataclass
+class RemoteConfig:
+    """A machine that is started for an engine and given back: commands as lists of words, run on this machine."""
+
+    # words may hold {name}, a name made for each machine
+    start: list[str] = MISSING  # ends when the machine is there; the last line it prints is the {address}
+    address: list[str] | None = None  # prints the {address}, where `start` doesn't; repeated until it succeeds
+    wait: list[str] | None = None  # repeated until it succeeds: then the engine can be started
+    tunnel: list[str] | None = None  # brings {port} of the machine here, where `run` doesn't
+    run: list[str] = MISSING  # runs {command}, one word for a shell, there
+    stop: list[str] = MISSING  # gives the machine back; run whatever happens
+    python: str = "python3"  # the interpreter there
+    folders: dict[str, str] = field(default_factory=dict)  # a folder here -> the same folder there
+    pass_variables: list[str] = field(default_factory=list)  # of the environment here that the engine gets, too
+    gpu: str | None = None  # its GPUs, such as 1x H100 80GB: for the record, and what timings are compared by
+    start_timeout_s: float = 1200.0  # for start, address and wait together
+    stop_timeout_s: float = 600.0  # for one attempt of three
+    max_hours: float = 4.0  # of all machines that one command starts, in sum; then they are given back
+    price_per_hour: float | None = None  # USD
+    max_cost: float | None = None  # USD; with price_per_hour
+
+
+@dataclass
 class EnvConfig:
     """Where an engine's process runs. One file in conf/env/."""
 
     name: str = MISSING
-    kind: str = "current"  # current: this interpreter; uv: built from a requirements file
+    kind: str = "current"  # current: this interpreter; uv: built from a requirements file; remote: another machine
     requirements: str | None = None  # the file in envs/ that it is built from
     python: str | None = None  # a version or an interpreter; null: the runner's
     overlays: list[str] = field(default_factory=list)  # folders laid over site-packages
@@ -104,6 +126,7 @@ class EnvConfig:
     commands: list[str] = field(default_factory=list)  # run last, in site-packages
     variables: dict[str, Any] = field(default_factory=dict)  # set for the engine; {site} is its site-packages
     engine_args: dict[str, Any] = field(default_factory=dict)  # what its engine needs here; backend.engine_args wins
+    remote: RemoteConfig | None = None  # for kind: remote
 
 
 @dataclass
@@ -237,7 +260,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
     "backend.dialect": ("openai", "local"),
     "backend.oom_policy": ("fail", "reduce_pixels"),
-    "env.kind": ("current", "uv"),
+    "env.kind": ("current", "uv", "remote"),
     "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
     "plan": ("run", "dry", "commands"),
@@ -258,6 +281,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "backend.request_timeout_s": (0.001, float("inf")),
     "backend.retries": (0, 100),
     "backend.max_restarts": (0, 100),
+    "env.remote.start_timeout_s": (1, float("inf")),
+    "env.remote.stop_timeout_s": (1, float("inf")),
+    "env.remote.max_hours": (1e-4, 10_000),
+    "env.remote.price_per_hour": (0.001, 10_000),
+    "env.remote.max_cost": (0.001, float("inf")),
     "dataset.limit": (1, float("inf")),
     "dataset.other_pages": (0, 100),
     "dataset.video_fps": (0.001, 120),

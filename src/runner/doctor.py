@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -23,7 +24,7 @@ from typing import Literal
 import psutil
 from rich.console import Console
 
-from backends.process import built_environments
+from backends.process import built_environments, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
 from runner import engine_environment, environment, paths
 from runner.config import Config, EnvConfig
@@ -153,7 +154,18 @@ def built() -> Iterator[Finding]:
         yield Finding("warn", f"half-built: {', '.join(half)}", "python -m runner.doctor envs --prune")
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (gpus, room, hub, containers, built, tracking)
+def machines() -> Iterator[Finding]:
+    """Look for rented machines that were not given back."""
+    for machine in rentals.left(engine_environment.machine_records()):
+        where = f"rented from {machine.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(machine.started_at))}"
+        if machine.host == platform.node():
+            yield Finding("fail", f"{where}, nobody looks after it", machine.warning)
+        else:
+            remedy = f"unless a runner there uses it: {machine.warning}"
+            yield Finding("warn", f"{where}: {machine.name}", remedy)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (gpus, room, hub, containers, built, machines, tracking)
 
 
 def check_all(console: Console) -> int:

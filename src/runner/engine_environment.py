@@ -6,6 +6,7 @@ The command line wins (`env=vllm_cpu`). With `env=auto` the model's word for thi
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -13,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from backends.process import environments
 from backends.process.environments import Environment
+from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.uv_environment import UvEnvironment
 from runner import paths
 from runner.config import Config, EnvConfig
@@ -36,8 +38,10 @@ def resolve(config: Config) -> Environment:
         if env.name != "current":
             raise _unknown(env.name, "env")
         return environments.find("current")
+    if env.kind == "remote":
+        return _remote(config, env)
     if env.kind != "uv":
-        raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv"))
+        raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv, remote"))
     if not env.requirements:
         raise Refused(Problem("a requirements file is needed", "env.requirements", "env.requirements=envs/FILE.txt"))
     try:
@@ -52,6 +56,52 @@ def resolve(config: Config) -> Environment:
         )
     except ValueError as error:
         raise Refused(Problem(str(error), f"env={env.name}")) from error
+
+
+def _remote(config: Config, env: EnvConfig) -> Environment:
+    given = env.remote
+    if given is None:
+        what = "which machine, started, used and stopped how?"
+        raise Refused(Problem(what, "env.remote", "env=remote and docs/engines.md, Remote machines"))
+    if config.pool.gpus:
+        raise Refused(Problem("it claims GPUs of this machine", "pool.gpus", f"leave it out with env={env.name}"))
+    try:
+        settings = RemoteSettings(
+            start=tuple(map(_word, given.start)),
+            address=tuple(given.address or ()),
+            wait=tuple(given.wait or ()),
+            tunnel=tuple(given.tunnel or ()),
+            run=tuple(given.run),
+            stop=tuple(given.stop),
+            python=given.python,
+            folders=given.folders,
+            pass_variables=tuple(given.pass_variables),
+            start_timeout_s=given.start_timeout_s,
+            stop_timeout_s=given.stop_timeout_s,
+            max_hours=given.max_hours,
+            price_per_hour=given.price_per_hour,
+            max_cost=given.max_cost,
+        )
+        return RemoteEnvironment(
+            label=env.name,
+            settings=settings,
+            records=machine_records(),
+            cwd=paths.root(),
+            variables={name: _text(value) for name, value in env.variables.items()},
+            share=config.backend.replicas,
+        )
+    except ValueError as error:
+        raise Refused(Problem(str(error), f"env={env.name}")) from error
+
+
+def _word(word: str) -> str:
+    """Name a file of the working directory as it is found from `paths.root()`, where commands are run."""
+    return str(Path(word).absolute()) if Path(word).is_file() and not (paths.root() / word).is_file() else word
+
+
+def machine_records() -> Path:
+    """Return the folder that says which rented machines run."""
+    return paths.store_dir() / "machines"
 
 
 def _text(value: Any) -> str:

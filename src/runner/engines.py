@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 from backends.api import Backend, Engine, EngineFailed, EngineSpec
 from backends.fleet import Fleet
 from backends.pool import Pool
+from backends.process import rentals
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import engine_environment, paths, store
@@ -80,6 +82,8 @@ def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
 
 def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) -> Engine:
     """Start one engine, on GPUs of its own where the job asks for that."""
+    for machine in machines_left(0.0):
+        log.warning("%s", machine.warning)
     environment = engine_environment.resolve(job.config)
     claimed = claim(job.config.pool.gpus, on_progress) if job.config.pool.gpus else None
     if claimed is not None:
@@ -108,6 +112,12 @@ def close() -> None:
         _pool.close()
         _pool = None
     _unstartable.clear()
+
+
+def machines_left(since: float) -> list[rentals.Left]:
+    """Return the machines rented from here after this moment (Unix time) that nobody uses and that may still run."""
+    left = rentals.left(engine_environment.machine_records())
+    return [one for one in left if one.started_at >= since and one.host == platform.node()]
 
 
 def log_path(spec: EngineSpec, number: int = 0) -> Path:

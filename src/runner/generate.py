@@ -89,6 +89,8 @@ def _ask_engine(
     progress.say("asking")
     while (gone := _ask_until_gone(job, shelf, result, engine, asks, on_answer)) is not None:
         crash = _ended(engine, gone, job)
+        if crash.kind == "over_budget":  # the time of its machine: another would cost more
+            raise JobFailed(crash.message)
         if job.dataset.probes:  # what it was asked was too large: that is the answer
             for ask in gone.unanswered:
                 on_answer(ask, Generation(ask.key, None, crash))

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engines, environment, judging, limits, measure, paths, score, store
+from runner import answers, engine_environment, engines, environment, judging, limits, measure, paths, score, store
 from runner.errors import JobFailed, RunnerError
 from runner.generate import generate
 from runner.job_files import copy_log, write_config, write_json
@@ -154,20 +154,25 @@ class Record:
             raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
-        self.environment: dict[str, Any] = environment.describe() | {
-            "job_uid": uuid.uuid4().hex,
-            "sweep": "/".join(Path(str(sweep)).parts[-2:]),
-            "overrides": list(hydra.overrides.task),
-            "config_hash": store.digest([_decisive(cfg), job.digest])[:16],
-            "conditions": dict(job.conditions),
-            "prompt_digest": job.prompt.digest,
-            "dataset_digest": job.dataset.digest(),
-            "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
-            "env": job.spec.env,
-            "cwd": str(Path.cwd()),
-            "checkpoint": job.spec.checkpoint,
-            "checkpoint_digest": job.spec.digest,
-        }
+        remote = engine_environment.chosen(job.config).remote
+        self.environment: dict[str, Any] = (
+            environment.describe()
+            | {
+                **({"gpus": [remote.gpu or "unknown"], "cpu": "unknown"} if remote else {}),  # ours would be a lie
+                "job_uid": uuid.uuid4().hex,
+                "sweep": "/".join(Path(str(sweep)).parts[-2:]),
+                "overrides": list(hydra.overrides.task),
+                "config_hash": store.digest([_decisive(cfg), job.digest])[:16],
+                "conditions": dict(job.conditions),
+                "prompt_digest": job.prompt.digest,
+                "dataset_digest": job.dataset.digest(),
+                "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
+                "env": job.spec.env,
+                "cwd": str(Path.cwd()),
+                "checkpoint": job.spec.checkpoint,
+                "checkpoint_digest": job.spec.digest,
+            }
+        )
         write_json(self.folder / "environment.json", self.environment)
 
     def generated(self, generated: Generated) -> None:

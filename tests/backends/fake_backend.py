@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from backends.api import EngineSpec, EngineStats, Failure, Launch
+from backends.api import Engine, EngineSpec, EngineStats, Failure, GenerationRequest, Launch, Message, TextPart
+from backends.client import Client
 
 FAKE_ENGINE = Path(__file__).parent / "process" / "fake_engine.py"
 
@@ -65,3 +67,14 @@ def gone(*pids: int) -> bool:
         except psutil.NoSuchProcess:
             continue
     return True
+
+
+def ask(engine: Engine, words: str) -> str:
+    """Ask one question under an event loop of its own; return the answer, or why there is none."""
+
+    async def once() -> str:
+        async with Client(engine.endpoint, timeout_s=10) as client:
+            generation = await client.ask(GenerationRequest("1", (Message("user", (TextPart(words),)),)))
+            return generation.text if generation.text is not None else str(generation.error)
+
+    return asyncio.run(once())

@@ -25,7 +25,7 @@ from backends.api import (
     Mark,
 )
 from backends.known_failures import PORT_IN_USE
-from backends.process import environments, local_http
+from backends.process import environments, local_http, remote_machine, rentals
 from backends.process.account import Account
 from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
@@ -99,9 +99,15 @@ class ServedEngine:
         self._backend, self._port = backend, port
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
+        variables = {**launch.variables, launch.key_variable: key}
+        if launch.rental is not None:
+            variables[remote_machine.PORT] = str(port)
+            rentals.began(launch.rental)
         try:
-            self._process = SupervisedProcess(launch.argv, {**launch.variables, launch.key_variable: key}, log_path)
+            self._process = SupervisedProcess(launch.argv, variables, log_path, launch.rental)
         except OSError as error:
+            if launch.rental is not None:
+                rentals.ended(launch.rental)
             what = f"the engine could not be started: {error}"
             raise EngineFailed(Failure("start_failed", self._with_log(what))) from error
         self._account = Account(backend, launch, port, key, self._log, self._process)
@@ -126,12 +132,17 @@ class ServedEngine:
         return self._process.running()
 
     def wait_until_ready(self, timeout_s: float, on_progress: Progress) -> None:
-        """Ask for its health until it serves, watching the process. Raise EngineFailed where it won't."""
-        deadline = self._began + timeout_s
+        """Ask for its health until it serves, watching the process. Raise EngineFailed where it won't.
+
+        The start of a rented machine has a time-out of its own, and does not count.
+        """
         said = ""
-        while time.monotonic() < deadline:
+        has_begun = self.launch.rental is None
+        while not has_begun or time.monotonic() < self._began + timeout_s:
             if not self.alive():
                 raise EngineFailed(self._start_failure())
+            if not has_begun and remote_machine.READY in self._log.head():
+                has_begun, self._began = True, time.monotonic()
             health = local_http.health(self._port, self.launch.health_path, self.endpoint.api_key)
             if health.ready and self._is_ours():
                 self.load_s = time.monotonic() - self._began
@@ -159,6 +170,8 @@ class ServedEngine:
             return Failure("engine_died", "the engine still runs", retryable=True)
         ending = self._ending()  # first: the watchdog writes the last words before it tells of the end
         cause = self._backend.translate(self._log.tail(_LAST_WORDS_BYTES))
+        if (over := self._time_is_over()) is not None:
+            return over
         what = f"the engine died: {ending}" + (f". {cause.message}" if cause else "")
         kind: FailureKind = "out_of_memory" if cause is not None and cause.kind == "out_of_memory" else "engine_died"
         return Failure(kind, self._with_log(what), retryable=True)
@@ -172,9 +185,10 @@ class ServedEngine:
         return self._account.since(mark)
 
     def close(self) -> None:
-        """End the process and all its children. Safe to call twice."""
+        """End the process and all its children; give a rented machine back. Safe to call twice."""
         self._account.close()
-        self._process.stop()
+        with rentals.giving_back(self.launch.rental, self._log.path):
+            self._process.stop()
         if self.on_close is not None:
             self.on_close()
 
@@ -186,6 +200,13 @@ class ServedEngine:
             return False
         return status not in (401, 403)
 
+    def _time_is_over(self) -> Failure | None:
+        """Say that a rented machine was ended by its limit; None where it wasn't."""
+        if self.launch.rental is None or self._process.exit_code() != remote_machine.LIMIT_REACHED:
+            return None
+        said = [line for line in self._log.last_lines(50) if "time is over" in line]
+        return Failure("over_budget", (said or ["the machine's time is over"])[-1])
+
     def _wait_for_death(self) -> None:
         deadline = time.monotonic() + _FAILED_EXIT_S
         while self.alive() and time.monotonic() < deadline:
@@ -193,6 +214,8 @@ class ServedEngine:
 
     def _start_failure(self, reported: str = "") -> Failure:
         ending = f" ({self._ending()})" if not self.alive() else ""  # before the log is read, as above
+        if ending and (over := self._time_is_over()) is not None:
+            return over
         cause = self._backend.translate(self._log.tail())
         what = ((cause.message if cause else "") or reported or "the engine ended before it served") + ending
         return Failure(cause.kind if cause else "start_failed", self._with_log(what))
@@ -207,7 +230,8 @@ class ServedEngine:
 
     def _with_log(self, what: str) -> str:
         lines = "\n".join(f"    {line}" for line in self._log.last_lines(_SHOWN_LINES)) or "    (it is empty)"
-        return f"{what}\n  command: {shlex.join(self.launch.argv)}\n  end of {self._log.path}:\n{lines}"
+        command = self.launch.rental.shown if self.launch.rental is not None else shlex.join(self.launch.argv)
+        return f"{what}\n  command: {command}\n  end of {self._log.path}:\n{lines}"
 
 
 def _free_port() -> int:

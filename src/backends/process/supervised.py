@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from backends.api import Rental
+from backends.process import rentals
 from backends.process.environments import own_package_variables
 
 _REPLY_TIMEOUT_S = 30.0
@@ -26,12 +28,18 @@ _TAG = "RUNNER_ENGINE_TAG"  # in the environment of every descendant, also of th
 class SupervisedProcess:
     """A process under a watchdog. Its methods block, may be called from any thread, and need no event loop."""
 
-    def __init__(self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path) -> None:
-        """Start `argv`; its output is appended to `log_path`. Raise OSError where that can't be done."""
+    def __init__(
+        self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path, rental: Rental | None = None
+    ) -> None:
+        """Start `argv`; its output is appended to `log_path`. Raise OSError where that can't be done.
+
+        `rental` is a machine that it starts, which is given back when it has ended.
+        """
         self._lock = threading.Lock()
         self._buffer = b""
         self._asked = 0
         self._last: dict[str, Any] | None = None  # the watchdog's last line
+        self._rental = rental
         self._tag = secrets.token_hex(8)
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:
@@ -47,13 +55,15 @@ class SupervisedProcess:
         try:
             # Through the pipe, so that a secret stands neither in a command line nor in the watchdog's environment.
             environment = {**os.environ, **variables, _TAG: self._tag}
-            self._send({"argv": list(argv), "variables": environment, "runner": os.getpid()})
+            order = {"argv": list(argv), "variables": environment, "runner": os.getpid()}
+            self._send(order | ({"rental": rentals.order(rental)} if rental else {}))
             self.pid = self._started_pid()
             self._process: psutil.Process | None = None  # None: it has ended already
             with suppress(psutil.NoSuchProcess):
                 self._process = psutil.Process(self.pid)
         except BaseException:
-            self._watchdog.kill()
+            if rental is None:  # else the end of the pipe makes it give the machine back
+                self._watchdog.kill()
             self._release()
             raise
 
@@ -93,22 +103,27 @@ class SupervisedProcess:
         return reply or {"notes": ["the watchdog is gone, and the memory peaks with it"]}
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """Ask the process to end, then kill it and all its descendants. Safe to call twice."""
+        """Ask the process to end, then kill it and all its descendants. Safe to call twice.
+
+        A rented machine is given back before this returns, which may take minutes.
+        """
         with self._lock:
             if self._watchdog.stdin is None or self._watchdog.stdin.closed:
                 return
             with suppress(OSError):
                 self._send({"do": "stop", "grace_s": grace_s})
             try:
-                while self._receive(grace_s + 15.0) is not None:
+                while self._last is None and self._receive(grace_s + 15.0) is not None:
                     pass
-                self._watchdog.wait(5.0)
+                self._watchdog.wait(5.0 + (rentals.longest_stop_s(self._rental) if self._rental else 0.0))
             except subprocess.TimeoutExpired:
                 self._watchdog.kill()
                 self._watchdog.wait()
             if self._last is None:  # the watchdog was killed: what it looked after may be anywhere
                 self._kill_the_rest()
             self._release()
+            if self._rental is not None and self._watchdog.returncode != 0:  # it was killed before it could
+                rentals.give_back(rentals.order(self._rental), lambda _: None)
 
     def _started_pid(self) -> int:
         started = self._receive(_REPLY_TIMEOUT_S) or {}

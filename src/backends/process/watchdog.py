@@ -9,6 +9,8 @@ object a line and writes one back:
     {"do": "since", "window": 1, "id": 2}                 -> {"cpu_peak_bytes": ..., ..., "id": 2}
     {"do": "stop", "grace_s": 5}                          -> the last line
     the engine has ended, by itself or not                -> {"exited": -9, "windows": {...}}, the last line
+
+Where the order names a rented machine, `"rental": {...}`, it is given back when the engine has ended (`rentals.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from backends.process import rentals
 from backends.process.gpu import Gpus
 from backends.process.memory import POLL_S, Sampler
 from backends.redaction import of_environment, redactor
@@ -162,6 +165,10 @@ class _Output:
         """Wait for the last words."""
         self._thread.join(_LAST_WORDS_S)
 
+    def say(self, text: str) -> None:
+        """Write words of ours."""
+        self._say(text.encode("utf-8", "replace"), whole=True)
+
     def _run(self) -> None:
         rest = b""
         while True:
@@ -226,16 +233,25 @@ def main() -> None:
     assert order is not None
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     gpus = Gpus.open()
+    rental = order.get("rental")
     try:
         output = _Output(order["variables"])
+        if rental is not None:
+            rentals.keep_record(rental)
         pid = _spawn(order["argv"], order["variables"], output.write)
     except OSError as error:
-        _say({"error": f"{order['argv'][0]}: {error.strerror or error}"})
+        if rental is not None:
+            rentals.forget(rental)
+        _say({"error": f"{error.filename or order['argv'][0]}: {error.strerror or error}"})
         return
-    output.start()
-    watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus), output)
-    _say({"pid": pid})
-    watchdog.watch(commands)
+    try:
+        output.start()
+        watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus), output)
+        _say({"pid": pid})
+        watchdog.watch(commands)
+    finally:
+        if rental is not None:
+            rentals.give_back(rental, output.say)
 
 
 if __name__ == "__main__":

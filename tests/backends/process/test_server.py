@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_backend import FakeBackend, gone, spec, wait_until
+from fake_backend import FakeBackend, ask, gone, spec, wait_until
 
-from backends.api import EngineFailed, EngineSpec, GenerationRequest, Message, TextPart
-from backends.client import Client
+from backends.api import EngineFailed, EngineSpec
 from backends.process.server import ServedEngine, start
 
 TESTS = Path(__file__).parents[1]
@@ -37,15 +35,6 @@ def failure_of(
     with pytest.raises(EngineFailed) as caught:
         start(backend or FakeBackend(), spec(**args), log_path=log_path, timeout_s=timeout_s)
     return caught.value
-
-
-def ask(engine: ServedEngine, words: str) -> str:
-    async def once() -> str:
-        async with Client(engine.endpoint, timeout_s=10) as client:
-            generation = await client.ask(GenerationRequest("1", (Message("user", (TextPart(words),)),)))
-            return generation.text if generation.text is not None else str(generation.error)
-
-    return asyncio.run(once())
 
 
 def test_an_engine_is_started_asked_under_two_event_loops_and_closed(log_path: Path) -> None:
