@@ -62,6 +62,9 @@ class QuantConfig:
     dtype: str = "auto"  # of activations and unquantised weights; auto: the checkpoint's own
     quantization: str = "none"  # done while loading: none, bnb_int8, bnb_nf4
     dummy: bool = False  # whether model.weights=dummy can stand in for it
+    env: dict[str, str] = field(
+        default_factory=dict
+    )  # backend -> environment that can load it, where the model names none
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Which environment an engine runs in: from the words of conf/env to something that can be built and used.
 
-The command line wins (`env=vllm_cpu`). With `env=auto` the model's word for this backend wins over the backend's own.
+The command line wins (`env=vllm_cpu`). With `env=auto` the model's word for this backend wins over the quantisation's,
+and that over the backend's own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def chosen(config: Config) -> EnvConfig:
         return config.env
     if config.env != EnvConfig(name="auto"):
         raise Refused(Problem("env=auto reads its settings from conf/env", "env", "env=NAME beside env.KEY=..."))
-    name = config.model.env.get(config.backend.name) or config.backend.env or "current"
+    backend = config.backend
+    name = config.model.env.get(backend.name) or config.quant.env.get(backend.name) or backend.env or "current"
     return _read(name)
 
 
@@ -113,7 +115,7 @@ def _read(name: str) -> EnvConfig:
     """Read conf/env/NAME.yaml, as Hydra does for `env=NAME`."""
     file = paths.conf_dir() / "env" / f"{name}.yaml"
     if name == "auto" or not file.is_file():
-        raise _unknown(name, "model.env or backend.env, which env=auto follows")
+        raise _unknown(name, "model.env, quant.env or backend.env, which env=auto follows")
     try:
         env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), OmegaConf.load(file)))
     except OmegaConfBaseException as error:

@@ -1,4 +1,4 @@
-"""Which environment a job's engine gets: command line > the model's > the backend's > current."""
+"""Which environment a job's engine gets: command line > the model's > the quantisation's > the backend's > current."""
 
 from pathlib import Path
 
@@ -26,6 +26,8 @@ def composed(*overrides: str):
         (["model=demo_m", "backend=vllm", "env=vllm"], "vllm"),  # the command line's
         (["model=qwen2vl_2b", "backend=vllm"], "vllm"),  # the backend's
         (["model=demo_m", "backend=hf"], "current"),
+        (["model=qwen2vl_2b", "backend=hf", "quant=awq"], "hf_gptq"),  # the quantisation's
+        (["model=qwen2vl_2b", "backend=vllm", "quant=awq"], "vllm"),
         (["model=demo_m", "backend=hf", "env=uv", "env.requirements=envs/vllm.txt"], "uv"),
     ],
 )

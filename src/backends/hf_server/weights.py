@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
     }
     if settings.revision is not None:
         options["revision"] = settings.revision
+    _find_unquantised_parts(config)
     if settings.quantization != "none":
         options["quantization_config"] = _bitsandbytes(settings)
     # With a device map the weights go straight to the GPU; it takes accelerate, without which they pass the CPU.
@@ -51,6 +53,17 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
             f"({', '.join(missing[:3])}, ...); they would be random. Is it complete, or is --config-override wrong?"
         )
     return model if mapped else model.to(device)
+
+
+def _find_unquantised_parts(config: Any) -> None:
+    """Let the parts that a checkpoint left unquantised be found at any depth.
+
+    AWQ checkpoints of Qwen2-VL and Qwen2.5-VL name `visual`. transformers 5 calls it `model.visual` and compares names
+    from their start: it would quantise the vision tower, and find no weights for that.
+    """
+    quantised = getattr(config, "quantization_config", None)
+    if isinstance(quantised, dict) and (parts := quantised.get("modules_to_not_convert")):
+        quantised["modules_to_not_convert"] = [*parts, *(rf"(?:.*\.)?{re.escape(part)}" for part in parts)]
 
 
 def _attention(settings: Settings, config: Any, model_class: Any) -> str:

@@ -305,3 +305,22 @@ def test_broken_checkpoints(tiny_qwen, tmp_path):
     )
     with pytest.raises(LoadError, match="dense weights"):
         load_model(folder, weights="dummy")
+
+
+def test_parts_left_unquantised_are_found_under_their_new_names():
+    from types import SimpleNamespace
+
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    from backends.hf_server.weights import _find_unquantised_parts
+
+    config = SimpleNamespace(quantization_config={"quant_method": "awq", "modules_to_not_convert": ["visual"]})
+    _find_unquantised_parts(config)
+    patterns = config.quantization_config["modules_to_not_convert"]
+    for name, converted in {
+        "visual.blocks.0.attn.qkv": False,
+        "model.visual.blocks.0.attn.qkv": False,
+        "model.language_model.layers.0.mlp.up_proj": True,
+        "model.audiovisual.layers.0": True,
+    }.items():
+        assert should_convert_module(name, patterns) == converted, name
