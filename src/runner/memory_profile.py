@@ -6,7 +6,6 @@ that works (`=largest`). Where there is no GPU, memory is the engine's CPU memor
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from pathlib import Path
 
 from runner import profile_rows, summary_tables, terminal
 from runner.profile_rows import Speed
-from runner.report.results import Result, collect
+from runner.report.results import Result
+from runner.summaries import again
 from runner.summary_tables import MISSING, Panel, number, span
 
 NAME = "memory_profile"
@@ -60,12 +60,12 @@ def profiled(results: Sequence[Result]) -> list[Profiled]:
     return sorted(found, key=lambda one: (order[one.series], one.is_search, int(one.asked) if not one.is_search else 0))
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> None:
-    """Print both tables; write them as CSV and the charts as a page."""
+def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Print both tables; write them as CSV and the charts as a page, and return these files."""
     jobs = profiled(results)
     if not jobs:
         terminal.say(f"no job in {folder} used dataset=synthetic: there is no profile to show")
-        return
+        return []
     by_length = [one for one in jobs if not one.is_search]
     header = (
         "model quant backend",
@@ -84,6 +84,7 @@ def summarise(folder: Path, results: Sequence[Result]) -> None:
     summary_tables.write_csv(folder / f"{NAME}.csv", _HEADER, [_record(one) for one in jobs])
     summary_tables.write_charts(folder / f"{NAME}.html", "memory and speed by length of the input", _panels(by_length))
     terminal.say(f"profile: {folder / NAME}.csv, .html")
+    return [folder / f"{NAME}.csv", folder / f"{NAME}.html"]
 
 
 def _row(one: Profiled) -> tuple[str, ...]:
@@ -155,14 +156,7 @@ def _panels(jobs: Sequence[Profiled]) -> list[Panel]:
 
 def main() -> int:
     """Show the profile of a sweep that has ended again, and write its files anew."""
-    parser = argparse.ArgumentParser(prog=f"python -m runner.{NAME}", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
-    folder = parser.parse_args().folder
-    results = collect(folder)
-    if not results:
-        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
-        return 2
-    summarise(folder, results)
+    again(NAME, __doc__)
     return 0
 
 

@@ -10,7 +10,6 @@ answers can be expected to agree. What a backend does not report is derived, and
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import answers, terminal, visual_input
-from runner.report.results import Result, collect
+from runner.report.results import Result
+from runner.summaries import again
 
 FILE = "parity.json"
 _APART = ("backend", "env", "pool", "tracking", "summaries")
@@ -346,18 +346,19 @@ def _how(sources: Iterable[str]) -> str:
 # -------------------------------------------------------------------------------------------------- the command
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> None:
-    """Print the table and keep all that it rests on beside the sweep's report."""
+def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Print the table, keep all that it rests on beside the sweep's report, and return that file."""
     comparisons = compare(results)
     if not comparisons:
         terminal.say(f"no backends to compare in {folder}: it needs jobs that differ in backend alone")
-        return
+        return []
     show(comparisons)
     for warning in warnings(results):
         terminal.say(f"WARNING: {warning}")
     told = [_record(one) for one in comparisons]
     (folder / FILE).write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     terminal.say(f"parity:  {folder / FILE}")
+    return [folder / FILE]
 
 
 def _record(one: Comparison) -> dict[str, Any]:
@@ -385,15 +386,7 @@ def _record(one: Comparison) -> dict[str, Any]:
 
 def main() -> int:
     """Compare the backends of a sweep that has ended. Return 1 where they did not see the same input."""
-    parser = argparse.ArgumentParser(prog="python -m runner.parity", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
-    folder = parser.parse_args().folder
-    results = collect(folder)
-    if not results:
-        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
-        return 2
-    summarise(folder, results)
-    return 1 if warnings(results) else 0
+    return 1 if warnings(again("parity", __doc__)) else 0
 
 
 if __name__ == "__main__":

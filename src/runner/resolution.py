@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from runner import profile_rows, summary_tables, terminal
 from runner.profile_rows import Speed
-from runner.report.results import Result, collect, quality_names
+from runner.report.results import Result, quality_names
+from runner.summaries import again
 from runner.summary_tables import Panel, number
 
 NAME = "resolution"
@@ -38,8 +38,8 @@ def asked(results: Sequence[Result]) -> list[Asked]:
     return sorted(found, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> None:
-    """Print the table; write it as CSV and the charts as a page."""
+def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Print the table; write it as CSV and the charts as a page, and return these files."""
     jobs = asked(results)
     measures = quality_names(results)
     header = (
@@ -51,6 +51,7 @@ def summarise(folder: Path, results: Sequence[Result]) -> None:
     title = "quality, latency and memory by visual tokens"
     summary_tables.write_charts(folder / f"{NAME}.html", title, _panels(jobs, measures))
     terminal.say(f"resolution: {folder / NAME}.csv, .html")
+    return [folder / f"{NAME}.csv", folder / f"{NAME}.html"]
 
 
 def _record(one: Asked, measures: Sequence[str]) -> tuple[object, ...]:
@@ -98,14 +99,7 @@ def _panels(jobs: Sequence[Asked], measures: Sequence[str]) -> list[Panel]:
 
 def main() -> int:
     """Show the table of a sweep that has ended again, and write its files anew."""
-    parser = argparse.ArgumentParser(prog=f"python -m runner.{NAME}", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
-    folder = parser.parse_args().folder
-    results = collect(folder)
-    if not results:
-        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
-        return 2
-    summarise(folder, results)
+    again(NAME, __doc__)
     return 0
 
 

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.report.results import Result
+from runner.report.results import Result, collect
 
 log = logging.getLogger(__name__)
-# Word -> module with `summarise(folder, results)`; each can be run again: python -m runner.WORD SWEEP_DIR
+# Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR
 MODULES = {name: f"runner.{name}" for name in ("parity", "memory_profile", "resolution")}
 
 
-def write(name: str, folder: Path, results: Sequence[Result]) -> None:
-    """Print one of the tables and write its files into the sweep's folder. What fails here fails no job."""
+def write(name: str, folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Print one of the tables, write its files into the sweep's folder, return them. What fails here fails no job."""
     try:
-        importlib.import_module(MODULES[name]).summarise(folder, results)
+        return list(importlib.import_module(MODULES[name]).summarise(folder, results))
     except (KeyError, ValueError, TypeError, OSError):
         log.exception("summaries=[%s] failed; the jobs are not affected: python -m runner.%s %s", name, name, folder)
+        return []
+
+
+def again(name: str, description: str | None) -> list[Result]:
+    """Do the work of `python -m runner.NAME SWEEP_DIR`: show one of the tables again and write its files anew.
+
+    Return the sweep's results; where there are none, say so and exit with 2.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m runner.{name}", description=(description or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
+    folder = parser.parse_args().folder
+    results = collect(folder)
+    if not results:
+        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2)
+    importlib.import_module(MODULES[name]).summarise(folder, results)
+    return results

@@ -159,11 +159,10 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     table.show(results)
     if any(result.config.get("published") for result in results):
         published.show(results)
-    _report(results, folder, track=link)
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
-    for name in config.get("summaries") or ():
-        summaries.write(name, folder, results)
+    tables = [file for name in config.get("summaries") or () for file in summaries.write(name, folder, results)]
+    _report(results, folder, tables, track=link)
     if link and config.tracking.uri:
         from runner import tracking
 
@@ -177,8 +176,8 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     return results
 
 
-def _report(results: list[Result], folder: Path, *, track: bool) -> None:
-    """Write the page and bring it to MLflow; whatever goes wrong with it, the jobs are done."""
+def _report(results: list[Result], folder: Path, tables: list[Path], *, track: bool) -> None:
+    """Write the page and bring it and the other tables to MLflow; whatever goes wrong with it, the jobs are done."""
     path = folder / "report.html"
     again = f"make it again: python -m runner.report {_short(folder)}"
     try:
@@ -195,7 +194,7 @@ def _report(results: list[Result], folder: Path, *, track: bool) -> None:
     from runner.report import tracked
 
     try:
-        tracked.log(made, path)
+        tracked.log(made, path, tables)
     except RunnerError as error:
         log.warning("the report is not tracked: %s", error)
 

@@ -6,6 +6,7 @@ One run per sweep: a report that is made again replaces the page there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from runner.report.model import Report
 logger = logging.getLogger(__name__)
 
 
-def log(report: Report, path: Path) -> str | None:
-    """Bring the page to where its jobs are tracked; return the run's id, None where nothing is tracked or compared."""
+def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
+    """Bring the page and other tables of its sweep to where its jobs are tracked.
+
+    Return the run's id, None where nothing is tracked or compared.
+    """
     from runner import tracking
 
     results = report.results
@@ -41,6 +45,8 @@ def log(report: Report, path: Path) -> str | None:
             )
         else:
             connection.log_artifact(run_id, str(path))
+        for table in tables:
+            connection.log_artifact(run_id, str(table))
         connection.set_terminated(run_id)
     return run_id
 

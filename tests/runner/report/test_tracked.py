@@ -24,11 +24,12 @@ def tracked_jobs(tmp_path: Path) -> tuple[str, Path]:
 def test_one_run_per_sweep(tracked_jobs: tuple[str, Path]):
     uri, folder = tracked_jobs
     path = folder / "report.html"
-    runs = [tracked.log(report.write(collect(folder), path, "title"), path) for _ in range(2)]
+    (table := folder / "parity.json").write_text("[]")
+    runs = [tracked.log(report.write(collect(folder), path, "title"), path, [table]) for _ in range(2)]
     assert runs[0] == runs[1] is not None
     connection = tracking.client(uri)
     assert connection.get_run(runs[0]).data.tags["runner.kind"] == "report"
-    assert [artifact.path for artifact in connection.list_artifacts(runs[0])] == ["report.html"]
+    assert [artifact.path for artifact in connection.list_artifacts(runs[0])] == ["parity.json", "report.html"]
 
 
 @pytest.mark.parametrize(("limit", "listed"), [(400, []), (0, ["report.html"])])
