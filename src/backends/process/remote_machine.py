@@ -36,7 +36,12 @@ while IFS= read -r line && [ -n "$line" ]; do export "$line"; done
 exec 3<&0
 "$@" </dev/null 3<&- &
 engine=$!
-(read -r line <&3; kill -TERM $engine; sleep 10; kill -KILL $engine) >/dev/null 2>&1 &
+(
+  read -r line <&3
+  kill -TERM $engine
+  for second in 1 2 3 4 5 6 7 8 9 10; do sleep 1; kill -0 $engine || exit; done
+  kill -KILL $engine
+) >/dev/null 2>&1 &
 watch=$!
 wait $engine
 code=$?
