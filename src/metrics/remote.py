@@ -117,7 +117,9 @@ class WorkerMetric(ABC):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "TOKENIZERS_PARALLELISM": "false"},
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(paths), "TOKENIZERS_PARALLELISM": "false"}
+            | {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"},
         )
 
     def _talk(

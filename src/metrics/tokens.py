@@ -8,6 +8,7 @@ r"""How a text is cut into tokens for ROUGE, and what decides the numbers most: 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,6 +88,7 @@ def _wordpiece(vocabulary: str) -> Callable[[str], list[str]]:
 
 def _fetched(name: str) -> str:
     """Return the path of a model's vocab.txt from the hub (`owner/name` or `owner/name@revision`)."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when it is imported
     from huggingface_hub import hf_hub_download
 
     repository, _, revision = name.partition("@")

@@ -27,14 +27,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is added: metrics by their options, and perhaps a judge.
+    """What is added: metrics by their options, perhaps a judge; `written` and `judge` are these as a config keeps them.
 
     `tracked` is where it is tracked, None: where the job says. `command` names the command, whose jobs share a budget.
     """
 
     options: Mapping[str, Any]
+    written: Mapping[str, Any]
     rescore: bool = False
     judging: Judging | None = None
+    judge: Any = None  # None: the job's config has it already
     tracked: DictConfig | None = None
     command: str = ""
 
@@ -47,10 +49,10 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     cfg = OmegaConf.load(where / "config.yaml")
     assert isinstance(cfg, DictConfig)
     record, described = _read(where / "metrics.json"), _read(where / "environment.json")
-    before = {} if new else options(cfg)
-    chosen = _with_columns(dict(wanted.options), before)
+    before, kept = ({}, {}) if new else (options(cfg), written(cfg.metrics))
+    chosen, noted = _with_columns(dict(wanted.options), before), _with_columns(dict(wanted.written), kept)
     if wanted.judging is not None:
-        chosen["judge"] = wanted.judging.options
+        chosen["judge"] = noted["judge"] = wanted.judging.options
     asked = create(chosen)
     # 1. Ask the judge, score.
     judged = Judged()
@@ -81,9 +83,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     # 3. Write and track.
     tracked = wanted.tracked or cfg.tracking
     with open_dict(cfg):
-        cfg.metrics = before | {name: chosen[name] for name in asked if name not in {*keep} & {*before}}
-        if wanted.judging is not None:
-            cfg.judge = OmegaConf.structured(wanted.judging.config)
+        cfg.metrics = kept | {name: noted[name] for name in asked if name not in {*keep} & {*before}}
+        if wanted.judge is not None:
+            cfg.judge = wanted.judge
         if tracked.uri:  # with tracking=none the job keeps what it has, for a later upload
             cfg.tracking = tracked
     write_config(where / "config.yaml", cfg)
@@ -125,6 +127,19 @@ def options(cfg: DictConfig) -> dict[str, Any]:
     found = OmegaConf.to_container(cfg.metrics, resolve=True)
     assert isinstance(found, dict)
     return {str(name): value for name, value in found.items()}
+
+
+def written(part: Any) -> Any:
+    """Return a part of a config to be kept in another: resolved, but for what the environment holds: secrets."""
+    return _as_written(OmegaConf.to_container(part, resolve=False), OmegaConf.to_container(part, resolve=True))
+
+
+def _as_written(raw: Any, resolved: Any) -> Any:
+    if isinstance(raw, dict) and isinstance(resolved, dict):
+        return {str(name): _as_written(value, resolved[name]) for name, value in raw.items()}
+    if isinstance(raw, list) and isinstance(resolved, list):
+        return [_as_written(*pair) for pair in zip(raw, resolved, strict=True)]
+    return raw if isinstance(raw, str) and "${oc.env:" in raw else resolved
 
 
 def create(configured: Mapping[str, Any]) -> dict[str, Metric]:

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,8 +200,6 @@ def hub_commit(name: str, revision: str) -> str | None:
 
     The cache comes first, so that a sweep on a machine without a network needs none.
     """
-    # Quiet and quick where there is no network: one attempt, no telemetry.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

@@ -52,8 +52,10 @@ class Scoring:
         """Score every set of answers; return the objective of the only one."""
         wanted = add_scores.Wanted(
             add_scores.options(self.cfg),
+            add_scores.written(self.cfg.metrics),
             self.config.rescore,
             self.judging,
+            add_scores.written(self.cfg.judge) if self.judging is not None else None,
             self.cfg.tracking if add_scores.given_on_command_line("tracking") else None,
             store.digest(str(self.folder.absolute()))[:16],
         )
@@ -109,7 +111,7 @@ def judge_later(folder: Path) -> None:
         config = typed(loaded)
         judging = plan_judging(config) if config.stage == "all" else None
         if judging is not None and judging.needs_memory:
-            add_scores.add_scores(where, add_scores.Wanted({}, judging=judging, command=command), new=False)
+            add_scores.add_scores(where, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
 
 
 def _file_name(name: str) -> str:

@@ -221,6 +221,14 @@ def pretend(tmp_path: Path, code: str) -> dict:
     return {"env": str(file)}
 
 
+def test_a_worker_sends_no_telemetry(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "0")
+    code = "import os; off = os.environ['HF_HUB_DISABLE_TELEMETRY']\n"
+    code += 'print(f\'{{"index": 0, "nll": {off}, "tokens": 2}}\', flush=True)'
+    (one, _) = create("perplexity", pretend(tmp_path, code)).score([case("раз")])
+    assert one.value == pytest.approx(1.649, abs=1e-3)
+
+
 def test_a_worker_that_crashes_keeps_what_it_scored(tmp_path):
     code = 'print(\'{"index": 0, "nll": 2.0, "tokens": 2}\', flush=True); raise MemoryError(\'too big\')'
     metric = create("perplexity", pretend(tmp_path, code))

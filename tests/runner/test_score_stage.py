@@ -266,6 +266,19 @@ def test_options_on_the_command_line_replace_scores_and_others_are_kept_and_said
     assert (folder / "scores.jsonl").read_text() == kept, "equal values here: the answer is right at any threshold"
 
 
+def test_what_the_environment_holds_stays_a_name_in_the_config(cli: CommandLine):
+    folder = complete_job(cli.folder / "job")
+    cli.environment["STRICTNESS"] = "0.9173"
+    command = ("stage=score", f"answers={folder}", "tracking=none")
+    option = "+metrics.anls.threshold='${oc.decode:${oc.env:STRICTNESS}}'"
+    for given in (("metrics=[anls]", option), ("metrics=[cer]",)):  # the second finds it among the older ones
+        ended = cli(*command, *given)
+        assert ended.code == 0, ended.err
+        config = (folder / "config.yaml").read_text()
+        assert "${oc.env:STRICTNESS}" in config and "0.9173" not in config
+    assert "threshold=0.9173" in json.loads((folder / "environment.json").read_text())["metric_versions"]["anls"]
+
+
 def test_answers_of_other_conditions_get_no_figures_of_speed_when_they_are_scored_again(cli: CommandLine):
     folder = complete_job(cli.folder / "job")
     (folder / "metrics.json").write_text(json.dumps(record(folder) | {"timed": False}))

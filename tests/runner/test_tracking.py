@@ -2,6 +2,9 @@
 
 import base64
 import json
+import subprocess
+import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -98,6 +101,23 @@ def test_stale_runs_of_this_host_are_closed(uri: str):
     tracking.prepare(uri, "stale")
     assert client.get_run(stale).info.status == "KILLED"
     assert client.get_run(elsewhere).info.status == "RUNNING", "another host's run may be alive"
+
+
+def test_a_run_is_stale_when_its_number_is_another_processes(uri: str):
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("reused")
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        tags = {"runner.host": __import__("platform").node(), "runner.pid": str(process.pid)}
+        now = int(time.time() * 1000)
+        alive = client.create_run(experiment, start_time=now, tags=tags).info.run_id
+        reused = client.create_run(experiment, start_time=now - 3_600_000, tags=tags).info.run_id
+        tracking.prepare(uri, "reused")
+        assert client.get_run(alive).info.status == "RUNNING"
+        assert client.get_run(reused).info.status == "KILLED", "the process began an hour after the run"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

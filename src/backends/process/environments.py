@@ -17,6 +17,7 @@ from typing import Protocol
 
 from backends.api import Launch
 
+NO_TELEMETRY = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}  # of the hub, and of whoever heeds the latter
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package `backends`
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 import shlex
@@ -67,6 +68,7 @@ def start(
         launch = backend.launch(spec, port)
         if isinstance(launch, Endpoint):
             return RunningEngine(spec, launch)
+        launch = dataclasses.replace(launch, variables={**environments.NO_TELEMETRY, **launch.variables})
         environment.build(say)
         engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from backends.redaction import redact
 from runner.datasets.paths import show
 from runner.errors import Problem, Refused, RunnerError
 from runner.overrides import command, spelled
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(jobs, path, given.overrides)
         if not given.write:
             for job in jobs:
-                print(command(*_arguments(job), *given.overrides))  # noqa: T201
+                print(redact(command(*_arguments(job), *given.overrides)))  # noqa: T201
     except (RunnerError, OSError) as error:
-        print(f"{error}", file=sys.stderr)  # noqa: T201
+        print(redact(f"{error}"), file=sys.stderr)  # noqa: T201
         return getattr(error, "exit_code", 1)
     return 0
 
@@ -84,13 +85,13 @@ def _write(target: Path, jobs: Sequence[PlannedJob], source: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(experiment(jobs, target.stem, source.name))
+            file.write(redact(experiment(jobs, target.stem, source.name)))
     except FileExistsError:
         raise Refused(Problem(f"{target} exists", "--write", "choose another name, or remove it")) from None
     print(f"{target} written; run it with: {command(*_config_dir(target), f'experiment={target.stem}')}")  # noqa: T201
     for job in jobs:
         if job.scores:
-            print(f"only scores, a command of its own: {command(*_arguments(job))}")  # noqa: T201
+            print(redact(f"only scores, a command of its own: {command(*_arguments(job))}"))  # noqa: T201
 
 
 def _config_dir(target: Path) -> list[str]:

@@ -6,7 +6,6 @@ SWEEP is the folder of a sweep over prompts on a development split (experiment=p
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from backends.redaction import redact
 from runner.errors import Problem, Refused, RunnerError
+from runner.job_files import write_json
 from runner.select_prompts import collection_file, confirming
 from runner.select_prompts.candidates import find_candidates
 from runner.select_prompts.choosing import Figure, Selection, select
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(given)
     except (RunnerError, OSError) as error:
-        print(f"{error}", file=sys.stderr)  # noqa: T201
+        print(redact(f"{error}"), file=sys.stderr)  # noqa: T201
         return getattr(error, "exit_code", 1)
     return 0
 
@@ -59,7 +60,7 @@ def _run(given: argparse.Namespace) -> None:
         _keep(given, split, selections, confirmed)
     for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
         _show(console, selection, split, confirmation)
-        console.print(f"written: {file}   (prompt=collection prompt.path={file})\n", highlight=False)
+        _say(console, f"written: {file}   (prompt=collection prompt.path={file})\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +90,7 @@ def _split(config: Any) -> str:
 
 def _show(console: Console, selection: Selection, split: str, confirmed: Confirmation | None) -> None:
     measure = selection.candidate.measure
-    title = f"{selection.candidate.name}: {measure.name} ({measure.better} is better)"
+    title = redact(f"{selection.candidate.name}: {measure.name} ({measure.better} is better)")
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("doc_class")
     table.add_column("field")
@@ -100,28 +101,34 @@ def _show(console: Console, selection: Selection, split: str, confirmed: Confirm
         row = [*choice.pair, choice.chosen.label, str(choice.figure), _gain(choice.paired), str(choice.figure.samples)]
         if confirmed:
             row += [_cell(confirmed.figures.get(choice.pair)), _signed(confirmed.gap(selection, choice.pair))]
-        table.add_row(*row)
+        table.add_row(*map(redact, row))
     row = ["all", "", "the collection", str(selection.overall), "", str(selection.overall.samples)]
-    table.add_row(*row, *((str(confirmed.overall), _signed(confirmed.gap(selection))) if confirmed else ()))
+    table.add_row(
+        *map(redact, row), *((str(confirmed.overall), _signed(confirmed.gap(selection))) if confirmed else ())
+    )
     baseline = selection.candidate.tried[0].label
     row = ["all", "", f"{baseline} (baseline)", str(selection.baseline), "", str(selection.baseline.samples)]
     more = (_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))) if confirmed else ()
-    table.add_row(*row, *more)
+    table.add_row(*map(redact, row), *more)
     console.print(table)
     for pair in selection.unchosen:
-        console.print(f"no choice for {pair}: nothing was scored with every prompt", highlight=False)
+        _say(console, f"no choice for {pair}: nothing was scored with every prompt")
     if left := sum(choice.left_out for choice in selection.choices):
-        console.print(f"{left} samples were not scored with every prompt and decide nothing", highlight=False)
+        _say(console, f"{left} samples were not scored with every prompt and decide nothing")
     if confirmed and (paired := confirmed.against_baseline):
         sure = paired.ci_low is not None and (paired.ci_low > 0 or (paired.ci_high or 0) < 0)
         word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
-        console.print(
+        _say(
+            console,
             f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
             f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
             f"{_signed(confirmed.overfitting(selection))}",
-            highlight=False,
         )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(redact(text), highlight=False)
 
 
 def _gain(paired: Any) -> str:
@@ -169,7 +176,7 @@ def _keep(
         )
     content = {"measure": given.measure, "split": split, "confirmed_on": given.confirm, "candidates": told}
     path = given.write / "selection.json"
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_json(path, content)
 
 
 def _field(choice: Any, selection: Selection, confirmation: Confirmation | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from backends.redaction import redact
 from runner.errors import Problem, Refused
 from runner.prompts.template import Template
 from runner.select_prompts.choosing import Selection
@@ -38,7 +39,7 @@ def write(selection: Selection, folder: Path, sweep: str, split: str) -> Path:
     )
     path = folder / f"{selection.candidate.name}.yaml"
     with path.open("x", encoding="utf-8") as file:
-        file.write(head + yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10_000))
+        file.write(redact(head + yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10_000)))
     return path
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 UI = "http://127.0.0.1:5000"
+CLOCK_S = 60.0  # that the clock may have been set by meanwhile
 PASSWORD = re.compile(r"//[^/\s]*@")
 
 
@@ -45,7 +46,9 @@ def prepare(uri: str, experiment: str) -> None:
         number = experiment_id(connection, experiment)
         for run in connection.search_runs([number], "attributes.status = 'RUNNING'"):
             tags = run.data.tags
-            if tags.get("runner.host") == platform.node() and not _alive(tags.get("runner.pid", "")):
+            if tags.get("runner.host") == platform.node() and not _alive(
+                tags.get("runner.pid", ""), run.info.start_time / 1000
+            ):
                 connection.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -119,7 +122,14 @@ def without_password(text: str) -> str:
     return redact(PASSWORD.sub("//***@", text))
 
 
-def _alive(pid: str) -> bool:
+def _alive(pid: str, started: float) -> bool:
+    """Whether the process of a run, which it `started` (Unix time), lives; its number may be another's by now."""
     import psutil
 
-    return pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < started + CLOCK_S
+    except psutil.NoSuchProcess:
+        return False

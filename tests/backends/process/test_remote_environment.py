@@ -162,6 +162,7 @@ def test_variables_go_with_the_engine_and_folders_are_renamed(
         start(Tells(), spec(), log_path=log_path, environment=environment)
     variables, arguments = json.loads(seen.read_text())
     assert variables["A_TOKEN"] == "t0ken-of-the-hub 'quoted'" and "NOT_SET" not in variables
+    assert variables["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert variables["MODE"] == "x y" and variables["HOME"] == "/there"
     assert len(variables["RUNNER_ENGINE_KEY"]) > 20 and "RUNNER_REMOTE" not in variables
     assert arguments[:2] == ["work/m/a/b", "/models2"]

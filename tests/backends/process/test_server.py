@@ -54,6 +54,7 @@ def test_an_engine_is_started_asked_under_two_event_loops_and_closed(log_path: P
         assert stats.cpu_peak_gib is not None and stats.cpu_peak_gib > 0.005
         assert stats.gpu_peak_gib is None or stats.gpu_peak_gib > 0
         environment = psutil.Process(engine.watchdog_pid).environ()
+        assert psutil.Process(engine.pid).environ()["HF_HUB_DISABLE_TELEMETRY"] == "1"
         for process in (psutil.Process(engine.pid), psutil.Process(engine.watchdog_pid)):
             assert engine.endpoint.api_key not in " ".join(process.cmdline())
         assert engine.endpoint.api_key not in " ".join(environment.values())

@@ -32,6 +32,16 @@ def folders(cli: CommandLine) -> list[Path]:
     return sorted(path.parent for path in cli.folder.rglob("metrics.json"))
 
 
+def test_what_looks_like_a_secret_is_blanked(cli: CommandLine):
+    token = "hf_" + "a1B2" * 6
+    file = plan(cli.folder, {"field": token})
+    printed = cli(file, *DATA, module="runner.plan_csv")
+    written = cli(file, *DATA, "--write", "experiment/mine.yaml", module="runner.plan_csv")
+    assert printed.code == written.code == 0, printed.err + written.err
+    text = (cli.folder / "experiment" / "mine.yaml").read_text(encoding="utf-8")
+    assert "***" in printed.out and "***" in text and token not in printed.out + text
+
+
 def test_a_line_for_each_row_and_nothing_else(cli: CommandLine):
     file = plan(cli.folder, {"prompt": "demo_documents/demo_detailed.csv"}, {"field": ""})
     before = cli.left()

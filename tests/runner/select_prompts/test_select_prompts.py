@@ -74,6 +74,17 @@ def test_the_collection_holds_what_was_chosen_and_says_where_from(chosen):
     assert path.read_text(encoding="utf-8").startswith("# Chosen for demo_s-bf16 by cer on dev, per field, from: ")
 
 
+def test_what_looks_like_a_secret_is_blanked(swept, monkeypatch: pytest.MonkeyPatch):
+    cli, sweep = swept
+    monkeypatch.setitem(cli.environment, "TEAM_PASSWORD", "passport")  # a class of documents, and a prompt's file
+    ended = cli(sweep, "--write", "prompts/blanked", module=SELECT)
+    assert ended.code == 0, ended.err
+    files = [path.read_text(encoding="utf-8") for path in (cli.folder / "prompts" / "blanked").iterdir()]
+    assert len(files) == 2
+    for text in (*files, ended.out):
+        assert "***" in text and "invoice" in text and "passport" not in text
+
+
 def test_it_is_confirmed_on_the_test_split_beside_the_baseline(chosen):
     cli, out = chosen
     told = json.loads((cli.folder / "prompts" / "v1" / "selection.json").read_text(encoding="utf-8"))
