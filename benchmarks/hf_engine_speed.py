@@ -6,7 +6,8 @@ The model is Qwen2-VL's architecture, narrow and with random weights, in fp32: a
 work has something to be compared with. Both sides run in processes of their own, with the same threads, pictures and
 prompts, and take turns, so that a busy machine slows both alike; the ratio is the median over the rounds. The plain
 loop prepares its pictures with the same processor and does nothing else. The CPU ratio is that of tokens per CPU second
-of the process: it is less moved by a busy machine. Ends with 1 where a ratio (of wall time) is below the goal.
+of the process: it is less moved by a busy machine. Ends with 1 where a ratio (of wall time) is below the goal. About
+5 minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from parts.limits import Limit, tell
 
 from backends.api import Engine, EngineSpec, GenerationRequest, ImagePart, Message, Sampling, TextPart
 from backends.client import Client
@@ -167,7 +169,7 @@ def main() -> int:
     if arguments.plain:
         plain(arguments)
         return 0
-    falls_short = False
+    limits = []
     print(f"{'':12}{'plain tok/s':>12}{'engine tok/s':>13}{'step ms':>9}{'ratio':>7}{'CPU ratio':>11}  goal {GOAL}")
     for size in map(int, arguments.batches.split(",")):
         with tempfile.TemporaryDirectory() as folder:
@@ -178,12 +180,13 @@ def main() -> int:
             plain / ours for ours, plain in zip(found["engine_cpu"], found["plain_cpu"], strict=True)
         )
         plain_rate, rate, step = (statistics.median(found[name]) for name in ("plain", "engine", "step"))
-        falls_short |= ratio < GOAL
-        verdict = "pass" if ratio >= GOAL else "falls short"
-        small = "" if step >= STEP_GOAL_S else f" (a step of less than {STEP_GOAL_S * 1000:.0f} ms: raise --layers)"
+        small = f"a step took {step * 1000:.0f} ms, less than {STEP_GOAL_S * 1000:.0f}: raise --layers"
+        known = ratio if step >= STEP_GOAL_S else None  # in shorter steps our own work weighs more than it does
+        told = f"tokens/s of the HF engine beside a plain loop, batch {size}"
+        limits.append(Limit(told, known, ">=", GOAL, why=small))
         measured = f"{plain_rate:12.1f}{rate:13.1f}{step * 1000:9.1f}{ratio:7.3f}{cpu:11.3f}"
-        print(f"{f'batch {size}':12}{measured}  {verdict}{small}", flush=True)
-    return int(falls_short)
+        print(f"{f'batch {size}':12}{measured}", flush=True)
+    return tell(limits)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 vLLM runs on the CPU, in the environment `vllm_cpu` (built if it is missing: 3 GB), with the demo model. The bare client
 is aiohttp that sends the same bytes and reads the streams to their end. Both take turns; the ratio is the median over
-the rounds. Ends with 1 where it is below the goal.
+the rounds. Ends with 1 where it is below the goal, or where there is no vLLM to measure. About 5 minutes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import aiohttp
 from hydra import compose, initialize_config_dir
+from parts.limits import Limit, tell
 
 from backends import wire
-from backends.api import Engine, GenerationRequest
+from backends.api import Engine, EngineFailed, GenerationRequest
 from backends.process.server import start
 from runner import config, engine_environment, load, paths
 from runner.plan import Job, plan
@@ -102,6 +103,7 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
+    told = f"requests/s on vLLM (CPU) beside a bare client, concurrency {arguments.concurrency}"
     planned = job(arguments.concurrency)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,9 +111,11 @@ def main() -> int:
         asks = [known[number % len(known)] for number in range(arguments.requests)]
         requests = [ask.build() for ask in asks]
         environment = engine_environment.resolve(planned.config)
-        engine = start(
-            planned.backend, planned.spec, log_path=folder / "engine.log", timeout_s=600, environment=environment
-        )
+        log = folder / "engine.log"
+        try:
+            engine = start(planned.backend, planned.spec, log_path=log, timeout_s=600, environment=environment)
+        except EngineFailed as error:
+            return tell([Limit(told, None, ">=", GOAL, why=str(error))])
         rates: list[tuple[float, float]] = []
         spent: list[tuple[float, float]] = []
         try:
@@ -127,13 +131,12 @@ def main() -> int:
         finally:
             engine.close()
     ratio = statistics.median(loop / client for client, loop in rates)
-    verdict = "pass" if ratio >= GOAL else "falls short"
-    print(f"{'':16}{'bare req/s':>11}{'ours req/s':>11}{'ratio':>7}  goal {GOAL}")
+    print(f"{'':16}{'bare req/s':>11}{'ours req/s':>11}{'ratio':>7}")
     client, loop = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(f"{f'concurrency {arguments.concurrency}':16}{client:11.1f}{loop:11.1f}{ratio:7.3f}  {verdict}")
+    print(f"{f'concurrency {arguments.concurrency}':16}{client:11.1f}{loop:11.1f}{ratio:7.3f}")
     one, other = (statistics.median(column) * 1000 for column in zip(*spent, strict=True))
     print(f"client CPU ms a request: bare {one:.2f}, ours {other:.2f}; the engine runs on the same cores")
-    return int(ratio < GOAL)
+    return tell([Limit(told, ratio, ">=", GOAL)])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import hashlib
 import math
 import re
 import unicodedata
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
     owners = {measure.name: (measure, metric) for metric in metrics for measure in metric.measures}
     if len(owners) < sum(len(metric.measures) for metric in metrics):
         raise ValueError("two metrics yield a measure of the same name")
-    found: dict[str, dict[int, Score]] = {name: {} for name in owners}
+    found = {name: _Gathered(name, len(cases)) for name in owners}
     for score in scores:
         if score.part:
             continue
@@ -127,29 +128,43 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
         if row is None or score.name not in found:
             unknown = "case" if row is None else "measure"
             raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: no such {unknown}")
-        if row in found[score.name]:
-            raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: scored twice")
-        found[score.name][row] = score
-    return [_column(*owners[name], cases, rows) for name, rows in found.items()]
+        found[score.name].add(row, score)
+    return [_Column(*owners[name], *gathered.arrays(cases)) for name, gathered in found.items()]
 
 
-def _column(measure: Measure, metric: Metric, cases: Sequence[Case], scores: Mapping[int, Score]) -> _Column:
-    """Make the column of one measure."""
-    name = measure.name
-    if len(scores) < len(cases):
-        example = next(case.sample_id for row, case in enumerate(cases) if row not in scores)
-        raise ValueError(f"{name}: {len(cases) - len(scores)} cases have neither score nor reason, such as {example!r}")
-    scored = np.zeros(len(cases), dtype=bool)
-    rows = [row for row, score in scores.items() if score.value is not None]
-    scored[rows] = True
-    if len({len(scores[row].stats) for row in rows}) > 1:
-        raise ValueError(f"{name}: scores differ in how many statistics they carry")
-    stats = np.zeros((len(cases), len(scores[rows[0]].stats) if rows else 1))
-    if rows:
-        stats[rows] = [scores[row].stats for row in rows]
-    if not np.isfinite(stats).all():
-        raise ValueError(f"{name}: a score's statistics are not finite")
-    return _Column(measure, metric, stats, scored)
+class _Gathered:
+    """The scores of one measure as numbers: a score object is thirty times as large, and there may be millions."""
+
+    def __init__(self, name: str, cases: int) -> None:
+        self.name = name
+        self._seen, self._rows, self._stats = bytearray(cases), array("q"), array("d")
+        self._width = 0  # statistics of a score; 0 until one is scored
+
+    def add(self, row: int, score: Score) -> None:
+        """Take in the score of a case."""
+        if self._seen[row]:
+            raise ValueError(f"{self.name} of {score.sample_id!r}, repeat {score.repeat}: scored twice")
+        self._seen[row] = 1
+        if score.value is None:
+            return
+        if self._width not in (0, len(score.stats)):
+            raise ValueError(f"{self.name}: scores differ in how many statistics they carry")
+        self._width = len(score.stats)
+        self._rows.append(row)
+        self._stats.extend(score.stats)
+
+    def arrays(self, cases: Sequence[Case]) -> tuple[Array, NDArray[np.bool_]]:
+        """Return statistics (cases, k), zero where nothing was scored, and which cases were."""
+        if missing := self._seen.count(0):
+            example = cases[self._seen.index(0)].sample_id
+            raise ValueError(f"{self.name}: {missing} cases have neither score nor reason, such as {example!r}")
+        scored, stats = np.zeros(len(cases), dtype=bool), np.zeros((len(cases), self._width or 1))
+        rows = np.frombuffer(self._rows, dtype=np.int64)
+        scored[rows] = True
+        stats[rows] = np.frombuffer(self._stats).reshape(len(rows), self._width or 1)
+        if not np.isfinite(stats).all():
+            raise ValueError(f"{self.name}: a score's statistics are not finite")
+        return stats, scored
 
 
 def _groups(cases: Sequence[Case]) -> dict[Group, NDArray[np.intp]]:

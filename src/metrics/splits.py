@@ -6,7 +6,7 @@ quality/json_match/by/invoice/Итог = 0.91      quality/cer/by/answerable_tru
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from metrics.aggregate import Aggregate, aggregate
@@ -39,14 +39,19 @@ def by_part(
     return found
 
 
+def some_unanswerable(cases: Iterable[Case]) -> bool:
+    """Tell whether some question is marked as one that its document does not answer."""
+    return any(case.facts.get("answerable") is False for case in cases)
+
+
 def by_answerability(
-    cases: Sequence[Case], scores: Sequence[Score], metrics: Sequence[Metric], **settings: Any
+    cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric], **settings: Any
 ) -> list[Aggregate]:
     """Return all figures for answerable and for unanswerable questions; nothing where none is marked unanswerable.
 
     Their classes are `answerable=true` and `answerable=false`, which no real class is called.
     """
-    if all(case.facts.get("answerable") is not False for case in cases):
+    if not some_unanswerable(cases):
         return []
     marked = [case for case in cases if isinstance(case.facts.get("answerable"), bool)]
     renamed = [

@@ -8,6 +8,7 @@ Example row (shortened): {"sample_id": "0", "repeat": 0, "document": "1", "quest
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def case(row: dict[str, Any]) -> Case:
-    """Turn a row into what metrics score."""
+    """Turn a row into what metrics score. What many rows share is held once."""
     error = row["error"]
     facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
     if row["answerable"] is not None:
@@ -53,11 +54,11 @@ def case(row: dict[str, Any]) -> Case:
     return Case(
         sample_id=row["sample_id"],
         repeat=row["repeat"],
-        document=row["document"],
-        doc_class=row["doc_class"],
-        field=row["field"],
-        question=row["question"],
-        images=tuple(row["images"]),
+        document=sys.intern(row["document"]),
+        doc_class=sys.intern(row["doc_class"]),
+        field=sys.intern(row["field"]),
+        question=sys.intern(row["question"]),
+        images=tuple(map(sys.intern, row["images"])),
         prediction=row["text"],
         references=tuple(row["references"]),
         rival=row.get("rival"),  # another model's answer, where a table brought it along

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from runner import answers, score
 
-FIRST_COLUMNS = ("sample_id", "answer", "image", "question", "reference", "correct")
+
+def write(folder: Path, path: Path) -> bool:
+    """Write the answers as MLflow reads a table, `{"columns": […], "data": [[…], …]}`; False where there are none.
+
+    The columns stand in the order that MLflow's artifact comparison needs: it pairs by the first.
+    """
+    rows = table(folder)
+    first = next(rows, None)
+    if first is None:
+        return False
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"columns": {json.dumps(list(first), ensure_ascii=False)}, "data": [\n')
+        file.write(json.dumps(list(first.values()), ensure_ascii=False))
+        file.writelines(f",\n{json.dumps(list(row.values()), ensure_ascii=False)}" for row in rows)
+        file.write("\n]}\n")
+    return True
 
 
-def table(folder: Path) -> dict[str, list[Any]]:
-    """Return the answers as columns, in the order that MLflow's artifact comparison needs: it pairs by the first."""
+def table(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the answers as rows, every one with the same columns."""
+    if not (folder / "answers.jsonl").exists():
+        return
     scores = folder / "scores.jsonl"
     correct = score.correct(scores) if scores.exists() else {}
     judged = score.judged(scores) if scores.exists() else {}
-    rows = list(_rows(folder, correct, judged)) if (folder / "answers.jsonl").exists() else []
-    names = [*FIRST_COLUMNS, *(name for name in (rows[0] if rows else {}) if name not in FIRST_COLUMNS)]
-    return {name: [row[name] for row in rows] for name in names}
+    yield from _rows(folder, correct, judged)
 
 
 def _rows(

@@ -34,7 +34,7 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "started_at": now,
         "finished_at": now,
         "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
-        | measure.figures(one.rows, None, timed=True),
+        | measure.figures(measure.Seen(one.rows), None, timed=True),
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }

@@ -5,7 +5,8 @@ What was not measured is absent: no figure here is ever 0 for "unknown".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,18 +27,51 @@ STATS = {
 }
 
 
-def figures(rows: Iterable[Mapping[str, Any]], measured: Mapping[str, Any] | None, *, timed: bool) -> dict[str, float]:
+class Seen:
+    """What the figures need of a job's answers, taken from one row after the other: all rows may not fit into memory.
+
+    `lengths` are in characters, `latencies`, `ttft` and `tpot` in seconds, `rates` in characters per second, each of
+    the answers that have it; failures count in `total` alone. `tpot` is undefined for answers of one token.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Read the rows of an answers.jsonl."""
+        self.total = self.asked_again = self.lowered = self.truncated = 0
+        self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
+        for row in rows:
+            self.total += 1
+            self.asked_again += row["attempts"] > 1
+            self.lowered += row.get("lowered_max_pixels") is not None
+            self.truncated += row.get("finish_reason") == "length"
+            if row["error"] is None:
+                self._answered(row)
+
+    def _answered(self, row: Mapping[str, Any]) -> None:
+        length, timing, tokens = len(row["text"]), row["timing"], row["completion_tokens"]
+        self.lengths.append(length)
+        if not timing:
+            return
+        latency, ttft = timing["latency_s"], timing["ttft_s"]
+        self.latencies.append(latency)
+        if latency > 0:
+            self.rates.append(length / latency)
+        if ttft is not None:
+            self.ttft.append(ttft)
+            if tokens and tokens >= 2:
+                self.tpot.append((latency - ttft) / (tokens - 1))
+
+
+def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> dict[str, float]:
     """Return the metrics of one job's answers. `timed=False` leaves out all that depends on the conditions.
 
     Latencies and times to the first token are in seconds, per answer that came; throughput is over the wall time in
     which the job's answers were asked; tokens per second of one answer are its `tpot`, seconds per output token after
     the first.
     """
-    answered = [row for row in rows if row["error"] is None]
-    values = _lengths(answered)
+    values = {"text/length_mean": float(np.mean(seen.lengths))} if seen.lengths else {}
     if not timed:
         return values
-    values |= _latencies(answered)
+    values |= _latencies(seen)
     if measured:
         values |= _throughput(measured)
         stats = measured["stats"]
@@ -47,38 +81,19 @@ def figures(rows: Iterable[Mapping[str, Any]], measured: Mapping[str, Any] | Non
     return {name: float(value) for name, value in values.items()}
 
 
-def _lengths(answered: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    if not answered:
-        return {}
-    return {"text/length_mean": float(np.mean([len(row["text"]) for row in answered]))}
-
-
-def _latencies(answered: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _latencies(seen: Seen) -> dict[str, float]:
     """Return the distribution of latency, time to first token, and time per output token."""
-    timed = [row for row in answered if row["timing"]]
-    if not timed:
-        return {}
-    latency = np.array([row["timing"]["latency_s"] for row in timed])
-    values = {"latency/mean_s": float(latency.mean())}
-    values |= {f"latency/p{p}_s": float(np.percentile(latency, p)) for p in (50, 95, 99)}
-    ttft = [row["timing"]["ttft_s"] for row in timed if row["timing"]["ttft_s"] is not None]
-    if ttft:
-        values |= {f"ttft/p{p}_s": float(np.percentile(ttft, p)) for p in (50, 95)}
-    tpot = [value for row in timed if (value := _tpot(row)) is not None]
-    if tpot:
-        values["tpot/p50_s"] = float(np.percentile(tpot, 50))
-    rates = [len(row["text"]) / row["timing"]["latency_s"] for row in timed if row["timing"]["latency_s"] > 0]
-    if rates:
-        values["text/chars_per_s"] = float(np.mean(rates))
+    values: dict[str, float] = {}
+    if seen.latencies:
+        values["latency/mean_s"] = float(np.mean(seen.latencies))
+        values |= {f"latency/p{p}_s": float(np.percentile(seen.latencies, p)) for p in (50, 95, 99)}
+    if seen.ttft:
+        values |= {f"ttft/p{p}_s": float(np.percentile(seen.ttft, p)) for p in (50, 95)}
+    if seen.tpot:
+        values["tpot/p50_s"] = float(np.percentile(seen.tpot, 50))
+    if seen.rates:
+        values["text/chars_per_s"] = float(np.mean(seen.rates))
     return values
-
-
-def _tpot(row: Mapping[str, Any]) -> float | None:
-    """Seconds per output token after the first; undefined for answers of one token."""
-    timing, tokens = row["timing"], row["completion_tokens"]
-    if timing["ttft_s"] is None or not tokens or tokens < 2:
-        return None
-    return float((timing["latency_s"] - timing["ttft_s"]) / (tokens - 1))
 
 
 def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
@@ -97,18 +112,18 @@ def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
     return values
 
 
-def notes(generated: Generated, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def notes(generated: Generated, seen: Seen) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
     noted = list(generated.notes)
     if failed := len(generated.failures):
         first = next(iter(generated.failures.values())).error
-        noted.append(f"{failed} of {len(rows)} answers failed, the first: {first.message if first else ''}"[:300])
-    if again := sum(row["attempts"] > 1 for row in rows):
-        noted.append(f"{again} answers took more than one attempt; their latency is the last attempt's")
-    if lowered := sum(row.get("lowered_max_pixels") is not None for row in rows):
+        noted.append(f"{failed} of {seen.total} answers failed, the first: {first.message if first else ''}"[:300])
+    if seen.asked_again:
+        noted.append(f"{seen.asked_again} answers took more than one attempt; their latency is the last attempt's")
+    if seen.lowered:
         noted.append(
-            f"{lowered} answers were read at fewer pixels, memory having run out (backend.oom_policy=reduce_pixels): "
-            "lowered_max_pixels in answers.jsonl says which"
+            f"{seen.lowered} answers were read at fewer pixels, memory having run out (backend.oom_policy="
+            "reduce_pixels): lowered_max_pixels in answers.jsonl says which"
         )
     if not generated.timed:
         return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]

@@ -109,19 +109,19 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.add_version("judge", judges.metric.version)
     log.info("%s: scoring", job.name)
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
-    rows = list(answers.read(folder / "answers.jsonl"))
+    seen = measure.Seen(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
     if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
         record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder)
-    record.metrics |= measure.figures(rows, generated.measured, timed=generated.timed)
+    record.metrics |= measure.figures(seen, generated.measured, timed=generated.timed)
     if job.dataset.is_search:
-        found, told = limits.figures(rows)
+        found, told = limits.figures(list(answers.read(folder / "answers.jsonl")))
         record.metrics |= found
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
-    record.metrics["samples/truncated"] = sum(row["finish_reason"] == "length" for row in rows)
-    record.notes += measure.notes(generated, rows)
+    record.metrics["samples/truncated"] = seen.truncated
+    record.notes += measure.notes(generated, seen)
     return record.metrics
 
 

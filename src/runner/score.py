@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
@@ -15,6 +15,8 @@ from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner import answers, score_tables, verdicts
 from runner.progress import Progress
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Score))
 
 
 def score(
@@ -36,30 +38,53 @@ def score(
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
-    scores: list[Score] = []
+    made, columns, parts = list(metrics.values()), score_tables.Columns(cases), list[Score]()
+    others = set(older) - {measure.name for metric in made for measure in metric.measures}
+    fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
+    with fresh.open("w", encoding="utf-8") as file:
+        scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
+        aggregates = aggregate(cases, scores, made) if cases and made else []
+        file.writelines(_line(one) for name in sorted(others) for one in older[name])
+    fresh.replace(scores_path)
+    if not cases or not metrics:
+        return []
+    aggregates += splits.by_part(cases, parts, made)
+    if splits.some_unanswerable(cases):
+        asked = {measure.name for metric in made for measure in metric.measures}
+        aggregates += splits.by_answerability(cases, (one for one in read(scores_path) if one.name in asked), made)
+    score_tables.write(scores_path.parent, cases, columns, aggregates)
+    return aggregates
+
+
+def _scored(
+    metrics: Mapping[str, Metric],
+    cases: Sequence[Case],
+    older: Mapping[str, Sequence[Score]],
+    keep: frozenset[str] | None,
+) -> Iterator[Score]:
+    """Yield the scores of each metric in turn, the older ones where they are kept and complete."""
     with Progress("scoring", len(metrics), quiet=True) as progress:
         for name, metric in metrics.items():
             progress.say(name)
             complete = _complete(metric, cases, older) if keep and name in keep else None
-            scores.extend(metric.score(cases) if complete is None else complete)
+            yield from metric.score(cases) if complete is None else complete
             progress.advance()
-    others = set(older) - {measure.name for metric in metrics.values() for measure in metric.measures}
-    left = [one for name in sorted(others) for one in older[name]]
-    fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
-    with fresh.open("w", encoding="utf-8") as file:
-        for one in (*scores, *left):
-            file.write(json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n")
-    fresh.replace(scores_path)
-    if not cases or not metrics:
-        return []
-    made = list(metrics.values())
-    aggregates = [
-        *aggregate(cases, scores, made),
-        *splits.by_part(cases, scores, made),
-        *splits.by_answerability(cases, scores, made),
-    ]
-    score_tables.write(scores_path.parent, cases, scores, aggregates)
-    return aggregates
+
+
+def _written(
+    scores: Iterable[Score], file: TextIO, columns: score_tables.Columns, parts: list[Score]
+) -> Iterator[Score]:
+    """Write scores and yield them on, once: a large job has millions. Keep what the tables need, and those of parts."""
+    for one in scores:
+        file.write(_line(one))
+        columns.add(one)
+        if one.part:
+            parts.append(one)
+        yield one
+
+
+def _line(score: Score) -> str:
+    return json.dumps({name: getattr(score, name) for name in FIELDS}, ensure_ascii=False) + "\n"
 
 
 def read(scores_path: Path) -> Iterator[Score]:
@@ -90,6 +115,8 @@ def repeats(folder: Path) -> dict[str, float]:
     `repeats/unique_answers`, `…/identical`, `…/similarity`; per measure `repeats/icc/<measure>`, `…/design_effect/…`
     (how little new a repeat tells: metrics.repeats) and `…/spread/…` (standard deviation, in units of the measure).
     """
+    if not any(row["repeat"] for row in answers.read(folder / "answers.jsonl")):
+        return {}
     texts: dict[str, list[str]] = defaultdict(list)
     for row in answers.read(folder / "answers.jsonl"):
         if row["text"] is not None:
@@ -126,6 +153,8 @@ def correct(scores_path: Path) -> dict[tuple[str, int], bool]:
     found: dict[tuple[str, int], bool] = {}
     with scores_path.open(encoding="utf-8") as file:
         for line in file:
+            if '"exact_match"' not in line:  # most lines; to read them all takes seconds where there are millions
+                continue
             row: dict[str, Any] = json.loads(line)
             if row["name"] == "exact_match" and not row["part"] and row["value"] is not None:
                 found[row["sample_id"], row["repeat"]] = bool(row["value"])
@@ -137,6 +166,8 @@ def judged(scores_path: Path) -> dict[tuple[str, int], tuple[float | None, str]]
     found: dict[tuple[str, int], tuple[float | None, str]] = {}
     with scores_path.open(encoding="utf-8") as file:
         for line in file:
+            if not any(f'"{name}"' in line for name in score_tables.JUDGED):
+                continue
             row: dict[str, Any] = json.loads(line)
             if row["name"] in score_tables.JUDGED and row.get("detail"):
                 found[row["sample_id"], row["repeat"]] = (row["value"], row["detail"])

@@ -6,8 +6,10 @@ Separated by `;`, UTF-8 with a byte order mark, as Excel in Russian expects it. 
 from __future__ import annotations
 
 import csv
+import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
@@ -22,26 +24,63 @@ JUDGED = ("ratio", "score")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write(folder: Path, cases: Sequence[Case], scores: Sequence[Score], aggregates: Sequence[Aggregate]) -> None:
+class Columns:
+    """The values of scores by measure and answer: what the tables need of them, in a fraction of their memory.
+
+    `values` has for each measure one number per case, in their order, NaN where nothing was scored. Scores of parts of
+    structured answers are left out.
+    """
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        """Prepare rows for these cases."""
+        self._rows = {(case.sample_id, case.repeat): row for row, case in enumerate(cases)}
+        self.values: dict[str, array[float]] = {}
+        self.reasons: dict[int, dict[str, None]] = defaultdict(dict)  # in the order of the measures
+        self.explained: dict[int, str] = {}
+
+    def add(self, score: Score) -> None:
+        """Take in one score. Those of no case are left out."""
+        row = self._rows.get((score.sample_id, score.repeat))
+        if score.part or row is None:
+            return
+        if score.name not in self.values:
+            self.values[score.name] = array("d", [math.nan]) * len(self._rows)
+        if score.value is None:
+            self.reasons[row][f"{score.name}: {score.reason}"] = None
+        else:
+            self.values[score.name][row] = score.value
+        if score.detail and score.name in JUDGED:
+            self.explained.setdefault(row, score.detail)
+
+    @classmethod
+    def of(cls, cases: Sequence[Case], scores: Iterable[Score]) -> Columns:
+        """Gather the scores of these cases."""
+        made = cls(cases)
+        for score in scores:
+            made.add(score)
+        return made
+
+
+def write(folder: Path, cases: Sequence[Case], columns: Columns, aggregates: Sequence[Aggregate]) -> None:
     """Write scores_by_id.csv, scores_by_field.csv, scores_by_class.csv and scores_general.csv into a job's folder."""
-    for name, rows in tables(cases, scores, aggregates).items():
+    for name, rows in tables(cases, columns, aggregates).items():
         write_csv(folder / f"scores_{name}.csv", rows)
 
 
 def tables(
-    cases: Sequence[Case], scores: Sequence[Score], aggregates: Sequence[Aggregate]
-) -> dict[str, list[list[object]]]:
+    cases: Sequence[Case], columns: Columns, aggregates: Sequence[Aggregate]
+) -> dict[str, Iterable[list[object]]]:
     """Return the rows of each table, a header first: by_id, by_field, by_class, general."""
     fields = [one for one in aggregates if one.field is not None]
     classes = [one for one in aggregates if one.field is None and one.doc_class is not None]
     return {
-        "by_id": _by_id(cases, scores),
+        "by_id": _by_id(cases, columns),
         "by_field": [
             ["doc_class", "field", *AGGREGATE],
             *([one.doc_class, one.field, *_figures(one)] for one in fields),
         ],
         "by_class": [["doc_class", *AGGREGATE], *([one.doc_class, *_figures(one)] for one in classes)],
-        "general": _general(scores, [one for one in aggregates if one.doc_class is one.field is None]),
+        "general": _general(columns, [one for one in aggregates if one.doc_class is one.field is None]),
     }
 
 
@@ -50,37 +89,23 @@ def neutral(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
-def _by_id(cases: Sequence[Case], scores: Iterable[Score]) -> list[list[object]]:
-    """Return one row per answer, a column per measure, and the reasons of what is unscored."""
-    found: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
-    names: dict[str, None] = {}
-    for score in scores:
-        if not score.part:
-            found[score.sample_id, score.repeat][score.name] = score
-            names[score.name] = None
-    explained = any(name in one and one[name].detail for one in found.values() for name in JUDGED)
-    header = ["sample_id", "repeat", "document", "doc_class", "field", "answer", "references", *names, "unscored"]
-    header += ["judge_explanation"] if explained else []
-    rows: list[list[object]] = [list(header)]
-    for case in cases:
-        own: Mapping[str, Score] = found[case.sample_id, case.repeat]
+def _by_id(cases: Sequence[Case], columns: Columns) -> Iterator[list[object]]:
+    """Yield one row per answer, a column per measure, and the reasons of what is unscored."""
+    explained = bool(columns.explained)
+    header = ["sample_id", "repeat", "document", "doc_class", "field", "answer", "references", *columns.values]
+    yield [*header, "unscored", *(["judge_explanation"] if explained else [])]
+    for row, case in enumerate(cases):
         told = [case.sample_id, case.repeat, case.document, case.doc_class, case.field, case.prediction]
-        values = [own[name].value if name in own else None for name in names]
-        reasons = dict.fromkeys(f"{one.name}: {one.reason}" for one in own.values() if one.value is None)
-        why = [next((own[name].detail for name in JUDGED if name in own), "")] if explained else []
-        rows.append([*told, " | ".join(case.references), *values, "; ".join(reasons), *why])
-    return rows
+        values = [None if math.isnan(column[row]) else column[row] for column in columns.values.values()]
+        why = [columns.explained.get(row, "")] if explained else []
+        yield [*told, " | ".join(case.references), *values, "; ".join(columns.reasons.get(row, ())), *why]
 
 
-def _general(scores: Iterable[Score], aggregates: Iterable[Aggregate]) -> list[list[object]]:
+def _general(columns: Columns, aggregates: Iterable[Aggregate]) -> list[list[object]]:
     """Return one row per measure: the figure, and how the scores of single answers are distributed."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for score in scores:
-        if not score.part and score.value is not None:
-            values[score.name].append(score.value)
     rows: list[list[object]] = [[*AGGREGATE, *GENERAL]]
     for one in aggregates:
-        found = distribution(values[one.measure])
+        found = distribution([value for value in columns.values.get(one.measure, ()) if not math.isnan(value)])
         rows.append([*_figures(one), *(getattr(found, name) if found else None for name in GENERAL)])
     return rows
 

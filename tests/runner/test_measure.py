@@ -30,7 +30,7 @@ def measured(wall: float = 4.0, asked: int = 4, **stats):
 
 def test_figures_of_four_answers():
     rows = [row(latency=latency) for latency in (1.0, 2.0, 3.0, 4.0)]
-    values = measure.figures(rows, measured(cpu_peak_gib=0.5, energy_joules=8.0), timed=True)
+    values = measure.figures(measure.Seen(rows), measured(cpu_peak_gib=0.5, energy_joules=8.0), timed=True)
     assert values["latency/mean_s"] == 2.5 and values["latency/p50_s"] == 2.5
     assert values["tpot/p50_s"] == pytest.approx((2.1) / 3)
     assert values["ttft/p50_s"] == pytest.approx(0.4)
@@ -44,26 +44,26 @@ def test_figures_of_four_answers():
 
 
 def test_what_was_not_measured_is_absent():
-    values = measure.figures([row(ttft=None, tokens=None)], None, timed=True)
+    values = measure.figures(measure.Seen([row(ttft=None, tokens=None)]), None, timed=True)
     assert not [name for name in values if name.startswith(("memory", "throughput", "ttft", "tpot", "energy"))]
     assert "latency/p50_s" in values
 
 
 def test_failed_answers_do_not_count():
-    values = measure.figures([row(latency=1.0), row(text=None, latency=99.0)], None, timed=True)
+    values = measure.figures(measure.Seen([row(latency=1.0), row(text=None, latency=99.0)]), None, timed=True)
     assert values["latency/p99_s"] == 1.0
 
 
 def test_all_failed_gives_nothing():
-    assert measure.figures([row(text=None)], None, timed=True) == {}
+    assert measure.figures(measure.Seen([row(text=None)]), None, timed=True) == {}
 
 
 def test_answers_from_elsewhere_give_no_timing():
-    assert set(measure.figures([row()], measured(), timed=False)) == {"text/length_mean"}
+    assert set(measure.figures(measure.Seen([row()]), measured(), timed=False)) == {"text/length_mean"}
 
 
 def test_one_token_has_no_time_per_token():
-    assert "tpot/p50_s" not in measure.figures([row(tokens=1)], None, timed=True)
+    assert "tpot/p50_s" not in measure.figures(measure.Seen([row(tokens=1)]), None, timed=True)
 
 
 def test_joined_measurements_add_time_and_keep_the_higher_peak():
@@ -80,7 +80,7 @@ def test_throughput_counts_answers_and_not_failures():
     tally.count(Generation("a", "абвг", None, completion_tokens=2))
     for key in "bcd":
         tally.count(Generation(key, None, Failure("bad_request", "no")))
-    values = measure.figures([row()], dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    values = measure.figures(measure.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
     assert values["throughput/requests_per_s"] == 0.5
     assert values["throughput/output_tokens_per_s"] == 1.0
     assert values["throughput/chars_per_s"] == 2.0
@@ -91,7 +91,7 @@ def test_an_answer_without_a_token_count_leaves_no_token_rate():
     tally = load.Tally(wall_s=2.0)
     tally.count(Generation("a", "абвг", None, completion_tokens=2))
     tally.count(Generation("b", "абвг", None))
-    values = measure.figures([row()], dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    values = measure.figures(measure.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
     assert "throughput/output_tokens_per_s" not in values and "throughput/requests_per_s" in values
 
 
@@ -99,10 +99,10 @@ def test_notes_say_what_the_figures_leave_out():
     rows = [row(), row(attempts=3)]
     keys = {("0", 0): "a", ("1", 0): "b"}
     failure = Generation("b", None, Failure("timeout", "after 3 s"))
-    assert "other conditions" in measure.notes(Generated(timed=False), [])[0]
-    assert "no throughput" in measure.notes(Generated(), [])[0]
-    assert measure.notes(Generated(keys=keys, measured=measured(asked=2)), [row()]) == []
-    assert "1 of 2" in measure.notes(Generated(keys=keys, measured=measured(asked=1)), [row()])[0]
-    failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), rows)
+    assert "other conditions" in measure.notes(Generated(timed=False), measure.Seen([]))[0]
+    assert "no throughput" in measure.notes(Generated(), measure.Seen([]))[0]
+    assert measure.notes(Generated(keys=keys, measured=measured(asked=2)), measure.Seen([row()])) == []
+    assert "1 of 2" in measure.notes(Generated(keys=keys, measured=measured(asked=1)), measure.Seen([row()]))[0]
+    failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), measure.Seen(rows))
     assert "1 of 2 answers failed" in failed and "after 3 s" in failed
     assert "1 answers took more than one attempt" in again

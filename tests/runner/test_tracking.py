@@ -80,7 +80,7 @@ def test_an_upload_that_breaks_leaves_no_run_running(uri: str, tmp_path: Path, m
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(answers_table, "table", interrupted)
+    monkeypatch.setattr(answers_table, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tracking.upload(folder)
     client = MlflowClient(uri)

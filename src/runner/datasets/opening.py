@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,13 +117,13 @@ class _Builder:
             self._unanswered.append(row.where)
         sample = Sample(
             row.id,
-            row.document,
+            sys.intern(row.document),  # what many rows share is held once
             images,
-            question,
-            row.references,
-            row.doc_class,
-            row.field,
-            row.context,
+            sys.intern(question),
+            tuple(map(sys.intern, row.references)),
+            sys.intern(row.doc_class),
+            sys.intern(row.field),
+            sys.intern(row.context),
             row.answerable,
             row.meta,
         )

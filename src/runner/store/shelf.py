@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import logging
 import os
 import threading
@@ -69,7 +70,7 @@ class Shelf:
 
     def find(self, key: str, conditions: Conditions | None) -> Generation | None:
         """Return what is stored for `key`: under these conditions, or with None under any (then the newest)."""
-        name = None if conditions is None else (key, lines.digest(dict(conditions)))
+        name = None if conditions is None else (key, _name(conditions))
         with self._using:
             self._open(to_write=False)  # after `close`, and perhaps after a gc
             where = self._newest.get(key) if name is None else self._generations.get(name)
@@ -83,21 +84,21 @@ class Shelf:
         row = {"key": key, "conditions": dict(conditions), "generation": lines.to_json(generation)}
         with self._using:
             where = self._write(row)
-            self._generations[key, lines.digest(dict(conditions))] = self._newest[key] = where
+            self._generations[key, _name(conditions)] = self._newest[key] = where
 
     def measured(self, job: str, conditions: Conditions) -> dict[str, Any] | None:
         """Return what was measured over exactly this job's generations under these conditions."""
-        return self._measured.get((job, lines.digest(dict(conditions))))
+        return self._measured.get((job, _name(conditions)))
 
     def append_measured(self, job: str, conditions: Conditions, measured: Mapping[str, Any]) -> None:
         """Keep what a whole job measured (wall time, peaks), for a rerun that asks nothing anew."""
         with self._using:
             self._write({"job": job, "conditions": dict(conditions), "measured": dict(measured)})
-            self._measured[job, lines.digest(dict(conditions))] = dict(measured)
+            self._measured[job, _name(conditions)] = dict(measured)
 
     def latencies(self, conditions: Conditions | None, most: int) -> Iterator[float]:
         """Yield how many seconds the newest answers took, `most` at most, under these conditions (None: under any)."""
-        wanted = None if conditions is None else lines.digest(dict(conditions))
+        wanted = None if conditions is None else _name(conditions)
         with self._using:
             self._open(to_write=False)
             fitting = [at for (_, under), at in self._generations.items() if wanted is None or under == wanted]
@@ -208,10 +209,10 @@ class Shelf:
                 damaged += 1
                 continue
             if "key" in row:
-                conditions = lines.digest(row.get("conditions", {}))
+                conditions = _name(row.get("conditions", {}))
                 self._generations[row["key"], conditions] = self._newest[row["key"]] = (offset, len(line))
             elif "job" in row:
-                self._measured[row["job"], lines.digest(row.get("conditions", {}))] = row["measured"]
+                self._measured[row["job"], _name(row.get("conditions", {}))] = row["measured"]
         if damaged:
             log.warning(
                 "%s: %d unreadable line(s) skipped; what they held is asked again (python -m runner.store verify)",
@@ -229,6 +230,16 @@ class Shelf:
                 if line.endswith(b"\n"):
                     yield offset, line
                 offset += len(line)
+
+
+def _name(conditions: Conditions) -> str:
+    """Name conditions. Nearly all answers of a shelf share a few: they are named once and held once."""
+    return _digest(tuple(sorted(conditions.items())))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(items: tuple[tuple[str, str], ...]) -> str:
+    return lines.digest(dict(items))
 
 
 class _Syncer:

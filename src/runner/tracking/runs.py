@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ FILES = (
     *("config.yaml", "answers.jsonl", "scores.jsonl", "verdicts.jsonl"),
     *("metrics.json", "environment.json", "engine.log"),
 )
+ANSWERS = "answers.json"
 TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
 
 
@@ -220,12 +222,17 @@ def _dataset(job: JobFolder) -> Any:
 
 
 def _answers(connection: MlflowClient, run_id: str, folder: Path, *, again: bool) -> None:
-    """Log the answers as the table that MLflow compares; once, since log_table would append them once more."""
-    there = any(artifact.path == "answers.json" for artifact in connection.list_artifacts(run_id))
-    table = answers_table.table(folder) if not there or again else {}
-    if there and table:
-        # What changes with later scores is the column `correct`.
-        rows = [list(row) for row in zip(*table.values(), strict=True)]
-        connection.log_dict(run_id, {"columns": list(table), "data": rows}, "answers.json")
-    elif table.get("sample_id"):
-        connection.log_table(run_id, table, "answers.json")
+    """Log the answers as the table that MLflow compares; again where later scores change the column `correct`.
+
+    Not `log_table`: it wants all rows in memory, twice, and appends to the table that is there.
+    """
+    there = any(artifact.path == ANSWERS for artifact in connection.list_artifacts(run_id))
+    if there and not again:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / ANSWERS
+        if answers_table.write(folder, path):
+            connection.log_artifact(run_id, str(path))
+            # What log_table sets, too: by this the UI knows a run's tables.
+            tables = [{"path": ANSWERS, "type": "table"}]
+            connection.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(tables))
