@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: help setup demo test check soak test-engines test-gpu test-cluster bench ui clean
+.PHONY: help setup demo test check soak test-engines test-docker test-gpu test-cluster bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ check: $(READY)  ## Formatting, lint, types, layers
 
 test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
 	$(PY) -m pytest -m engine -n 0 -rA tests
+
+test-docker: $(READY)  ## Engines in containers of a real Docker daemon, started here (Debian packages docker.io, debootstrap; as root)
+	$(PY) -m pytest -m docker -n 0 -rA tests/engines
 
 soak: $(READY)  ## Kill the runner 50 times at random moments, and a tracking server; 20 minutes at most
 	$(PY) -m pytest -m soak -n 0 -rA -s tests

@@ -25,10 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With RUNNER_REQUIRE_ENGINES=1, as in CI, an engine that is skipped has failed, save for want of disk."""
     report = yield
-    is_required = item.get_closest_marker("engine") and os.environ.get("RUNNER_REQUIRE_ENGINES") == "1"
-    if report.skipped and is_required and NO_ROOM not in str(report.longrepr):
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and RUNNER_REQUIRE_ENGINES=1: {report.longrepr}"
+    for marker, variable in (("engine", "RUNNER_REQUIRE_ENGINES"), ("docker", "RUNNER_REQUIRE_DOCKER")):
+        is_required = item.get_closest_marker(marker) and os.environ.get(variable) == "1"
+        if report.skipped and is_required and NO_ROOM not in str(report.longrepr):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, and {variable}=1: {report.longrepr}"
     return report
 
 

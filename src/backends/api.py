@@ -212,6 +212,18 @@ class Rental:
 
 
 @dataclass(frozen=True, slots=True)
+class Detached:
+    """An engine whose processes are not children of the command that starts it: those of a container.
+
+    `remove` is a command that ends them, prints something where there were any, and does no harm where there are none.
+    `find` prints the process id of the first of them, and a word that stands in its /proc/PID/cgroup.
+    """
+
+    remove: tuple[str, ...]
+    find: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """How an engine is started and spoken to. Paths are those of its HTTP server.
 
@@ -233,6 +245,7 @@ class Launch:
     peak_gauge: str | None = None
     token_ids: bool = True
     rental: Rental | None = None
+    detached: Detached | None = None
 
 
 @dataclass(frozen=True, slots=True)

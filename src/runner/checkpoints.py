@@ -164,10 +164,15 @@ def folder_digest(folder: Path) -> str:
         name = file.relative_to(folder)
         if not file.is_file() or any(part.startswith(".") for part in name.parts):
             continue  # .git and a download's .cache differ between equal copies
-        stat = file.stat()
         total.update(name.as_posix().encode() + b"\0")
-        total.update(_file_digest(str(file.resolve()), stat.st_size, stat.st_mtime_ns).encode())
+        total.update(file_digest(file).encode())
     return total.hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """Hash a file's content. It is read again only when it changed."""
+    stat = file.stat()
+    return _file_digest(str(file.resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 @functools.cache

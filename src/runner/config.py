@@ -117,11 +117,29 @@ class RemoteConfig:
 
 
 @dataclass
+class ContainerConfig:
+    """The container that an engine runs in."""
+
+    # a name with its tag or digest: vllm/vllm-openai:v0.33.0, mine/hf@sha256:...; for Apptainer FILE.sif or docker://NAME
+    image: str | None = None
+    runtime: str = "docker"  # docker, apptainer
+    gpus: str = "auto"  # auto: those visible here; all, none, or indexes as in '0,1'
+    network: str = "host"  # or a network of Docker's, from which the engine's port is published on 127.0.0.1
+    user: str | None = None  # UID:GID; null: your own; image: the one that the image names
+    shm_size: str | None = None  # 8g: of /dev/shm, which engines on several GPUs need; null: the runtime's own
+    mounts: list[str] = field(default_factory=list)  # FOLDER[:PLACE][:rw], read-only unless said
+    python: str = "python3"  # the image's interpreter
+    pull: str = "missing"  # missing: an image that is not here is pulled; never: it is refused
+    host: str | None = None  # the daemon's socket, unix:///PATH; null: DOCKER_HOST, or the usual one
+
+
+@dataclass
 class EnvConfig:
     """Where an engine's process runs. One file in conf/env/."""
 
     name: str = MISSING
-    kind: str = "current"  # current: this interpreter; uv: built from a requirements file; remote: another machine
+    # current: this interpreter; uv: built from a requirements file; container: an image; remote: another machine
+    kind: str = "current"
     requirements: str | None = None  # the file in envs/ that it is built from
     python: str | None = None  # a version or an interpreter; null: the runner's
     overlays: list[str] = field(default_factory=list)  # folders laid over site-packages
@@ -130,6 +148,7 @@ class EnvConfig:
     variables: dict[str, Any] = field(default_factory=dict)  # set for the engine; {site} is its site-packages
     engine_args: dict[str, Any] = field(default_factory=dict)  # what its engine needs here; backend.engine_args wins
     remote: RemoteConfig | None = None  # for kind: remote
+    container: ContainerConfig | None = None  # for kind: container
 
 
 @dataclass
@@ -263,7 +282,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend.attention": ("sdpa", "eager", "flash_attention_2"),
     "backend.dialect": ("openai", "local"),
     "backend.oom_policy": ("fail", "reduce_pixels"),
-    "env.kind": ("current", "uv", "remote"),
+    "env.kind": ("current", "uv", "container", "remote"),
+    "env.container.runtime": ("docker", "apptainer"),
+    "env.container.pull": ("missing", "never"),
     "dataset.video_as": ("pictures", "video"),
     "prompt.system_role": ("system", "user"),
     "plan": ("run", "dry", "commands"),

@@ -68,6 +68,8 @@ def _keys(schema: type, prefix: str) -> Iterator[Key]:
     comments, hints = _comments(schema), typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
         kind = hints[field.name]
+        if type(None) in typing.get_args(kind):  # a part that may be left out has keys like any other: env.container
+            kind = next((one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)), kind)
         name = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(kind):
             if prefix:  # those of the job itself have sections of their own

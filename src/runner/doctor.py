@@ -4,6 +4,8 @@ python -m runner.doctor                        all checks; ends with 1 where one
 python -m runner.doctor envs                   the environments that env=uv has built
 python -m runner.doctor envs --prune           removes those that no file of conf/env names as it is now
 python -m runner.doctor envs --prune vllm_cpu  ... and these; `all` for every one
+python -m runner.doctor image=NAME             starts an engine image, asks the demo questions; 1 where it is not well
+python -m runner.doctor image=NAME backend=vllm model=... ...  with other words of `python -m runner`
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +29,7 @@ from rich.console import Console
 
 from backends.process import built_environments, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
-from runner import engine_environment, environment, paths
+from runner import engine_environment, environment, image_check, paths
 from runner.config import Config, EnvConfig
 from runner.errors import Refused
 
@@ -229,6 +232,8 @@ def _unreachable(url: str) -> str | None:
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:] and sys.argv[1].startswith("image="):
+        raise SystemExit(image_check.check(sys.argv[1].removeprefix("image="), sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m runner.doctor", description=(__doc__ or "").split("\n\n")[0])
     commands = parser.add_subparsers(dest="command")
     envs = commands.add_parser("envs", help="list the environments that env=uv has built")

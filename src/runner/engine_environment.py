@@ -14,10 +14,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from backends.process import environments
+from backends.process.apptainer import ApptainerEnvironment
+from backends.process.container_environment import ContainerSettings
+from backends.process.docker import DockerEnvironment
 from backends.process.environments import Environment
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.uv_environment import UvEnvironment
-from runner import paths
+from runner import checkpoints, paths
 from runner.config import Config, EnvConfig
 from runner.errors import Problem, Refused
 
@@ -42,8 +45,10 @@ def resolve(config: Config) -> Environment:
         return environments.find("current")
     if env.kind == "remote":
         return _remote(config, env)
+    if env.kind == "container":
+        return _container(env)
     if env.kind != "uv":
-        raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv, remote"))
+        raise Refused(Problem(f"env.kind={env.kind} is not valid", "env.kind", "current, uv, container, remote"))
     if not env.requirements:
         raise Refused(Problem("a requirements file is needed", "env.requirements", "env.requirements=envs/FILE.txt"))
     try:
@@ -96,6 +101,39 @@ def _remote(config: Config, env: EnvConfig) -> Environment:
         raise Refused(Problem(str(error), f"env={env.name}")) from error
 
 
+def name(config: Config) -> str:
+    """Return what tells a job's environment from every other. Raise Refused where that can't be found out."""
+    env = resolve(config)
+    try:
+        return env.name
+    except ValueError as error:  # an image that can't be asked for
+        raise Refused(Problem(str(error), f"env={chosen(config).name}")) from error
+
+
+def _container(env: EnvConfig) -> Environment:
+    given = env.container
+    if given is None or not given.image:
+        raise Refused(Problem("which image?", "env.container.image", f"env={env.name} env.container.image=NAME:TAG"))
+    settings = ContainerSettings(
+        image=_image(given.image, given.runtime),
+        gpus=given.gpus,
+        network=given.network,
+        user=given.user,
+        shm_size=given.shm_size,
+        mounts=tuple(given.mounts),
+        python=given.python,
+        pull="never" if given.pull == "never" else "missing",
+        host=given.host,
+    )
+    variables = {name: _text(value) for name, value in env.variables.items()}
+    try:
+        if given.runtime == "apptainer":
+            return ApptainerEnvironment(env.name, settings, checkpoints.file_digest, variables)
+        return DockerEnvironment(env.name, settings, variables)
+    except ValueError as error:
+        raise Refused(Problem(str(error), f"env={env.name}")) from error
+
+
 def _word(word: str) -> str:
     """Name a file of the working directory as it is found from `paths.root()`, where commands are run."""
     return str(Path(word).absolute()) if Path(word).is_file() and not (paths.root() / word).is_file() else word
@@ -104,6 +142,11 @@ def _word(word: str) -> str:
 def machine_records() -> Path:
     """Return the folder that says which rented machines run."""
     return paths.store_dir() / "machines"
+
+
+def _image(name: str, runtime: str) -> str:
+    """Return an image's name; that of a file is a path as in every config."""
+    return str(paths.resolve(name)) if runtime == "apptainer" and "://" not in name else name
 
 
 def _text(value: Any) -> str:

@@ -197,7 +197,7 @@ def _backend(config: Config) -> Backend:
 
 
 def _environment(config: Config) -> str:
-    return engine_environment.resolve(config).name
+    return engine_environment.name(config)
 
 
 def _metrics(config: Config) -> dict[str, Metric]:

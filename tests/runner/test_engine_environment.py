@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from backends.process.apptainer import ApptainerEnvironment
+from backends.process.docker import DockerEnvironment
 from backends.process.uv_environment import UvEnvironment
 from runner import config, engine_environment
 from runner.errors import Refused
@@ -40,15 +42,46 @@ def test_who_decides(overrides: list[str], label: str):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["backend.env=nowhere"], "there is no environment nowhere.*one of: current, .*vllm_cpu"),
+        (["backend.env=nowhere"], "there is no environment nowhere.*one of: .*current, .*vllm_cpu"),
         (["+env.variables.A=1"], "env=auto reads its settings from conf/env.*env=NAME"),
         (["env=uv"], r"env\.requirements=envs/FILE\.txt"),
         (["env=uv", "env.requirements=envs/none.txt"], "there is no file"),
+        (["env=docker", "env.container.image=null"], r"which image\?.*env\.container\.image=NAME:TAG"),
+        (["env=docker", "env.container.mounts=[/no/folder]"], "env=docker.*there is no /no/folder"),
+        (["env=docker", "env.container.host=ssh://elsewhere"], "another machine's"),
+        (["env=apptainer", "env.container.network=bridge"], "env=apptainer.*are Docker's"),
+        (["env=docker", "env.container.runtime=podman"], "one of: docker, apptainer"),
     ],
 )
 def test_what_is_refused(overrides: list[str], words: str):
     with pytest.raises(Refused, match=f"(?s){words}"):
         engine_environment.resolve(config.typed(composed("backend=hf", *overrides)))
+
+
+@pytest.mark.parametrize(
+    ("env", "kind"),
+    [
+        ("docker", DockerEnvironment),
+        ("vllm_docker", DockerEnvironment),
+        ("sglang_docker", DockerEnvironment),
+        ("apptainer", ApptainerEnvironment),
+    ],
+)
+def test_containers_need_no_daemon_until_their_name_is_asked_for(env: str, kind: type):
+    found = engine_environment.resolve(config.typed(composed(f"env={env}", "+env.variables={A: true}")))
+    assert isinstance(found, kind) and found.label == env and found.variables == {"A": "true"}
+
+
+def test_an_image_that_can_not_be_had_refuses_the_job(tmp_path: Path):
+    nowhere = f"env.container.host=unix://{tmp_path}/sock"
+    with pytest.raises(Refused, match=r"env=docker: .*(no Docker daemon answers|there is no program `docker`)"):
+        engine_environment.name(config.typed(composed("env=docker", nowhere)))
+
+
+def test_a_digest_in_the_name_needs_no_daemon(tmp_path: Path):
+    image = f"env.container.image=owner/image:1@sha256:{'0' * 64}"
+    nowhere = f"env.container.host=unix://{tmp_path}/sock"
+    assert engine_environment.name(config.typed(composed("env=docker", image, nowhere))) == f"docker@sha256:{'0' * 64}"
 
 
 def test_the_hash_is_the_identity_and_its_arguments_reach_the_engine():

@@ -1,9 +1,11 @@
 """In which environment an engine runs: which interpreter, which packages.
 
-An environment takes the command a backend gives and returns the one that is really started. There are two:
+An environment takes the command a backend gives and returns the one that is really started:
 
     current    this interpreter, with this package on its path
     uv         an environment built from a requirements file (`uv_environment.py`)
+    docker     a container of an image (`docker.py`)
+    apptainer  the same without a daemon (`apptainer.py`)
 """
 
 from __future__ import annotations

@@ -29,6 +29,12 @@ _RISEN_NOTE = (
 )
 
 
+_UNSEEN_NOTE = (
+    "the memory of the engine's container was not measured: its processes can't be seen from here (the runner or the "
+    "daemon is in a container of its own)"
+)
+
+
 class Allowance:
     """A share of one core that may be spent; what is not spent adds up to `burst_s` seconds."""
 
@@ -65,9 +71,12 @@ class _Window:
 
 
 class Sampler:
-    """Follows the descendants of `root` (not itself); call `poll` every `POLL_S` seconds."""
+    """Follows the descendants of `root` (not itself); call `poll` every `POLL_S` seconds.
 
-    def __init__(self, root: psutil.Process, gpus: Gpus | None) -> None:
+    Without a root, as long as the engine's processes are not found, nothing is measured.
+    """
+
+    def __init__(self, root: psutil.Process | None, gpus: Gpus | None) -> None:
         self._root, self._gpus = root, gpus
         self._tree: list[psutil.Process] = []
         self._windows: dict[int, _Window] = {}
@@ -78,6 +87,15 @@ class Sampler:
         self._tree_allowance = Allowance(0.003, 0.1)
         self._pss_allowance = Allowance(0.007, 0.3)
         self._gpu_allowance = Allowance(0.003, 0.1)
+
+    @property
+    def can_see(self) -> bool:
+        """Whether the engine's processes are known."""
+        return self._root is not None
+
+    def follow(self, root: psutil.Process | None) -> None:
+        """Measure the descendants of `root` from now on."""
+        self._root = root
 
     def poll(self) -> None:
         """Look once."""
@@ -111,6 +129,8 @@ class Sampler:
             self._read_all()
         window = self._windows[number]
         notes = [_RSS_NOTE] if self._pss_unreadable else []
+        if self._root is None:
+            notes.append(_UNSEEN_NOTE)
         gpu = window.gpu_owned
         if gpu is None and window.gpu_risen is not None:
             gpu = window.gpu_risen
@@ -137,8 +157,16 @@ class Sampler:
 
     def _read_tree(self, now: float) -> None:
         with self._tree_allowance:
-            self._tree = self._root.children(recursive=True)
+            self._tree = self._descendants()
         self._next_tree = now + _TREE_EVERY_S
+
+    def _descendants(self) -> list[psutil.Process]:
+        if self._root is None:
+            return []
+        try:
+            return self._root.children(recursive=True)
+        except psutil.Error:  # a container that has ended
+            return []
 
     def _rss(self) -> float:
         total = 0

@@ -26,7 +26,7 @@ from backends.api import (
     Mark,
 )
 from backends.known_failures import PORT_IN_USE
-from backends.process import environments, local_http, remote_machine, rentals
+from backends.process import container_failures, environments, local_http, remote_machine, rentals
 from backends.process.account import Account
 from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
@@ -37,6 +37,7 @@ from backends.redaction import remember
 _POLL_S = 0.1
 _FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
 _SHOWN_LINES = 15
+_SIGNALLED = 128  # plus the number of a signal: the exit code of a container whose process was ended by it
 _LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
 _PORT_IN_USE = re.compile(PORT_IN_USE, re.IGNORECASE)
 
@@ -106,7 +107,7 @@ class ServedEngine:
             variables[remote_machine.PORT] = str(port)
             rentals.began(launch.rental)
         try:
-            self._process = SupervisedProcess(launch.argv, variables, log_path, launch.rental)
+            self._process = SupervisedProcess(launch.argv, variables, log_path, launch.rental, launch.detached)
         except OSError as error:
             if launch.rental is not None:
                 rentals.ended(launch.rental)
@@ -171,7 +172,7 @@ class ServedEngine:
         if self.alive():
             return Failure("engine_died", "the engine still runs", retryable=True)
         ending = self._ending()  # first: the watchdog writes the last words before it tells of the end
-        cause = self._backend.translate(self._log.tail(_LAST_WORDS_BYTES))
+        cause = self._translate(self._log.tail(_LAST_WORDS_BYTES))
         if (over := self._time_is_over()) is not None:
             return over
         what = f"the engine died: {ending}" + (f". {cause.message}" if cause else "")
@@ -218,14 +219,22 @@ class ServedEngine:
         ending = f" ({self._ending()})" if not self.alive() else ""  # before the log is read, as above
         if ending and (over := self._time_is_over()) is not None:
             return over
-        cause = self._backend.translate(self._log.tail())
+        cause = self._translate(self._log.tail())
         what = ((cause.message if cause else "") or reported or "the engine ended before it served") + ending
         return Failure(cause.kind if cause else "start_failed", self._with_log(what))
+
+    def _translate(self, log: str) -> Failure | None:
+        """Recognise a known failure, of the container where it is one, else of the engine."""
+        is_contained = self.launch.argv[0] in container_failures.RUNTIMES
+        in_container = container_failures.translate(log) if is_contained else None
+        return in_container or self._backend.translate(log)
 
     def _ending(self) -> str:
         code = self._process.exit_code()
         if code is None:
             return "its exit code is unknown, the watchdog above it was killed, too"
+        if self.launch.argv[0] in container_failures.RUNTIMES and code > _SIGNALLED:
+            code = _SIGNALLED - code  # how containers tell of signals
         if code == -signal.SIGKILL:
             return "killed by SIGKILL, as the kernel does when memory runs out (see dmesg)"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

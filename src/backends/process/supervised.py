@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import secrets
@@ -17,8 +18,9 @@ from typing import Any
 
 import psutil
 
-from backends.api import Rental
+from backends.api import Detached, Rental
 from backends.process import rentals
+from backends.process.detached import remove
 from backends.process.environments import own_package_variables
 
 _REPLY_TIMEOUT_S = 30.0
@@ -29,11 +31,17 @@ class SupervisedProcess:
     """A process under a watchdog. Its methods block, may be called from any thread, and need no event loop."""
 
     def __init__(
-        self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path, rental: Rental | None = None
+        self,
+        argv: Sequence[str],
+        variables: Mapping[str, str],
+        log_path: Path,
+        rental: Rental | None = None,
+        detached: Detached | None = None,
     ) -> None:
         """Start `argv`; its output is appended to `log_path`. Raise OSError where that can't be done.
 
-        `rental` is a machine that it starts, which is given back when it has ended.
+        `rental` is a machine that it starts, which is given back when it has ended; `detached` says how processes are
+        found and ended that are not its descendants.
         """
         self._lock = threading.Lock()
         self._buffer = b""
@@ -41,6 +49,7 @@ class SupervisedProcess:
         self._last: dict[str, Any] | None = None  # the watchdog's last line
         self._rental = rental
         self._tag = secrets.token_hex(8)
+        self._detached = detached
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:
             self._watchdog = subprocess.Popen(
@@ -54,9 +63,10 @@ class SupervisedProcess:
             )
         try:
             # Through the pipe, so that a secret stands neither in a command line nor in the watchdog's environment.
-            environment = {**os.environ, **variables, _TAG: self._tag}
-            order = {"argv": list(argv), "variables": environment, "runner": os.getpid()}
-            self._send(order | ({"rental": rentals.order(rental)} if rental else {}))
+            self._environment = {**os.environ, **variables, _TAG: self._tag}
+            order = {"argv": list(argv), "variables": self._environment, "runner": os.getpid()}
+            order |= {"rental": rentals.order(rental)} if rental else {}
+            self._send(order | ({"detached": dataclasses.asdict(detached)} if detached else {}))
             self.pid = self._started_pid()
             self._process: psutil.Process | None = None  # None: it has ended already
             with suppress(psutil.NoSuchProcess):
@@ -181,6 +191,8 @@ class SupervisedProcess:
                 in_session = not is_reused and os.getsid(process.pid) == self.pid
                 if in_session or process.environ().get(_TAG) == self._tag:
                     process.kill()
+        if self._detached is not None:
+            remove(self._detached.remove, self._environment, was_started=False)
 
     def _release(self) -> None:
         for pipe in (self._watchdog.stdin, self._watchdog.stdout):

@@ -11,6 +11,7 @@ object a line and writes one back:
     the engine has ended, by itself or not                -> {"exited": -9, "windows": {...}}, the last line
 
 Where the order names a rented machine, `"rental": {...}`, it is given back when the engine has ended (`rentals.py`).
+`"detached": {"remove": [...], "find": [...]}` are commands that end and find processes which are not its descendants.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 import psutil
 
 from backends.process import rentals
+from backends.process.detached import find, remove
 from backends.process.gpu import Gpus
 from backends.process.memory import POLL_S, Sampler
 from backends.redaction import of_environment, redactor
@@ -70,8 +72,10 @@ class _Commands:
 class _Watchdog:
     """Keeps one engine."""
 
-    def __init__(self, pid: int, runner: int, sampler: Sampler, output: _Output) -> None:
-        self._pid, self._runner, self._sampler, self._output = pid, runner, sampler, output
+    def __init__(self, pid: int, order: dict[str, Any], sampler: Sampler, output: _Output) -> None:
+        self._pid, self._sampler, self._output = pid, sampler, output
+        self._runner: int = order["runner"]
+        self._detached, self._variables = order.get("detached"), order["variables"]
         self._exit_code: int | None = None
         self._asked_to_end = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -94,12 +98,18 @@ class _Watchdog:
             pass
         finally:
             self._end(grace_s)
+            if self._detached is not None:
+                # A command that ended by itself has left nothing; one that was killed may have asked for a container.
+                is_over = self._exit_code is not None and self._exit_code >= 0
+                remove(self._detached["remove"], self._variables, was_started=is_over)
             self._output.end()
         with suppress(BrokenPipeError):
             _say({"exited": self._exit_code, "windows": self._sampler.all_windows()})
 
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
         if command["do"] == "mark":
+            if self._detached is not None and not self._sampler.can_see:
+                self._sampler.follow(find(self._detached["find"], self._variables))
             return {"window": self._sampler.mark()}
         if command["do"] == "since":
             return self._sampler.since(int(command["window"]))
@@ -246,7 +256,8 @@ def main() -> None:
         return
     try:
         output.start()
-        watchdog = _Watchdog(pid, order["runner"], Sampler(psutil.Process(), gpus), output)
+        sampler = Sampler(psutil.Process() if order.get("detached") is None else None, gpus)
+        watchdog = _Watchdog(pid, order, sampler, output)
         _say({"pid": pid})
         watchdog.watch(commands)
     finally:

@@ -1,0 +1,196 @@
+"""The commands that start engines in containers. What a real daemon makes of them: tests/engines/test_docker.py."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from backends.api import EngineSpec, Launch
+from backends.hf import HfBackend
+from backends.process import container_environment, container_failures, docker, gpu_claims
+from backends.process.container_environment import ContainerSettings
+from backends.process.docker import DockerEnvironment, Image
+from backends.process.gpu_claims import OnGpus
+from backends.vllm import VllmBackend
+from tests.conftest import ROOT
+
+ID = "sha256:" + "a" * 64
+DIGEST = "sha256:" + "b" * 64
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """An image that is there, a hub cache, four GPUs."""
+    monkeypatch.setattr(docker, "inspect", lambda _docker, name: Image(ID, DIGEST))
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    monkeypatch.setattr(container_environment, "hub_cache", lambda: cache)
+    monkeypatch.setattr(gpu_claims, "visible", lambda: ["0", "1", "2", "3"])
+    for name in ("CUDA_VISIBLE_DEVICES", "DOCKER_HOST", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def environment(variables: dict[str, str] | None = None, **settings: object) -> DockerEnvironment:
+    return DockerEnvironment("docker", ContainerSettings("mine/hf:1", **settings), variables or {})  # type: ignore[arg-type]
+
+
+def launched(backend: HfBackend | VllmBackend, checkpoint: str, **settings: object) -> Launch:
+    return environment(**settings).prepare(backend.launch(EngineSpec(backend.name, checkpoint), 4711))
+
+
+def options(argv: tuple[str, ...], name: str) -> list[str]:
+    return [argv[at + 1] for at, word in enumerate(argv) if word == name]
+
+
+def test_the_name_holds_the_images_digest_and_what_the_engine_is_told(tmp_path: Path):
+    assert environment().name == f"docker@{DIGEST}"
+    assert environment({"A": "1"}).name != environment({"A": "2"}).name
+    pinned = DockerEnvironment("vllm", ContainerSettings(f"vllm/vllm-openai:v1@{ID}"))
+    assert pinned.name == f"vllm@{ID}", "without asking a daemon"
+
+
+def test_what_stands_behind_the_image_is_the_engines_own_command(tmp_path: Path):
+    checkpoint = tmp_path / "model"
+    checkpoint.mkdir()
+    launch = launched(VllmBackend(), str(checkpoint))
+    after = launch.argv[launch.argv.index(ID) :]
+    assert after[1:5] == ("-m", "vllm.entrypoints.cli.main", "serve", str(checkpoint))
+    assert options(launch.argv, "--entrypoint") == ["python3"]
+    assert options(launch.argv, "--mount") == [
+        f"type=bind,source={tmp_path / 'hub'},target={tmp_path / 'hub'},readonly",
+        f"type=bind,source={checkpoint},target={checkpoint},readonly",
+    ]
+    assert "VLLM_API_KEY" in options(launch.argv, "--env"), "by name: its value is nobody's to read"
+    assert not any(word.startswith(("VLLM_API_KEY=", "PYTHONPATH=")) for word in options(launch.argv, "--env"))
+
+
+def test_our_own_server_is_the_runners_code(tmp_path: Path):
+    argv = launched(HfBackend(), "owner/model").argv
+    mounts = options(argv, "--mount")
+    assert any(mount.endswith("target=/opt/vlm-runner/backends,readonly") for mount in mounts)
+    assert "PYTHONPATH=/opt/vlm-runner" in options(argv, "--env")
+
+
+def test_links_out_of_a_checkpoint_lead_somewhere(tmp_path: Path):
+    snapshot, blobs = tmp_path / "a,b" / "snapshot", tmp_path / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "0123").write_text("weights")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/0123")
+    mounts = options(launched(VllmBackend(), str(snapshot)).argv, "--mount")
+    assert f'type=bind,"source={snapshot}","target={snapshot}",readonly' in mounts, "a comma is quoted"
+    assert f"type=bind,source={blobs},target={blobs},readonly" in mounts
+
+
+@pytest.mark.parametrize(
+    ("visible", "claimed", "setting", "given"),
+    [
+        (None, None, "auto", ["all"]),
+        ("2,3", None, "auto", ['"device=2,3"']),
+        ("", None, "auto", []),
+        (None, ("1",), "auto", ['"device=1"']),
+        ("2,3", None, "0", ['"device=0"']),
+        (None, None, "none", []),
+    ],
+)
+def test_gpus(
+    visible: str | None,
+    claimed: tuple[str, ...] | None,
+    setting: str,
+    given: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.setattr(gpu_claims, "visible", lambda: [name for name in visible.split(",") if name])
+    where = environment(gpus=setting)
+    launch = HfBackend().launch(EngineSpec("hf", "owner/model"), 1)
+    prepared = (OnGpus(where, claimed) if claimed else where).prepare(launch)
+    assert options(prepared.argv, "--gpus") == given
+    assert "CUDA_VISIBLE_DEVICES" not in (*prepared.variables, *options(prepared.argv, "--env")), (
+        "they count from 0 inside"
+    )
+
+
+def test_settings_become_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    launch = launched(
+        HfBackend(),
+        "owner/model",
+        shm_size="8g",
+        user="1000:1000",
+        network="apart",
+        mounts=(f"{tmp_path}:/data:rw",),
+        host="unix:///run/other.sock",
+    )
+    argv = launch.argv
+    assert argv[:4] == ("docker", "--host", "unix:///run/other.sock", "run")
+    assert options(argv, "--shm-size") == ["8g"] and options(argv, "--user") == ["1000:1000"]
+    assert options(argv, "--publish") == ["127.0.0.1:4711:4711"] and argv[-2:] == ("--host", "0.0.0.0")
+    assert f"type=bind,source={tmp_path},target=/data" in options(argv, "--mount")
+    assert "HF_TOKEN" in options(argv, "--env") and "hf_secret" not in " ".join(argv)
+    assert launch.detached is not None and launch.detached.remove[:3] == argv[:3]
+    assert options(argv, "--name") == [launch.detached.remove[-1]] == [launch.detached.find[-1]]
+
+
+def test_containers_have_names_of_their_own():
+    first, second = (launched(HfBackend(), "owner/model").argv for _ in range(2))
+    assert options(first, "--name") != options(second, "--name")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mounts": ("relative:place",)}, "has not the form|there is no"),
+        ({"mounts": ("/no/such/folder",)}, "there is no /no/such/folder"),
+        ({"host": "ssh://somewhere"}, "another machine"),
+    ],
+)
+def test_what_is_refused(settings: dict[str, object], words: str):
+    with pytest.raises(ValueError, match=words):
+        environment(**settings)
+
+
+def test_a_server_without_a_port_can_not_be_published():
+    with pytest.raises(ValueError, match="names no --port"):
+        environment(network="apart").prepare(dataclasses.replace(Launch(("server",))))
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (
+            "Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+            "usermod -aG docker",
+        ),
+        ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "no Docker daemon answers"),
+        ('could not select device driver "" with capabilities: [[gpu]]', "NVIDIA container toolkit"),
+        ("manifest for vllm/vllm-openai:v9 not found: manifest unknown: manifest unknown", "check env.container.image"),
+        (
+            "Get https://registry-1.docker.io/v2/: dial tcp: lookup registry-1.docker.io: no such host",
+            "can't be reached",
+        ),
+        ("write /var/lib/docker/tmp/x: no space left on device", "disk of the images is full"),
+        ("OSError: [Errno 30] Read-only file system: '/home/me/.cache/huggingface/hub/models--a--b'", "hf download"),
+    ],
+)
+def test_known_failures_say_what_to_do(said: str, meant: str):
+    failure = container_failures.translate(said)
+    assert failure is not None and meant in failure.message
+
+
+def test_other_words_are_not_explained():
+    assert container_failures.translate("loading weights\nCUDA out of memory") is None
+
+
+def test_the_pins_of_the_hf_image_are_what_the_extra_asks_for():
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["hf"]
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "envs" / "hf.txt").read_text().splitlines()]
+    pins = {Requirement(line).name: line.partition("==")[2] for line in lines if line}
+    asked = {one.name: one for one in map(Requirement, extra)}
+    # torch comes with the base; the other two are the runner's own.
+    assert set(asked) - set(pins) == {"torch", "qwen-vl-utils", "av"}
+    for name, requirement in asked.items():
+        assert name not in pins or requirement.specifier.contains(pins[name]), name
