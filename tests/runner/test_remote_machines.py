@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, CommandLine, Ended
-from tests.faults.results import ECHO, jobs, last, nothing_left, wait_for
+from tests.faults.results import ECHO, jobs, last, nothing_left, stored, wait_for
 
 CLOUD = ROOT / "tests" / "backends" / "process" / "fake_cloud.py"
 
@@ -120,6 +120,32 @@ def test_a_limit_ends_the_job_with_its_reason_and_keeps_what_was_answered(cloud:
     assert cloud.calls == ["start", "run", "stop"] and not cloud.machines
     assert cloud.run("sampling.seed=1", "env.remote.max_cost=60", limit[0], limit[2]).code == 0
     assert last(cloud.cli.folder)["metrics"]["samples/reused"] == len(first["rows"])
+
+
+def test_an_engine_that_dies_is_started_again_on_another_machine(cloud: Cloud):
+    process = cloud.cli.start(*cloud.overrides, "+backend.engine_args.delay_s=0.5", "backend.max_restarts=1")
+    wait_for(lambda: process.poll() is not None or len(stored(cloud.cli.folder / "store")) >= 2)
+    (machine,) = cloud.machines
+    psutil.Process(machine).kill()  # the provider took it away
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
+    assert cloud.calls == ["start", "run", "stop"] * 2 and not cloud.machines
+    job = last(cloud.cli.folder)
+    assert job["metrics"]["engine/starts"] == 2 and len(job["rows"]) == 8 and job["metrics"]["samples/failed"] == 0
+    assert any("started again (1x)" in note for note in job["notes"])
+
+
+def test_replicas_have_a_machine_each(cloud: Cloud):
+    ended = cloud.run("backend.replicas=2", "concurrency=2")
+    assert ended.code == 0, ended.err
+    assert sorted(cloud.calls) == sorted(["start", "run", "stop"] * 2) and not cloud.machines
+
+
+def test_two_workers_have_two_machines(cloud: Cloud):
+    ended = cloud.run("-m", "workers=joblib", "hydra.launcher.n_jobs=2", "model=demo_s,demo_m", "sampling.seed=1,2")
+    assert ended.code == 0, ended.err
+    assert sorted(cloud.calls) == sorted(["start", "run", "stop"] * 2) and not cloud.machines
+    assert [job["status"] for job in jobs(cloud.cli.folder)] == ["finished"] * 4
 
 
 @pytest.mark.parametrize(

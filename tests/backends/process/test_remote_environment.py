@@ -19,6 +19,7 @@ from fake_backend import FakeBackend, ask, gone, spec, wait_until
 from backends.api import EngineFailed, EngineSpec, Launch
 from backends.process import rentals
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
+from backends.process.remote_machine import VARIABLE
 from backends.process.server import ServedEngine, start
 
 CLOUD = Path(__file__).parent / "fake_cloud.py"
@@ -366,6 +367,14 @@ def test_a_machine_that_nobody_looks_after_is_known(cloud: Cloud, log_path: Path
 def test_what_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Cloud(Path("/nowhere")).settings(**changes)
+
+
+def test_engines_side_by_side_divide_what_the_limit_leaves(tmp_path: Path) -> None:
+    settings = Cloud(tmp_path).settings(max_hours=1.0)
+    for share, seconds in ((1, 3600), (4, 900)):
+        environment = RemoteEnvironment("shared", settings, tmp_path, tmp_path, share=share)
+        launch = environment.prepare(Launch(("python", "-m", "server")))
+        assert json.loads(launch.variables[VARIABLE])["limit_s"] == seconds
 
 
 def test_the_name_says_what_decides_the_software(tmp_path: Path) -> None:
