@@ -27,7 +27,7 @@ from typing import Literal
 import psutil
 from rich.console import Console
 
-from backends.process import built_environments, rentals
+from backends.process import built_environments, docker, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
 from runner import engine_environment, environment, image_check, paths
 from runner.config import Config, EnvConfig
@@ -94,6 +94,10 @@ def containers() -> Iterator[Finding]:
             yield Finding("warn", f"{name}: {words[-1] if words else 'failed'}", remedy)
         else:
             yield Finding("ok", f"{name} {done.stdout.strip()}")
+            if name == "docker" and (engines := docker.engines()):
+                names = ", ".join(engines)
+                what = f"engines in containers, of runners that run or were killed with their watchdog: {names}"
+                yield Finding("warn", what, "docker rm --force NAME removes one that nobody uses any more")
 
 
 def room() -> Iterator[Finding]:

@@ -28,9 +28,12 @@ def daemon() -> Iterator[Daemon]:
     """A daemon with our image. Minutes: Debian is put together, torch copied, the image built."""
     if (lacking := docker_daemon.missing()) is not None:
         pytest.skip(lacking)
+    began = time.monotonic()
     with Daemon() as started:
         started.import_base("base:test")
+        print(f"the base image is made after {time.monotonic() - began:.0f} s")
         started.build(IMAGE, "docker/hf.Dockerfile", BASE="base:test", PACKAGES="")
+        print(f"our image is built after {time.monotonic() - began:.0f} s")
         yield started
 
 
@@ -167,7 +170,9 @@ def test_a_watchdog_that_is_killed_leaves_no_container(docker_cli: CommandLine, 
 def test_a_container_that_is_killed_is_told_of_as_an_engine_that_died(docker_cli: CommandLine, daemon: Daemon):
     process = started(docker_cli)
     try:
-        daemon.docker("kill", *daemon.containers())
+        (name,) = daemon.containers()
+        assert f"killed with their watchdog: {name}" in docker_cli(module="runner.doctor").out
+        daemon.docker("kill", name)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 1 and "the engine died: killed by SIGKILL" in output, output
         assert none_left(daemon)

@@ -33,6 +33,7 @@ from backends.process.container_environment import (
 
 logger = logging.getLogger(__name__)
 _ASK_S = 60.0
+_LABEL = "vlm-runner=engine"
 _SHOWN_LINES = 8
 _NOT_HERE = ("no such image", "no such object")
 
@@ -88,7 +89,7 @@ class DockerEnvironment:
         within = inside(launch, settings, self.variables)
         docker, command = self._docker, within.argv
         # --pull=never: what runs is the image that the answers' identity names.
-        argv = [*docker, "run", "--rm", "--init", "--pull=never", "--name", name, "--label", "vlm-runner=engine"]
+        argv = [*docker, "run", "--rm", "--init", "--pull=never", "--name", name, "--label", _LABEL]
         argv += ["--cap-drop=ALL", "--security-opt=no-new-privileges", "--workdir", HOME]
         argv += ["--tmpfs", f"{HOME}:rw,exec,nosuid,nodev,mode=1777"]
         argv += ["--log-driver=none"]  # the daemon would keep what the engine says, with the secrets in it
@@ -157,6 +158,16 @@ def inspect(docker: tuple[str, ...], name: str) -> Image | None:
         digest for digest in json.loads(digests) or () if digest.partition("@")[0] in (repository, _untagged(name))
     ]
     return Image(json.loads(identity), known[0].partition("@")[2] if known else json.loads(identity))
+
+
+def engines() -> list[str]:
+    """Return the names of the containers that hold engines of any runner, as far as the usual daemon can be asked."""
+    command = ["docker", "ps", "--all", "--filter", f"label={_LABEL}", "--format", "{{.Names}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []
 
 
 def label_of(docker: tuple[str, ...], image: str, label: str) -> str | None:

@@ -135,6 +135,11 @@ def test_settings_become_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert options(argv, "--name") == [launch.detached.remove[-1]] == [launch.detached.find[-1]]
 
 
+def test_the_hubs_cache_may_be_written_where_that_is_asked_for(tmp_path: Path):
+    mounts = options(launched(VllmBackend(), "owner/model", mounts=(f"{tmp_path / 'hub'}:rw",)).argv, "--mount")
+    assert mounts == [f"type=bind,source={tmp_path / 'hub'},target={tmp_path / 'hub'}"]
+
+
 def test_containers_have_names_of_their_own():
     first, second = (launched(HfBackend(), "owner/model").argv for _ in range(2))
     assert options(first, "--name") != options(second, "--name")
