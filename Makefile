@@ -38,7 +38,7 @@ check: $(READY)  ## Formatting, lint, types, layers
 test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
 	$(PY) -m pytest -m engine -n 0 -rA tests
 
-test-docker: $(READY)  ## Engines in containers of a real Docker daemon, started here (Debian packages docker.io, debootstrap; as root)
+test-docker: $(READY)  ## Engines in containers of a real Docker daemon, started here (Debian: docker.io docker-registry debootstrap; root)
 	$(PY) -m pytest -m docker -n 0 -rA tests/engines
 
 soak: $(READY)  ## Kill the runner 50 times at random moments, and a tracking server; 20 minutes at most

@@ -19,7 +19,8 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
     if adapter := settings.get("adapter"):
         settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
     # A program of the system, which no environment of Python names.
-    read_by = {"tesseract": ocr.tesseract()[0]} if config.model.family == "document_qa" else {}
+    in_image = engine_environment.chosen(config).kind == "container"  # whose digest names it
+    read_by = {"tesseract": ocr.tesseract()[0]} if config.model.family == "document_qa" and not in_image else {}
     return read_by | {
         "backend": spec.backend,
         "backend_code": backend_code.digest(type(backend)),

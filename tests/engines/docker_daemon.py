@@ -6,20 +6,23 @@ company's base image might be. All of it lies in one folder, and is gone with it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 DEBIAN, PYTHON = "bookworm", "3.11"
-NEEDED = ("dockerd", "docker", "debootstrap", "docker-init", "tar")
+NEEDED = ("dockerd", "docker", "debootstrap", "docker-init", "docker-registry", "tar")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -28,7 +31,9 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "a Docker daemon of the test's own needs root"
     lacking = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
-    return f"not installed: {', '.join(lacking)} (apt install docker.io debootstrap)" if lacking else None
+    return (
+        f"not installed: {', '.join(lacking)} (apt install docker.io docker-registry debootstrap)" if lacking else None
+    )
 
 
 class Daemon:
@@ -101,6 +106,35 @@ class Daemon:
         """Build an image from the repository."""
         options = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
         self.docker("build", "--network=host", "-t", name, "-f", str(ROOT / dockerfile), *options, str(ROOT))
+
+    @contextlib.contextmanager
+    def registry(self) -> Iterator[str]:
+        """Run a registry of this machine's own; give its address, which Docker trusts without a certificate."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        config = self.folder / "registry.yml"
+        storage = f"storage: {{filesystem: {{rootdirectory: {self.folder / 'registry'}}}}}"
+        config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{address}'}}\n")
+        with (self.folder / "registry.log").open("wb") as log:
+            process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 30
+            while process.poll() is None and time.monotonic() < deadline:
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/", timeout=1):
+                    break
+                time.sleep(0.1)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def small_image(self, name: str) -> None:
+        """Make an image of one file."""
+        (self.folder / "small").write_text(name)
+        command = ["tar", "-C", str(self.folder), "-c", "small"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+            self.docker("import", "-", name, stdin=tar.stdout)
 
     @staticmethod
     def _pip(*arguments: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from backends.api import EngineFailed
+from backends.process import docker
+from backends.process.container_environment import ContainerSettings
+from backends.process.docker import DockerEnvironment
 from tests.conftest import ROOT, CommandLine, Ended
 from tests.engines import docker_daemon
 from tests.engines.docker_daemon import Daemon
@@ -187,6 +192,36 @@ def test_a_network_of_its_own_publishes_the_port_here(docker_cli: CommandLine, d
     assert len(results(docker_cli.folder)["docker"]["rows"]) == 8
     assert none_left(daemon)
     daemon.docker("network", "rm", "apart")
+
+
+def test_an_image_of_a_registry_is_pulled_once_and_known_by_its_digest(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    caplog.set_level("INFO", "backends")
+    with daemon.registry() as address:
+        name = f"{address}/team/small:1"
+        daemon.small_image(name)
+        pushed = daemon.docker("push", name).stdout
+        digest = re.search(r"digest: (sha256:[0-9a-f]{64})", pushed)
+        assert digest is not None, pushed
+        pinned = f"{address}/team/small@{digest[1]}"
+        daemon.docker("image", "rm", name)
+        assert DockerEnvironment("mine", ContainerSettings(pinned)).name == f"mine@{digest[1]}"
+        assert not daemon.docker("image", "ls", "--quiet", f"{address}/team/small").stdout, "its name says it all"
+        docker.inspect.cache_clear()
+        assert DockerEnvironment("mine", ContainerSettings(name)).name == f"mine@{digest[1]}", "the same by its tag"
+        assert f"pulling {name}: 1 of 1 layers" in caplog.messages
+        said: list[str] = []
+        DockerEnvironment("mine", ContainerSettings(pinned)).build(said.append)  # the tag brought it
+        assert not said
+        daemon.docker("image", "rm", name, pinned, check=False)
+        docker.inspect.cache_clear()
+        DockerEnvironment("mine", ContainerSettings(pinned)).build(said.append)
+        assert said[0].startswith(f"pulling {pinned}, which") and said[-1].endswith("1 of 1 layers")
+        with pytest.raises(EngineFailed, match=r"(?s)the registry has no such image.*docker pull"):
+            DockerEnvironment("mine", ContainerSettings(f"{address}/team/none:1")).build(said.append)
+    docker.inspect.cache_clear()
 
 
 @pytest.mark.parametrize(

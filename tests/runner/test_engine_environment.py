@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from backends.api import EngineSpec
+from backends.hf import HfBackend
 from backends.process.apptainer import ApptainerEnvironment
 from backends.process.docker import DockerEnvironment
 from backends.process.uv_environment import UvEnvironment
-from runner import config, engine_environment
+from runner import config, engine_environment, ocr
 from runner.errors import Refused
+from runner.identity import identity
 from runner.plan import plan
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -82,6 +85,14 @@ def test_a_digest_in_the_name_needs_no_daemon(tmp_path: Path):
     image = f"env.container.image=owner/image:1@sha256:{'0' * 64}"
     nowhere = f"env.container.host=unix://{tmp_path}/sock"
     assert engine_environment.name(config.typed(composed("env=docker", image, nowhere))) == f"docker@sha256:{'0' * 64}"
+
+
+def test_tesseract_of_an_image_is_named_by_its_digest(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ocr, "tesseract", lambda: ("5.3.0", ("rus",)))
+    spec = EngineSpec("hf", "owner/model", env=f"docker@sha256:{'0' * 64}")
+    for env, expected in (("current", "5.3.0"), ("docker", None)):
+        job = config.typed(composed("model=layoutlmv3", f"env={env}"))
+        assert identity(job, spec, HfBackend()).get("tesseract") == expected
 
 
 def test_the_hash_is_the_identity_and_its_arguments_reach_the_engine():

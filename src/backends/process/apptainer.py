@@ -143,7 +143,7 @@ def _pull(image: str, file: Path, say: Callable[[str], None]) -> None:
     if process.returncode:
         half.unlink(missing_ok=True)
         said = "\n".join(lines[-_SHOWN_LINES:])
-        known = container_failures.translate(said)
+        known = container_failures.of_image(said)
         what = known.message if known else "Apptainer refused"
         raise ApptainerProblem(f"{what}\n  command: {' '.join(command)}\n  it said: {' '.join(said.split())}")
     half.replace(file)

@@ -7,7 +7,8 @@ from backends.known_failures import first, known
 
 RUNTIMES = ("docker", "apptainer")  # the first word of their commands
 
-_FAILURES = (
+# Of a container that is started. They are looked for in an engine's log as well, so each must be unmistakable.
+_OF_CONTAINERS = (
     known(
         r"permission denied while trying to connect to the Docker daemon|dial unix [^\n]*: connect: permission denied",
         "your user may not use Docker's socket: sudo usermod -aG docker $USER and log in again (it then has root's "
@@ -26,20 +27,6 @@ _FAILURES = (
         "must work), or set env.container.gpus=none",
     ),
     known(
-        r"pull access denied|manifest (?:for [^\n]* )?unknown|manifest for [^\n]* not found|repository does not exist"
-        r"|name unknown",
-        "the registry has no such image, or wants a login: check env.container.image, `docker login` for a private one",
-    ),
-    known(
-        r"lookup [^\n]*: (?:no such host|server misbehaving|Temporary failure)|i/o timeout|connection refused"
-        r"|Client\.Timeout exceeded|TLS handshake timeout|network is unreachable|x509: ",
-        "the registry can't be reached: load the image from a file (docker load), or build it here",
-    ),
-    known(
-        r"no space left on device",
-        "the disk of the images is full: docker system df shows what fills it, docker image prune frees some",
-    ),
-    known(
         r"exec (?P<word>\S+) failed: No such file"
         r"|exec: \"?(?P<program>[^\s\":]+)\"?:[^\n]*(?:executable file not found|no such file or directory)",
         "the image has no program {name}: name its interpreter with env.container.python",
@@ -55,7 +42,7 @@ _FAILURES = (
         "or let it: env.container.mounts=[~/.cache/huggingface/hub:rw]",
     ),
     known(
-        r"no such file or directory[^\n]*\.sif|could not open image|image format not recognized",
+        r"FATAL:[^\n]*(?:could not open image|image format not recognized)",
         "env.container.image is no image of Apptainer's: make one with apptainer build FILE.sif docker://NAME",
     ),
     known(
@@ -63,7 +50,7 @@ _FAILURES = (
         "Apptainer may not make containers for you here: it needs setuid, or user namespaces that are allowed",
     ),
     known(
-        r"network (?P<network>\S+) not found",
+        r"Error response from daemon:[^\n]*network (?P<network>\S+) not found",
         "Docker has no network {name}: docker network ls lists them; env.container.network=host needs none",
     ),
     known(
@@ -72,7 +59,30 @@ _FAILURES = (
     ),
 )
 
+# Of an image that is asked for.
+_OF_REGISTRIES = (
+    known(
+        r"pull access denied|manifest (?:for [^\n]* )?unknown|manifest for [^\n]* not found|repository does not exist"
+        r"|name unknown",
+        "the registry has no such image, or wants a login: check env.container.image, `docker login` for a private one",
+    ),
+    known(
+        r"lookup [^\n]*: (?:no such host|server misbehaving|Temporary failure)|i/o timeout|connection refused"
+        r"|Client\.Timeout exceeded|TLS handshake timeout|network is unreachable|x509: ",
+        "the registry can't be reached: load the image from a file (docker load), or build it here",
+    ),
+    known(
+        r"no space left on device",
+        "the disk of the images is full: docker system df shows what fills it, docker image prune frees some",
+    ),
+)
 
-def translate(words: str) -> Failure | None:
-    """Return the first known failure of a container that stands in `words`."""
-    return first(_FAILURES, words)
+
+def of_image(words: str) -> Failure | None:
+    """Return the first known failure in what a command about an image said."""
+    return first((*_OF_CONTAINERS, *_OF_REGISTRIES), words)
+
+
+def of_container(log: str) -> Failure | None:
+    """Return the first known failure of the container in the log of an engine."""
+    return first(_OF_CONTAINERS, log)

@@ -212,7 +212,7 @@ def _untagged(name: str) -> str:
 
 
 def _explained(words: str, command: list[str]) -> str:
-    known = container_failures.translate(words)
+    known = container_failures.of_image(words)
     said = " ".join(words.split()) or "nothing"
     return f"{known.message if known else 'Docker refused'}\n  command: {' '.join(command)}\n  it said: {said}"
 

@@ -226,7 +226,7 @@ class ServedEngine:
     def _translate(self, log: str) -> Failure | None:
         """Recognise a known failure, of the container where it is one, else of the engine."""
         is_contained = self.launch.argv[0] in container_failures.RUNTIMES
-        in_container = container_failures.translate(log) if is_contained else None
+        in_container = container_failures.of_container(log) if is_contained else None
         return in_container or self._backend.translate(log)
 
     def _ending(self) -> str:

@@ -182,12 +182,21 @@ def test_a_server_without_a_port_can_not_be_published():
     ],
 )
 def test_known_failures_say_what_to_do(said: str, meant: str):
-    failure = container_failures.translate(said)
+    failure = container_failures.of_image(said)
     assert failure is not None and meant in failure.message
 
 
-def test_other_words_are_not_explained():
-    assert container_failures.translate("loading weights\nCUDA out of memory") is None
+@pytest.mark.parametrize(
+    "log",
+    [
+        "loading weights\nCUDA out of memory",
+        "HTTPSConnectionPool(host='huggingface.co'): Connection refused",
+        "OSError: [Errno 28] No space left on device",
+        "ConfigError: network resnet not found",
+    ],
+)
+def test_what_an_engine_says_is_not_taken_for_dockers_words(log: str):
+    assert container_failures.of_container(log) is None
 
 
 def test_the_pins_of_the_hf_image_are_what_the_extra_asks_for():
