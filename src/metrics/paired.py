@@ -6,8 +6,8 @@ one figure per document. Repeats of a question are averaged first; they are not 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,52 @@ if TYPE_CHECKING:
     Combine = Callable[[Array], Array]
 
 
+class MeanStatistics(Mapping[str, "Array"]):
+    """The statistics (k,) of samples, each the mean over its repeats, as rows of one matrix.
+
+    An array of its own for each sample takes five times the memory. Several measures of the same samples may share
+    `rows`, which says where each sample stands; it grows here.
+    """
+
+    def __init__(self, rows: dict[str, int] | None = None) -> None:
+        """Hold no sample yet."""
+        self._rows: dict[str, int] = {} if rows is None else rows
+        self._sums, self._counts = array("d"), array("q")
+        self._width = self._samples = 0
+
+    def add(self, sample: str, stats: Sequence[float]) -> None:
+        """Add the statistics of one repeat of a sample. Raise ValueError where they are not as many as before."""
+        if self._width not in (0, len(stats)):
+            raise ValueError(f"{sample}: {len(stats)} statistics, and {self._width} of others")
+        self._width = len(stats)
+        row = self._rows.setdefault(sample, len(self._rows))
+        if (beyond := row + 1 - len(self._counts)) > 0:
+            self._counts.extend([0] * beyond)
+            self._sums.extend([0.0] * (beyond * self._width))
+        self._samples += not self._counts[row]
+        self._counts[row] += 1
+        for place, value in enumerate(stats, start=row * self._width):
+            self._sums[place] += value
+
+    def __getitem__(self, sample: str) -> Array:
+        """Return the mean statistics (k,) of a sample."""
+        row = self._rows[sample]
+        if not self._count(row):
+            raise KeyError(sample)
+        return np.array(self._sums[row * self._width : (row + 1) * self._width]) / self._counts[row]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the samples."""
+        return (sample for sample, row in self._rows.items() if self._count(row))
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return self._samples
+
+    def _count(self, row: int) -> int:
+        return self._counts[row] if row < len(self._counts) else 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRun:
     """One measure of one run: for each sample its document and its statistics (k,), the mean over scored repeats.
@@ -40,14 +86,13 @@ class ScoredRun:
     @classmethod
     def of(cls, name: str, measure: str, cases: Iterable[Case], scores: Iterable[Score]) -> ScoredRun:
         """Gather the scores of one measure; parts of structured answers are left out."""
-        found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+        stats = MeanStatistics()
         for score in scores:
             if score.name == measure and not score.part and score.value is not None:
-                found[score.sample_id].append(score.stats)
+                stats.add(score.sample_id, score.stats)
         documents = {case.sample_id: case.document for case in cases}
-        if unknown := [sample for sample in found if sample not in documents]:
+        if unknown := [sample for sample in stats if sample not in documents]:
             raise ValueError(f"{name}: {measure} of {unknown[0]!r}: no such case")
-        stats = {sample: np.mean(rows, axis=0) for sample, rows in found.items()}
         return cls(name, documents, stats, len(documents) - len(stats))
 
 

@@ -213,6 +213,11 @@ def dataset(config: DatasetConfig) -> Dataset:
     return _open(json.dumps(OmegaConf.to_container(OmegaConf.structured(config)), sort_keys=True, default=str))
 
 
+def forget_datasets() -> None:
+    """Let go of the datasets that were opened."""
+    _open.cache_clear()
+
+
 @functools.lru_cache(maxsize=8)
 def _open(config: str) -> Dataset:
     return open_dataset(DatasetConfig(**json.loads(config)), paths.root())

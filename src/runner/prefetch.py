@@ -1,7 +1,7 @@
 """Questions are taken and built in a thread, a few ahead of the slots that ask them.
 
 Reading and hashing pictures in the event loop would count as latency of the answers that other slots wait for; a hop
-into a thread for each of them would cost more than the request itself. So several are taken at a time.
+into a thread for each of them would cost as much as the request itself. So several are taken at a time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Prefetch(Generic[Question, Request]):
     def __init__(self, questions: Iterator[Question], build: Callable[[Question], Request], slots: int) -> None:
         """Take nothing yet."""
         self._questions, self._build = questions, build
-        self._at_once = max(1, min(slots // 4, MOST))
+        self._at_once = max(1, min(slots // 2, MOST))
         self._ahead = 0 if slots == 1 else self._at_once // 2
         self._ready: deque[Taken[Question, Request]] = deque()
         self._under_way: dict[int, Question] = {}

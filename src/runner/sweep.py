@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from runner import engines, judging, summaries
 from runner import report as reports
 from runner.config import typed
 from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
-from runner.plan import Job, attempt, dataset, plan
+from runner.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
 from runner.report.results import Result, collect
 from runner.run import run
@@ -38,13 +39,16 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
 
 
 @contextlib.contextmanager
-def prepared(cfg: DictConfig) -> Iterator[None]:
-    """Prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines."""
+def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
+    """Prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines.
+
+    `only`: there is one job.
+    """
     if uri := cfg.tracking.uri:
         from runner import tracking
 
         try:
-            tracking.prepare(uri, cfg.tracking.experiment)
+            (tracking.prepare_for_one if only else tracking.prepare)(uri, cfg.tracking.experiment)
         except tracking.TrackingError as error:
             log.warning(
                 "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync", error
@@ -53,6 +57,7 @@ def prepared(cfg: DictConfig) -> Iterator[None]:
         yield
     finally:
         engines.close()
+        forget_datasets()
 
 
 def single(cfg: DictConfig) -> float | None:
@@ -63,17 +68,20 @@ def single(cfg: DictConfig) -> float | None:
         return None
     if cfg.stage == "score":
         return scored(cfg, folder)
-    job = _planned(cfg, folder)
+    jobs, link = [_planned(cfg, folder)], True
     try:
-        with prepared(cfg):
-            objective = run(cfg, job)
+        with prepared(cfg, only=True):
+            objective = run(cfg, jobs.pop())  # handed over: its samples are let go before the report is made
             judge_later(folder)
             return objective
     except JobFailed as failed:
         # The table says why; the whole reason again after it would hide it.
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
+    except KeyboardInterrupt:
+        link = "mlflow" in sys.modules  # a second one may have come while it was imported: not again, at once
+        raise
     finally:
-        finish(folder)
+        finish(folder, link=link)
 
 
 def _tell(cfg: DictConfig, folder: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metrics.api import Measure, Score
-from metrics.paired import ScoredRun, compare
+from metrics.paired import MeanStatistics, ScoredRun, compare
 from metrics.registry import create
 from metrics.statistics import ratio_of_sums
 from metrics.verdict import verdicts
@@ -163,3 +163,18 @@ def test_seven_quantised_candidates_against_one_baseline_on_real_judge_scores(sh
     assert made["Qwen2-VL-7B-Instruct-AWQ"].p == pytest.approx(0.361328125)  # two documents tie
     assert made["Qwen2-VL-2B-Instruct-AWQ"].p_adjusted == pytest.approx(7 * 2**-9)
     assert made["Qwen2-VL-7B-Instruct-AWQ"].documents_needed > 10
+
+
+def test_statistics_of_several_measures_share_the_places_of_their_samples():
+    rows: dict[str, int] = {}
+    first, second = MeanStatistics(rows), MeanStatistics(rows)
+    for sample, value in (("a", 1.0), ("b", 0.0), ("a", 0.0)):
+        first.add(sample, (value, 1.0))
+    second.add("c", (5.0,))
+    second.add("b", (3.0,))
+    assert {sample: list(stats) for sample, stats in first.items()} == {"a": [0.5, 1.0], "b": [0.0, 1.0]}
+    assert sorted(second) == ["b", "c"] and len(second) == 2 and "a" not in second and list(second["c"]) == [5.0]
+    with pytest.raises(KeyError):
+        first["c"]
+    with pytest.raises(ValueError, match="1 statistics, and 2 of others"):
+        first.add("b", (1.0,))

@@ -283,3 +283,22 @@ def test_link_opens_the_page_that_compares(uri: str):
     link = tracking.link(uri, "documents")
     assert link.startswith("http://127.0.0.1:5000/#/experiments/")
     assert link.endswith("/runs?workflowType=machine_learning&compareRunsMode=CHART")
+
+
+def test_for_one_job_a_database_is_made_without_mlflow_in_this_process(tmp_path: Path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    program = f"""if True:
+        import sys
+        from runner import tracking
+        tracking.prepare_for_one({uri!r}, "alone")
+        tracking.prepare_for_one({uri!r}, "alone")
+        assert "mlflow" not in sys.modules
+        try:
+            tracking.prepare_for_one("sqlite:////proc/absent/mlflow.db", "alone")
+        except tracking.TrackingError as error:
+            print(error)
+    """
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "absent" in ended.stdout, "what can't be made is said before the job"
+    assert MlflowClient(uri).get_experiment_by_name("alone") is not None

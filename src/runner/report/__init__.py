@@ -21,5 +21,5 @@ def write(results: Sequence[Result], path: Path, title: str, **settings: Any) ->
 
     made = loading.build(results, loading.settings_of(results, **settings), title, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.render(made), encoding="utf-8")
+    page.write(made, path)
     return made

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from metrics.api import Measure, Metric, Score
-from metrics.paired import ScoredRun
+from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner import answers, score
 from runner.report import significance
@@ -148,10 +147,11 @@ def _candidate(
     documents: dict[str, str] = {}
     path = result.folder / "answers.jsonl"
     for row in answers.read(path) if path.exists() else ():
-        read[row["sample_id"], row["repeat"]] = _answer(row)
-        documents[row["sample_id"]] = row["document"]
         if row["sample_id"] not in samples:
             samples[row["sample_id"]] = _sample(row)
+        sample = samples[row["sample_id"]]
+        read[sample.id, row["repeat"]] = _answer(row)
+        documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
     scores = result.folder / "scores.jsonl"
     if scores.exists():
@@ -175,12 +175,12 @@ def _answer(row: Mapping[str, Any]) -> Answer:
 def _sample(row: Mapping[str, Any]) -> Sample:
     return Sample(
         id=row["sample_id"],
-        document=row["document"],
-        doc_class=row["doc_class"],
-        field=row["field"],
-        question=row["question"],
-        references=tuple(row["references"]),
-        images=tuple(row["images"]),
+        document=sys.intern(row["document"]),  # what many rows share is held once
+        doc_class=sys.intern(row["doc_class"]),
+        field=sys.intern(row["field"]),
+        question=sys.intern(row["question"]),
+        references=tuple(map(sys.intern, row["references"])),
+        images=tuple(map(sys.intern, row["images"])),
     )
 
 
@@ -192,26 +192,25 @@ def _take_scores(
     scores: Iterable[Score],
 ) -> None:
     """Keep, of all scores, what the page needs: statistics per sample, each answer's value, a judge's words."""
-    stats: dict[str, dict[str, list[tuple[float, ...]]]] = {name: defaultdict(list) for name in measures}
-    values: dict[str, dict[Key, float]] = {name: {} for name in measures}
+    keys = {key: key for key in candidate.answers}  # one object for an answer, however many scores it has
+    rows: dict[str, int] = {}
+    stats = {name: MeanStatistics(rows) for name in measures}
+    values: dict[Key, float] = {}
     remarks: dict[Key, list[Remark]] = defaultdict(list)
     for one in scores:
-        if one.part:
+        key = keys.get((one.sample_id, one.repeat))
+        if one.part or key is None:
             continue
-        if one.name in stats and one.value is not None and one.sample_id in documents:
-            stats[one.name][one.sample_id].append(one.stats)
-            values[one.name][one.sample_id, one.repeat] = one.value
+        if one.name in stats and one.value is not None:
+            stats[one.name].add(key[0], one.stats)
+            if one.name == measures[0]:
+                values[key] = one.value
         # Of a judge's many figures those that explain themselves, or say why there is none.
         if one.name in judged and (one.detail or one.reason):
-            remarks[one.sample_id, one.repeat].append(Remark(one.name, one.value, one.detail or one.reason))
+            remarks[key].append(Remark(one.name, one.value, one.detail or one.reason))
     candidate.values, candidate.remarks = values, dict(remarks)
     candidate.runs = {
-        name: ScoredRun(
-            candidate.label,
-            documents,
-            {sample: np.mean(rows, axis=0) if len(rows) > 1 else np.array(rows[0]) for sample, rows in found.items()},
-            len(documents) - len(found),
-        )
+        name: ScoredRun(candidate.label, documents, found, len(documents) - len(found))
         for name, found in stats.items()
         if found
     }

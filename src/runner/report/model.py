@@ -74,7 +74,7 @@ class Candidate:
     label: str
     answers: Mapping[Key, Answer] = field(default_factory=dict)
     runs: Mapping[str, ScoredRun] = field(default_factory=dict)
-    values: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
+    values: Mapping[Key, float] = field(default_factory=dict)
     remarks: Mapping[Key, Sequence[Remark]] = field(default_factory=dict)
 
     @property

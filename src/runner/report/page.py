@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +34,9 @@ SECTIONS = {
     "charts": charts,
     "answers": answers,
 }
+# What could end a script element, or begin a comment or another one; and what ended a line in older JavaScript.
+ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
+MANY = 100
 SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
 
 
@@ -49,14 +52,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Data for scripts: JSON in a script element that no browser executes."""
+    """Data for scripts: JSON, or base64, in a script element that no browser executes."""
 
     id: str
-    json: Markup
+    value: Any
+
+    def pieces(self) -> Iterator[Markup]:
+        """Yield what stands in the element; the JSON of all answers is never held whole."""
+        if isinstance(self.value, Markup):
+            yield self.value
+        else:
+            yield from map(Markup, _escaped(self.value))
 
 
-def render(report: Report) -> str:
-    """Return the page."""
+def write(report: Report, path: Path) -> None:
+    """Write the page piece by piece: that of a large sweep has some 50 MB."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(pieces(report))
+
+
+def pieces(report: Report) -> Iterator[str]:
+    """Yield the page in pieces."""
     environment = _environment(report)
     data: list[Data] = []
     comparisons = [
@@ -67,7 +83,7 @@ def render(report: Report) -> str:
     if drawn:
         data.append(Data("plotly", Markup(_packed(library))))  # noqa: S704 - base64
     scripts = [Markup((HERE / "static" / name).read_text(encoding="utf-8")) for name in SCRIPTS]  # noqa: S704 - our own
-    return environment.get_template("page.html.j2").render(
+    yield from environment.get_template("page.html.j2").generate(
         title=f"{_headline(report)} · {report.title}",
         headline=_headline(report),
         subtitle=_subtitle(report),
@@ -89,16 +105,32 @@ def _seeing(report: Report) -> list[Comparison]:
 
 def to_json(value: Any) -> Markup:
     """Return JSON that can't end the script element that it stands in, nor begin a comment or another element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for sign, escape in (
-        ("<", "\\u003c"),
-        (">", "\\u003e"),
-        ("&", "\\u0026"),
-        ("\u2028", "\\u2028"),
-        ("\u2029", "\\u2029"),
-    ):
-        text = text.replace(sign, escape)
-    return Markup(text)  # noqa: S704 - escaped above
+    return Markup("".join(_escaped(value)))  # noqa: S704 - escaped
+
+
+def _escaped(value: Any) -> Iterator[str]:
+    """Yield the JSON of a value in pieces, a long list item by item: each escape copies the text."""
+    if isinstance(value, dict):
+        for number, (name, one) in enumerate(value.items()):
+            yield "," if number else "{"
+            yield from _escaped(str(name))
+            yield ":"
+            yield from _escaped(one)
+        yield "}" if value else "{}"
+    elif _is_long(value) or (isinstance(value, list) and any(map(_is_long, value))):
+        for number, one in enumerate(value):
+            yield "," if number else "["
+            yield from _escaped(one)
+        yield "]"
+    else:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for sign, escape in ESCAPES:
+            text = text.replace(sign, escape)
+        yield text
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > MANY
 
 
 def _environment(report: Report) -> Environment:
@@ -115,7 +147,7 @@ def _parts(environment: Environment, compared: Comparison, number: int, data: li
         if context is None:
             continue
         if found := context.pop("data", None):
-            data += [Data(f"data-{number}-{key}", to_json(value)) for key, value in found.items()]
+            data += [Data(f"data-{number}-{key}", value) for key, value in found.items()]
         html = environment.get_template(f"sections/{name}.html.j2").render(
             compared=compared, number=number, axes_told=_axes(compared, decision), **context
         )

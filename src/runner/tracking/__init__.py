@@ -7,7 +7,27 @@ traces.py        single answers with their pictures, where they are asked for
 views.py         the page that the link at the end of a sweep opens
 """
 
-from runner.tracking.connection import TrackingError, as_tracking_error, client, hurry, link, prepare, uri_of
+from runner.tracking.connection import (
+    TrackingError,
+    as_tracking_error,
+    client,
+    hurry,
+    link,
+    prepare,
+    prepare_for_one,
+    uri_of,
+)
 from runner.tracking.runs import download, upload
 
-__all__ = ["TrackingError", "as_tracking_error", "client", "download", "hurry", "link", "prepare", "upload", "uri_of"]
+__all__ = [
+    "TrackingError",
+    "as_tracking_error",
+    "client",
+    "download",
+    "hurry",
+    "link",
+    "prepare",
+    "prepare_for_one",
+    "upload",
+    "uri_of",
+]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +42,7 @@ def client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+@functools.cache
 def prepare(uri: str, experiment: str) -> None:
     """Create database and experiment once, before parallel jobs race for it, and end what a killed run left open."""
     with as_tracking_error(uri):
@@ -50,6 +54,25 @@ def prepare(uri: str, experiment: str) -> None:
                 tags.get("runner.pid", ""), run.info.start_time / 1000
             ):
                 connection.set_terminated(run.info.run_id, "KILLED")
+
+
+def prepare_for_one(uri: str, experiment: str) -> None:
+    """As `prepare`, for a single job: what tracks into a database file of this machine is left to the job's upload.
+
+    Importing mlflow takes seconds, and 190 MB for as long as the job runs. The file is made now, by a process of its
+    own, so that a job that is ended has time to save itself.
+    """
+    prefix, _, name = uri.partition("sqlite:///")
+    file = Path(name)
+    if prefix or not name or not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        prepare(uri, experiment)
+    elif not file.exists():
+        command = "import sys; from runner.tracking import prepare; prepare(*sys.argv[1:])"
+        made = subprocess.run(
+            [sys.executable, "-c", command, uri, experiment], stderr=subprocess.PIPE, text=True, check=False
+        )
+        if made.returncode:
+            raise TrackingError(f"{uri}: {(made.stderr.strip() or 'it was killed').splitlines()[-1]}")
 
 
 def hurry() -> None:

@@ -62,6 +62,8 @@ def upload(folder: Path) -> str:
     with server.as_tracking_error(uri):
         log.info("%s: uploading to MLflow", job.record["name"])
         connection = server.client(uri)
+        if job.record["status"] != "killed":  # then there may be no time
+            server.prepare(uri, job.config.tracking.experiment)
         run_id = _run(connection, job)
         try:
             if job.record["status"] == "killed":  # at once: there may be no time for the rest

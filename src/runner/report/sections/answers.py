@@ -6,11 +6,10 @@ Everything here is untrusted text; it reaches the page as JSON and is only ever 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metrics.api import Measure
 from runner.report.decision import Decision
 from runner.report.figures import is_percent
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Sample, tracked
@@ -34,7 +33,8 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         return None
     say = compared.texts
     cut = _cut(compared)
-    rows = {one: _grouped(one, compared.measure) for one in compared.candidates}
+    shown = {sample.id for sample in samples}
+    rows = {one: _grouped(one, shown) for one in compared.candidates}
     pictures = _pictures(compared, samples, rows)
     names: dict[str, int] = {}
     data = {
@@ -78,27 +78,31 @@ def _measure(compared: Comparison) -> dict[str, Any] | None:
 Entry = tuple[Answer, int, float | None, Sequence[Remark]]  # answer, how often, its score, what a judge said
 
 
-def _grouped(candidate: Candidate, measure: Measure | None) -> dict[str, list[Entry]]:
-    """Return the different answers to each question, the most frequent first; repeats are counted."""
-    values: Mapping[Key, float] = candidate.values.get(measure.name, {}) if measure else {}
-    found: dict[str, dict[tuple[str | None, str], list[Key]]] = defaultdict(lambda: defaultdict(list))
-    for key, answer in candidate.answers.items():
-        found[key[0]][answer.text, answer.error].append(key)
-    return {
-        sample: sorted(
-            (
-                (
-                    candidate.answers[keys[0]],
-                    len(keys),
-                    _mean([values[key] for key in keys if key in values]),
-                    next((candidate.remarks[key] for key in keys if key in candidate.remarks), ()),
-                )
-                for keys in groups.values()
-            ),
-            key=lambda entry: -entry[1],
+def _grouped(candidate: Candidate, shown: Collection[str]) -> dict[str, list[Entry]]:
+    """Return the different answers to each question shown, the most frequent first; repeats are counted."""
+    asked: dict[str, list[Key]] = defaultdict(list)
+    for key in candidate.answers:
+        if key[0] in shown:
+            asked[key[0]].append(key)
+    return {sample: _different(candidate, keys) for sample, keys in asked.items()}
+
+
+def _different(candidate: Candidate, repeats: Sequence[Key]) -> list[Entry]:
+    """Return the different ones among the answers to one question."""
+    groups: dict[tuple[str | None, str], list[Key]] = defaultdict(list)
+    for key in repeats:
+        answer = candidate.answers[key]
+        groups[answer.text, answer.error].append(key)
+    entries = (
+        (
+            candidate.answers[keys[0]],
+            len(keys),
+            _mean([candidate.values[key] for key in keys if key in candidate.values]),
+            next((candidate.remarks[key] for key in keys if key in candidate.remarks), ()),
         )
-        for sample, groups in found.items()
-    }
+        for keys in groups.values()
+    )
+    return sorted(entries, key=lambda entry: -entry[1])
 
 
 def _mean(values: Sequence[float]) -> float | None:
