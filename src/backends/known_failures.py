@@ -58,4 +58,4 @@ NO_CUDA = (
     r"|Found no NVIDIA driver|No CUDA GPUs are available|CUDA unknown error|libcuda\.so"
     r"|Torch not compiled with CUDA enabled"
 )
-PORT_IN_USE = r"address already in use|EADDRINUSE|errno 98\b|port \d+ is (?:already )?in use"
+PORT_IN_USE = r"address already in use|EADDRINUSE|errno 98\b|port is already allocated|port \d+ is (?:already )?in use"

@@ -170,6 +170,12 @@ def main() -> None:
         print(redact(explain(error)), file=sys.stderr)  # noqa: T201
         is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
         raise SystemExit(getattr(error, "exit_code", 1 if is_system else 2)) from None
+    except AssertionError:
+        lacking = misspelt.lacking(sys.argv[1:])
+        if debug or lacking is None:
+            raise
+        print(redact(lacking), file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("ended by SIGTERM" if _signals else "interrupted", file=sys.stderr)  # noqa: T201
         raise SystemExit(143 if _signals else 130) from None

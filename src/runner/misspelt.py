@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
+from collections.abc import Sequence
 
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from runner import paths
 from runner.config import Config
 
 
 def remedy(error: Exception) -> str | None:
     """Say what is wrong and what was probably meant; None where a key or a choice is not what is wrong."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"there is no {group}={name}" + _meant(name, error.options, f"{group}=")
+        # Hydra knows no options where a list was given: metrics=[cer,wre]
+        options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
+        return f"there is no {group}={name}" + _meant(name, options, f"{group}=") if options else None
     cause = error.__cause__
     if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return None
@@ -27,14 +31,35 @@ def remedy(error: Exception) -> str | None:
     if keys is None:  # a mapping that takes any key
         return f"{parent} has no {name} yet; a + adds it: +{wrong}=..."
     close = difflib.get_close_matches(name, keys, n=1)
-    # `limit=3` alone: a key of one of the groups.
-    inside = [] if close or parent else [key for group in keys for key in _inside(group) if key.endswith(f".{name}")]
-    return f"there is no key {wrong}" + _meant(name, inside or keys, "" if inside else prefix)
+    # `limit=3` alone, or `limt=3`: a key of one of the groups.
+    within = [] if close or parent else [key for group in keys for key in _inside(group)]
+    alike = difflib.get_close_matches(name, [key.rpartition(".")[2] for key in within], n=3)
+    inside = [key for key in within if key.endswith(f".{name}")]
+    inside = inside or [key for one in alike for key in within if key.endswith(f".{one}")]
+    if inside:
+        return f"there is no key {wrong}; did you mean {' or '.join(inside[:3])}?"
+    return f"there is no key {wrong}" + _meant(name, keys, prefix)
+
+
+def lacking(overrides: Sequence[str]) -> str | None:
+    """Say which override sets a key of settings that the choice doesn't have: env.container.image=... alone.
+
+    At these, Hydra fails with a bare AssertionError. None where it can't be that.
+    """
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        group, _, rest = key.partition(".")
+        part = rest.partition(".")[0]
+        files = sorted((paths.conf_dir() / group).glob("*.yaml")) if part != rest else []
+        having = [file.stem for file in files if f"\n{part}:\n" in file.read_text(encoding="utf-8")]
+        if having and len(having) < len(files):
+            known = " or ".join(f"{group}={name}" for name in having)
+            return f"{key}: the chosen {group} has no settings {group}.{part}; there are some with {known}"
+    return None
 
 
 def _meant(wrong: str, known: typing.Sequence[str], prefix: str) -> str:
-    close = difflib.get_close_matches(wrong, known, n=3) or [key for key in known if key.endswith(f".{wrong}")][:3]
-    if close:
+    if close := difflib.get_close_matches(wrong, known, n=3):
         return "; did you mean " + " or ".join(f"{prefix}{key}" for key in close) + "?"
     shown = [f"{prefix}{key}" if prefix.endswith(".") else key for key in sorted(known)]
     return f"; there are: {', '.join(shown)}"

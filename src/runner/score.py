@@ -41,11 +41,14 @@ def score(
     made, columns, parts = list(metrics.values()), score_tables.Columns(cases), list[Score]()
     others = set(older) - {measure.name for metric in made for measure in metric.measures}
     fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
-    with fresh.open("w", encoding="utf-8") as file:
-        scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
-        aggregates = aggregate(cases, scores, made) if cases and made else []
-        file.writelines(_line(one) for name in sorted(others) for one in older[name])
-    fresh.replace(scores_path)
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
+            aggregates = aggregate(cases, scores, made) if cases and made else []
+            file.writelines(_line(one) for name in sorted(others) for one in older[name])
+        fresh.replace(scores_path)
+    finally:
+        fresh.unlink(missing_ok=True)  # or half of a large file would keep a full disk full
     if not cases or not metrics:
         return []
     aggregates += splits.by_part(cases, parts, made)

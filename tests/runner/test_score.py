@@ -56,3 +56,16 @@ def test_a_job_has_figures_by_key_and_by_answerability(scored):
     assert figures["quality/json_match/by/answerable_true"] == 1
     assert figures["quality/json_match/by/answerable_false"] == 0
     assert figures["answerability/hallucination"] == 0
+
+
+def test_scoring_that_fails_half_way_leaves_the_older_scores_and_nothing_else(scored, tmp_path):
+    rows = [row(1, "1234", "1234"), row(2, "12", "34")]
+    scored(rows, "exact_match")
+    before = (tmp_path / "scores.jsonl").read_text()
+    broken = create_all({"cer": None})[0]
+    broken.score = lambda cases: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    metrics = dict(zip(("text", "cer"), (create_all({"text": None})[0], broken), strict=True))
+    with pytest.raises(OSError, match="No space left"):
+        score(tmp_path / "answers.jsonl", metrics, tmp_path / "scores.jsonl")
+    assert (tmp_path / "scores.jsonl").read_text() == before
+    assert not list(tmp_path.glob("*.tmp"))

@@ -24,7 +24,16 @@ from filelock import FileLock
 
 from backends.api import EngineFailed, Failure, Launch
 from backends.process import container_failures, gpu_claims
-from backends.process.container_environment import HOME, ContainerSettings, Inside, Mount, chosen_gpus, inside, name_of
+from backends.process.container_environment import (
+    HOME,
+    ContainerSettings,
+    Inside,
+    Mount,
+    as_csv,
+    chosen_gpus,
+    inside,
+    name_of,
+)
 
 logger = logging.getLogger(__name__)
 _SHOWN_LINES = 8
@@ -177,4 +186,4 @@ def _as_option(mount: Mount) -> str:
         f"destination={mount.target}",
         *([] if mount.is_writable else ["ro"]),
     ]
-    return ",".join(f'"{one}"' if "," in one else one for one in fields)
+    return as_csv(fields)

@@ -7,13 +7,15 @@ as in every other environment, and an image brings the packages that it needs.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -79,7 +81,7 @@ class Mount:
 class Inside:
     """What is started within a container: its command, its variables and its mounts.
 
-    `variables` hold no secret and may stand in a command line. `by_name` are taken from the environment of the client.
+    `by_name` are variables that are taken from the environment of the client.
     """
 
     argv: tuple[str, ...]
@@ -188,10 +190,20 @@ def _named(argv: Sequence[str]) -> list[Path]:
 
 
 def _beyond(path: Path) -> set[Path]:
-    """Return the folders outside of `path` that links within it lead to."""
+    """Return the folders outside of `path` that links within it lead to, those on the way included."""
     links = [path, *path.rglob("*")] if path.is_dir() else [path]
-    targets = (link.resolve() for link in links if link.is_symlink())
+    targets = {target for link in links if link.is_symlink() for target in _followed(link)}
     return {target if target.is_dir() else target.parent for target in targets if not target.is_relative_to(path)}
+
+
+def _followed(link: Path) -> Iterator[Path]:
+    """Yield where a link leads to, link by link, and in the end: a link to a link needs both."""
+    end = link.resolve()
+    while link.is_symlink():
+        link = Path(os.path.normpath(link.parent / link.readlink()))
+        if link.exists():  # not where `..` follows another link
+            yield link
+    yield end
 
 
 def _without_doubles(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
@@ -206,6 +218,13 @@ def _without_doubles(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
         if not shown:
             kept.append(mount)
     return tuple(kept)
+
+
+def as_csv(fields: Sequence[str]) -> str:
+    """Write the fields of a mount as one line of CSV, as --mount reads them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
 
 
 def with_variables(launch: Launch, argv: Sequence[str]) -> Launch:

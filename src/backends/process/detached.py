@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,18 +16,41 @@ _FIND_S = 5.0
 _AGAIN_S = (0.0, 0.5, 2.0)
 
 
-def remove(command: Sequence[str], variables: Mapping[str, str], *, was_started: bool) -> None:
-    """Run what ends them, until something was ended; once where all started and may have ended by itself."""
-    for wait_s in _AGAIN_S[:1] if was_started else _AGAIN_S:
+def remove(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    was_started: bool,
+    seen: psutil.Process | None = None,
+) -> str | None:
+    """Run what ends them, until something was ended; once where all started and may have ended by itself.
+
+    Where that fails, the daemon being gone, kill the first of them if it was `seen`: all others end with it. Return
+    what went wrong where they may still run, else None.
+    """
+    said = "it did not answer"
+    for wait_s in _AGAIN_S:
         time.sleep(wait_s)
         try:
             done = subprocess.run(
                 command, env=dict(variables), capture_output=True, text=True, timeout=_REMOVE_S, check=False
             )
         except (OSError, subprocess.SubprocessError):
-            continue  # the daemon is gone or hangs; nothing else can end its processes
-        if done.returncode == 0 and done.stdout.strip():
-            return
+            continue  # the daemon hangs
+        if done.returncode == 0 and (was_started or done.stdout.strip()):
+            return None
+        said = done.stderr.strip() if done.returncode else ""
+    if not said or "No such container" in said:
+        return None
+    try:
+        if seen is not None:
+            seen.kill()
+            return None
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        pass
+    return f"processes of the engine may still run: {shlex.join(command)} failed: {said}"
 
 
 def find(command: Sequence[str], variables: Mapping[str, str]) -> psutil.Process | None:

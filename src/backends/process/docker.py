@@ -23,6 +23,7 @@ from backends.process.container_environment import (
     HOME,
     ContainerSettings,
     Mount,
+    as_csv,
     chosen_gpus,
     inside,
     listening_everywhere,
@@ -30,6 +31,7 @@ from backends.process.container_environment import (
     parse_mount,
     with_variables,
 )
+from backends.redaction import problem
 
 logger = logging.getLogger(__name__)
 _ASK_S = 60.0
@@ -105,8 +107,10 @@ class DockerEnvironment:
             argv += ["--gpus", gpus if gpus == "all" else f'"device={gpus}"']
         for mount in within.mounts:
             argv += ["--mount", _as_option(mount)]
+        # Settings may hold secrets (`${oc.env:...}`), and everybody may read command lines.
+        hidden = {name: value for name, value in within.variables.items() if problem(name, value)}
         for variable, value in within.variables.items():
-            argv += ["--env", f"{variable}={value}"]
+            argv += ["--env", variable if variable in hidden else f"{variable}={value}"]
         for variable in (*within.by_name, "RUNNER_ENGINE_TAG"):  # the client takes the value from its own environment
             argv += ["--env", variable]
         argv += ["--entrypoint", command[0], self._image(lambda _: None).id, *command[1:]]
@@ -114,7 +118,8 @@ class DockerEnvironment:
             remove=(*docker, "rm", "--force", "--volumes", name),
             find=(*docker, "inspect", "--type", "container", "--format", "{{.State.Pid}} {{.Id}}", name),
         )
-        return dataclasses.replace(with_variables(launch, argv), detached=detached)
+        told = with_variables(launch, argv)
+        return dataclasses.replace(told, variables={**told.variables, **hidden}, detached=detached)
 
     @property
     def _docker(self) -> tuple[str, ...]:
@@ -225,4 +230,4 @@ def _as_option(mount: Mount) -> str:
         f"target={mount.target}",
         *(() if mount.is_writable else ("readonly",)),
     ]
-    return ",".join(f'"{one}"' if "," in one else one for one in fields)
+    return as_csv(fields)

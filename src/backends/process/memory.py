@@ -89,9 +89,9 @@ class Sampler:
         self._gpu_allowance = Allowance(0.003, 0.1)
 
     @property
-    def can_see(self) -> bool:
-        """Whether the engine's processes are known."""
-        return self._root is not None
+    def root(self) -> psutil.Process | None:
+        """Whose descendants are measured, None as long as they are not found."""
+        return self._root
 
     def follow(self, root: psutil.Process | None) -> None:
         """Measure the descendants of `root` from now on."""

@@ -105,6 +105,10 @@ class RemoteEnvironment:
         for name, value in self.variables.items():
             if "\n" in value:
                 raise ValueError(f"env.variables.{name}: a line break can't be handed to another machine")
+        for name in self.settings.pass_variables:
+            if "\n" in os.environ.get(name, ""):
+                what = f"${name} holds a line break, which can't be handed to another machine"
+                raise ValueError(f"env.remote.pass_variables: {what}")
 
     @property
     def name(self) -> str:

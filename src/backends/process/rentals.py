@@ -67,10 +67,8 @@ def forget(order: Mapping[str, Any]) -> None:
 def give_back(order: Mapping[str, Any], say: Callable[[str], None]) -> bool:
     """Run the stop command until it succeeds, a few times; then remove the record. Return whether it did, and say it.
 
-    A machine without a record was given back already: nothing is done.
+    Without asking for the record: somebody may have removed it, with the store, while the machine ran.
     """
-    if not Path(order["record"]).exists():
-        return True
     stop: list[str] = order["stop"]
     say(f"remote: giving back the machine {order['name']}: {shlex.join(stop)}\n")
     for attempt in range(ATTEMPTS):
@@ -79,7 +77,10 @@ def give_back(order: Mapping[str, Any], say: Callable[[str], None]) -> bool:
         code, output = _run(stop, order["variables"], order["cwd"], order["timeout_s"])
         say(output)
         if code == 0:
-            forget(order)
+            try:
+                forget(order)
+            except OSError as error:  # the machine is given back, whatever becomes of its record
+                say(f"remote: remove {order['record']}, which could not be removed: {error}\n")
             say(f"remote: the machine {order['name']} was given back\n")
             return True
         say(f"remote: the stop command failed (attempt {attempt + 1} of {ATTEMPTS}): {code}\n")

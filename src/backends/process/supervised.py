@@ -72,7 +72,7 @@ class SupervisedProcess:
             with suppress(psutil.NoSuchProcess):
                 self._process = psutil.Process(self.pid)
         except BaseException:
-            if rental is None:  # else the end of the pipe makes it give the machine back
+            if rental is None and detached is None:  # else the end of the pipe makes it give back, or remove
                 self._watchdog.kill()
             self._release()
             raise
@@ -132,7 +132,8 @@ class SupervisedProcess:
             if self._last is None:  # the watchdog was killed: what it looked after may be anywhere
                 self._kill_the_rest()
             self._release()
-            if self._rental is not None and self._watchdog.returncode != 0:  # it was killed before it could
+            was_killed = self._watchdog.returncode != 0  # perhaps before it gave the machine back
+            if self._rental is not None and was_killed and Path(self._rental.record).exists():
                 rentals.give_back(rentals.order(self._rental), lambda _: None)
 
     def _started_pid(self) -> int:

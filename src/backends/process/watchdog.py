@@ -101,14 +101,17 @@ class _Watchdog:
             if self._detached is not None:
                 # A command that ended by itself has left nothing; one that was killed may have asked for a container.
                 is_over = self._exit_code is not None and self._exit_code >= 0
-                remove(self._detached["remove"], self._variables, was_started=is_over)
+                seen = self._sampler.root
+                left = remove(self._detached["remove"], self._variables, was_started=is_over, seen=seen)
+                if left is not None:
+                    self._output.say(f"watchdog: {left}\n")
             self._output.end()
         with suppress(BrokenPipeError):
             _say({"exited": self._exit_code, "windows": self._sampler.all_windows()})
 
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
         if command["do"] == "mark":
-            if self._detached is not None and not self._sampler.can_see:
+            if self._detached is not None and self._sampler.root is None:
                 self._sampler.follow(find(self._detached["find"], self._variables))
             return {"window": self._sampler.mark()}
         if command["do"] == "since":

@@ -1,18 +1,22 @@
 """The commands that start engines in containers. What a real daemon makes of them: tests/engines/test_docker.py."""
 
+import csv
 import dataclasses
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from backends.api import EngineSpec, Launch
+from backends.api import Detached, EngineSpec, Launch
 from backends.hf import HfBackend
 from backends.process import container_environment, container_failures, docker, gpu_claims
 from backends.process.container_environment import ContainerSettings
 from backends.process.docker import DockerEnvironment, Image
 from backends.process.gpu_claims import OnGpus
+from backends.process.supervised import SupervisedProcess
 from backends.vllm import VllmBackend
 from tests.conftest import ROOT
 
@@ -138,6 +142,60 @@ def test_settings_become_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_hubs_cache_may_be_written_where_that_is_asked_for(tmp_path: Path):
     mounts = options(launched(VllmBackend(), "owner/model", mounts=(f"{tmp_path / 'hub'}:rw",)).argv, "--mount")
     assert mounts == [f"type=bind,source={tmp_path / 'hub'},target={tmp_path / 'hub'}"]
+
+
+def test_links_that_lead_to_links_lead_somewhere(tmp_path: Path):
+    for name in ("model", "between", "end"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "end" / "weights").touch()
+    (tmp_path / "between" / "weights").symlink_to("../end/weights")
+    (tmp_path / "model" / "weights").symlink_to(tmp_path / "between" / "weights")
+    mounts = options(launched(VllmBackend(), str(tmp_path / "model")).argv, "--mount")
+    for name in ("model", "between", "end"):
+        assert f"type=bind,source={tmp_path / name},target={tmp_path / name},readonly" in mounts
+
+
+def test_quotes_in_a_path_are_doubled_for_the_line_of_csv(tmp_path: Path):
+    folder = tmp_path / 'a "b", c: d'
+    folder.mkdir()
+    mounts = [next(csv.reader([one])) for one in options(launched(VllmBackend(), str(folder)).argv, "--mount")]
+    assert ["type=bind", f"source={folder}", f"target={folder}", "readonly"] in mounts
+
+
+def test_a_secret_among_the_settings_stands_in_no_command_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COMPANY_TOKEN", "s3cret-of-ours")
+    told = {"COMPANY_TOKEN": "s3cret-of-ours", "URL": "https://me:pass@host", "MODE": "fast", "SAME": "s3cret-of-ours"}
+    launch = environment(told).prepare(HfBackend().launch(EngineSpec("hf", "owner/model"), 1))
+    given = options(launch.argv, "--env")
+    assert {"COMPANY_TOKEN", "URL", "SAME", "MODE=fast"} <= {*given}, "by name: the client looks the values up"
+    assert {name: launch.variables[name] for name in ("COMPANY_TOKEN", "URL", "SAME")} == {
+        name: value for name, value in told.items() if name != "MODE"
+    }
+    assert "s3cret" not in " ".join(launch.argv) and "me:pass" not in " ".join(launch.argv)
+
+
+@pytest.fixture
+def apart() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is not the engine's child, as those of a container are."""
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_container_whose_daemon_is_gone(is_seen: bool, apart: subprocess.Popen[bytes], tmp_path: Path):
+    find = ("sh", "-c", f"echo {apart.pid} /")  # each control group has a slash
+    remove = ("sh", "-c", "echo Cannot connect to the Docker daemon >&2; exit 1")
+    log = tmp_path / "engine.log"
+    process = SupervisedProcess(("sleep", "300"), {}, log, None, Detached(remove, find))
+    try:
+        if is_seen:
+            process.mark()
+    finally:
+        process.stop()
+    assert (apart.poll() is not None) == is_seen, "the process itself can be killed where it was seen"
+    said = "processes of the engine may still run: sh -c"
+    assert (said in log.read_text()) == (not is_seen)
 
 
 def test_containers_have_names_of_their_own():

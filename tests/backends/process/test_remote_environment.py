@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -339,6 +340,29 @@ def test_a_watchdog_that_is_killed_is_stood_in_for(cloud: Cloud, log_path: Path)
     wait_until(lambda: not engine.alive())
     engine.close()
     assert_given_back(cloud)
+
+
+def test_a_machine_whose_record_was_removed_is_given_back(cloud: Cloud, log_path: Path) -> None:
+    engine = started(cloud, log_path)
+    shutil.rmtree(cloud.records)  # with the store, by somebody who tidied up
+    engine.close()
+    assert cloud.calls == ["start", "run", "stop"] and not cloud.machines
+
+
+def test_a_record_that_can_not_be_removed_is_told_of(cloud: Cloud, log_path: Path) -> None:
+    engine = started(cloud, log_path)
+    (record,) = cloud.records.glob("*.json")
+    record.unlink()
+    record.mkdir()  # root may remove any file
+    engine.close()
+    assert cloud.calls.count("stop") == 1 and not cloud.machines
+    assert f"remote: remove {record}, which could not be removed" in log_path.read_text()
+
+
+def test_a_line_break_is_not_handed_over(cloud: Cloud, log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_CREDENTIAL", "one line\n\nand another")
+    with pytest.raises(ValueError, match=r"env\.remote\.pass_variables: \$A_CREDENTIAL holds a line break"):
+        cloud.environment(pass_variables=("A_CREDENTIAL",))
 
 
 def test_a_machine_that_nobody_looks_after_is_known(cloud: Cloud, log_path: Path) -> None:
