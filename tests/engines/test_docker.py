@@ -258,6 +258,8 @@ def test_a_good_image_passes_the_check_and_a_broken_one_does_not(docker_cli: Com
     assert good.code == 0, good.out + good.err
     assert "ok    vlm-runner-hf: 40 questions answered, 0.9" in good.out
     assert not list(docker_cli.folder.rglob("*.jsonl")), "nothing is kept"
+    other = docker_cli(f"image={IMAGE}", "metrics=[cer]", "dataset.limit=2", module="runner.doctor")
+    assert other.code == 0 and "2 questions answered; started" in other.out, other.out + other.err
     broken = docker_cli(
         "image=base:test", "dataset.limit=2", module="runner.doctor"
     )  # it has torch, and no transformers

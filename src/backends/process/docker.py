@@ -107,8 +107,9 @@ class DockerEnvironment:
             argv += ["--gpus", gpus if gpus == "all" else f'"device={gpus}"']
         for mount in within.mounts:
             argv += ["--mount", _as_option(mount)]
-        # Settings may hold secrets (`${oc.env:...}`), and everybody may read command lines.
-        hidden = {name: value for name, value in within.variables.items() if problem(name, value)}
+        # Everybody may read command lines, and what comes from our environment (`${oc.env:...}`) may be a secret.
+        ours = set(os.environ.values())
+        hidden = {name: value for name, value in self.variables.items() if value in ours or problem(name, value)}
         for variable, value in within.variables.items():
             argv += ["--env", variable if variable in hidden else f"{variable}={value}"]
         for variable in (*within.by_name, "RUNNER_ENGINE_TAG"):  # the client takes the value from its own environment

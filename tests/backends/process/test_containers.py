@@ -163,8 +163,8 @@ def test_quotes_in_a_path_are_doubled_for_the_line_of_csv(tmp_path: Path):
 
 
 def test_a_secret_among_the_settings_stands_in_no_command_line(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("COMPANY_TOKEN", "s3cret-of-ours")
-    told = {"COMPANY_TOKEN": "s3cret-of-ours", "URL": "https://me:pass@host", "MODE": "fast", "SAME": "s3cret-of-ours"}
+    monkeypatch.setenv("OURS", "s3cret-of-ours")
+    told = {"COMPANY_TOKEN": "s3cret-4711", "URL": "https://me:pass@host", "MODE": "fast", "SAME": "s3cret-of-ours"}
     launch = environment(told).prepare(HfBackend().launch(EngineSpec("hf", "owner/model"), 1))
     given = options(launch.argv, "--env")
     assert {"COMPANY_TOKEN", "URL", "SAME", "MODE=fast"} <= {*given}, "by name: the client looks the values up"
