@@ -1,6 +1,6 @@
 """What following an engine's memory costs: the CPU of the watchdog above it, as a share of one core.
 
-    python benchmarks/memory_sampler.py [--seconds 20]
+    python benchmarks/memory_sampler.py [--seconds 30]
 
 The watchdog reads the tree's RSS every 50 ms and its PSS, which walks all pages, every two seconds and at new maxima.
 It is measured above an idle HF engine, above a tree of three processes that hold 2.5 GiB, and above one that reaches a
@@ -99,7 +99,7 @@ def held(watchdog: psutil.Process) -> float:
 def main() -> int:
     """Measure the three, print, and return 1 where one takes too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

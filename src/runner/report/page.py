@@ -109,7 +109,7 @@ def to_json(value: Any) -> Markup:
 
 
 def _escaped(value: Any) -> Iterator[str]:
-    """Yield the JSON of a value in pieces, a long list item by item: each escape copies the text."""
+    """Yield the JSON of a value in pieces: a long list, or what an iterator yields, item by item."""
     if isinstance(value, dict):
         for number, (name, one) in enumerate(value.items()):
             yield "," if number else "{"
@@ -117,9 +117,10 @@ def _escaped(value: Any) -> Iterator[str]:
             yield ":"
             yield from _escaped(one)
         yield "}" if value else "{}"
-    elif _is_long(value) or (isinstance(value, list) and any(map(_is_long, value))):
+    elif isinstance(value, Iterator) or _is_long(value):
+        yield "["
         for number, one in enumerate(value):
-            yield "," if number else "["
+            yield "," if number else ""
             yield from _escaped(one)
         yield "]"
     else:

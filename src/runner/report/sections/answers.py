@@ -6,7 +6,7 @@ Everything here is untrusted text; it reaches the page as JSON and is only ever 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,15 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     shown = {sample.id for sample in samples}
     rows = {one: _grouped(one, shown) for one in compared.candidates}
     pictures = _pictures(compared, samples, rows)
-    names: dict[str, int] = {}
+    names = _names(samples)
+    # Rows are made when they are written: those of a large sweep take more memory than all the rest.
     data = {
         "candidates": [one.label for one in compared.candidates],
         "taken": compared.candidates.index(decision.taken) if decision.taken else None,
         "baseline": compared.candidates.index(compared.baseline),
         "measure": _measure(compared),
-        "samples": [_sample(one, pictures, names) for one in samples],
-        "answers": [[_entries(rows[one].get(sample.id), cut) for sample in samples] for one in compared.candidates],
+        "samples": (_sample(one, pictures, names) for one in samples),
+        "answers": (_answers(rows[one], samples, cut) for one in compared.candidates),
         "names": list(names),
         "texts": {name: say(f"answers.{name}") for name in PHRASES},
     }
@@ -109,6 +110,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _answers(rows: Mapping[str, Sequence[Entry]], samples: Iterable[Sample], cut: int) -> Iterator[list[list[Any]]]:
+    """Yield the answers of one candidate to each question shown."""
+    return (_entries(rows.get(sample.id), cut) for sample in samples)
+
+
 def _entries(found: Sequence[Entry] | None, cut: int) -> list[list[Any]]:
     """Return [text, score, what else is known] for each different answer; mostly there is nothing else."""
     return [list(_entry(*one, cut)) for one in found or ()]
@@ -149,10 +155,22 @@ def _longest(compared: Comparison) -> int:
 # ------------------------------------------------------------------------------------------------- samples
 
 
-def _sample(sample: Sample, pictures: Pictures, names: dict[str, int]) -> list[Any]:
-    """Return a question; what many samples share (classes, fields, questions) is named by a number."""
-    shared = (sample.document, sample.doc_class, sample.field, sample.question)
-    numbers = [names.setdefault(one, len(names)) for one in shared]
+def _names(samples: Iterable[Sample]) -> dict[str, int]:
+    """Give numbers to what many samples share: documents, classes, fields, questions."""
+    names: dict[str, int] = {}
+    for sample in samples:
+        for one in _shared(sample):
+            names.setdefault(one, len(names))
+    return names
+
+
+def _shared(sample: Sample) -> tuple[str, ...]:
+    return sample.document, sample.doc_class, sample.field, sample.question
+
+
+def _sample(sample: Sample, pictures: Pictures, names: Mapping[str, int]) -> list[Any]:
+    """Return a question; what many samples share is named by a number."""
+    numbers = [names[one] for one in _shared(sample)]
     shown = [pictures.places[name] for name in sample.images if name in pictures.places]
     return [sample.id, *numbers, list(sample.references), shown]
 
