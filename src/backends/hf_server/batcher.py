@@ -1,6 +1,8 @@
 """The queue before the model: requests are prepared beside it, grouped, and answered by the one thread that owns it.
 
-A batch starts as soon as the model is idle, with what waits at that moment: waiting for more would read as latency.
+A batch starts when the model is idle, with what waits at that moment: waiting for more would read as latency. Two kinds
+are waited for, at most a tenth of what the last batch took: who is being prepared, and who had an answer a moment ago
+and asks on. Else four who ask at once would for ever be answered as one, then three, then one again.
 Imports no torch, so that the server can listen before torch is there.
 """
 
@@ -17,6 +19,8 @@ from backends.hf_server.completions import Event, Failed, Finished
 from backends.hf_server.errors import RequestError
 from backends.hf_server.families import Family, Prepared
 from backends.hf_server.protocol import ChatRequest
+
+_WAITED = 0.1  # of the time that the last batch took
 
 
 @dataclass
@@ -35,7 +39,7 @@ class Counts:
 class Ticket:
     """A request on its way through the server, between the event loop and the model thread."""
 
-    def __init__(self, request: ChatRequest, arrived: float, counts: Counts):
+    def __init__(self, request: ChatRequest, arrived: float, counts: Counts, on_end: Callable[[], None] | None = None):
         self.request = request
         self.arrived = arrived
         self.prepare_s = 0.0
@@ -43,6 +47,7 @@ class Ticket:
         self.key: Hashable = None
         self._prepared: Prepared | None = None
         self._counts = counts
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -61,7 +66,9 @@ class Ticket:
         """Hand an event to the event loop, from any thread."""
         if isinstance(event, Failed):
             self._counts.failed += 1
+            self.end()
         elif isinstance(event, Finished):
+            self.end()
             self._counts.served += 1
             self._counts.prompt_tokens += event.prompt_tokens
             self._counts.completion_tokens += event.completion_tokens or 0
@@ -77,6 +84,13 @@ class Ticket:
         if not self.cancelled:
             self.cancelled = True
             self._counts.cancelled += 1
+            self.end()
+
+    def end(self) -> None:
+        """Nothing more will come. Safe to call twice, from any thread."""
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
 
 
 @dataclass
@@ -89,17 +103,24 @@ class Batcher:
     def __post_init__(self) -> None:
         """Set up the queue; one preparing thread, as two would fight with the model for the interpreter."""
         self._queue: list[Ticket] = []
+        self._open = 0  # requests that are prepared, wait or are being answered
+        self._most_open = 0  # the highest that was since the last batch began
         self._changed = threading.Condition()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
     async def submit(self, request: ChatRequest, arrived: float, family: Family, context: int | None) -> Ticket:
         """Prepare a request and queue it. Raises RequestError where it can't be prepared or doesn't fit."""
-        ticket = Ticket(request, arrived, self.counts)
+        ticket = Ticket(request, arrived, self.counts, self._ended)
+        with self._changed:
+            self._open += 1
+            self._most_open = max(self._most_open, self._open)
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._preparing, _prepare, ticket, family, context)
-        except RequestError:
-            self.counts.failed += 1
+        except BaseException as error:
+            ticket.end()
+            if isinstance(error, RequestError):
+                self.counts.failed += 1
             raise
         with self._changed:
             self._queue.append(ticket)
@@ -108,15 +129,38 @@ class Batcher:
 
     def serve(self, run: Callable[[Sequence[Ticket]], None]) -> None:
         """Answer batches for ever, in the calling thread."""
+        expected, window_s, until = 0, 0.0, 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._queue))
+                if self._queue[0].key is not None:
+                    self._gather(expected, window_s, until)
                 batch = take_batch(self._queue, self.batch_size)
+                self._most_open = self._open
             if batch:
                 self.counts.batches += 1
                 self.counts.batched_requests += len(batch)
+                began = time.monotonic()
                 run(batch)
+                window_s = _WAITED * (time.monotonic() - began)
+                until = time.monotonic() + window_s
+                expected = min(self.batch_size, self._most_open)
                 del batch  # or the pictures of the last one are held until the next comes, as its memory
+
+    def _gather(self, expected: int, window_s: float, until: float) -> None:
+        """Wait for so many, until then, and for those who are here but not prepared yet. Holds the lock in between."""
+
+        def complete() -> bool:
+            return len(self._queue) >= min(self.batch_size, max(expected, self._open))
+
+        now = time.monotonic()
+        if self._open > len(self._queue):
+            until = now + window_s
+        self._changed.wait_for(complete, max(0.0, until - now))
+
+    def _ended(self) -> None:
+        with self._changed:
+            self._open -= 1
 
 
 def take_batch(queue: list[Ticket], size: int) -> list[Ticket]:

@@ -243,6 +243,37 @@ def test_a_batch_is_what_waits_when_the_model_is_idle():
     assert (counts.served, counts.failed, counts.batches, counts.batched_requests) == (4, 1, 2, 4)
 
 
+def test_those_who_ask_on_after_an_answer_come_together_again():
+    """Or the first, which goes alone, would stay alone: one, three, one, three."""
+    sizes, started, others = [], threading.Event(), threading.Event()
+
+    def run(batch):
+        sizes.append(len(batch))
+        started.set()
+        others.wait(5)
+        time.sleep(0.5)
+        for ticket in batch:
+            ticket.emit(Finished("stop", 10, 1, 0, (), Timing(0, 0, 0, 0)))
+
+    async def ask_on(batcher):
+        for _ in range(4):
+            ticket = await batcher.submit(chat(), 0.0, EchoFamily(), None)
+            if batcher._open == 4:
+                others.set()
+            await ticket.next_event()
+
+    async def scenario():
+        batcher = Batcher(4)
+        threading.Thread(target=batcher.serve, args=(run,), daemon=True).start()
+        first = asyncio.create_task(ask_on(batcher))
+        await asyncio.to_thread(started.wait, 5)
+        await asyncio.gather(first, *(ask_on(batcher) for _ in range(3)))
+        return batcher._open
+
+    assert asyncio.run(scenario()) == 0
+    assert sum(sizes) == 16 and sizes[0] == 1 and 4 in sizes
+
+
 # ------------------------------------------------------------------------------------------------- command line
 
 
