@@ -1,13 +1,13 @@
 """The HF engine beside a plain loop over `model.generate`: tokens per second at the same batch size, both in one run.
 
-    python benchmarks/hf_engine_speed.py [--batches 1,4] [--rounds 8] [--layers 4] [--tokens 32]
+    python benchmarks/hf_engine_speed.py [--batches 1,4] [--rounds 5] [--layers 4] [--tokens 32]
 
 The model is Qwen2-VL's architecture, narrow and with random weights, in fp32: a step takes 20 ms or more, and our own
 work has something to be compared with. Both sides run in processes of their own, with the same threads, pictures and
 prompts, and take turns, so that a busy machine slows both alike; the ratio is the median over the rounds. The plain
 loop prepares its pictures with the same processor and does nothing else. The CPU ratio is that of tokens per CPU second
 of the process: it is less moved by a busy machine. Ends with 1 where a ratio (of wall time) is below the goal. About
-5 minutes.
+3 minutes.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def main() -> int:
     """Measure each batch size, print, and return 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", default="1,4", help="batch sizes")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=2, help="batches in a round")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=32)
