@@ -51,7 +51,7 @@ test-cluster: $(READY)  ## A sweep on a real Slurm of one node, on Ray, and on M
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[joblib,slurm,ray,postgres]' 2> >(grep -v 'is ignored: it is' >&2)
 	$(PY) -m pytest -m cluster -n 0 -rA tests/cluster
 
-bench: $(READY)  ## Measure our own costs beside their limits, half an hour; fails unless all hold
+bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or more; fails unless all hold
 	@$(PY) benchmarks
 
 ui: $(READY)  ## Open the MLflow UI on what was tracked here: http://127.0.0.1:5000

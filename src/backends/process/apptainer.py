@@ -28,10 +28,9 @@ from backends.process.container_environment import (
     HOME,
     ContainerSettings,
     Inside,
-    Mount,
-    as_csv,
     chosen_gpus,
     inside,
+    mount_option,
     name_of,
 )
 
@@ -106,7 +105,7 @@ class ApptainerEnvironment:
         if self.settings.shm_size:
             argv += ["--bind", "/dev/shm"]  # the machine's own, as large as it is  # noqa: S108
         for mount in within.mounts:
-            argv += ["--mount", _as_option(mount)]
+            argv += ["--mount", mount_option(mount, "destination", "ro")]
         argv += [str(self._file(lambda _: None)), *within.argv]
         return dataclasses.replace(
             launch,
@@ -176,14 +175,3 @@ def _workdir() -> Path:
     folder = Path(tempfile.gettempdir()) / f"vlm-runner-apptainer-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def _as_option(mount: Mount) -> str:
-    """Write a mount for --mount, which reads a line of CSV."""
-    fields = [
-        "type=bind",
-        f"source={mount.source}",
-        f"destination={mount.target}",
-        *([] if mount.is_writable else ["ro"]),
-    ]
-    return as_csv(fields)

@@ -220,10 +220,11 @@ def _without_doubles(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
     return tuple(kept)
 
 
-def as_csv(fields: Sequence[str]) -> str:
-    """Write the fields of a mount as one line of CSV, as --mount reads them."""
+def mount_option(mount: Mount, target: str, read_only: str) -> str:
+    """Write a mount for --mount, which reads a line of CSV. Docker and Apptainer name two of its fields differently."""
+    fields = ["type=bind", f"source={mount.source}", f"{target}={mount.target}"]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
+    csv.writer(line, lineterminator="").writerow(fields if mount.is_writable else [*fields, read_only])
     return line.getvalue()
 
 

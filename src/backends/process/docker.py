@@ -22,11 +22,10 @@ from backends.process import container_failures
 from backends.process.container_environment import (
     HOME,
     ContainerSettings,
-    Mount,
-    as_csv,
     chosen_gpus,
     inside,
     listening_everywhere,
+    mount_option,
     name_of,
     parse_mount,
     with_variables,
@@ -106,7 +105,7 @@ class DockerEnvironment:
         if gpus := chosen_gpus(settings, launch):
             argv += ["--gpus", gpus if gpus == "all" else f'"device={gpus}"']
         for mount in within.mounts:
-            argv += ["--mount", _as_option(mount)]
+            argv += ["--mount", mount_option(mount, "target", "readonly")]
         # Everybody may read command lines, and what comes from our environment (`${oc.env:...}`) may be a secret.
         ours = set(os.environ.values())
         hidden = {name: value for name, value in self.variables.items() if value in ours or problem(name, value)}
@@ -221,14 +220,3 @@ def _explained(words: str, command: list[str]) -> str:
     known = container_failures.of_image(words)
     said = " ".join(words.split()) or "nothing"
     return f"{known.message if known else 'Docker refused'}\n  command: {' '.join(command)}\n  it said: {said}"
-
-
-def _as_option(mount: Mount) -> str:
-    """Write a mount for --mount, which reads a line of CSV."""
-    fields = [
-        "type=bind",
-        f"source={mount.source}",
-        f"target={mount.target}",
-        *(() if mount.is_writable else ("readonly",)),
-    ]
-    return as_csv(fields)
