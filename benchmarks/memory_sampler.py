@@ -2,7 +2,7 @@
 
     python benchmarks/memory_sampler.py [--seconds 30]
 
-The watchdog reads the tree's RSS every 50 ms and its PSS, which walks all pages, every two seconds and at new maxima.
+The watchdog reads the tree's RSS every 50 ms and its PSS, which walks all pages, at new maxima and every few seconds.
 It is measured above an idle HF engine, above a tree of three processes that hold 2.5 GiB, and above one that reaches a
 new maximum all the time, up to 2.5 GiB. Ends with 1 where one takes more than 2% of a core. Two minutes.
 """

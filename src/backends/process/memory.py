@@ -1,8 +1,9 @@
 """Peaks of a process tree: CPU memory, GPU memory, energy. Runs in the watchdog, away from the client's clock.
 
 The CPU peak is the largest summed PSS (each shared page counted once, split between those who share it). One PSS
-reading costs up to 39 ms on a large process, RSS some 10 us: RSS is polled often, and PSS is read every two seconds
-and when RSS reaches a new maximum. Allowances keep the whole under about 2% of a core.
+reading costs up to 39 ms on a large process, RSS some 10 us: RSS is polled often, and PSS is read when RSS reaches a
+new maximum, and every two seconds or, where that costs more than `_PSS_SHARE` of a core, as seldom as that takes.
+Allowances keep the whole under about 2% of a core.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from backends.process.gpu import Gpus
 
 POLL_S = 0.05
 _PSS_EVERY_S = 2.0
-_TREE_EVERY_S = 0.25
+_PSS_SHARE = 0.004  # of a core, for the readings that no new maximum asks for
+_TREE_EVERY_S = 0.5
 _GPU_EVERY_S = 0.1
 _NEW_MAXIMUM = 1.01  # times the RSS of the last reading: a creeping rise is not read at each step
 _KEPT_WINDOWS = 16
@@ -178,11 +180,13 @@ class Sampler:
         return total
 
     def _read_pss(self, now: float) -> None:
+        began = time.thread_time()
         with self._pss_allowance:
             total = sum(self._pss(process) for process in self._tree)
+        cost_s = time.thread_time() - began
         for window in self._windows.values():
             window.cpu = max(window.cpu, total)
-        self._next_pss = now + _PSS_EVERY_S
+        self._next_pss = now + max(_PSS_EVERY_S, cost_s / _PSS_SHARE)
 
     def _pss(self, process: psutil.Process) -> int:
         try:
