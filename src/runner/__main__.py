@@ -5,6 +5,7 @@ Hydra composes and sweeps; this file wires it up and turns every expected error 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -39,6 +40,9 @@ def job(cfg: DictConfig) -> float | None:
     """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
     from runner import run, sweep
 
+    # What the program consists of stays: no collection looks at it again.
+    gc.freeze()
+    gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run.run(cfg)
     try:
@@ -152,10 +156,12 @@ def main() -> None:
     # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    gc.disable()  # imports and configs make no garbage worth a tenth of the start
     try:
         try:
             hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
         finally:
+            gc.enable()
             machines_left = _machines_left()
         for error in _failed:
             raise error

@@ -211,15 +211,27 @@ async def answer(
             return dataclasses.replace(generation, error=Failure(HUNG, f"it hangs: {generation.error.message}"))
         return generation
 
+    generation = await attempt()
+    if not _again(generation):  # nearly always; tenacity's account of one attempt costs as much as making a request
+        return generation, engine_s, 0.0
+    begun = [generation]
+
+    async def attempt_or_first() -> Generation:
+        return begun.pop() if begun else await attempt()
+
     attempts = AsyncRetrying(
-        retry=retry_if_result(lambda generation: generation.error is not None and generation.error.retryable),
+        retry=retry_if_result(_again),
         stop=stop_after_attempt(retries + 1),
         wait=_wait,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
-    generation: Generation = await attempts(attempt)
+    generation = await attempts(attempt_or_first)
     number = attempts.statistics.get("attempt_number", 1)
     return dataclasses.replace(generation, attempts=number), engine_s, attempts.statistics.get("idle_for", 0.0)
+
+
+def _again(generation: Generation) -> bool:
+    return generation.error is not None and generation.error.retryable
 
 
 def _wait(state: RetryCallState) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 PDF_SUFFIX = ".pdf"
+PDF_BEGINNING = b"%PDF-"
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pdf", ".png", ".ppm", ".tif", ".tiff", ".webp"},
 )
@@ -61,8 +62,12 @@ def read_image(image: Image) -> EncodedImage:
     path = image.path
     modified = _check_file(path)
     try:
+        with path.open("rb") as file:
+            beginning = file.read(len(PDF_BEGINNING))
+            is_pdf = beginning == PDF_BEGINNING
+            data = b"" if is_pdf else beginning + file.read()
         # Pages and converted pictures are kept for a while: the next question is often about the same document.
-        return _pdf_page(path, image.page, modified) if _is_pdf(path) else _picture(path, modified)
+        return _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
     except OSError as error:
         raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
 
@@ -92,8 +97,7 @@ def _check_pixels(path: Path, width: int, height: int) -> None:
 # ------------------------------------------------------------------------------------------------- pictures
 
 
-def _picture(path: Path, modified: int) -> EncodedImage:
-    data = path.read_bytes()
+def _picture(path: Path, data: bytes, modified: int) -> EncodedImage:
     picture = _open(path, data)
     _check_pixels(path, picture.width, picture.height)
     media_type = PASSED_THROUGH.get(picture.format or "")
@@ -142,11 +146,6 @@ def _png(picture: PilImage) -> bytes:
 
 
 # ------------------------------------------------------------------------------------------------- PDF
-
-
-def _is_pdf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(5) == b"%PDF-"
 
 
 def pages(image: Image) -> tuple[Image, ...]:
