@@ -38,14 +38,13 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 _DEFAULTS = {"attention": "sdpa", "device": "auto", "batch_size": "1"}  # named, so that the log says them
 _ENGINE_ARGS = "engine_args."
 
-# How the engine's process gets memory (glibc's and torch's own names). Measured with a narrow Qwen2-VL in fp32 beside a
-# plain loop over `generate`, which runs in its main thread; ours does not, and glibc's arena of a thread gives memory
-# back and faults it in again at each step: batches of four took 7% more CPU time than the plain loop, now as much.
-# - One arena for all threads, and up to 64 MiB of it kept between steps.
-# - Blocks above 16 MiB go back as soon as they are free, and the rest when a job begins (`/statistics/reset`): by
-#   default a job's CPU peak would contain what the job before it left (995 instead of 907 MiB at its beginning, 1.71
-#   instead of 1.45 GiB at its peak).
-# - Huge pages, where the system lends them to who asks: fewer faults, and 2 to 3% less time a step.
+# How the engine's process gets memory (glibc's and torch's own names), measured on a narrow Qwen2-VL in fp32.
+# - Blocks above 16 MiB go back to the system as soon as they are free, and the rest when a job begins
+#   (`/statistics/reset`). With glibc's defaults a job's CPU peak contains what the job before it left: 995 instead of
+#   907 MiB at its beginning, 1.71 instead of 1.45 GiB at its peak.
+# - Up to 64 MiB at the end of the heap are kept between steps, in one arena for all threads. Else (128 KiB, once the
+#   line above is set) each step faults its memory in anew: batches of four took 7% more CPU time.
+# - Huge pages, where the system lends them to who asks: fewer faults still.
 MALLOC = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(16 * 2**20),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -369,6 +370,8 @@ def typed(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""))) from error
     assert isinstance(config, Config)
+    if unknown := [Problem("there is no such key; a + adds what nothing reads", key) for key in _unknown(config)]:
+        raise Refused(unknown)
     if problems := list(check_values(cfg)):
         raise Refused(problems)
     return config
@@ -376,6 +379,18 @@ def typed(cfg: DictConfig) -> Config:
 
 def _missing(cfg: DictConfig) -> set[str]:
     return {str(key) for key in OmegaConf.missing_keys(cfg)}
+
+
+def _unknown(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that `+key=value` or `++key=value` has added to a schema, which nothing would read."""
+    if dataclasses.is_dataclass(value):
+        names = {field.name for field in dataclasses.fields(value)}
+        yield from (f"{prefix}{name}" for name in vars(value) if name not in names)
+        for name in names:
+            yield from _unknown(getattr(value, name), f"{prefix}{name}.")
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _unknown(one, f"{prefix}{name}.")
 
 
 def check_values(cfg: DictConfig) -> Iterator[Problem]:

@@ -13,6 +13,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from runner import paths
 from runner.config import Config
 
+SEVERAL = ("metrics", "judge/model")  # groups that take several words at once
+
 
 def remedy(error: Exception) -> str | None:
     """Say what is wrong and what was probably meant; None where a key or a choice is not what is wrong."""
@@ -55,6 +57,16 @@ def lacking(overrides: Sequence[str]) -> str | None:
         if having and len(having) < len(files):
             known = " or ".join(f"{group}={name}" for name in having)
             return f"{key}: the chosen {group} has no settings {group}.{part}; there are some with {known}"
+    return None
+
+
+def merged(overrides: Sequence[str]) -> str | None:
+    """Say which override lists words of a group that takes one: Hydra would merge the files that they name."""
+    for override in overrides:
+        group, _, value = override.partition("=")
+        words = value.strip("[] ").replace(" ", "")
+        if value.startswith("[") and "," in words and group not in SEVERAL and (paths.conf_dir() / group).is_dir():
+            return f"{group} takes one word: {override} would merge them into one. To run each: -m {group}={words}"
     return None
 
 

@@ -107,7 +107,9 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     if judges is not None:
         wanted |= _judge(job, judges, folder, record)
         record.add_version("judge", judges.metric.version)
-    log.info("%s: scoring", job.name)
+    total = len(generated.keys) + len(generated.failures)
+    known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
+    log.info("%s: scoring%s", job.name, known)
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
     seen = measure.Seen(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]

@@ -75,6 +75,9 @@ def test_typo_in_a_key(cli: CommandLine):
         ("env.remote.start=[x]", "the chosen env has no settings env.remote; there are some with env=remote or"),
         ("quant=bf61", "there is no quant=bf61; did you mean quant=bf16?"),
         ("report.zzzz=1", "there is no key report.zzzz; there are: report.baseline, report."),
+        ("model=[demo_s,demo_m]", "would merge them into one. To run each: -m model=demo_s,demo_m"),
+        ("+a.b=1", "there is no such key"),
+        ("++model.foo=1", "model.foo"),
         ("backend.engine_args.x=1", "backend.engine_args has no x yet; a + adds it: +backend.engine_args.x=..."),
     ],
 )
