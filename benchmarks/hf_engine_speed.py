@@ -4,7 +4,8 @@
 
 The model is Qwen2-VL's architecture, narrow and with random weights, in fp32: a step takes 20 ms or more, and our own
 work has something to be compared with. Both sides run in processes of their own, with the same threads, pictures and
-prompts, and the plain loop prepares its pictures with the same processor and does nothing else.
+prompts, and the plain loop prepares its pictures with the same processor and does nothing else. It takes memory as any
+Python program does, the engine by settings of its own (backends/hf.py): they are part of what is compared.
 
 The goal leaves 3%, and two processes of the same plain loop differ by 6% from round to round and by 2% from start to
 start (where their memory lies). So both are started several times and take short turns, each first in every other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.job_files import write_config
         from runner.plan import plan_sweep
 
+        gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         # 1. All combinations, each composed once. `max_batch_size` would split groups, so it isn't used.
         loader = self.hydra_context.config_loader

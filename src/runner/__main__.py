@@ -40,8 +40,8 @@ def job(cfg: DictConfig) -> float | None:
     """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
     from runner import run, sweep
 
-    # What the program consists of stays: no collection looks at it again.
-    gc.freeze()
+    if not gc.get_freeze_count():
+        gc.freeze()  # what the program consists of stays: no collection looks at it again
     gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run.run(cfg)

@@ -370,8 +370,8 @@ def typed(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""))) from error
     assert isinstance(config, Config)
-    if unknown := [Problem("there is no such key; a + adds what nothing reads", key) for key in _unknown(config)]:
-        raise Refused(unknown)
+    if unknown := list(_unknown(config)):
+        raise Refused(Problem("there is no such key, and a + adds none", key) for key in unknown)
     if problems := list(check_values(cfg)):
         raise Refused(problems)
     return config
@@ -382,10 +382,13 @@ def _missing(cfg: DictConfig) -> set[str]:
 
 
 def _unknown(value: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the keys that `+key=value` or `++key=value` has added to a schema, which nothing would read."""
+    """Yield the keys that `+key=value` or `++key=value` has added to a schema.
+
+    Nothing reads them, and the config.yaml of such a job fits the schema no more.
+    """
     if dataclasses.is_dataclass(value):
         names = {field.name for field in dataclasses.fields(value)}
-        yield from (f"{prefix}{name}" for name in vars(value) if name not in names)
+        yield from (f"{prefix}{name}" for name in getattr(value, "__dict__", {}) if name not in names)
         for name in names:
             yield from _unknown(getattr(value, name), f"{prefix}{name}.")
     elif isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from runner import paths
 from runner.config import Config
 
-SEVERAL = ("metrics", "judge/model")  # groups that take several words at once
+# Groups that take several words at once, or whose files are laid over one another on purpose.
+SEVERAL = ("metrics", "judge/model", "experiment", "workers")
 
 
 def remedy(error: Exception) -> str | None:
@@ -63,10 +65,10 @@ def lacking(overrides: Sequence[str]) -> str | None:
 def merged(overrides: Sequence[str]) -> str | None:
     """Say which override lists words of a group that takes one: Hydra would merge the files that they name."""
     for override in overrides:
-        group, _, value = override.partition("=")
-        words = value.strip("[] ").replace(" ", "")
-        if value.startswith("[") and "," in words and group not in SEVERAL and (paths.conf_dir() / group).is_dir():
-            return f"{group} takes one word: {override} would merge them into one. To run each: -m {group}={words}"
+        found = re.fullmatch(r"\+?(\w+)=\[([^\[\]]+,[^\[\]]+)\]", override)
+        if found and found[1] not in SEVERAL and (paths.conf_dir() / found[1]).is_dir():
+            words = found[2].replace(" ", "")
+            return f"{found[1]} takes one word: {override} would merge them. To run each: -m {found[1]}={words}"
     return None
 
 

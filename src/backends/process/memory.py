@@ -19,6 +19,7 @@ from backends.process.gpu import Gpus
 POLL_S = 0.05
 _PSS_EVERY_S = 2.0
 _PSS_SHARE = 0.004  # of a core, for the readings that no new maximum asks for
+_PSS_LATEST_S = 15.0
 _TREE_EVERY_S = 0.5
 _GPU_EVERY_S = 0.1
 _NEW_MAXIMUM = 1.01  # times the RSS of the last reading: a creeping rise is not read at each step
@@ -186,7 +187,7 @@ class Sampler:
         cost_s = time.thread_time() - began
         for window in self._windows.values():
             window.cpu = max(window.cpu, total)
-        self._next_pss = now + max(_PSS_EVERY_S, cost_s / _PSS_SHARE)
+        self._next_pss = now + min(max(_PSS_EVERY_S, cost_s / _PSS_SHARE), _PSS_LATEST_S)
 
     def _pss(self, process: psutil.Process) -> int:
         try:

@@ -62,10 +62,10 @@ def read_image(image: Image) -> EncodedImage:
     path = image.path
     modified = _check_file(path)
     try:
-        with path.open("rb") as file:
-            beginning = file.read(len(PDF_BEGINNING))
-            is_pdf = beginning == PDF_BEGINNING
-            data = b"" if is_pdf else beginning + file.read()
+        with path.open("rb", buffering=0) as file:
+            is_pdf = file.read(len(PDF_BEGINNING)) == PDF_BEGINNING
+            file.seek(0)
+            data = b"" if is_pdf else file.readall()
         # Pages and converted pictures are kept for a while: the next question is often about the same document.
         return _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
     except OSError as error:
