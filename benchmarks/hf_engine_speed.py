@@ -10,7 +10,7 @@ Python program does, the engine by settings of its own (backends/hf.py): they ar
 The goal leaves 3%, and two processes of the same plain loop differ by 6% from round to round and by 2% from start to
 start (where their memory lies). So both are started several times and take short turns, each first in every other
 round; the ratio is that of the medians of all turns. The CPU ratio is that of tokens per CPU second of the
-process. Ends with 1 where a ratio (of wall time) is below the goal. About 6 minutes.
+process. Ends with 1 where a ratio (of wall time) is below the goal. About 8 minutes.
 """
 
 from __future__ import annotations

