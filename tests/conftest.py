@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -11,9 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patient
+
 ROOT = Path(__file__).resolve().parents[1]
 NO_ROOM = "GiB of disk are free, SGLang needs"  # the one reason for which CI lets an engine be skipped
 SHARED = (ROOT.parent / "shared" / "data").resolve()
+
+
+# Where this is set, each of some thousand processes compiles every module anew: the suite took twice the CPU.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +57,9 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("third_party")
     source = ROOT / "tests" / "third_party"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--target", str(target), str(source)], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [*command, "--target", str(target), str(source)], check=True, capture_output=True, timeout=patient(120)
+    )
     return target
 
 
@@ -60,11 +72,34 @@ class Ended:
     err: str
 
 
-class CommandLine:
-    """Runs `python -m runner` in an empty folder with a store, database and environment of its own."""
+@pytest.fixture(scope="session")
+def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with MLflow's database as our first run makes it. Making one takes seconds of CPU, copying it none.
 
-    def __init__(self, folder: Path, packages: Path) -> None:
+    That the product makes its own is seen in tests/runner/test_tracking.py and by `make demo`.
+    """
+    folder = tmp_path_factory.mktemp("tracking_database")
+    command = "from runner.tracking import prepare; prepare('sqlite:///mlflow.db', 'documents')"
+    subprocess.run([sys.executable, "-c", command], cwd=folder, check=True, timeout=patient(120))
+    return folder
+
+
+def _copy_database(source: Path, folder: Path) -> None:
+    """Copy MLflow's database; its experiments keep their artifacts beside the copy."""
+    copied = folder / "mlflow.db"
+    shutil.copy(source / "mlflow.db", copied)
+    with contextlib.closing(sqlite3.connect(copied)) as database, database:
+        changed = "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)"
+        database.execute(changed, (str(source), str(folder)))
+
+
+class CommandLine:
+    """Runs `python -m runner` in a folder with a store, MLflow database and environment of its own."""
+
+    def __init__(self, folder: Path, packages: Path, database: Path | None = None) -> None:
         self.folder = folder
+        if database is not None and not (folder / "mlflow.db").exists():
+            _copy_database(database, folder)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
         self.environment |= {
             "PYTHONPATH": str(packages),
@@ -84,7 +119,7 @@ class CommandLine:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=patient(timeout),
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
@@ -104,12 +139,18 @@ class CommandLine:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, third_party: Path) -> CommandLine:
-    """The command line in an empty folder."""
+def cli(tmp_path: Path, third_party: Path, tracking_database: Path) -> CommandLine:
+    """The command line in a folder that holds MLflow's database and nothing else."""
+    return CommandLine(tmp_path, third_party, tracking_database)
+
+
+@pytest.fixture
+def new_cli(tmp_path: Path, third_party: Path) -> CommandLine:
+    """The command line in an empty folder, as on the first day."""
     return CommandLine(tmp_path, third_party)
 
 
 @pytest.fixture(scope="session")
-def make_cli(third_party: Path) -> Callable[[Path], CommandLine]:
+def make_cli(third_party: Path, tracking_database: Path) -> Callable[[Path], CommandLine]:
     """The command line in a folder of the test's choice."""
-    return lambda folder: CommandLine(folder, third_party)
+    return lambda folder: CommandLine(folder, third_party, tracking_database)

@@ -13,6 +13,7 @@ import psutil
 
 from backends.api import Engine, EngineSpec, EngineStats, Failure, GenerationRequest, Launch, Message, TextPart
 from backends.client import Client
+from tests.patience import patient
 
 FAKE_ENGINE = Path(__file__).parent / "process" / "fake_engine.py"
 
@@ -52,7 +53,7 @@ def spec(**args: object) -> EngineSpec:
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
     """Poll until `condition` holds; fail after `timeout_s` seconds."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + patient(timeout_s)
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
         time.sleep(0.01)
@@ -73,7 +74,7 @@ def ask(engine: Engine, words: str) -> str:
     """Ask one question under an event loop of its own; return the answer, or why there is none."""
 
     async def once() -> str:
-        async with Client(engine.endpoint, timeout_s=10) as client:
+        async with Client(engine.endpoint, timeout_s=100) as client:
             generation = await client.ask(GenerationRequest("1", (Message("user", (TextPart(words),)),)))
             return generation.text if generation.text is not None else str(generation.error)
 

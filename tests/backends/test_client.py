@@ -24,12 +24,12 @@ from backends.client import Client
 PLAIN = GenerationRequest("plain", (Message("user", (TextPart("Кто?"),)),))
 
 
-def ask(scenario: str, request: GenerationRequest = PLAIN, timeout_s: float = 10, **endpoint: object) -> Generation:
+def ask(scenario: str, request: GenerationRequest = PLAIN, timeout_s: float = 100, **endpoint: object) -> Generation:
     return ask_and_look(scenario, request, timeout_s, **endpoint)[0]
 
 
 def ask_and_look(
-    scenario: str, request: GenerationRequest = PLAIN, timeout_s: float = 10, **endpoint: object
+    scenario: str, request: GenerationRequest = PLAIN, timeout_s: float = 100, **endpoint: object
 ) -> tuple[Generation, ScriptedEndpoint]:
     async def run() -> tuple[Generation, ScriptedEndpoint]:
         async with (

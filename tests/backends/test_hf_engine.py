@@ -17,6 +17,7 @@ from backends import registry
 from backends.api import EngineSpec, Generation, GenerationRequest, ImagePart, Message, Pixels, Sampling, TextPart
 from backends.client import Client
 from backends.process.server import ServedEngine, start
+from tests.patience import patient
 
 CHECKPOINT = Path(__file__).parents[2] / "assets" / "demo_models" / "demo_s" / "bf16"
 
@@ -25,7 +26,7 @@ CHECKPOINT = Path(__file__).parents[2] / "assets" / "demo_models" / "demo_s" / "
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedEngine]:
     spec = EngineSpec("hf", str(CHECKPOINT), quant="fp32", args=(("device", "cpu"), ("threads", "1")))
     log_path = tmp_path_factory.mktemp("hf") / "engine.log"
-    engine = start(registry.find("hf"), spec, log_path=log_path, timeout_s=120)
+    engine = start(registry.find("hf"), spec, log_path=log_path, timeout_s=patient(120))
     yield engine
     engine.close()
 
@@ -36,7 +37,7 @@ def ask(engine: ServedEngine, picture: bytes) -> Generation:
     request = GenerationRequest("one", (Message("user", parts),), sampling, Pixels(3136, 50176))
 
     async def run() -> Generation:
-        async with Client(engine.endpoint, timeout_s=60) as client:
+        async with Client(engine.endpoint, timeout_s=patient(60)) as client:
             return await client.ask(request)
 
     return asyncio.run(run())

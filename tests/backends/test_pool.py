@@ -7,6 +7,7 @@ import pytest
 
 from backends.api import EngineSpec
 from backends.pool import Pool
+from tests.patience import patient
 
 
 @dataclass
@@ -115,7 +116,7 @@ def test_closing_does_not_wait_for_a_start_and_ends_what_comes_of_it(events: lis
 
     def start_slowly(wanted: EngineSpec) -> Stub:
         is_starting.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(patient(10))
         return Stub(wanted, events)
 
     def acquire() -> None:
@@ -127,7 +128,7 @@ def test_closing_does_not_wait_for_a_start_and_ends_what_comes_of_it(events: lis
     pool = Pool()
     thread = threading.Thread(target=acquire)
     thread.start()
-    assert is_starting.wait(10)
+    assert is_starting.wait(patient(10))
     pool.close()
     may_go_on.set()
     thread.join(10)

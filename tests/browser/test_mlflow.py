@@ -15,8 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from runner import tracking
 from tests.browser.conftest import Sweep
-
-pytestmark = pytest.mark.timeout(400)
+from tests.patience import patient
 
 # What MLflow 3.17 itself writes into the console of any installation: it asks for a user where there is no login, and
 # its charts change size while they are drawn.
@@ -49,7 +48,7 @@ def address(demo_sweep: Sweep) -> Iterator[str]:
         time.sleep(0.5)
     yield address
     server.terminate()
-    server.wait(timeout=30)
+    server.wait(timeout=patient(30))
 
 
 @pytest.fixture

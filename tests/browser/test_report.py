@@ -9,8 +9,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Opened, Sweep
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def test_a_stranger_sees_which_one_to_take_and_why(demo_sweep: Sweep, open_page: Callable[..., Opened]):
     opened = open_page(demo_sweep.report)

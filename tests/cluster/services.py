@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.patience import patient
+
 POSTGRES_USER = "postgres"  # PostgreSQL refuses to run as root
 
 
@@ -47,7 +49,9 @@ class PostgresTracking:
         secret.chmod(0o644)
         as_user = ["runuser", "-u", POSTGRES_USER, "--"]
         options = ["-D", str(home / "data"), "-U", "mlflow", "--auth=scram-sha-256", f"--pwfile={secret}"]
-        subprocess.run([*as_user, str(binaries / "initdb"), *options], check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            [*as_user, str(binaries / "initdb"), *options], check=True, capture_output=True, timeout=patient(60)
+        )
         listen = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={home}", "-p", str(port)]
         self._start("postgres", [*as_user, str(binaries / "postgres"), "-D", str(home / "data"), *listen])
         _wait(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), 30)
@@ -87,14 +91,14 @@ class PostgresTracking:
             if process.poll() is None:
                 os.killpg(process.pid, 15)
                 try:
-                    process.wait(15)
+                    process.wait(patient(15))
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, 9)
                     process.wait()
 
 
 def _wait(attempt: Any, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patient(within_s)
     while True:
         try:
             return attempt()

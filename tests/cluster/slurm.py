@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.patience import patient
+
 CONFIG = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -78,14 +80,14 @@ class Slurm:
                 child.kill()
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(patient(10))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
     def run(self, *command: str) -> str:
         done = subprocess.run(
-            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=20, check=False
+            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=patient(20), check=False
         )
         return done.stdout
 
@@ -98,7 +100,7 @@ class Slurm:
             )
 
     def _wait(self, ready: object, what: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patient(30)
         while not ready():  # type: ignore[operator]
             if time.monotonic() > deadline:
                 logs = "\n".join(f"{log}:\n{log.read_text()[-2000:]}" for log in self.folder.glob("*.[lo][ou][gt]"))

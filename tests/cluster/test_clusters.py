@@ -16,7 +16,7 @@ from tests.cluster.slurm import Slurm
 from tests.conftest import CommandLine
 from tests.runner.test_sweep import gone
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster]
 WITHOUT_GPU = ("hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")
 
 

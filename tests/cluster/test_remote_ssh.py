@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from tests.conftest import ROOT, CommandLine
 from tests.faults.results import last, stored, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster]
 HERE, THERE, PREFIX = "10.213.77.1", "10.213.77.2", "30"
 SSHD = f"""
 Port 22

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.patience import patient
 
 DOCKERFILES = {path.name.partition(".")[0]: path for path in (ROOT / "docker").glob("*.Dockerfile")}
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -95,9 +96,11 @@ def test_the_servers_are_not_open_to_the_network_and_hold_no_password():
 def test_compose_takes_its_files():
     command = ["docker-compose", "-f", str(COMPOSE), "-f", str(COMPOSE.with_name("compose.gpu.yaml")), "config"]
     bare = {name: value for name, value in os.environ.items() if name != "POSTGRES_PASSWORD"}
-    refused = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=patient(60))
     assert refused.returncode != 0 and "set POSTGRES_PASSWORD" in refused.stderr
-    taken = subprocess.run(command, env=bare | {"POSTGRES_PASSWORD": "x"}, capture_output=True, text=True, timeout=60)
+    taken = subprocess.run(
+        command, env=bare | {"POSTGRES_PASSWORD": "x"}, capture_output=True, text=True, timeout=patient(60)
+    )
     assert taken.returncode == 0, taken.stderr
     services = yaml.safe_load(taken.stdout)["services"]
     assert services["runner"]["shm_size"] and services["mlflow"]["ports"] == ["127.0.0.1:5000:5000/tcp"]

@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.patience import patient
 
 DEBIAN, PYTHON = "bookworm", "3.11"
 NEEDED = ("dockerd", "docker", "debootstrap", "docker-init", "docker-registry", "tar")
@@ -65,7 +66,7 @@ class Daemon:
         """Run the client."""
         environment = os.environ | {"DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "0"}
         done = subprocess.run(
-            ["docker", *arguments], env=environment, capture_output=True, text=True, timeout=300, **more
+            ["docker", *arguments], env=environment, capture_output=True, text=True, timeout=patient(300), **more
         )
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout[-2000:]} {done.stderr}"
         return done
@@ -119,7 +120,7 @@ class Daemon:
         with (self.folder / "registry.log").open("wb") as log:
             process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + patient(30)
             while process.poll() is None and time.monotonic() < deadline:
                 with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/", timeout=1):
                     break
@@ -127,7 +128,7 @@ class Daemon:
             yield address
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(patient(20))
 
     def small_image(self, name: str) -> None:
         """Make an image of one file."""
@@ -143,7 +144,7 @@ class Daemon:
         assert done.returncode == 0, done.stderr[-3000:]
 
     def _wait(self, is_so: Callable[[], bool], within_s: float, what: str) -> None:
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + patient(within_s)
         while not is_so():
             lives = self._process is not None and self._process.poll() is None
             assert lives and time.monotonic() < deadline, f"dockerd does not {what}: {self._log.read_text()[-3000:]}"
@@ -156,7 +157,7 @@ class Daemon:
                 self.docker("rm", "--force", name, check=False)
             self._process.terminate()
             try:
-                self._process.wait(60)
+                self._process.wait(patient(60))
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

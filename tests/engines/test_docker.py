@@ -21,6 +21,7 @@ from backends.process.docker import DockerEnvironment
 from tests.conftest import ROOT, CommandLine, Ended
 from tests.engines import docker_daemon
 from tests.engines.docker_daemon import Daemon
+from tests.patience import patient
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -74,7 +75,7 @@ def results(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def none_left(daemon: Daemon, within_s: float = 20) -> bool:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patient(within_s)
     while daemon.containers():
         if time.monotonic() > deadline:
             return False
@@ -112,7 +113,7 @@ def test_the_images_digest_is_kept_and_memory_measured(compared: tuple[CommandLi
 def started(cli: CommandLine, repeats: int = 20) -> Any:
     """Start a job on a container and wait until it has answers."""
     process = cli.start(*JOB, "env=docker", "warmup=0", f"sampling.repeats={repeats}")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + patient(90)
     while sum(len(path.read_bytes().splitlines()) for path in (cli.folder / "store").glob("*.jsonl")) < 10:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
@@ -146,7 +147,7 @@ def test_nothing_is_left_when_the_runner_is_killed_and_no_key_is_to_be_seen(dock
         family = [inside, *inside.children(recursive=True)]
         assert len(family) >= 2, "docker-init and the engine"
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(patient(10))
         assert none_left(daemon)
         assert not [one for one in family if one.is_running()]
         assert not clients(docker_cli)
@@ -162,7 +163,7 @@ def test_a_watchdog_that_is_killed_leaves_no_container(docker_cli: CommandLine, 
         watchdog = client.parent()
         assert watchdog is not None and "backends.process.watchdog" in " ".join(watchdog.cmdline())
         watchdog.kill()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=patient(120))
         assert process.returncode == 0, output  # the container goes on, and is removed when the engine is closed
         (result,) = results(docker_cli.folder).values()
         assert "memory/cpu_peak_gib" not in result["metrics"]
@@ -178,7 +179,7 @@ def test_a_container_that_is_killed_is_told_of_as_an_engine_that_died(docker_cli
         (name,) = daemon.containers()
         assert f"killed with their watchdog: {name}" in docker_cli(module="runner.doctor").out
         daemon.docker("kill", name)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=patient(120))
         assert process.returncode == 1 and "the engine died: killed by SIGKILL" in output, output
         assert none_left(daemon)
     finally:

@@ -19,6 +19,7 @@ import pytest
 
 from backends.process.uv_environment import cache_dir
 from tests.conftest import NO_ROOM, CommandLine, Ended
+from tests.patience import patient
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
@@ -55,7 +56,7 @@ def engines(store: Path) -> list[psutil.Process]:
 
 
 def none_left(store: Path, within_s: float = 20) -> bool:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patient(within_s)
     while engines(store):
         if time.monotonic() > deadline:
             return False
@@ -144,7 +145,7 @@ def test_a_worker_that_is_killed_is_restarted_once(tmp_path: Path, make_cli: Cal
     cli = make_cli(tmp_path)
     process = cli.start(*JOB, "backend=vllm", f"dataset.limit={3 * SAMPLES}", "warmup=0")
     store = tmp_path / "store"
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + patient(400)
     while sum(len(path.read_bytes().splitlines()) for path in store.glob("*.jsonl")) < 10:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
@@ -152,7 +153,7 @@ def test_a_worker_that_is_killed_is_restarted_once(tmp_path: Path, make_cli: Cal
     worker = next(one for one in lives if "Worker" in " ".join(one.cmdline()))
     os.kill(worker.pid, signal.SIGKILL)
     try:
-        output, _ = process.communicate(timeout=700)
+        output, _ = process.communicate(timeout=patient(700))
     finally:
         process.kill()
     assert process.returncode == 0, output

@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from tests.patience import patient
+
 # The echo backend serves no model: checkpoint and dataset are real, the engine repeats the question.
 ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "warmup=0")
 
@@ -45,7 +47,7 @@ def stored(store: Path) -> list[tuple[str, str]]:
 
 def wait_for(what: Callable[[], Any], within_s: float = 60) -> Any:
     """Return the first true value of `what`."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patient(within_s)
     while True:
         if value := what():
             return value

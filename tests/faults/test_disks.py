@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import CommandLine, Ended
 from tests.faults.results import ECHO, jobs, last
+from tests.patience import patient
 
 _CAN = shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
 own_mounts = pytest.mark.skipif(not _CAN, reason="needs `unshare -rm`: mounts of its own")
@@ -18,7 +19,7 @@ def mounted(cli: CommandLine, mount: str, *arguments: str) -> Ended:
     script = f"{mount} && {command}; code=$?; cp -r store kept 2>/dev/null; exit $code"
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script],
-        cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=120,
+        cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=patient(120),
     )  # fmt: skip
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 

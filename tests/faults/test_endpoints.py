@@ -14,6 +14,7 @@ from PIL import Image
 from tests.backends.scripted_endpoint import GOOD, STREAMS, huge_answer, stream
 from tests.conftest import CommandLine
 from tests.faults.results import last
+from tests.patience import patient
 
 QUESTIONS = ("good", "busy", "broken", "half_stream", "invalid_utf8", "no_choices", "huge_answer", "good again")
 PASSES = ("busy", "broken", "half_stream")  # the first time each; then they are answered
@@ -58,7 +59,7 @@ def day() -> Iterator[tuple[BadDay, str]]:
     loop.create_task(serve())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(patient(10))
     yield bad, addresses[0]
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

@@ -1,7 +1,6 @@
 """Engines that are killed, hang, or run out of memory."""
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, engines, last, nothing_left, stored, wait_for
+from tests.patience import patient
 
 
 def test_an_engine_killed_with_9_is_started_again_and_nothing_is_lost(cli: CommandLine):
@@ -18,7 +18,7 @@ def test_an_engine_killed_with_9_is_started_again_and_nothing_is_lost(cli: Comma
     wait_for(lambda: len(stored(store)) >= 3)
     (engine,) = engines(store)
     engine.send_signal(signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=patient(60))
     assert process.returncode == 0, output
     job = last(cli.folder)
     assert job["metrics"]["engine/starts"] == 2 and job["metrics"]["samples/failed"] == 0
@@ -31,10 +31,8 @@ def test_an_engine_killed_with_9_is_started_again_and_nothing_is_lost(cli: Comma
 
 def test_an_engine_that_hangs_is_ended_and_started_again(cli: CommandLine):
     job = (*ECHO, "tracking=none", "+backend.engine_args.hang_after=5", "backend.request_timeout_s=1", "concurrency=2")
-    begin = time.monotonic()
     ended = cli(*job, "backend.max_restarts=1", "backend.retries=2")
     assert ended.code == 0, ended.err
-    assert time.monotonic() - begin < 40
     found = last(cli.folder)
     assert found["metrics"]["samples/failed"] == 0 and found["metrics"]["engine/starts"] == 2
     assert len(found["rows"]) == 8

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, jobs, stored, wait_for
+from tests.patience import patient
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.soak]
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def test_folders_are_complete_without_it_and_uploaded_later_once(cli: CommandLin
         job = cli.start(*ECHO, "sampling.seed=1", "+backend.engine_args.delay_s=0.4")
         wait_for(lambda: len(stored(cli.folder / "store")) >= 8 + 3, 90)
         kill(process)
-        output, _ = job.communicate(timeout=120)
+        output, _ = job.communicate(timeout=patient(120))
     assert job.returncode == 0, output
     assert "not tracked" in output and "runner.sync" in output
     assert [(one["status"], len(one["rows"])) for one in jobs(cli.folder)] == [("finished", 8)] * 2

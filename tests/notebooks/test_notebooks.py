@@ -37,7 +37,6 @@ def test_it_is_kept_clean_and_small(path: Path):
     assert path.stat().st_size < LARGEST_BYTES
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tracked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CommandLine
+from tests.patience import patient
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def url(third_party: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(third_party)}
     process = subprocess.Popen([sys.executable, "-m", "echo_engine.server", f"--port={port}"], env=environment)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patient(20)
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

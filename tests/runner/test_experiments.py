@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import pytest
 from omegaconf import OmegaConf
 
 from tests.conftest import CommandLine
@@ -28,7 +27,6 @@ def answers(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.timeout(300)
 def test_demo_mini_asks_each_model_with_its_own_prompts(cli: CommandLine, shared: Path):
     folders = run(cli, shared, "demo_mini")
     configs = [OmegaConf.load(folder / "config.yaml") for folder in folders]
@@ -42,7 +40,6 @@ def test_demo_mini_asks_each_model_with_its_own_prompts(cli: CommandLine, shared
             assert len(found) >= rows, f"{table}: CER by the four aggregations"
 
 
-@pytest.mark.timeout(300)
 def test_screen_annotation_asks_ten_screenshots_five_times(cli: CommandLine, shared: Path):
     (folder,) = run(cli, shared, "screen_annotation", "quant=bf16", "metrics=[text]")
     rows, cfg = answers(folder), OmegaConf.load(folder / "config.yaml")
@@ -50,7 +47,6 @@ def test_screen_annotation_asks_ten_screenshots_five_times(cli: CommandLine, sha
     assert cfg.sampling.temperature == 0.1 and cfg.prompt.system_role == "user"
 
 
-@pytest.mark.timeout(300)
 def test_support_vqa_says_its_n(cli: CommandLine, shared: Path):
     images = shared / "vqa_phone" / "images"
     (folder,) = run(cli, shared, "support_vqa", f"dataset.images={images}", "judge=none")

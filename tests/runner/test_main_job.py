@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, CommandLine, Ended
+from tests.patience import patient
 
 SWEEP = ("-m", "model=demo_s,demo_m", "quant=bf16,w4a16", "dataset.limit=40")
 SEED_PROMPTS = "prompts/JuliaJu_Qwen2-VL-2B_demo_mini_cer0.csv"
@@ -126,7 +127,9 @@ def test_reduced_model_with_dummy_weights(cli: CommandLine):
 def test_the_wheel_works_from_any_folder(tmp_path: Path, make_cli: Callable[[Path], CommandLine]):
     target = tmp_path / "installed"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--target", str(target), str(ROOT)], check=True, capture_output=True, timeout=150)
+    subprocess.run(
+        [*command, "--target", str(target), str(ROOT)], check=True, capture_output=True, timeout=patient(150)
+    )
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     cli = make_cli(folder)

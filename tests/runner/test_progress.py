@@ -11,6 +11,7 @@ import pytest
 
 from runner import progress
 from runner.progress import Progress
+from tests.patience import patient
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ with Progress("job", 3) as work:
             shown += part
     except OSError:
         pass  # how Linux says that the other end is closed
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=patient(30)) == 0
     text = shown.decode()
     assert "job: asking" in text and "2/3" in text and "/s" in text
     for number in range(3):

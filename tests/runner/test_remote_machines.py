@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import ROOT, CommandLine, Ended
 from tests.faults.results import ECHO, jobs, last, nothing_left, stored, wait_for
+from tests.patience import patient
 
 CLOUD = ROOT / "tests" / "backends" / "process" / "fake_cloud.py"
 
@@ -87,7 +88,7 @@ def test_whatever_ends_the_command_the_machine_is_given_back(cloud: Cloud, numbe
     wait_for(lambda: process.poll() is not None or list((cloud.cli.folder / "store").glob("*.jsonl")))
     assert cloud.machines
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=patient(60))
     wait_for(lambda: cloud.calls == ["start", "run", "stop"])
     wait_for(lambda: not cloud.machines and nothing_left(cloud.cli.folder / "store"))
     if number != signal.SIGKILL:
@@ -127,7 +128,7 @@ def test_an_engine_that_dies_is_started_again_on_another_machine(cloud: Cloud):
     wait_for(lambda: process.poll() is not None or len(stored(cloud.cli.folder / "store")) >= 2)
     (machine,) = cloud.machines
     psutil.Process(machine).kill()  # the provider took it away
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=patient(90))
     assert process.returncode == 0, output
     assert cloud.calls == ["start", "run", "stop"] * 2 and not cloud.machines
     job = last(cloud.cli.folder)

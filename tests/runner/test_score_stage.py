@@ -287,7 +287,8 @@ def test_answers_of_other_conditions_get_no_figures_of_speed_when_they_are_score
     assert not [name for name in record(folder)["metrics"] if "_per_s" in name or name.startswith("latency/")]
 
 
-def test_tracking_none_on_the_command_line_wins_over_the_job_and_leaves_its_config(cli: CommandLine):
+def test_tracking_none_on_the_command_line_wins_over_the_job_and_leaves_its_config(new_cli: CommandLine):
+    cli = new_cli
     folder = complete_job(cli.folder / "job")
     assert cli("stage=score", f"answers={folder}", "metrics=[cer]", "tracking=none").code == 0
     assert not (cli.folder / "mlflow.db").exists() and not (folder / "run_id").exists()

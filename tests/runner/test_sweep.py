@@ -12,6 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.conftest import CommandLine
+from tests.patience import patient
 
 # The echo backend serves no model: checkpoint and dataset are real, the engine repeats the question.
 RESTARTED = "backend.max_restarts=1"  # conf/backend/hf.yaml, which these jobs start from, says 0
@@ -51,7 +52,7 @@ def engines_left(marker: str) -> list[int]:
 
 
 def gone(marker: str, within_s: float = 15) -> bool:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + patient(within_s)
     while engines_left(marker):
         if time.monotonic() > deadline:
             return False
@@ -94,7 +95,7 @@ def test_an_engine_that_does_not_start_fails_its_group_at_once(cli: CommandLine)
     assert "unrecognized arguments: --nonsense=1" in first["error"]
     for other in others:
         assert "did not start for an earlier job" in other["error"] and "--nonsense=1" in other["error"]
-        assert other["finished_at"] - other["started_at"] < 0.5
+        assert not other["metrics"].get("engine/starts"), "it was not tried again"
 
 
 def test_listed_jobs_instead_of_every_combination(cli: CommandLine):
@@ -120,7 +121,9 @@ def test_listed_jobs_instead_of_every_combination(cli: CommandLine):
 def test_runs_may_begin_in_the_same_second(cli: CommandLine):
     job = (*ECHO, "tracking=none", "dataset.limit=1")
     started = [cli.start(*job) for _ in range(2)]
-    assert [process.wait(60) for process in started] == [0, 0], [process.communicate()[0] for process in started]
+    assert [process.wait(patient(60)) for process in started] == [0, 0], [
+        process.communicate()[0] for process in started
+    ]
     first, second = {result["folder"] for result in results(cli.folder)}
     assert first != second
 
@@ -258,12 +261,12 @@ def test_an_interrupted_runner_leaves_no_process_and_loses_no_answer(cli: Comman
     record = cli.folder / "asked"
     job = (*ECHO, f"+backend.engine_args.record={record}", "+backend.engine_args.delay_s=0.3", "warmup=0")
     process = cli.start(*job)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patient(60)
     while not (record.exists() and len(record.read_text().splitlines()) >= 3):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     os.kill(process.pid, ending)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=patient(60))
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[ending], output
     assert gone(str(cli.folder / "store")), "no engine and no watchdog may be left"
     asked = len(record.read_text().splitlines())
@@ -331,12 +334,12 @@ def test_interrupted_new_answers_are_not_filled_up_with_old_ones(cli: CommandLin
     began = time.time()
     process = cli.start(*job, "reuse=never")
     (shelf,) = (cli.folder / "store").glob("*.jsonl")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patient(60)
     while shelf.read_text().count('"generation"') < 8 + 3:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=patient(60))
     killed = results(cli.folder)[-1]
     assert killed["status"] == "killed" and 3 <= len(rows(killed)) < 8
     assert all(row["timing"]["sent_at"] > began for row in rows(killed))
@@ -353,7 +356,7 @@ def test_sigterm_ends_a_runner_that_ignores_sigint(cli: CommandLine):
     while "starting the engine" not in process.stdout.readline():
         assert process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=patient(30))
     assert process.returncode == 143, output
 
 

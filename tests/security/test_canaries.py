@@ -18,6 +18,7 @@ from runner.errors import Refused
 from runner.plan import plan
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, engines, jobs, wait_for
+from tests.patience import patient
 
 CANARIES = {
     "OPENAI_API_KEY": "canary-openai-7f3a91",
@@ -67,7 +68,7 @@ def test_an_engine_that_tells_its_log_everything(cli: CommandLine):
     assert b"echo_engine.server" in seen and key.encode() not in seen and leaks(seen) == []
     listening = wait_for(lambda: [one for one in engine.net_connections() if one.status == "LISTEN"])
     assert {one.laddr.ip for one in listening} == {"127.0.0.1"}, "this machine only"
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=patient(90))
     assert process.returncode == 1 and "EchoCrash" in output
     (job,) = jobs(cli.folder)
     log = (job["folder"] / "engine.log").read_text()
@@ -121,7 +122,7 @@ def test_an_endpoint_that_repeats_its_headers_and_a_tracking_server_with_a_passw
     assert_nothing_leaked(cli, ended.out, ended.err)
     again = subprocess.run(
         cli.command(str(job["folder"]), module="runner.sync"),
-        cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=60,
+        cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=patient(60),
     )  # fmt: skip
     assert again.returncode == 1 and leaks((again.stdout + again.stderr).encode()) == []
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import patient
+
 SOURCE = Path(__file__).parents[3] / "src"
 KEY = "a-key-for-tests"
 
@@ -40,7 +42,7 @@ class Server:
 
     def wait(self, timeout_s: float = 90) -> None:
         """Poll /health until it says ready or the process ends."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + patient(timeout_s)
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 answer = self.call("GET", "/health", key=None)
@@ -103,7 +105,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(5)
+            return self.process.wait(patient(5))
         finally:
             self.process.kill()
 

@@ -9,7 +9,7 @@ import pytest
 
 # The device file, and not torch, whose import would cost seconds while tests are collected.
 without_gpu = not Path("/dev/nvidiactl").exists()
-pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600), pytest.mark.skipif(without_gpu, reason="no NVIDIA GPU")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(without_gpu, reason="no NVIDIA GPU")]
 
 # Qwen/Qwen2-VL-2B-Instruct, config.json
 QWEN2_VL_2B = {

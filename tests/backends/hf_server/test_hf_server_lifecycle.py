@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+from tests.patience import patient
+
 
 def test_dummy_weights_of_a_bare_configuration(start_server, bodies, tiny_models, tmp_path):
     # As on the hub: the text part's values lie flat beside vision_config.
@@ -47,7 +49,7 @@ def test_dummy_weights_of_a_bare_configuration(start_server, bodies, tiny_models
 
 def test_a_missing_folder_is_the_last_word_of_the_log(start_server):
     server = start_server("--model", "/no/such/folder")
-    assert server.process.wait(10) == 1
+    assert server.process.wait(patient(10)) == 1
     log = server.log.read_text()
     assert "Traceback" in log
     last = log.strip().splitlines()[-1]
@@ -68,5 +70,5 @@ def test_sigterm_in_the_middle_of_an_answer(start_server, tiny_qwen):
 
 def test_a_port_in_use_is_said(server, start_server, tiny_qwen):
     second = start_server("--model", str(tiny_qwen), "--port", str(server.port))
-    assert second.process.wait(20) == 1
+    assert second.process.wait(patient(20)) == 1
     assert "cannot listen on 127.0.0.1" in second.log.read_text().strip().splitlines()[-1]

@@ -21,6 +21,7 @@ from backends.hf_server.protocol import ChatMessage, ChatRequest, Pixels, Sampli
 from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.settings import parse_settings
 from backends.hf_server.text_stream import TextStream
+from tests.patience import patient
 
 # ------------------------------------------------------------------------------------------------- text pieces
 
@@ -221,7 +222,7 @@ def test_a_batch_is_what_waits_when_the_model_is_idle():
     def run(batch):
         sizes.append(len(batch))
         started.set()
-        release.wait(5)
+        release.wait(patient(5))
         for ticket in batch:
             ticket.emit(Finished("stop", 10, 1, 0, (), Timing(0, 0, 0, 0)))
 
@@ -250,7 +251,7 @@ def test_those_who_ask_on_after_an_answer_come_together_again():
     def run(batch):
         sizes.append(len(batch))
         started.set()
-        others.wait(5)
+        others.wait(patient(5))
         time.sleep(0.5)
         for ticket in batch:
             ticket.emit(Finished("stop", 10, 1, 0, (), Timing(0, 0, 0, 0)))
@@ -305,7 +306,7 @@ def test_the_key_is_no_flag_and_not_shown(monkeypatch):
 def test_the_http_side_imports_no_torch():
     code = "import sys, backends.hf_server.http; print({'torch', 'transformers', 'numpy', 'runner'} & set(sys.modules))"
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=patient(60))
     assert done.stdout.strip() == "set()", done.stdout
     assert time.monotonic() - started < 10
 
@@ -323,8 +324,8 @@ def test_an_answered_batch_is_let_go_before_the_next_comes():
     batcher._queue.append(ticket)
     del ticket
     threading.Thread(target=batcher.serve, args=(lambda _: done.set(),), daemon=True).start()
-    assert done.wait(5)
-    deadline = time.monotonic() + 5
+    assert done.wait(patient(5))
+    deadline = time.monotonic() + patient(5)
     while gone() is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert gone() is None

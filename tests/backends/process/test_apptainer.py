@@ -16,6 +16,7 @@ from backends.process.container_environment import ContainerSettings
 from backends.process.gpu_claims import OnGpus
 from backends.process.server import start
 from tests.conftest import ROOT
+from tests.patience import patient
 
 FAKE = Path(__file__).parent / "fake_apptainer.py"
 PINNED = "docker://owner/image@sha256:" + "a" * 64
@@ -47,7 +48,7 @@ def test_an_engine_is_started_and_its_key_stands_in_no_command_line(tmp_path: Pa
     record = tmp_path / "record.json"
     spec = EngineSpec("hf", str(ROOT / "assets/demo_models/demo_s/bf16"), quant="fp32", args=(("threads", "1"),))
     where = environment(str(tmp_path / "hf.sif"), {"FAKE_APPTAINER_RECORD": str(record)})
-    engine = start(HfBackend(), spec, log_path=tmp_path / "engine.log", timeout_s=120, environment=where)
+    engine = start(HfBackend(), spec, log_path=tmp_path / "engine.log", timeout_s=patient(120), environment=where)
     try:
         assert engine.alive() and engine.load_s is not None
         mark = engine.mark()

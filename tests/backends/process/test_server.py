@@ -16,6 +16,7 @@ from fake_backend import FakeBackend, ask, gone, spec, wait_until
 
 from backends.api import EngineFailed, EngineSpec
 from backends.process.server import ServedEngine, start
+from tests.patience import patient
 
 TESTS = Path(__file__).parents[1]
 
@@ -26,11 +27,11 @@ def log_path(tmp_path: Path) -> Path:
 
 
 def started(log_path: Path, **args: object) -> ServedEngine:
-    return start(FakeBackend(), spec(**args), log_path=log_path, timeout_s=20)
+    return start(FakeBackend(), spec(**args), log_path=log_path, timeout_s=patient(20))
 
 
 def failure_of(
-    log_path: Path, backend: FakeBackend | None = None, timeout_s: float = 20, **args: object
+    log_path: Path, backend: FakeBackend | None = None, timeout_s: float = 300, **args: object
 ) -> EngineFailed:
     with pytest.raises(EngineFailed) as caught:
         start(backend or FakeBackend(), spec(**args), log_path=log_path, timeout_s=timeout_s)
@@ -40,7 +41,7 @@ def failure_of(
 def test_an_engine_is_started_asked_under_two_event_loops_and_closed(log_path: Path) -> None:
     said: list[str] = []
     began = time.monotonic()
-    engine = start(FakeBackend(), spec(load_s=0.5), log_path=log_path, timeout_s=20, on_progress=said.append)
+    engine = start(FakeBackend(), spec(load_s=0.5), log_path=log_path, timeout_s=patient(20), on_progress=said.append)
     try:
         assert engine.alive()
         assert engine.load_s is not None and 0.5 <= engine.load_s <= time.monotonic() - began
@@ -110,7 +111,7 @@ def test_an_engine_that_never_listens_times_out_and_is_gone(log_path: Path, tmp_
 def test_a_port_that_is_taken_costs_a_second_try(log_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         backend = FakeBackend(first_port=taken.getsockname()[1])
-        engine = start(backend, spec(), log_path=log_path, timeout_s=20)
+        engine = start(backend, spec(), log_path=log_path, timeout_s=patient(20))
     try:
         assert len(backend.ports) == 2
         assert ask(engine, "hello") == "echo: hello"
@@ -122,7 +123,7 @@ def test_another_engine_on_our_port_is_not_taken_for_ours(log_path: Path, tmp_pa
     other = started(tmp_path / "other.log")
     try:
         backend = FakeBackend(first_port=int(other.endpoint.url.split(":")[2].split("/")[0]))
-        engine = start(backend, spec(), log_path=log_path, timeout_s=20)
+        engine = start(backend, spec(), log_path=log_path, timeout_s=patient(20))
         engine.close()
         assert engine.endpoint.url != other.endpoint.url
         assert len(backend.ports) == 2
@@ -194,7 +195,7 @@ from pathlib import Path
 from fake_backend import FakeBackend, spec
 from backends.process.server import start
 engine = start(FakeBackend(), spec(stubborn="yes", children=1, pid_file={str(pid_file)!r}),
-               log_path=Path({str(tmp_path / "engine.log")!r}), timeout_s=20)
+               log_path=Path({str(tmp_path / "engine.log")!r}), timeout_s={patient(20)})
 child = os.fork()
 if child == 0:
     time.sleep(60)

@@ -16,6 +16,7 @@ import pytest
 
 from runner import answers_table
 from tests.conftest import CommandLine
+from tests.patience import patient
 from tests.runner.judging.conftest import job, record, rows, table, verdicts
 from tests.runner.judging.scripted_judge import (
     COMPLETION_TOKENS,
@@ -146,7 +147,7 @@ def test_a_killed_run_asks_for_no_verdict_twice(cli: CommandLine, scripted):
     command = (*SCORE, f"answers={table(cli, [f'answer {n}' for n in range(12)])}", "judge=absolute",
                *endpoint.arguments(f"{WHERE}.concurrency=2"))  # fmt: skip
     running = cli.start(*command)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patient(60)
     while len(endpoint.bodies) < 9:  # seven have their reply, two wait for theirs
         assert running.poll() is None and time.monotonic() < deadline, running.stdout.read()
         time.sleep(0.05)

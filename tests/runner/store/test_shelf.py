@@ -10,6 +10,7 @@ import pytest
 
 from backends.api import EngineSpec, Failure, Generation, Timing
 from runner.store import Shelf, digest, from_json, to_json
+from tests.patience import patient
 
 HERE = {"gpu": "none", "concurrency": "1"}
 ELSEWHERE = {"gpu": "H200", "concurrency": "1"}
@@ -105,7 +106,7 @@ def test_it_reaches_the_disk_within_a_second_and_at_the_end(shelf: Shelf, monkey
     monkeypatch.setattr("runner.store.shelf.os.fsync", fsync)
     shelf.append("a", HERE, generation("a"))
     first = shelf.path.stat().st_size
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patient(5)
     while first not in synced:
         assert time.monotonic() < deadline
         time.sleep(0.05)

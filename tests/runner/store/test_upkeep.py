@@ -12,6 +12,7 @@ import pytest
 from backends.api import EngineSpec, Generation, Timing
 from runner.store import Shelf
 from runner.store.__main__ import seconds
+from tests.patience import patient
 
 HERE, ELSEWHERE = {"gpu": "none"}, {"gpu": "H200"}
 SPEC = EngineSpec("hf", "models/card-reader", digest="d", quant="w4a16")
@@ -25,7 +26,7 @@ def generation(key: str, text: str = "Петров", age_days: float = 0) -> Gen
 def tool(store: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "runner.store", *arguments]
     environment = {**os.environ, "RUNNER_STORE": str(store), "COLUMNS": "200"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patient(60))
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.returncode, ended.stdout + ended.stderr
 

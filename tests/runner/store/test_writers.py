@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from runner.store import Shelf
+from tests.patience import patient
 
 # Appends until it is killed or has written all; says each key behind its append, as an answer that was received.
 WRITER = """
@@ -39,7 +40,7 @@ def test_processes_do_not_harm_each_other_and_a_killed_one_neither(tmp_path: Pat
     os.kill(victim.pid, signal.SIGKILL)
     received += victim.stdout.read().split()
     for process in steady:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=patient(60))
         assert process.returncode == 0
         received += out.split()
     assert len(received) >= 3 * 150 + 40
@@ -55,7 +56,7 @@ def test_a_writer_that_others_replaced_the_file_of_finds_its_answers_anew(tmp_pa
     for number in range(20):
         process = writer(f"k{number}", 1, shelf.path) if number % 10 == 0 else None
         if process is not None:
-            process.communicate(timeout=30)
+            process.communicate(timeout=patient(30))
     shelf.close()
     lines = shelf.path.read_bytes().splitlines(keepends=True)
     other = tmp_path / "other"
