@@ -1,29 +1,33 @@
 # make help lists the targets. Every target that needs the environment builds it first, once per change of pyproject.toml.
 SHELL := /bin/bash
-PYTHON ?= python3
+# Empty: the first of python3, python3.13, python3.12, python3.11 that is new enough.
+PYTHON ?=
 VENV := .venv
 PY := $(VENV)/bin/python
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 # The version that our engine is tested with. TORCH= (empty) takes whatever fits, TORCH=torch==2.11.0 another.
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: help setup demo test check soak test-engines test-docker test-gpu test-cluster bench ui clean
+.PHONY: FORCE help setup demo test check soak test-engines test-docker test-gpu test-cluster bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## Build .venv with the runner, the HF engine and the development tools
 
-$(READY): pyproject.toml
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "installing torch and what the runner needs (a minute or two; the first time also the downloads) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH) 2> >(grep -v 'is ignored: it is' >&2)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[hf,scoring,dev]' 2> >(grep -v 'is ignored: it is' >&2)
+# Two stages: `make demo` installs what the demo needs, the other targets the rest.
+# Where PYTHON is given, an environment of another Python is made anew, whenever it was made.
+$(RUNS): pyproject.toml tools/setup.sh $(if $(PYTHON),FORCE)
+	@tools/setup.sh $(VENV) '$(PYTHON)' '$(TORCH)' hf
 	@touch $@
 
-demo: $(READY)  ## The main job on the demo models: 2 models x 2 quantisations read 60 documents
+$(READY): $(RUNS)
+	@tools/setup.sh $(VENV) '$(PYTHON)' '$(TORCH)' hf,scoring,dev
+	@touch $@
+
+demo: $(RUNS)  ## The main job on the demo models: 2 models x 2 quantisations read 60 documents
 	$(PY) -m runner -m $(DEMO)
 
 test: $(READY)  ## Run the tests
@@ -48,13 +52,13 @@ test-gpu: $(READY)  ## Tests that need a CUDA GPU
 	$(PY) -m pytest -m gpu -rA tests
 
 test-cluster: $(READY)  ## A sweep on a real Slurm of one node, on Ray, and on MLflow with PostgreSQL (Debian packages, as root)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[joblib,slurm,ray,postgres]' 2> >(grep -v 'is ignored: it is' >&2)
+	@$(PY) tools/install_with_uv.py --quiet -e '.[joblib,slurm,ray,postgres]'
 	$(PY) -m pytest -m cluster -n 0 -rA tests/cluster
 
 bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or more; fails unless all hold
 	@$(PY) benchmarks
 
-ui: $(READY)  ## Open the MLflow UI on what was tracked here: http://127.0.0.1:5000
+ui: $(RUNS)  ## Open the MLflow UI on what was tracked here: http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
 clean:  ## Remove the environment and caches; results in multirun/, outputs/ and mlflow.db stay

@@ -17,10 +17,10 @@ SEED_PROMPTS = "prompts/JuliaJu_Qwen2-VL-2B_demo_mini_cer0.csv"
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, make_cli: Callable[[Path], CommandLine]) -> tuple[Path, Ended]:
-    """The demo sweep on a part of the documents, run once for the tests below."""
+def swept(tmp_path_factory: pytest.TempPathFactory, third_party: Path) -> tuple[Path, Ended]:
+    """The demo sweep on a part of the documents in an empty folder, as on the first day: run once for the tests below."""
     folder = tmp_path_factory.mktemp("swept")
-    ended = make_cli(folder)(*SWEEP, timeout=170)
+    ended = CommandLine(folder, third_party)(*SWEEP)
     assert ended.code == 0, ended.err
     return folder, ended
 

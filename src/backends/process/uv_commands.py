@@ -36,7 +36,7 @@ class Uv:
     def __init__(self, log: Path, say: Callable[[str], None]) -> None:
         """Begin an empty log."""
         self._log, self._say = log, say
-        self._environment = {**os.environ, **variables(_pip_options(), os.environ), "NO_COLOR": "1"}
+        self._environment = {**os.environ, **variables(pip_options(), os.environ), "NO_COLOR": "1"}
         self._environment.pop("VIRTUAL_ENV", None)  # the runner's own; the one to fill is always named
         log.write_text("", encoding="utf-8")
 
@@ -105,7 +105,7 @@ def parse_pip_config(text: str) -> dict[str, str]:
     return options
 
 
-def _pip_options() -> dict[str, str]:
+def pip_options() -> dict[str, str]:
     """Ask pip for its configuration; without pip there is none to follow."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     try:
