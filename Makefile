@@ -1,5 +1,7 @@
 # make help lists the targets. Every target that needs the environment builds it first, once per change of pyproject.toml.
 SHELL := /bin/bash
+# Where it is set, as in many images, each start of Python compiles all of MLflow anew: seconds of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 # Empty: the first of python3, python3.13, python3.12, python3.11 that is new enough.
 PYTHON ?=
 VENV := .venv

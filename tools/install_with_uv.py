@@ -28,22 +28,9 @@ def main() -> None:
     spec.loader.exec_module(uv_commands)
     environment = os.environ | uv_commands.variables(uv_commands.pip_options(), os.environ)
     environment.pop("VIRTUAL_ENV", None)  # another one may be active in this shell
-    # Who forbids Python to keep compiled modules would compile all of them at each start.
-    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
     binary = os.fsdecode(uv.find_uv_bin())
-    # A link between two file systems can't be made; uv then copies, and need not say so.
-    environment.setdefault("UV_LINK_MODE", "hardlink" if _same_disk(binary, environment) else "copy")
-    command = [binary, "pip", "install", "--python", sys.executable, *compiled, *sys.argv[1:]]
+    command = [binary, "pip", "install", "--python", sys.executable, *sys.argv[1:]]
     os.execve(binary, command, environment)
-
-
-def _same_disk(binary: str, environment: dict[str, str]) -> bool:
-    """Tell whether uv's cache and this environment lie on one file system."""
-    cache = Path(environment.get("UV_CACHE_DIR") or Path(environment.get("XDG_CACHE_HOME") or "~/.cache") / "uv")
-    cache = cache.expanduser()
-    while not cache.exists():
-        cache = cache.parent
-    return cache.stat().st_dev == Path(sys.prefix).stat().st_dev
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ SEED_PROMPTS = "prompts/JuliaJu_Qwen2-VL-2B_demo_mini_cer0.csv"
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory, third_party: Path) -> tuple[Path, Ended]:
-    """The demo sweep on a part of the documents in an empty folder, as on the first day: run once for the tests below."""
+    """The demo sweep on a part of the documents in an empty folder, as on the first day."""
     folder = tmp_path_factory.mktemp("swept")
     ended = CommandLine(folder, third_party)(*SWEEP)
     assert ended.code == 0, ended.err
