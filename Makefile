@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: FORCE help setup demo test check soak test-engines test-docker test-gpu test-cluster bench ui clean
+.PHONY: FORCE help setup demo test check soak test-docs test-engines test-docker test-gpu test-cluster bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ check: $(READY)  ## Formatting, lint, types, layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+test-docs: $(READY)  ## Run the commands of README, getting started and scoring in a fresh clone and an empty folder
+	$(PY) tools/documented_commands.py
 
 test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
 	$(PY) -m pytest -m engine -n 0 -rA tests
