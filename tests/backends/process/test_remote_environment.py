@@ -22,6 +22,7 @@ from backends.process import rentals
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.remote_machine import VARIABLE
 from backends.process.server import ServedEngine, start
+from tests.conftest import ROOT
 from tests.patience import patient
 
 CLOUD = Path(__file__).parent / "fake_cloud.py"
@@ -296,7 +297,7 @@ def test_the_limit_also_holds_while_the_machine_starts(cloud: Cloud, log_path: P
 RUNNER = """
 import os, sys, time
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {here!r}]
+sys.path[:0] = [{tests!r}, {here!r}, {root!r}]
 from fake_backend import FakeBackend, spec
 from test_remote_environment import Cloud, started
 engine = started(Cloud(Path({folder!r})), Path({log!r}))
@@ -306,7 +307,8 @@ time.sleep(120)
 
 
 def runner(cloud: Cloud, log_path: Path) -> tuple[subprocess.Popen[str], int]:
-    code = RUNNER.format(tests=str(TESTS), here=str(CLOUD.parent), folder=str(cloud.folder), log=str(log_path))
+    folders = {"tests": str(TESTS), "here": str(CLOUD.parent), "root": str(ROOT)}
+    code = RUNNER.format(**folders, folder=str(cloud.folder), log=str(log_path))
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     word, watchdog = process.stdout.readline().split()
