@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from patience import patient
 
 from backends.api import Engine, EngineSpec, EngineStats, Failure, GenerationRequest, Launch, Message, TextPart
 from backends.client import Client
-from tests.patience import patient
 
 FAKE_ENGINE = Path(__file__).parent / "process" / "fake_engine.py"
 

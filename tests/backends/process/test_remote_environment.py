@@ -16,14 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 from fake_backend import FakeBackend, ask, gone, spec, wait_until
+from patience import patient
 
 from backends.api import EngineFailed, EngineSpec, Launch
 from backends.process import rentals
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.remote_machine import VARIABLE
 from backends.process.server import ServedEngine, start
-from tests.conftest import ROOT
-from tests.patience import patient
 
 CLOUD = Path(__file__).parent / "fake_cloud.py"
 TESTS = Path(__file__).parents[1]
@@ -306,9 +305,13 @@ time.sleep(120)
 """
 
 
+def code_of_runner(cloud: Cloud, log_path: Path) -> str:
+    folders = {"tests": str(TESTS), "here": str(CLOUD.parent), "root": str(CLOUD.parents[2])}
+    return RUNNER.format(**folders, folder=str(cloud.folder), log=str(log_path))
+
+
 def runner(cloud: Cloud, log_path: Path) -> tuple[subprocess.Popen[str], int]:
-    folders = {"tests": str(TESTS), "here": str(CLOUD.parent), "root": str(ROOT)}
-    code = RUNNER.format(**folders, folder=str(cloud.folder), log=str(log_path))
+    code = code_of_runner(cloud, log_path)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     word, watchdog = process.stdout.readline().split()
@@ -329,7 +332,7 @@ def test_a_runner_that_is_killed_leaves_no_machine(cloud: Cloud, log_path: Path,
 
 def test_a_runner_that_is_killed_while_the_machine_starts(cloud: Cloud, log_path: Path) -> None:
     (cloud.folder / "slow-start").write_text("1.5")
-    code = RUNNER.format(tests=str(TESTS), here=str(CLOUD.parent), folder=str(cloud.folder), log=str(log_path))
+    code = code_of_runner(cloud, log_path)
     process = subprocess.Popen([sys.executable, "-c", code])
     wait_until((cloud.folder / "calls").exists)
     process.kill()

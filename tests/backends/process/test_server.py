@@ -16,7 +16,6 @@ from fake_backend import FakeBackend, ask, gone, spec, wait_until
 
 from backends.api import EngineFailed, EngineSpec
 from backends.process.server import ServedEngine, start
-from tests.conftest import ROOT
 from tests.patience import patient
 
 TESTS = Path(__file__).parents[1]
@@ -191,7 +190,7 @@ def test_kill_9_of_the_runner_leaves_nothing(tmp_path: Path) -> None:
     # The runner also forks a child that inherits the pipe: the watchdog must not wait for that one.
     code = f"""
 import os, sys, time
-sys.path[:0] = [{str(TESTS)!r}, {str(ROOT)!r}]
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 from pathlib import Path
 from fake_backend import FakeBackend, spec
 from backends.process.server import start
