@@ -29,7 +29,7 @@ def test_a_duplicate_id_names_both_rows(tmp_path: Path) -> None:
         (row(images=[1]), "images is a list"),
         (row(images={"a": 1}), "images is an object"),
         (row(question=7), "question is the number 7, not a text"),
-        (row(references="Я"), 'references is a text ("Я"), not a list of answers'),
+        (row(references={"a": "Я"}), 'references is an object ({"a": "Я"}), not a list of answers'),
         (row(references=[True]), "references is a list ([true]), not a list of answers"),
         (row(answerable="yes"), 'answerable is a text ("yes"), not true, false or null'),
         (row(doc_class=["a"]), "doc_class is a list"),

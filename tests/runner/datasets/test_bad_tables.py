@@ -141,8 +141,8 @@ def test_rows_of_a_spreadsheet(tmp_path: Path) -> None:
         sheet.append(cells)
     book.save(tmp_path / "a.xlsx")
     message = refusal(format="spreadsheet", path=str(tmp_path / "a.xlsx"))
-    has(message, "row 2: column Answer holds 1975-12-12 as a date", "format the column as text")
-    has(message, "row 3: column File_name is empty", "row 4: column Answer holds True")
+    has(message, "row 2: column Answer (C2) holds 1975-12-12 as a date", "format the column as text")
+    has(message, "row 3: column File_name is empty", "row 4: column Answer (C4) holds True")
     has(refusal(format="spreadsheet", path=str(tmp_path / "a.xlsx"), options={"sheet": "X"}), "no sheet 'X'", "Sheet")
 
 
