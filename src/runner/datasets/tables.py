@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -136,14 +137,28 @@ def check_header(table: Table, columns: Mapping[str, str], optional: Iterable[st
     found = {meaning: name for meaning, name in columns.items() if name in header}
     missing = [name for meaning, name in columns.items() if meaning not in found and meaning not in set(optional)]
     if missing:
+        likely = _likely(columns, missing, [name for name in header if name not in found.values()])
         raise Refused(
             Problem(
                 f"missing column: {', '.join(missing)}; found: {', '.join(header)}",
                 table.where,
-                "rename the column, or say what it is called: 'dataset.columns={question: Вопрос}' (null: not read)",
+                likely
+                or "rename the column, or say what it is called: 'dataset.columns={question: Вопрос}' (null: not read)",
             )
         )
     return found
+
+
+def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[str]) -> str:
+    """Return the remedy where columns differ from what is missing in case, spaces, `_` and `-` only; empty: none do."""
+
+    def bare(name: str) -> str:
+        return re.sub(r"[\s_-]", "", name).casefold()
+
+    names = {bare(name): name for name in free}
+    meant = {meaning: names[bare(name)] for meaning, name in columns.items() if name in missing and bare(name) in names}
+    told = ", ".join(f"{meaning}: {name}" for meaning, name in meant.items())
+    return f"say what it is called: 'dataset.columns={{{told}}}'" if meant else ""
 
 
 def as_rows(table: Table, columns: Mapping[str, str]) -> Iterator[Row | Problem]:

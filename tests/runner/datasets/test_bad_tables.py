@@ -73,6 +73,16 @@ def test_a_missing_column_lists_the_found_ones(tmp_path: Path) -> None:
     has(message, "annotation.csv: missing column: answer; found: data_index, split, image_path", "reply")
 
 
+def test_a_column_that_differs_in_case_is_told_as_it_is_written(tmp_path: Path) -> None:
+    header = HEADER.replace("answer;", "Answer;").replace("doc_class", "Doc Class")
+    remedy = "'dataset.columns={references: Answer, doc_class: Doc Class}'"
+    has(annotations(tmp_path, header, GOOD), "missing column: answer, doc_class", remedy)
+    config = DatasetConfig(
+        format="annotations", path=str(tmp_path), columns={"references": "Answer", "doc_class": "Doc Class"}
+    )
+    assert next(iter(open_dataset(config))).references == ("Я",)
+
+
 def test_a_column_twice(tmp_path: Path) -> None:
     has(annotations(tmp_path, HEADER.replace("split", "question"), GOOD), "column question is there twice")
 
