@@ -11,12 +11,13 @@ The first visible sheet of cells is read, unless one is named; where there are s
 from __future__ import annotations
 
 import datetime
+import io
 import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from runner.datasets import cells, odf_sheets
 from runner.datasets.cells import Cell
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of it
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
+_LIST, _PART = "[Content_Types].xml", re.compile(r'PartName="/([^"]+)"')
 _CHUNK = 2**20
 
 Line = list[str | Cell]
@@ -160,11 +162,32 @@ def _rows(path: Path, title: str, *, values: bool) -> Iterator[Sequence[Any]]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of extensions that it doesn't know: they change no cell
-        with path.open("rb") as file:  # by its name it would be refused where that ends in .xls
+        with _source(path) as file:
             book = load_workbook(file, read_only=True, data_only=values)
             sheet = book[title]
             sheet.reset_dimensions()  # what a file says of its own size may be wrong
             yield from sheet.iter_rows()
+
+
+def _source(path: Path) -> IO[bytes]:
+    """Open a workbook for openpyxl, which would refuse it by a name that ends in .xls.
+
+    1C writes `xl/SharedStrings.xml` and calls it `xl/sharedStrings.xml` in the list of parts: openpyxl 3.1 ends with a
+    KeyError there, so such members get the name that the list has.
+    """
+    with zipfile.ZipFile(path) as packed:
+        names = packed.namelist()
+        listed = _PART.findall(packed.read(_LIST).decode("utf-8", "replace")) if _LIST in names else []
+        lower = {name.lower(): name for name in names}
+        renamed = {lower[part.lower()]: part for part in listed if part not in names and part.lower() in lower}
+        if not renamed:
+            return path.open("rb")
+        copy = io.BytesIO()
+        with zipfile.ZipFile(copy, "w") as again:
+            for name in names:
+                again.writestr(renamed.get(name, name), packed.read(name))
+    copy.seek(0)
+    return copy
 
 
 def _has_formulas(path: Path) -> bool:

@@ -142,6 +142,16 @@ def test_a_formula_that_was_calculated_counts_and_an_empty_text_is_empty(tmp_pat
     assert [sample.references for sample in opened(path)] == [("Иванов",), ()]
 
 
+def test_a_workbook_of_1c_whose_parts_are_called_otherwise_than_listed(tmp_path: Path):
+    path = book(tmp_path, data=[["a.jpg", "Кто?", "Иванов"]])
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, data in parts.items():
+            packed.writestr(name.replace("xl/styles", "xl/Styles").replace("xl/shared", "xl/Shared"), data)
+    assert references(opened(path)) == ["Иванов"]
+
+
 def test_headers_with_spaces_and_line_breaks(tmp_path: Path):
     made = openpyxl.Workbook()
     made.active.append(["File_name ", "Question\nof the page", " Answer"])
