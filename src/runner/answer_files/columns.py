@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from runner.datasets.tables import Table
+from runner.datasets.tables import Table, as_value
 from runner.errors import Problem, Refused
 
 # What a column can mean -> what it is called where `answer_columns` doesn't say otherwise.
@@ -143,7 +143,7 @@ def _asked(columns: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _told(meaning: str, name: str) -> str:
-    return f"'answer_columns={{{meaning}: {name}}}'"
+    return f"'answer_columns={{{meaning}: {as_value(name)}}}'"
 
 
 def _key(name: str) -> str:

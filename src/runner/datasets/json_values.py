@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.datasets.reader import Row
-from runner.datasets.tables import MEANINGS
+from runner.datasets.tables import MEANINGS, as_value
 from runner.errors import Problem
 
 
@@ -68,7 +68,7 @@ def _other_name(where: str, values: Mapping[str, Any], names: Mapping[str, str])
         if not found:  # a slip of the pen, such as refrences
             found = [bare[other] for other in difflib.get_close_matches(name.casefold(), bare, cutoff=0.85)]
         if found:
-            remedy = f"say what it is called: 'dataset.columns={{{meaning}: {found[0]}}}' (null: not read)"
+            remedy = f"say what it is called: 'dataset.columns={{{meaning}: {as_value(found[0])}}}' (null: not read)"
             return Problem(f"there is no {name}, but a key {found[0]!r}", where, remedy)
     return None
 

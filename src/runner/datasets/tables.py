@@ -149,6 +149,14 @@ def check_header(table: Table, columns: Mapping[str, str], optional: Iterable[st
     return found
 
 
+def as_value(name: str) -> str:
+    """Return a column's name as a value on the command line, in quotation marks where a sign would mean something."""
+    if re.fullmatch(r"\w[\w ./-]*", name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[str]) -> str:
     """Return the remedy where columns differ from what is missing in case, spaces, `_` and `-` only; empty: none do."""
 
@@ -157,7 +165,7 @@ def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[s
 
     names = {bare(name): name for name in free}
     meant = {meaning: names[bare(name)] for meaning, name in columns.items() if name in missing and bare(name) in names}
-    told = ", ".join(f"{meaning}: {name}" for meaning, name in meant.items())
+    told = ", ".join(f"{meaning}: {as_value(name)}" for meaning, name in meant.items())
     return f"say what it is called: 'dataset.columns={{{told}}}'" if meant else ""
 
 

@@ -58,11 +58,12 @@ def test_plain_names_are_read_in_two_languages(tmp_path: Path, header: str, answ
         ("Image,Answer,question,model_name", "column 'Answer' may be the model's answer or the reference"),
         ("Image,Answer,Ответ,candidate", "column 'Answer' and 'Ответ' may be"),
         ("file,картинка,candidate,reference", "columns 'file' and 'картинка' may each be what is meant by document"),
+        ('Image;candidate;"Время, с";Time (s)', """'answer_columns={latency_s: "Время, с"}'"""),
         ("Image,prediction,Ответ модели,reference", "columns 'prediction' and 'Ответ модели' may each be"),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_asked(tmp_path: Path, header: str, said: str):
-    message = told(tmp_path, header, "1,2,3,4")
+    message = told(tmp_path, header, "1;2;3;4" if ";" in header else "1,2,3,4")
     assert said in message and "'answer_columns={" in message
 
 
