@@ -7,6 +7,7 @@ columns that are read. A CSV file holds what a spreadsheet showed when it was sa
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,6 +114,19 @@ def number(value: float, code: str) -> Cell:
     shown = _formatted(exact, code)
     why = "" if shown is not None else f"a number with the format {code!r}, which is shown in another way elsewhere"
     return Cell(stored, shown, why)
+
+
+def truth(value: bool) -> Cell:
+    """Return a truth value: each language shows it in words of its own."""
+    why = f"{value} as a bool, which each language shows in its own words"
+    return Cell(str(value), None, why)
+
+
+def date(value: object) -> Cell:
+    """Return a date, a time or a duration: how it is shown depends on the program's language."""
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    return Cell(str(value), None, f"{value} as a {type(value).__name__}, so how it is written is not known")
 
 
 def _formatted(value: Decimal, code: str) -> str | None:

@@ -2,7 +2,7 @@
 
 The first visible sheet of cells is read, unless one is named; where there are several, a note says which it was.
 
-- .xlsx through openpyxl 3.1 (values, number formats, formulas), .xls through xlrd 2.0 (the same from BIFF).
+- .xlsx through xlsx_sheets.py (openpyxl: values, formats, formulas), .xls through xlrd 2.0 (the same).
 - .ods through odf_sheets.py: OpenDocument stores the shown text of each cell beside its value.
 - .xlsb through python-calamine, which tells neither formats nor errors: numbers in columns that are read are refused.
 - Which sheets are visible, and which cells are merged, says python-calamine for all but .xls.
@@ -11,15 +11,12 @@ The first visible sheet of cells is read, unless one is named; where there are s
 from __future__ import annotations
 
 import datetime
-import io
-import re
-import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from runner.datasets import cells, odf_sheets
+from runner.datasets import cells, odf_sheets, xlsx_sheets
 from runner.datasets.cells import Cell
 from runner.datasets.paths import need_file, show
 from runner.datasets.tables import Record, Table
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of it
-_FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
-_LIST, _PART = "[Content_Types].xml", re.compile(r'PartName="/([^"]+)"')
-_CHUNK = 2**20
 
 Line = list[str | Cell]
 
@@ -101,7 +95,7 @@ def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], 
         return title, notes, _xls(path, title)
     if kind == ".ods":
         return title, notes, odf_sheets.read(path, title)
-    lines = _xlsb(book, title) if kind == ".xlsb" else _xlsx(path, title)
+    lines = _xlsb(book, title) if kind == ".xlsb" else xlsx_sheets.read(path, title)
     _unmerge(lines, book.get_sheet_by_name(title).merged_cell_ranges or ())
     return title, notes, lines
 
@@ -137,117 +131,6 @@ def _unmerge(lines: list[Line], merged: Sequence[tuple[tuple[int, int], tuple[in
             line[left:end] = [lines[top][left]] * (end - left)
 
 
-# ------------------------------------------------------------------------------------------------- .xlsx
-
-
-def _xlsx(path: Path, title: str) -> list[Line]:
-    formulas = _formulas(path, title) if _has_formulas(path) else frozenset[tuple[int, int]]()
-    lines: list[Line] = []
-    for row, found in enumerate(_rows(path, title, values=True)):
-        line: Line = []
-        for column, cell in enumerate(found):
-            if cell.value is None:
-                # A formula of texts that came out empty is stored as the type str.
-                is_unknown = (row, column) in formulas and cell.data_type != "str"
-                line.append(cells.NO_RESULT if is_unknown else "")
-            else:
-                line.append(_value(cell.value, cell.data_type, cell))
-        lines.append(line)
-    return lines
-
-
-def _rows(path: Path, title: str, *, values: bool) -> Iterator[Sequence[Any]]:
-    """Yield the rows of a sheet, with values or with formulas; openpyxl tells only one of them at a time."""
-    from openpyxl import load_workbook
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of extensions that it doesn't know: they change no cell
-        with _source(path) as file:
-            book = load_workbook(file, read_only=True, data_only=values)
-            sheet = book[title]
-            sheet.reset_dimensions()  # what a file says of its own size may be wrong
-            yield from sheet.iter_rows()
-
-
-def _source(path: Path) -> IO[bytes]:
-    """Open a workbook for openpyxl, which would refuse it by a name that ends in .xls.
-
-    1C writes `xl/SharedStrings.xml` and calls it `xl/sharedStrings.xml` in the list of parts: openpyxl 3.1 ends with a
-    KeyError there, so such members get the name that the list has.
-    """
-    with zipfile.ZipFile(path) as packed:
-        names = packed.namelist()
-        listed = _PART.findall(packed.read(_LIST).decode("utf-8", "replace")) if _LIST in names else []
-        lower = {name.lower(): name for name in names}
-        renamed = {lower[part.lower()]: part for part in listed if part not in names and part.lower() in lower}
-        if not renamed:
-            return path.open("rb")
-        copy = io.BytesIO()
-        with zipfile.ZipFile(copy, "w") as again:
-            for name in names:
-                again.writestr(renamed.get(name, name), packed.read(name))
-    copy.seek(0)
-    return copy
-
-
-def _has_formulas(path: Path) -> bool:
-    with zipfile.ZipFile(path) as packed:
-        for member in packed.namelist():
-            if "worksheets/" in member and member.endswith(".xml"):
-                with packed.open(member) as file:
-                    end = b""
-                    while chunk := file.read(_CHUNK):
-                        if _FORMULA.search(end + chunk):
-                            return True
-                        end = chunk[-64:]
-    return False
-
-
-def _formulas(path: Path, title: str) -> frozenset[tuple[int, int]]:
-    """Return where a sheet has formulas: (row, column), from 0."""
-    return frozenset(
-        (row, column)
-        for row, found in enumerate(_rows(path, title, values=False))
-        for column, cell in enumerate(found)
-        if cell.data_type == "f"
-    )
-
-
-def _value(value: Any, kind: str, cell: Any) -> str | Cell:
-    """Return a cell as openpyxl read it."""
-    if kind == "e":
-        return Cell(str(value), None, f"the error {value}")
-    if isinstance(value, str):
-        return _unescaped(value)
-    if isinstance(value, bool):
-        return _truth(value)
-    if isinstance(value, (int, float)):
-        return cells.number(value, cell.number_format or "General")
-    return _date(value)
-
-
-def _truth(value: bool) -> Cell:
-    why = f"{value} as a bool, which each language shows in its own words"
-    return Cell(str(value), None, why)
-
-
-def _date(value: object) -> Cell:
-    """Return a date, a time or a duration: how it is shown depends on the program's language."""
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        value = value.date()
-    return Cell(str(value), None, f"{value} as a {type(value).__name__}, so how it is written is not known")
-
-
-def _unescaped(text: str) -> str:
-    """Return a text without the escapes of ECMA-376 (`_x000D_`), which openpyxl 3.1 leaves as they are."""
-    if "_x" not in text:
-        return text
-    from openpyxl.utils.escape import unescape
-
-    plain: str = unescape(text)
-    return plain
-
-
 # ------------------------------------------------------------------------------------------------- .xls, .xlsb
 
 
@@ -268,9 +151,9 @@ def _xls(path: Path, title: str) -> list[Line]:
                 code = book.format_map[book.xf_list[cell.xf_index].format_key].format_str
                 line.append(cells.number(cell.value, code))
             elif cell.ctype == xlrd.XL_CELL_BOOLEAN:
-                line.append(_truth(bool(cell.value)))
+                line.append(cells.truth(bool(cell.value)))
             elif cell.ctype == xlrd.XL_CELL_DATE:
-                line.append(_date(_xls_date(cell.value, book.datemode)))
+                line.append(cells.date(_xls_date(cell.value, book.datemode)))
             else:
                 text = xlrd.error_text_from_code.get(cell.value, "#?")
                 line.append(Cell(text, None, f"the error {text}"))
@@ -308,4 +191,4 @@ def _told(value: Any) -> str | Cell:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         stored = cells.number(value, "General").value
         return Cell(stored, None, "a number, whose format isn't read from .xlsb: save the file as .xlsx")
-    return _truth(value) if isinstance(value, bool) else "" if value is None else _date(value)
+    return cells.truth(value) if isinstance(value, bool) else "" if value is None else cells.date(value)
