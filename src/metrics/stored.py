@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from metrics.api import Case, Measure, Score
+from metrics.numerals import figure, has_decimal_comma
 from metrics.statistics import ratio_of_sums
 
 if TYPE_CHECKING:
@@ -74,14 +75,17 @@ class StoredColumns:
     @property
     def version(self) -> str:
         """Which columns, and what counts as valid."""
-        return "1 " + "; ".join(f"{name}={one}" for name, one in sorted(self._columns.items()))
+        return "2 " + "; ".join(f"{name}={one}" for name, one in sorted(self._columns.items()))
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield the stored figure of each case and measure."""
+        named = {column for one in self._columns.values() for column in (one.column, one.divide_by) if column}
+        texts = {name: [(case.facts.get("columns") or {}).get(name, "") for case in cases] for name in named}
+        commas = frozenset(name for name, column in texts.items() if has_decimal_comma(column))
         for case in cases:
             cells = case.facts.get("columns") or {}
             for name, one in self._columns.items():
-                value, reason = _value(one, cells)
+                value, reason = _value(one, cells, commas)
                 stats = () if value is None else (value, 1.0)
                 yield Score(case.sample_id, case.repeat, name, value, stats, reason)
 
@@ -90,19 +94,17 @@ class StoredColumns:
         return ratio_of_sums(totals)
 
 
-def _value(one: _Column, cells: Mapping[str, str]) -> tuple[float | None, str]:
-    """Return the figure, or None and the reason."""
+def _value(one: _Column, cells: Mapping[str, str], commas: frozenset[str]) -> tuple[float | None, str]:
+    """Return the figure, or None and the reason. `commas` are the columns whose decimal mark is a comma."""
     numbers = []
     for column in (one.column, *([one.divide_by] if one.divide_by else [])):
         text = cells.get(column, "").strip()
         if not text:
             return None, f"no value in column {column}"
         try:
-            number = float(text)
-        except ValueError:
-            return None, f"column {column} holds no number: {text[:40]!r}"
-        if not math.isfinite(number):
-            return None, f"column {column} holds {text}"
+            number = figure(text, decimal_comma=column in commas)
+        except ValueError as error:
+            return None, f"column {column} holds no number: {error}"
         if one.valid and not one.valid[0] <= number <= one.valid[1]:
             return None, f"outlier: column {column} holds {number:g}, outside {one.valid[0]:g} to {one.valid[1]:g}"
         numbers.append(number)

@@ -75,7 +75,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     left = [figure for figure in record["aggregates"] if _name(figure) not in measures]
     record["aggregates"] = [*(dataclasses.asdict(figure) for figure in aggregates), *left]
     older = [note for note in record["notes"] if wanted.judging is None or not note.startswith("judge")]
-    record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes]))
+    empty = score.without_figure(aggregates, where / "scores.jsonl")
+    older = [note for note in older if not note.startswith(score.NO_FIGURE)]
+    record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes, *empty]))
     record["scored_at"] = time.time()
     described["metric_versions"] = versions | {
         name: metric.version for name, metric in merged.items() if name not in keep or name not in versions

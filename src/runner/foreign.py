@@ -38,11 +38,11 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }
-    write_json(where / "environment.json", _described(one, sweep))
+    write_json(where / "environment.json", _described(cfg, one, sweep))
     write_json(where / "metrics.json", record)
 
 
-def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:
+def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
     """Return what is known of where the answers come from."""
     # Equal answers under the same name are the same run: scoring them again adds to it.
     uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
@@ -52,12 +52,22 @@ def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:
         "overrides": list(HydraConfig.get().overrides.task),
         "config_hash": uid[:16],
         "conditions": {},
+        # The engine's environment isn't known unless it was named; where the job was started is what uploads need.
+        "env": str(cfg.env.name) if _is_given("env") else "unknown",
+        "cwd": str(Path.cwd()),
+        "dataset_digest": None,
+        "prompt_digest": None,
         "gpus": ["unknown"],  # of this machine it would be a lie
         "answers_from": one.source,
         "metric_versions": {},
         "checkpoint": "unknown",
         "checkpoint_digest": None,
     }
+
+
+def _is_given(key: str) -> bool:
+    """Say whether the command line names a key."""
+    return key in {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
 
 
 def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:

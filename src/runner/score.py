@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,6 +16,7 @@ from metrics.repeats import consistency, intraclass_correlation, spread
 from runner import answers, score_tables, verdicts
 from runner.progress import Progress
 
+NO_FIGURE = "no figure for "
 FIELDS = tuple(field.name for field in dataclasses.fields(Score))
 
 
@@ -149,6 +150,24 @@ def unscored(aggregates: list[Aggregate]) -> int:
     """
     overall = [one for one in aggregates if one.doc_class is None and one.measure_group == "quality"]
     return max((one.n_unscored for one in overall), default=0)
+
+
+def without_figure(aggregates: list[Aggregate], scores_path: Path) -> list[str]:
+    """Say which measures of quality have no figure, for no answer could be scored, and the most frequent reason."""
+    empty = {
+        one.measure: one.n_unscored
+        for one in aggregates
+        if one.doc_class is None and one.measure_group == "quality" and not one.n and one.n_unscored
+    }
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in read(scores_path) if empty else ():
+        if one.name in empty and one.value is None:
+            reasons[one.name][one.reason] += 1
+    return [
+        f"{NO_FIGURE}{name}: all {count} answers are unscored ({reasons[name].most_common(1)[0][0]})"
+        for name, count in empty.items()
+        if reasons[name]
+    ]
 
 
 def correct(scores_path: Path) -> dict[tuple[str, int], bool]:

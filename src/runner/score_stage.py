@@ -60,10 +60,14 @@ class Scoring:
             store.digest(str(self.folder.absolute()))[:16],
         )
         done: list[tuple[Path, dict[str, float]]] = []
+        for note in self.sets[0].notes if self.sets else ():
+            if all(note in other.notes for other in self.sets):
+                log.info("%s", note)  # of the file, and not of one model in it
         for one in self.sets:
             where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _file_name(one.name))
             for note in one.notes:
-                log.warning("%s: %s", one.name, note)
+                if not all(note in other.notes for other in self.sets):
+                    log.warning("%s: %s", one.name, note)
             if one.folder is None:
                 foreign.make_folder(self.cfg, one, where, sweep="/".join(self.folder.parts[-2:]))
             done.append((where, add_scores.add_scores(where, wanted, new=one.folder is None)))

@@ -36,7 +36,7 @@ def test_ratios_and_outliers_on_either_side():
     ]
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "None", "1,5"])
+@pytest.mark.parametrize("text", ["nan", "inf", "None", "1,500", "50%"])
 def test_what_is_no_number_is_unscored(text):
     ((value, reason),), _ = scored({"p": "P"}, {"P": text})
     assert value is None
@@ -52,5 +52,10 @@ def test_options_that_are_wrong(given):
         create("stored", {"columns": {"m": given}})
 
 
+def test_a_decimal_comma_is_read_and_told_by_the_column():
+    values, _ = scored({"p": "P"}, {"P": "15,74"}, {"P": "1,500"}, {"P": ""})
+    assert [value for value, _ in values] == [15.74, 1.5, None]
+
+
 def test_the_version_says_which_columns():
-    assert create("stored", {"columns": {"ratio": RATIO}}).version == "1 ratio=C / R within [0, 10]"
+    assert create("stored", {"columns": {"ratio": RATIO}}).version == "2 ratio=C / R within [0, 10]"

@@ -37,6 +37,39 @@ def test_it_is_kept_clean_and_small(path: Path):
     assert path.stat().st_size < LARGEST_BYTES
 
 
+def test_texts_of_answers_stay_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The cells that read answers, on a run whose texts pandas would take for numbers, dates and truth values."""
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    texts = ["007", "1.50", "28.09.2010", "2010-09-28", "1e3", "true", "40817810099910004312", ""]
+    table = {
+        "columns": ["sample_id", "answer", "image", "question", "reference", "correct"],
+        "data": [[f"0{number}", text, "1.png", "?", text, "yes"] for number, text in enumerate(texts)],
+    }
+    client = mlflow.MlflowClient(uri)
+    experiment = client.create_experiment("documents", artifact_location=str(tmp_path / "files"))
+    tags = {"runner.kind": "job", "runner.sweep": "1"}
+    for model in ("a", "b"):
+        run = client.create_run(experiment, tags=tags)
+        client.log_dict(run.info.run_id, table, "answers.json")
+        for name, value in {"model": model, "quant": "bf16"}.items():
+            client.log_param(run.info.run_id, name, value)
+        client.set_terminated(run.info.run_id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    cells = json.loads((ROOT / "notebooks" / "explore_a_sweep.ipynb").read_text(encoding="utf-8"))["cells"]
+    known: dict = {}
+    for cell in cells:
+        code = "".join(cell["source"])
+        if cell["cell_type"] == "code" and ("search_runs" in code or "answers_of" in code):
+            exec(code, known)
+    mlflow.set_tracking_uri(None)  # which the notebook has set for this process
+    answers = known["answers"]
+    assert answers["answer"].tolist() == answers["reference"].tolist() == texts * 2
+    assert answers["sample_id"].tolist()[:2] == ["00", "01"]
+    assert len(known["side_by_side"]) == len(texts)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tracked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked)

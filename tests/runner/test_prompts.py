@@ -212,6 +212,26 @@ def test_bad_configs(keys: dict[str, str], message: str) -> None:
     assert message in refusal(**keys)
 
 
+@pytest.mark.parametrize("key", ["007", "12:30", "no", "on", "1.50", "2024-01-01", "~", "1_000", "0x1F"])
+@pytest.mark.parametrize("place", ["collection: {{{key}: {{Имя: x}}}}", "collection:\n  паспорт:\n    {key}: x\n"])
+def test_keys_of_yaml_that_are_no_texts(tmp_path: Path, key: str, place: str) -> None:
+    line = 1 if place.startswith("collection: ") else 3
+    refused = refusal(path=write(tmp_path, "a.yaml", place.format(key=key)))
+    assert f"a.yaml:{line}: the key {key} is no text: YAML reads it as " in refused
+    assert f'put it in quotation marks: "{key}":' in refused
+    quoted = load(path=write(tmp_path, "b.yaml", place.format(key=f'"{key}"')))
+    assert key in next(iter(quoted.pairs))
+
+
+def test_a_key_twice_is_refused_and_so_are_keys_of_an_inline_collection(tmp_path: Path) -> None:
+    text = "collection:\n  паспорт: {Имя: x}\n  паспорт: {Город: y}\n"
+    assert "a.yaml:3: the key 'паспорт' is there twice, first in line 2" in refusal(
+        path=write(tmp_path, "a.yaml", text)
+    )
+    assert "the key 7 is no text" in refusal(collection={"паспорт": {7: "x"}})
+    assert "the key False is no text" in refusal(collection={False: {"Имя": "x"}})
+
+
 def test_the_digest_names_content_name_and_version() -> None:
     keys = {"name": "a", "template": "{{ question }}"}
     changes: list[dict[str, Any]] = [{}, {"name": "b"}, {"version": "2"}, {"template": "?"}, {"system": "s"}]

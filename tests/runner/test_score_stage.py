@@ -53,7 +53,7 @@ def test_snils_equals_the_libraries_whatever_the_order_of_rows(cli: CommandLine,
     shuffled = cli.folder / "model_a.csv"
     shuffled.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     ended = cli("stage=score", f"answers={shuffled}", "dataset=annotations", f"dataset.path={annotation}",
-                "metrics=[cer,wer,bleu]", "tracking=none")  # fmt: skip
+                "metrics=[cer,wer,bleu]")  # fmt: skip
     assert ended.code == 0, ended.err
     folder = only(cli)
     said = {row["id"]: row["model_answer"] for row in read(answers)}
@@ -98,7 +98,7 @@ def annotation(tmp_path: Path) -> Path:
 def scored(cli: CommandLine, annotation: Path, text: str, *more: str):
     path = cli.folder / "answers.csv"
     path.write_text("id;model_answer\n" + text, encoding="utf-8")
-    data = ("dataset=annotations", f"dataset.path={annotation}", "metrics=[exact_match,cer]", "tracking=none")
+    data = ("dataset=annotations", f"dataset.path={annotation}", "metrics=[exact_match,cer]")
     return cli("stage=score", f"answers={path}", *data, *more)
 
 

@@ -36,9 +36,9 @@ def jobs(shared, tmp_path_factory, make_cli) -> dict[str, dict[str, Path]]:
     for name, experiment in TABLES.items():
         cli: CommandLine = make_cli(tmp_path_factory.mktemp(Path(name).stem))
         table = shared / "screen_annotation" / name
-        ended = cli(f"experiment={experiment}", f"answers={table}", "tracking=none")
+        ended = cli(f"experiment={experiment}", f"answers={table}")
         assert ended.code == 0, ended.err
-        found[name] = {path.parent.name: path.parent for path in cli.folder.rglob("metrics.json")}
+        found[name] = {path.parent.name: path.parent for path in cli.folder.glob("outputs/**/metrics.json")}
         assert len(found[name]) == 8
     return found
 

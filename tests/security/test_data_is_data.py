@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.datasets import spreadsheet
+from runner.datasets import sheets
 from runner.errors import Refused
 from tests.conftest import CommandLine
 from tests.faults.results import last
@@ -77,4 +77,4 @@ def test_a_spreadsheet_that_unpacks_to_too_much(tmp_path: Path):
             sheet.write(b"0" * 2**20)
     assert (tmp_path / "bomb.xlsx").stat().st_size < 2 * 2**20
     with pytest.raises(Refused, match=r"bomb\.xlsx: it unpacks to 1\.1 GiB"):
-        spreadsheet.read_sheet(tmp_path / "bomb.xlsx", None, set())
+        sheets.read_sheet(tmp_path / "bomb.xlsx")

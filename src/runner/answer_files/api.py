@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.api import Failure, Generation, Timing
 from runner import answers
+from runner.datasets import cells
 from runner.datasets.api import Sample
 
 # Texts that are answers like any other, and more probably a value that was lost on the way.
@@ -48,12 +49,16 @@ def row(
 def odd_answers(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return notes on (where, answer) that are scored as they are and perhaps not meant: empty ones, `None`, `nan`."""
     empty = [where for where, text in texts if not text.strip()]
+    debris = [(where, text) for where, text in texts if cells.lost(text) and text.strip().lower() not in SUSPICIOUS]
     lost = [where for where, text in texts if text.strip().lower() in SUSPICIOUS]
     notes = []
     if empty:
         notes.append(f"{len(empty)} answers are empty and are scored as such: {listed(empty)}")
     if lost:
         notes.append(f"{len(lost)} answers are None or nan and are scored as that text: {listed(lost)}")
+    if debris:
+        told = f"{len(debris)} answers look like what a spreadsheet leaves of a lost value and are scored as that text"
+        notes.append(f"{told}: {listed([f'{text.strip()!r} in {where}' for where, text in debris])}")
     return tuple(notes)
 
 

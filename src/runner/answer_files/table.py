@@ -1,132 +1,181 @@
 """A table of answers, .xlsx or .csv: one row per answer, several models in one file.
 
-    model_name            Image   candidate           reference           Time Taken (sec)  Perplexity
-    Qwen2-VL-7B-Instruct  test_1  Здравствуйте, …     Здравствуйте, …     4.0               15.74
+    model_name            Image   Question        Answer     candidate  Time Taken (sec)  Perplexity
+    Qwen2-VL-7B-Instruct  a.png   Какая сумма?    100 руб.   100 руб.   4.0               15.74
 
-Rows of one model about the same thing (its id, else document and question) are repeats, in the order of the file.
-Columns that mean nothing here are kept as texts under `columns`, where metrics=[stored] finds them.
+Rows of one model about the same thing (its id, else document and question, else document and field) are repeats, in
+the order of the file. Columns that mean nothing here are kept as texts under `columns`, where metrics=[stored] finds
+them. An empty answer is a failure where the table tells so: its `error` is filled in, or it alone has no time.
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backends.api import Failure
+from metrics.numerals import figure, has_decimal_comma
+from runner.answer_files import columns as meanings
 from runner.answer_files.api import AnswerSet, listed, odd_answers, row
 from runner.datasets.api import Sample
+from runner.datasets.findings import Findings
 from runner.datasets.tables import Cells, Table
-from runner.errors import Problem, Refused
+from runner.errors import Problem
 
-# What a column can mean -> what it is called where `answer_columns` doesn't say otherwise.
-COLUMNS = {
-    "model": "model_name",
-    "answer": "candidate",
-    "references": "reference",
-    "rival": "rival",
-    "document": "Image",
-    "id": "sample_id",
-    "repeat": "repeat",
-    "question": "question",
-    "doc_class": "doc_class",
-    "field": "field",
-    "latency_s": "Time Taken (sec)",
-}
+NO_ERROR = ("", "0", "0.0", "false", "none", "null", "nan", "no", "нет", "-", "ok")
 
 
 @dataclass
 class _Model:
     """What has been read of one model."""
 
+    columns: Mapping[str, str]
+    decimal_comma: bool  # in the column of times
     rows: list[dict[str, Any]] = field(default_factory=list)
     places: dict[tuple[str, int], str] = field(default_factory=dict)
     asked: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    texts: list[tuple[str, str]] = field(default_factory=list)
-    unanswered: list[str] = field(default_factory=list)
+    references: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    wheres: list[str] = field(default_factory=list)
 
+    def add(self, line: Cells) -> Problem | None:
+        """Add one row, or say what is wrong with it."""
+        columns = self.columns
+        texts = {meaning: line.texts[name] for meaning, name in columns.items()}
+        sample = _sample(texts)
+        if not sample.document:
+            return empty("document" if "document" in columns else "id", columns, line)
+        if "id" in columns and not texts["id"].strip():
+            return empty("id", columns, line)
+        repeat = self._repeat(sample.id, texts)
+        if repeat is None:
+            return Problem(f"column {columns['repeat']} holds {texts['repeat']!r}", line.where, "a number from 0")
+        try:
+            latency = _seconds(texts.get("latency_s", ""), self.decimal_comma)
+        except ValueError as error:
+            return Problem(f"column {columns['latency_s']}: {error}", line.where, "seconds, such as 1.5")
+        first = self.places.setdefault((sample.id, repeat), line.where)
+        if first != line.where:
+            what = f"{sample.id!r} is there twice, first in {first}"
+            return Problem(what, line.where, "ids are unique; repeats are told apart by a column `repeat`")
+        if problem := self._other_question(sample, line.where):
+            return problem
+        self._keep(line, texts, sample, repeat, latency)
+        return None
 
-def chosen(table: Table, given: Mapping[str, str | None]) -> dict[str, str]:
-    """Return which of the table's columns has which meaning. Raise Refused for what is needed and not there."""
-    if unknown := sorted(set(given) - set(COLUMNS)):
-        what = f"unknown: {', '.join(unknown)}"
-        raise Refused(Problem(what, "answer_columns", f"what a column can mean: {', '.join(COLUMNS)}"))
-    header = [name for name in table.header if name]
-    if doubled := sorted({name for name in header if header.count(name) > 1}):
-        raise Refused(Problem(f"column {', '.join(doubled)} is there twice", table.where, "rename or remove one"))
-    wanted = {meaning: name for meaning, name in {**COLUMNS, **given}.items() if name is not None}
-    found = {meaning: name for meaning, name in wanted.items() if name in header}
-    missing = [name for meaning, name in wanted.items() if meaning in given and meaning not in found]
-    missing += [wanted.get(need, need) for need in ("answer",) if need not in found and need not in given]
-    if "document" not in found and "id" not in found:
-        missing.append(wanted.get("document", "document"))
-    if missing:
-        remedy = "say what it is called: 'answer_columns={answer: Ответ}'; meanings: " + ", ".join(COLUMNS)
-        what = f"missing column: {', '.join(dict.fromkeys(missing))}; found: {', '.join(header)}"
-        raise Refused(Problem(what, table.where, remedy))
-    return found
+    def _keep(self, line: Cells, texts: Mapping[str, str], sample: Sample, repeat: int, latency: float | None) -> None:
+        error = texts.get("error", "").strip()
+        is_failed = error.casefold() not in NO_ERROR and not texts["answer"].strip()
+        failure = Failure("bad_response", error) if is_failed else None
+        named = self.columns.values()
+        extra = {name: text for name, text in line.texts.items() if name and name not in named}
+        text = None if failure else texts["answer"]
+        made = row(sample, text, repeat=repeat, failure=failure, latency_s=latency, columns=extra)
+        self.rows.append(made | ({"rival": texts["rival"]} if "rival" in texts else {}))
+        self.wheres.append(line.where)
+
+    def _repeat(self, sample: str, texts: Mapping[str, str]) -> int | None:
+        """Return the number of the repeat: as told, else counted; not where there are ids: a doubled one is seen."""
+        if "repeat" in texts:
+            number = texts["repeat"].strip().removesuffix(".0")
+            return int(number) if number.isascii() and number.isdigit() else None
+        if "id" in texts:
+            return 0
+        self.asked[sample] += 1
+        return self.asked[sample] - 1
+
+    def _other_question(self, sample: Sample, where: str) -> Problem | None:
+        """Say where rows that would be repeats of one question have different right answers: they are none."""
+        known, first = self.references.setdefault(sample.id, (sample.references, where))
+        if known == sample.references or "repeat" in self.columns:
+            return None
+        right = " and ".join(repr(one[0]) if one else "no reference" for one in (known, sample.references))
+        return Problem(
+            f"{sample.id!r} has another reference than in {first} ({right}), so it is another question, and no repeat",
+            where,
+            "name the column that tells the questions apart: 'answer_columns={question: NAME}', or {id: NAME}",
+        )
+
+    def finish(self) -> None:
+        """Take empty answers without a time for failures, where the model's other rows have one."""
+        if any(one["timing"] for one in self.rows):
+            lost = Failure("bad_response", "the table has neither an answer nor a time in this row")
+            for one in self.rows:
+                if one["timing"] is None and one["error"] is None and not one["text"].strip():
+                    one.update(text=None, error=dataclasses.asdict(lost))
+
+    def notes(self) -> Iterator[str]:
+        """Say what is odd: failures, empty answers, lost references."""
+        told = list(zip(self.wheres, self.rows, strict=True))
+        failed = [where for where, one in told if one["error"] is not None]
+        empty_ = [where for where, one in told if one["text"] is not None and not one["text"].strip()]
+        if failed:
+            rule = "empty, with an error or without the time that other rows have"
+            yield (
+                f"{len(failed)} of {len(told)} answers failed ({rule}) and stay unscored: {listed(failed)}; "
+                f"{len(empty_) or 'no'} more are empty and scored as such"
+            )
+        yield from odd_answers([(where, one["text"]) for where, one in told if one["text"] is not None])
+        if unanswered := [where for where, one in told if not one["references"]]:
+            yield f"{len(unanswered)} of {len(told)} answers have no reference and stay unscored: {listed(unanswered)}"
 
 
 def read(path: Path, table: Table, columns: Mapping[str, str]) -> list[AnswerSet]:
     """Return one set of answers per model, in the order in which they first appear. Raise Refused naming bad rows."""
-    models: dict[str, _Model] = {}
-    problems: list[Problem] = []
-    for line in table.lines:
+    findings = Findings(table.where)
+    loose = [columns[meaning] for meaning in ("answer", "rival") if meaning in columns]
+    figures = [columns[meaning] for meaning in ("repeat", "latency_s", "error") if meaning in columns]
+    lines: list[Cells] = []
+    for line in table.lines(set(columns.values()) - {*loose, *figures}, loose):
         if isinstance(line, Problem):
-            problems.append(line)
-            continue
+            findings.add(line)
+        else:
+            lines.append(line)
+    times = columns.get("latency_s")
+    decimal_comma = has_decimal_comma(line.texts[times] for line in lines) if times else False
+    models: dict[str, _Model] = {}
+    for line in lines:
         name = line.texts[columns["model"]].strip() if "model" in columns else path.stem
-        problem = _add(models.setdefault(name, _Model()), line, columns) if name else _empty("model", columns, line)
-        if problem is not None:
-            problems.append(problem)
-    if not models and not problems:
-        problems.append(Problem("there are no rows", table.where))
-    if problems:
-        raise Refused(problems)
-    return [AnswerSet(name, one.rows, str(path), notes=tuple(_notes(one))) for name, one in models.items()]
+        one = models.setdefault(name, _Model(columns, decimal_comma))
+        if problem := one.add(line) if name else empty("model", columns, line):
+            findings.add(problem)
+    if not lines and not findings:
+        findings.add(Problem("there are no rows", table.where))
+    findings.refuse()
+    for one in models.values():
+        one.finish()
+    about = (*table.notes, f"{path.name}: {meanings.told(table, columns)}")
+    return [
+        AnswerSet(name, one.rows, str(path), notes=(*about, *one.notes(), *_differing(name, one, models)))
+        for name, one in models.items()
+    ]
 
 
-def _empty(meaning: str, columns: Mapping[str, str], line: Cells) -> Problem:
+def empty(meaning: str, columns: Mapping[str, str], line: Cells) -> Problem:
+    """Say that a cell is empty which must not be."""
     return Problem(f"column {columns[meaning]} is empty", line.where, "each row names it")
 
 
-def _add(model: _Model, line: Cells, columns: Mapping[str, str]) -> Problem | None:
-    """Add one row to its model, or say what is wrong with it."""
-    texts = {meaning: line.texts[name] for meaning, name in columns.items()}
-    sample = _sample(texts)
-    if not sample.document:
-        return _empty("document" if "document" in columns else "id", columns, line)
-    if "id" in columns and not texts["id"].strip():
-        return _empty("id", columns, line)
-    repeat = _repeat(model, sample.id, texts)
-    latency = _number(texts.get("latency_s", ""))
-    if repeat is None:
-        return Problem(f"column {columns['repeat']} holds {texts['repeat']!r}", line.where, "a number from 0")
-    if latency is not None and not latency >= 0:
-        return Problem(f"column {columns['latency_s']} holds {texts['latency_s']!r}", line.where, "seconds")
-    first = model.places.setdefault((sample.id, repeat), line.where)
-    if first != line.where:
-        what = f"{sample.id!r} is there twice, first in {first}"
-        return Problem(what, line.where, "ids are unique; repeats are told apart by a column `repeat`")
-    extra = {name: text for name, text in line.texts.items() if name and name not in columns.values()}
-    written = row(sample, texts["answer"], repeat=repeat, latency_s=latency, columns=extra)
-    model.rows.append(written | ({"rival": texts["rival"]} if "rival" in texts else {}))
-    model.texts.append((line.where, texts["answer"]))
-    if not sample.references:
-        model.unanswered.append(line.where)
-    return None
+def _differing(name: str, model: _Model, models: Mapping[str, _Model]) -> Iterator[str]:
+    """Say where a model's references are others than those of the table's first model: then scores don't compare."""
+    first = next(iter(models))
+    known = models[first].references
+    other = [sample for sample, (right, _) in model.references.items() if known.get(sample, (right, ""))[0] != right]
+    if other:
+        yield f"{len(other)} samples have another reference for {name} than for {first}: {listed(other)}"
 
 
 def _sample(texts: Mapping[str, str]) -> Sample:
-    """Return the sample that a row is about. Without an id it is named by document and question."""
+    """Return the sample that a row is about. Without an id it is named by document and question, or field."""
     question, given = texts.get("question", ""), texts.get("id", "").strip()
     document = texts.get("document", "").strip() or given
-    named = f"{document}: {question.strip()}" if question.strip() else document
+    asked = question.strip() or texts.get("field", "").strip()
     reference = texts.get("references", "")
     return Sample(
-        id=given or named,
+        id=given or (f"{document}: {asked}" if asked else document),
         document=document,
         images=(),
         question=question,
@@ -136,30 +185,11 @@ def _sample(texts: Mapping[str, str]) -> Sample:
     )
 
 
-def _repeat(model: _Model, sample: str, texts: Mapping[str, str]) -> int | None:
-    """Return the number of the repeat: as told, else counted where there are no ids, so that a doubled id is seen."""
-    if "repeat" in texts:
-        number = texts["repeat"].strip()
-        return int(number) if number.isascii() and number.isdigit() else None
-    if "id" in texts:
-        return 0
-    model.asked[sample] += 1
-    return model.asked[sample] - 1
-
-
-def _number(text: str) -> float | None:
-    """Return a number, None for an empty cell, and NaN for anything else."""
+def _seconds(text: str, decimal_comma: bool) -> float | None:
+    """Return seconds, None for an empty cell. Raise ValueError for anything else."""
     if not text.strip():
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def _notes(model: _Model) -> Iterator[str]:
-    yield from odd_answers(model.texts)
-    if model.unanswered:
-        rows = listed(model.unanswered)
-        yield f"{len(model.unanswered)} of {len(model.rows)} answers have no reference and stay unscored: {rows}"
+    seconds = figure(text, decimal_comma=decimal_comma)
+    if seconds < 0:
+        raise ValueError(f"{text.strip()!r} is less than 0")
+    return seconds

@@ -44,16 +44,18 @@ def read(path: Path, table: Table, dataset: LoadedDataset, filtered: bool) -> An
     if strangers:
         notes.append(f"{len(strangers)} answers are to samples that the dataset's filters leave out")
     lost = Failure("bad_input", f"{path.name} has no answer with this id")
+    how = "id = the zero-based row of the annotation, answer = 'model_answer'"
+    told = (*table.notes, f"{path.name}: read as VLMHyperBench's answers: {how}")
     rows = [
         row(sample, answers.get(name), failure=None if name in answers else lost) for name, sample in samples.items()
     ]
-    return AnswerSet(path.stem, rows, str(path), notes=(*notes, *dataset.notes))
+    return AnswerSet(path.stem, rows, str(path), notes=(*told, *notes, *dataset.notes))
 
 
 def _answers(table: Table, problems: list[Problem]) -> Iterator[tuple[str, str]]:
     """Yield (id, answer); note each row that can't be."""
     places: dict[str, str] = {}
-    for line in table.lines:
+    for line in table.lines(("id",), answers=("model_answer",)):
         if isinstance(line, Problem):
             problems.append(line)
             continue

@@ -9,7 +9,7 @@ from runner.datasets.config import DatasetConfig
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import pages, read_image, read_images
 from runner.datasets.opening import LoadedDataset, open_dataset
-from runner.datasets.reader import Reader, Row
+from runner.datasets.reader import Note, Reader, Row
 
 __all__ = [
     "BadImage",
@@ -18,6 +18,7 @@ __all__ = [
     "EncodedImage",
     "Image",
     "LoadedDataset",
+    "Note",
     "Reader",
     "Row",
     "Sample",

@@ -40,7 +40,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
         tables = ", ".join(sorted(other.name for other in path.glob("*.csv"))) or "none"
         what = "the folder has no annotation.csv"
         raise Refused(Problem(what, show(path), f"name the file in dataset.path; CSV files there: {tables}"))
-    separator, encoding = str(config.options.get("separator", ";")), str(config.options.get("encoding", "utf-8"))
-    table = read_csv(file, READS, separator, encoding)
+    separator, encoding = config.options.get("separator"), str(config.options.get("encoding", "utf-8"))
+    table = read_csv(file, READS, None if separator is None else str(separator), encoding, usual=";")
     optional = {"split"} - set(config.columns)
     yield from as_rows(table, check_header(table, chosen_columns(config, COLUMNS), optional))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.datasets.reader import Row
-from runner.datasets.tables import MEANINGS
+from runner.datasets.tables import MEANINGS, as_value
 from runner.errors import Problem
 
 
@@ -29,6 +31,8 @@ def _no_number(name: str) -> None:
 def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Row | Problem:
     """Turn an object into a row. `names` says which key has which meaning; without it, keys are the meanings."""
     names = names or {meaning: meaning for meaning in MEANINGS}
+    if problem := _other_name(where, values, names):
+        return problem
     texts: dict[str, Any] = {}
     for meaning, name in names.items():
         value = values.get(name)
@@ -50,6 +54,23 @@ def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | Non
     meta = {key: value for key, value in values.items() if key not in names.values() and key != "video"}
     document = texts.pop("document", None) or texts["images"][0].partition("#page=")[0]
     return Row(where=where, document=document, meta=meta, **texts)
+
+
+def _other_name(where: str, values: Mapping[str, Any], names: Mapping[str, str]) -> Problem | None:
+    """Say where a key that is read is absent, and another has a name that means the same elsewhere."""
+    for meaning, others in OTHER_NAMES.items():
+        name = names.get(meaning)
+        if name is None or name in values or (meaning == "images" and values.get("video")):
+            continue
+        free = [key for key in values if key not in names.values() and values[key] not in (None, "", [])]
+        bare = {re.sub(r"[\s_-]", "", key).casefold(): key for key in free}
+        found = [bare[other] for other in others if other in bare]
+        if not found:  # a slip of the pen, such as refrences
+            found = [bare[other] for other in difflib.get_close_matches(name.casefold(), bare, cutoff=0.85)]
+        if found:
+            remedy = f"say what it is called: 'dataset.columns={{{meaning}: {as_value(found[0])}}}' (null: not read)"
+            return Problem(f"there is no {name}, but a key {found[0]!r}", where, remedy)
+    return None
 
 
 def _kind(value: Any) -> str:
@@ -80,9 +101,11 @@ def _paths(value: Any) -> tuple[str, ...]:
 
 
 def _answers(value: Any) -> tuple[str, ...]:
-    """Return the accepted answers, numbers as written. A text alone is no list: its letters would be answers."""
+    """Return the accepted answers, numbers as written. A text or a number alone is the only one."""
     if value is None:
         return ()
+    if isinstance(value, str):
+        return (str(value),) if value.strip() else ()
     if not isinstance(value, list):
         raise TypeError
     return tuple(text for item in value if (text := _name(item)).strip())
@@ -105,6 +128,16 @@ _TYPES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "field": ("a text", _text),
     "context": ("a text", _text),
     "answerable": ("true, false or null", _truth),
+}
+# What other data sets call these; compared without case, spaces, `_` and `-`.
+OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    "references": (
+        *("reference", "answers", "answer", "groundtruths", "groundtruth", "gts", "gt", "goldanswers", "goldanswer"),
+        *("gold", "target", "targets", "label", "labels", "expected", "correctanswer", "эталон", "ответ", "ответы"),
+    ),
+    "images": ("image", "imagepath", "imagepaths", "imagefile", "filename", "file", "picture", "img", "imgs"),
+    "question": ("query", "questiontext", "вопрос"),
+    "id": ("sampleid", "questionid", "qid", "uid"),
 }
 _EXAMPLES = {
     "id": '"17"',

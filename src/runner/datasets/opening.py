@@ -16,7 +16,7 @@ from runner.datasets.config import DatasetConfig
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
-from runner.datasets.reader import Maker, Reader, Row, find_reader, from_sample
+from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_sample
 from runner.errors import Problem, Refused
 
 
@@ -66,6 +66,8 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     for row in _read(reader, config, path):
         if isinstance(row, Problem):
             findings.add(row)
+        elif isinstance(row, Note):
+            builder.notes.append(row.text)
         elif row.id in places:
             findings.add(
                 Problem(f"id {row.id!r} is there twice, first in {places[row.id]}", row.where, "ids are unique")
@@ -83,11 +85,11 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
 
 
-def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem]:
+def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem | Note]:
     """Yield what a reader yields; what it raises becomes a message that names it."""
     try:
         for row in reader(config, path):
-            if not isinstance(row, (Row, Sample, Problem)):
+            if not isinstance(row, (Row, Sample, Problem, Note)):
                 raise TypeError(f"yielded {row!r}, not a Row, Sample or Problem")  # noqa: TRY301 - said like what it raises
             yield from_sample(row, show(path)) if isinstance(row, Sample) else row
     except Refused:
@@ -108,6 +110,7 @@ class _Builder:
         self._samples: list[Sample] = []
         self._content = hashlib.sha256()
         self._unanswered: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, row: Row) -> None:
         """Add a row that passed the filters."""
@@ -160,10 +163,10 @@ class _Builder:
 
     def dataset(self) -> LoadedDataset:
         """Return what was built."""
-        notes: tuple[str, ...] = ()
+        notes = tuple(self.notes)
         if missing := len(self._unanswered):
             which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
-            notes = (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
+            notes += (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
         name, blind = self._config.name or self._config.format, self._config.blind
         if blind not in BLIND:
             raise Refused(Problem(f"{blind!r} is not valid", "dataset.blind", f"one of: {', '.join(BLIND)}"))

@@ -1,13 +1,15 @@
 """Finds files: the dataset's own, and the pictures of its rows, which must lie within one folder."""
 
 # ImageFolder uses os.path: over 100,000 rows pathlib takes four times as long.
-# ruff: noqa: PTH114, PTH116, PTH118, PTH122
+# ruff: noqa: PTH114, PTH116, PTH118, PTH122, PTH208
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,9 @@ def resolve(text: str | None, key: str, *bases: Path) -> Path:
     for path in tried:
         if _exists(path):
             return path
+    for path in tried:
+        if (found := as_stored(path)) is not None:
+            return found
     looked = " and ".join(str(path) for path in tried)
     raise Refused(Problem(f"{text} does not exist", key, f"looked for {looked}"))
 
@@ -37,6 +42,30 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # a name too long, a folder that may not be entered, a NUL byte
         return False
+
+
+def as_stored(path: Path, listed: Callable[[str], Sequence[str]] = os.listdir) -> Path | None:
+    """Return a path whose file system writes its letters otherwise: a zip made on a Mac has и and a breve for й.
+
+    `listed` gives the names in a folder.
+    """
+    found = Path(path.anchor)
+    for part in path.parts[1:] if path.anchor else path.parts:
+        if _exists(found / part):
+            found /= part
+            continue
+        try:
+            same = [name for name in listed(str(found)) if _composed(name) == _composed(part)]
+        except OSError:
+            return None
+        if len(same) != 1:
+            return None
+        found /= same[0]
+    return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def show(path: Path) -> str:
@@ -67,6 +96,7 @@ class ImageFolder:
         self._within = self._folder.rstrip(os.sep) + os.sep
         self._real_folders: dict[str, str] = {}
         self._found: dict[str, Image | Problem] = {}
+        self._listed: dict[str, Sequence[str]] = {}
 
     def find(self, text: str, where: str) -> Image | Problem:
         """Return the picture that a row names, or what is wrong with the name. Looks at the file system only."""
@@ -93,7 +123,41 @@ class ImageFolder:
         if page is not None and suffix != PDF_SUFFIX:
             return Problem(f"image {text!r}: only a PDF has pages", remedy="leave out #page=")
         path = os.path.normpath(os.path.join(self._folder, name))
+        if not os.path.lexists(path) and (other := self._otherwise(name)):
+            path = other
         return self._check(name, path) or Image(Path(path), page, self._frames if suffix in video.SUFFIXES else None)
+
+    def _otherwise(self, name: str) -> str | None:
+        """Return a file whose name is the same text: composed in another way, or with the separators of Windows."""
+        for same in dict.fromkeys((name, name.replace("\\", "/"))):
+            path = os.path.normpath(os.path.join(self._folder, same))
+            try:
+                within = path.startswith(self._within) and "\0" not in same
+                if within and (found := as_stored(Path(path), self._names_in)) is not None:
+                    return str(found)
+            except (OSError, ValueError):
+                continue
+        return None
+
+    def _names_in(self, folder: str) -> Sequence[str]:
+        """Return the names in a folder, looked up once: many pictures may be missing."""
+        if folder not in self._listed:
+            self._listed[folder] = sorted(os.listdir(folder))
+        return self._listed[folder]
+
+    def _hint(self, name: str) -> str:
+        """Say where a file lies whose name differs in the case of its letters, which may be meant or not."""
+        found = Path(self._folder)
+        for part in name.replace("\\", "/").split("/"):
+            try:
+                names = self._names_in(str(found))
+            except OSError:
+                return ""
+            same = [one for one in names if _composed(one).casefold() == _composed(part).casefold()]
+            if not same:
+                return ""
+            found /= same[0]
+        return f"there is {os.path.relpath(found, self._folder)!r}: write it so, or rename the file; "
 
     def _check(self, name: str, path: str) -> Problem | None:
         """Say what is wrong with a picture's path."""
@@ -105,10 +169,11 @@ class ImageFolder:
                 )
             mode = os.stat(path).st_mode
         except (OSError, ValueError) as error:  # too long a name, a circle of links, a NUL byte
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else f"can't be reached: {error}"
+            is_missing = isinstance(error, FileNotFoundError)
+            looked = f"looked in {self._folder}; set dataset.images where the pictures lie elsewhere"
             return Problem(
-                f"image {name!r} {reason}",
-                remedy=f"looked in {self._folder}; set dataset.images where the pictures lie elsewhere",
+                f"image {name!r} " + ("does not exist" if is_missing else f"can't be reached: {error}"),
+                remedy=(self._hint(name) if is_missing else "") + looked,
             )
         if not stat.S_ISREG(mode):
             return Problem(f"image {name!r} is not a file", remedy=f"looked in {self._folder}")

@@ -63,11 +63,21 @@ class Row:
     meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a user should know of how a file was read, such as which of its sheets."""
+
+    text: str
+
+
 class Reader(Protocol):
     """Reads one format. Called with the config and the existing path that it names."""
 
-    def __call__(self, config: DatasetConfig, path: Path, /) -> Iterable[Row | Sample | Problem]:
-        """Yield rows (or ready samples) in the order of the file, and a problem for each row that can't be read."""
+    def __call__(self, config: DatasetConfig, path: Path, /) -> Iterable[Row | Sample | Problem | Note]:
+        """Yield rows (or ready samples) in the order of the file, and a problem for each row that can't be read.
+
+        Notes may come at any place.
+        """
         ...
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.datasets import cells
+from runner.datasets.cells import Cell
 from runner.datasets.config import DatasetConfig
 from runner.datasets.reader import Row
 from runner.errors import Problem, Refused
@@ -35,12 +38,79 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a table as its file holds it. `number` is its row in a sheet, None in a text file."""
+
+    where: str
+    cells: Sequence[str | Cell]
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose header has been read; its lines have not."""
+    """A table whose header has been read; its lines have not. `notes` are what a user should know of the choice."""
 
     where: str
     header: tuple[str, ...]
-    lines: Iterable[Cells | Problem]
+    records: Iterable[Record | Problem]
+    notes: tuple[str, ...] = ()
+
+    def lines(self, read: Collection[str], answers: Collection[str] = ()) -> Iterator[Cells | Problem]:
+        """Yield the lines; the cells of the columns in `read` and `answers` hold what they show, or are problems.
+
+        What is left of a lost value (`#N/A`, `4,08E+19`) is a problem too, but not in `answers`: a model may have
+        written it. Other columns hold what is stored: figures, and what nothing reads.
+        """
+        shown = [place for place, name in enumerate(self.header) if name and name in {*read, *answers}]
+        for record in self.records:
+            if isinstance(record, Problem):
+                yield record
+                continue
+            texts = {
+                name: cell if isinstance(cell, str) else cell.value
+                for name, cell in zip(self.header, record.cells, strict=True)
+            }
+            problems: list[Problem] = []
+            for place in shown:
+                name, cell = self.header[place], record.cells[place]
+                if isinstance(cell, str) or cell.shown is not None:
+                    text = cells.unwrapped(str(cell))
+                    why = "" if name in answers else cells.lost(text)
+                    texts[name] = text
+                else:
+                    why = cell.lost
+                if why:
+                    problems.append(_lost(record, place, name, cell, why))
+            if problems:
+                yield from problems
+            else:
+                yield Cells(record.where, texts)
+
+
+def _lost(record: Record, place: int, name: str, cell: str | Cell, why: str) -> Problem:
+    """Say that a cell doesn't hold what was once written there, or not as it is seen."""
+    at = "" if record.number is None else f" ({column_letters(place)}{record.number})"
+    held = cell if isinstance(cell, str) else cell.value
+    told = why if held in why or cell is cells.NO_RESULT else f"{held.strip()!r}: {why}"
+    if isinstance(cell, str):
+        remedy = "put the value back, or leave the cell empty where there is none; JSON lines take any text as it is"
+    elif why.startswith("the error"):
+        remedy = "put the value back, or leave the cell empty where there is none"
+    elif cell is cells.NO_RESULT:
+        remedy = "open the file in a spreadsheet program and save it, or write the value itself"
+    else:
+        remedy = "format the column as text and write it as it should be read"
+    return Problem(f"column {name}{at} holds {told}", record.where, remedy)
+
+
+def column_letters(place: int) -> str:
+    """Return what a spreadsheet calls a column, counted from 0: A, Z, AA."""
+    letters = ""
+    place += 1
+    while place:
+        place, rest = divmod(place - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
 def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +118,8 @@ def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str]) -> dict[s
     if unknown := sorted(set(config.columns) - set(MEANINGS)):
         what = f"unknown: {', '.join(unknown)}"
         raise Refused(Problem(what, "dataset.columns", f"what a column can mean: {', '.join(MEANINGS)}"))
-    return {meaning: name for meaning, name in {**defaults, **config.columns}.items() if name is not None}
+    chosen = {**defaults, **config.columns}
+    return {meaning: " ".join(name.split()) for meaning, name in chosen.items() if name is not None}
 
 
 def check_options(config: DatasetConfig, *known: str) -> None:
@@ -66,29 +137,47 @@ def check_header(table: Table, columns: Mapping[str, str], optional: Iterable[st
     found = {meaning: name for meaning, name in columns.items() if name in header}
     missing = [name for meaning, name in columns.items() if meaning not in found and meaning not in set(optional)]
     if missing:
+        likely = _likely(columns, missing, [name for name in header if name not in found.values()])
         raise Refused(
             Problem(
                 f"missing column: {', '.join(missing)}; found: {', '.join(header)}",
                 table.where,
-                "rename the column, or say what it is called: 'dataset.columns={question: Вопрос}' (null: not read)",
+                likely
+                or "rename the column, or say what it is called: 'dataset.columns={question: Вопрос}' (null: not read)",
             )
         )
     return found
 
 
+def as_value(name: str) -> str:
+    """Return a column's name as a value on the command line, in quotation marks where a sign would mean something."""
+    if re.fullmatch(r"\w[\w ./-]*", name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[str]) -> str:
+    """Return the remedy where columns differ from what is missing in case, spaces, `_` and `-` only; empty: none do."""
+
+    def bare(name: str) -> str:
+        return re.sub(r"[\s_-]", "", name).casefold()
+
+    names = {bare(name): name for name in free}
+    meant = {meaning: names[bare(name)] for meaning, name in columns.items() if name in missing and bare(name) in names}
+    told = ", ".join(f"{meaning}: {as_value(name)}" for meaning, name in meant.items())
+    return f"say what it is called: 'dataset.columns={{{told}}}'" if meant else ""
+
+
 def as_rows(table: Table, columns: Mapping[str, str]) -> Iterator[Row | Problem]:
     """Turn the lines of a table into rows. The id is the zero-based number of the line, unless a column gives it."""
     extra = [name for name in table.header if name and name not in columns.values()]
-    for number, line in enumerate(table.lines):
+    for number, line in enumerate(table.lines(set(columns.values()))):
         yield line if isinstance(line, Problem) else _row(line, columns, extra, str(number))
 
 
 def _row(line: Cells, columns: Mapping[str, str], extra: Iterable[str], number: str) -> Row | Problem:
     texts = {meaning: line.texts[name] for meaning, name in columns.items()}
-    for meaning, text in texts.items():
-        if text.strip() in ("nan", "NaN"):
-            what = f"column {columns[meaning]} holds {text.strip()!r}: a lost value that was written as text"
-            return Problem(what, line.where, "put the value back, or leave the cell empty where there is none")
     images = _image_paths(texts.get("images", "").strip())
     if images is None:
         what = f"column {columns['images']} is no list of paths: {texts['images']}"

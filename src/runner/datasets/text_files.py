@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from runner.datasets import cells
 from runner.datasets.paths import need_file, show
-from runner.datasets.tables import Cells, Table
+from runner.datasets.tables import Record, Table
 from runner.errors import Problem, Refused
 
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
@@ -31,61 +33,92 @@ def read_text(path: Path, reads: str, encoding: str = "utf-8") -> str:
     return text
 
 
-def read_csv(path: Path, reads: str, separator: str = ";", encoding: str = "utf-8") -> Table:
-    """Read the header of a CSV file and give its lines one by one. Blank lines don't count, as in pandas."""
+def read_csv(
+    path: Path, reads: str, separator: str | None = None, encoding: str = "utf-8", *, usual: str | None = None
+) -> Table:
+    """Read the header of a CSV file and give its lines one by one. Blank lines don't count, as in pandas.
+
+    Columns are separated by `separator` where it is given, else by what a first line `sep=;` says (Excel's, which is no
+    part of the table), else by `usual`, else by the sign that the header has most columns with.
+    """
+    text = read_text(path, reads, encoding)
+    said, skipped = _said_separator(text)
+    if separator is not None and said is not None and said != separator:
+        what = f"the first line says sep={said}, and the separator that was given is {separator!r}"
+        raise Refused(Problem(what, f"{show(path)}:{skipped}", "give the one that the file has, or remove the line"))
+    separator = separator or said or usual or _most_columns(text)
     if len(separator) != 1:
         raise Refused(Problem(f"{separator!r} is no separator", show(path), "one character, such as ;"))
-    text = read_text(path, reads, encoding)
-    records = _records(text, separator, show(path))
+    records = _records(text, separator, show(path), skipped)
     first = next(records, None)
     if first is None or isinstance(first, Problem):
         raise Refused(first or Problem("has no header", show(path)))
-    _, names = first
-    header = tuple(name.strip() for name in names)
-    if len(header) == 1 and (other := _likely_separator(header[0])):
+    line, names = first
+    header = tuple(" ".join(cells.unwrapped(name).split()) for name in names)
+    if len(header) == 1 and (other := _likely_separator(names[0].strip())):
         raise Refused(
             Problem(
-                f"the header is a single column, {header[0]!r}: columns are separated by {SEPARATORS[other]} "
+                f"the header is a single column, {names[0].strip()!r}: columns are separated by {SEPARATORS[other]} "
                 f"and not by {SEPARATORS.get(separator, repr(separator))}",
-                f"{show(path)}:1",
-                f"save it with {separator!r} between columns",
+                f"{show(path)}:{line}",
+                f"save it with {separator!r} between columns, or write a first line sep={other}",
             )
         )
     return Table(show(path), header, _lines(records, header, show(path)))
+
+
+def _said_separator(text: str) -> tuple[str | None, int]:
+    """Return what a first line `sep=;` says, and how many lines end with it: blank ones may stand above."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            found = re.fullmatch(r'"?sep=(.)"?[;,\t|]*', line.strip(" \r"), re.IGNORECASE)
+            return (found[1], number) if found else (None, 0)
+    return None, 0
+
+
+def _most_columns(text: str) -> str:
+    """Return the sign that separates the most columns in the first line that isn't blank."""
+    header = next((line for line in text.splitlines() if line.strip(" \t;,|")), "")
+    return max(SEPARATORS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
 def _likely_separator(header: str) -> str | None:
     return next((mark for mark in SEPARATORS if mark in header), None)
 
 
-def _records(text: str, separator: str, where: str) -> Iterator[tuple[int, Sequence[str]] | Problem]:
+def _records(text: str, separator: str, where: str, skipped: int) -> Iterator[tuple[int, Sequence[str]] | Problem]:
     """Yield (line number, cells) for each record; one that holds line breaks is named by its first line."""
+    # A page's text in one cell may be longer than the 131,072 characters that Python's csv takes by itself.
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))
+    source = io.StringIO(text, newline="")
+    for _ in range(skipped):
+        source.readline()
     # strict: a quotation mark in the wrong place is an error; otherwise it would swallow the lines up to the next one
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
-        line = reader.line_num + 1
+        line = skipped + reader.line_num + 1
         try:
-            cells = next(reader)
+            found = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             remedy = 'a cell that holds a quotation mark is quoted, and the mark doubled: "ООО ""Заря"""'
             yield Problem(f"not readable as CSV: {error}", f"{where}:{line}", remedy)
             return
-        if any(cell.strip() for cell in cells):
-            yield line, cells
+        if any(cell.strip() for cell in found):
+            yield line, found
 
 
 def _lines(
     records: Iterator[tuple[int, Sequence[str]] | Problem], header: Sequence[str], where: str
-) -> Iterator[Cells | Problem]:
+) -> Iterator[Record | Problem]:
     for record in records:
         if isinstance(record, Problem):
             yield record
             continue
-        line, cells = record
-        if len(cells) != len(header):
-            what = f"{len(cells)} cells, but the header has {len(header)} columns"
+        line, found = record
+        if len(found) != len(header):
+            what = f"{len(found)} cells, but the header has {len(header)} columns"
             yield Problem(what, f"{where}:{line}", "quote a cell that holds the separator; remove stray separators")
         else:
-            yield Cells(f"{where}:{line}", dict(zip(header, cells, strict=True)))
+            yield Record(f"{where}:{line}", found)

@@ -9,19 +9,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.datasets.spreadsheet import read_sheet
+from metrics.numerals import figure
+from runner.datasets.table_files import read_table
 from runner.datasets.tables import Cells
-from runner.datasets.text_files import read_csv, read_text
 from runner.errors import Problem, Refused
 from runner.score_tables import FORMULA
 
 READS = "labels: sample_id;repeat;candidate;human_reference;human_score, as python -m runner.export writes them"
 NEEDED = ("sample_id",)
+SHOWN = ("sample_id", "candidate", "human_reference")  # texts; repeat and human_score are numbers
 YES_NO = {"yes": 1.0, "no": 0.0, "да": 1.0, "нет": 0.0, "true": 1.0, "false": 0.0}
 
 
@@ -35,17 +35,13 @@ class Labels:
 
 def read(path: Path) -> Labels:
     """Read a file of labels. Raise Refused with every row that is wrong."""
-    if path.suffix in (".xlsx", ".xls", ".ods"):  # people save what they were given as what they work with
-        table = read_sheet(path, None, set(), READS)
-    else:
-        header = (read_text(path, READS).splitlines() or [""])[0]
-        table = read_csv(path, READS, max(";,\t", key=header.count))
+    table = read_table(path, READS)  # people save what they were given as what they work with
     if missing := [name for name in NEEDED if name not in table.header]:
         raise Refused(Problem(f"has no column {', '.join(missing)}", str(path), READS))
     references: dict[str, tuple[str, ...]] = {}
     scores: dict[tuple[str, int, str], float] = {}
     problems: list[Problem] = []
-    for line in table.lines:
+    for line in table.lines(SHOWN):
         if isinstance(line, Problem):
             problems.append(line)
             continue
@@ -90,7 +86,6 @@ def _cell(line: Cells, name: str) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text.replace(",", "."))
+        return figure(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

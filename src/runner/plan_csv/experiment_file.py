@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
 from runner.plan_csv.translate import PlannedJob
 
@@ -30,6 +30,7 @@ def experiment(jobs: Sequence[PlannedJob], name: str, source: str) -> str:
             if not dot:
                 body[group] = value
     body["hydra"] = {"mode": "MULTIRUN"} | ({"sweeper": {"jobs": own}} if any(own) else {})
-    text = yaml.safe_dump(body, allow_unicode=True, sort_keys=False, width=120)
+    # OmegaConf writes texts so that OmegaConf, which reads them for Hydra, takes them for texts: '1e3', '1_000', 'on'.
+    text = OmegaConf.to_yaml(OmegaConf.create(body))
     head = ["# @package _global_", f"# python -m runner experiment={name}", f"# Made from {source}."]
     return "\n".join(head) + "\n" + text

@@ -54,7 +54,7 @@ class EvaluationRun:
 
 def read_runs(path: Path, base: Path | None) -> list[EvaluationRun]:
     """Return the rows of a plan. Raise Refused with everything that is wrong, each with row and column."""
-    table = read_csv(path, f"a table with the columns {'; '.join((*NEEDED, *OPTIONAL))}")
+    table = read_csv(path, f"a table with the columns {'; '.join((*NEEDED, *OPTIONAL))}", usual=";")
     header = [name for name in table.header if name]
     wrong = [f"{name} is missing" for name in NEEDED if name not in header]
     wrong += [f"{name} is there twice" for name in dict.fromkeys(header) if header.count(name) > 1]
@@ -65,7 +65,7 @@ def read_runs(path: Path, base: Path | None) -> list[EvaluationRun]:
     known = read_base(base) if base else None
     problems: list[Problem] = []
     runs = []
-    for line in table.lines:
+    for line in table.lines((*NEEDED, *OPTIONAL)):
         if isinstance(line, Problem):
             problems.append(line)
             continue
@@ -82,10 +82,10 @@ def read_runs(path: Path, base: Path | None) -> list[EvaluationRun]:
 
 def read_base(path: Path) -> dict[tuple[str, str], str]:
     """Return the models of a `vlm_base.csv`: (framework, model_name) -> family."""
-    table = read_csv(path, "a table with the columns framework; model_family; model_name")
+    table = read_csv(path, "a table with the columns framework; model_family; model_name", usual=";")
     if missing := [name for name in ("framework", "model_family", "model_name") if name not in table.header]:
         raise Refused(Problem(f"missing column: {', '.join(missing)}", f"{table.where}:1", "is it vlm_base.csv?"))
-    lines = list(table.lines)
+    lines = list(table.lines(("framework", "model_family", "model_name")))
     if broken := [line for line in lines if isinstance(line, Problem)]:
         raise Refused(broken)
     cells = (line.texts for line in lines if isinstance(line, Cells))

@@ -13,11 +13,13 @@ no such winner are an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metrics.numerals import figure
 from runner.datasets.paths import resolve, show
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv, read_text
@@ -25,6 +27,7 @@ from runner.errors import Problem, Refused
 from runner.prompts.prompt import Pair
 from runner.prompts.template import Template
 
+KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "timestamp": "a date", "null": "nothing"}
 YAML_KEYS = ("system", "template", "collection", "default")
 
 
@@ -62,11 +65,15 @@ def _read_yaml(path: Path) -> Source:
 
     where = show(path)
     try:
-        content: Any = yaml.safe_load(read_text(path, "a prompt"))
+        text = read_text(path, "a prompt")
+        problems = list(_bad_keys(yaml.compose(text, Loader=yaml.SafeLoader), where))
+        content: Any = None if problems else yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
         raise Refused(Problem(f"is not YAML: {getattr(error, 'problem', None) or error}", place)) from error
+    if problems:
+        raise Refused(problems[:20])
     remedy = f"keys: {', '.join(YAML_KEYS)}; template or collection is needed"
     if not isinstance(content, dict) or (set(content) - set(YAML_KEYS)):
         what = f"unknown key: {', '.join(map(str, content))}" if isinstance(content, dict) else "is no mapping"
@@ -83,6 +90,39 @@ def _read_yaml(path: Path) -> Source:
     )
 
 
+def _bad_keys(node: Any, where: str, above: tuple[Any, ...] = ()) -> Iterator[Problem]:
+    """Yield the keys of a YAML document that its reader would change (007 is 7, 12:30 is 750, no is false) or drop."""
+    import yaml
+
+    if node in above:  # an alias to what holds it
+        return
+    above = (*above, node)
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _bad_keys(item, where, above)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            yield Problem("a key is no text", f"{where}:{line}", "a class or a field, such as passport")
+        elif key.tag == "tag:yaml.org,2002:merge":
+            pass  # << takes over the keys of another mapping
+        elif key.tag != "tag:yaml.org,2002:str":
+            kind = key.tag.rpartition(":")[2]
+            what = f"the key {key.value} is no text: YAML reads it as {KINDS.get(kind, kind)}"
+            yield Problem(
+                what, f"{where}:{line}", f"put it in quotation marks: {json.dumps(key.value, ensure_ascii=False)}:"
+            )
+        elif key.value in lines:
+            what = f"the key {key.value!r} is there twice, first in line {lines[key.value]}"
+            yield Problem(what, f"{where}:{line}", "YAML would keep the last one only: remove one")
+        else:
+            lines[key.value] = line
+        yield from _bad_keys(value, where, above)
+
+
 def _template(content: Mapping[str, Any], key: str, where: str) -> Template | None:
     text = content.get(key)
     if text is not None and not isinstance(text, str):
@@ -97,13 +137,17 @@ def pairs_of(collection: Any, where: str) -> dict[Pair, Template]:
         raise Refused(Problem("a collection maps doc_class to field to template", where, remedy))
     pairs: dict[Pair, Template] = {}
     for doc_class, fields in collection.items():
+        inner = fields if isinstance(fields, Mapping) else {}
+        if other := [key for key in (doc_class, *inner) if not isinstance(key, str)]:
+            what = f"the key {other[0]!r} is no text: YAML read a number, a truth value or a date"
+            raise Refused(Problem(what, where, "put the key in quotation marks, as it should be read: '007'"))
         if not isinstance(fields, Mapping):
             raise Refused(Problem(f"{doc_class} must map its fields to templates, not be {fields!r}", where, remedy))
         for name, text in fields.items():
             if not isinstance(text, str):
                 what = f"the prompt of {doc_class} / {name} must be a text, not {text!r}"
                 raise Refused(Problem(what, where, "put it in quotation marks"))
-            pairs[str(doc_class), str(name)] = Template(text, f"{where}, {doc_class} / {name}")
+            pairs[doc_class, name] = Template(text, f"{where}, {doc_class} / {name}")
     return pairs
 
 
@@ -111,13 +155,13 @@ def pairs_of(collection: Any, where: str) -> dict[Pair, Template]:
 
 
 def _read_csv(path: Path) -> Source:
-    table = read_csv(path, "a table with the columns prompt; doc_class_question_type; cer (may be left out)")
+    table = read_csv(path, "a table with the columns prompt; doc_class_question_type; cer (may be left out)", usual=";")
     if missing := [name for name in ("prompt", "doc_class_question_type") if name not in table.header]:
         what = f"missing column: {', '.join(missing)}; found: {', '.join(table.header)}"
         raise Refused(Problem(what, table.where, "columns: prompt; doc_class_question_type; cer"))
     problems: list[Problem] = []
     chosen: dict[str, tuple[float | None, Template]] = {}
-    for line in table.lines:
+    for line in table.lines(("prompt", "doc_class_question_type")):
         problem = line if isinstance(line, Problem) else _choose(chosen, line)
         problems += [problem] if problem else []
     if not chosen and not problems:
@@ -136,9 +180,9 @@ def _choose(chosen: dict[str, tuple[float | None, Template]], line: Cells) -> Pr
         return Problem(f"column {empty} is empty", line.where, "passport Фамилия")
     written = line.texts.get("cer", "").strip()
     try:
-        cer = float(written.replace(",", ".")) if written else None
-    except ValueError:
-        return Problem(f"column cer: {written!r} is no number", line.where, "for example 0.08, or empty")
+        cer = figure(written) if written else None
+    except ValueError as error:
+        return Problem(f"column cer: {error}", line.where, "for example 0.08, or empty")
     if key not in chosen:
         chosen[key] = (cer, template)
         return None

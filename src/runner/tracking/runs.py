@@ -6,6 +6,7 @@ that a second upload changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -59,18 +60,24 @@ def upload(folder: Path) -> str:
     """Bring a complete job folder into its MLflow run, made if need be, and return the run's id."""
     job = JobFolder.read(folder)
     uri = server.uri_of(job.config, job.environment)
+    described = _described(job)  # before a run exists: a folder that isn't complete leaves none behind
     with server.as_tracking_error(uri):
         log.info("%s: uploading to MLflow", job.record["name"])
         connection = server.client(uri)
         if job.record["status"] != "killed":  # then there may be no time
             server.prepare(uri, job.config.tracking.experiment)
-        run_id = _run(connection, job)
+        run_id = _run(connection, job, described)
         try:
             if job.record["status"] == "killed":  # at once: there may be no time for the rest
                 connection.set_terminated(run_id, "KILLED")
-            _fill(connection, run_id, job)
+            _fill(connection, run_id, job, described)
             traces.log_traces(connection, uri, run_id, folder, job.config)
             connection.set_terminated(run_id, STATUS[job.record["status"]], int(job.record["finished_at"] * 1000))
+        except Exception:
+            # The job ended as it did; what failed is its upload, which `runner.sync` repeats.
+            with contextlib.suppress(Exception):  # or it would hide why the upload failed
+                connection.set_terminated(run_id, "FAILED")
+            raise
         except BaseException:
             connection.set_terminated(run_id, "KILLED")
             raise
@@ -92,7 +99,7 @@ def download(uri: str, run_id: str, folder: Path) -> None:
 # ------------------------------------------------------------------------------------------------- the parts
 
 
-def _run(connection: MlflowClient, job: JobFolder) -> str:
+def _run(connection: MlflowClient, job: JobFolder, described: _Described) -> str:
     """Find the folder's run, or create it."""
     from mlflow.exceptions import MlflowException
 
@@ -114,8 +121,8 @@ def _run(connection: MlflowClient, job: JobFolder) -> str:
         run = connection.create_run(
             experiment_id,
             start_time=int(job.record["started_at"] * 1000),
-            run_name=description.run_name(job.record["name"], job.config, job.environment),
-            tags=_tags(job.config, job.environment),
+            run_name=described.name,
+            tags=dict(described.tags),
         )
         run_id = run.info.run_id
     known.write_text(run_id + "\n", encoding="utf-8")
@@ -163,7 +170,26 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     return {name: str(value)[:6000] for name, value in params.items()}
 
 
-def _fill(connection: MlflowClient, run_id: str, job: JobFolder) -> None:
+@dataclass(frozen=True)
+class _Described:
+    """What a run says of its job besides figures and files."""
+
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    note: str
+    name: str
+
+
+def _described(job: JobFolder) -> _Described:
+    return _Described(
+        _tags(job.config, job.environment),
+        _params(job.config, job.environment),
+        description.text(job.record, job.config, job.environment),
+        description.run_name(job.record["name"], job.config, job.environment),
+    )
+
+
+def _fill(connection: MlflowClient, run_id: str, job: JobFolder, described: _Described) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     record, folder = job.record, job.path
@@ -171,12 +197,11 @@ def _fill(connection: MlflowClient, run_id: str, job: JobFolder) -> None:
     at = int(record.get("scored_at", record["finished_at"]) * 1000)
     run = connection.get_run(run_id)
     # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
-    told = {name: value for name, value in _params(job.config, job.environment).items() if name not in run.data.params}
+    told = {name: value for name, value in described.params.items() if name not in run.data.params}
     params = [Param(name, value) for name, value in told.items()]
     metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
     tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
-    note = description.text(record, job.config, job.environment)
-    tags.append(RunTag("mlflow.note.content", server.without_password(note)))
+    tags.append(RunTag("mlflow.note.content", server.without_password(described.note)))
     connection.log_batch(run_id, params=params, tags=tags)
     if not run.inputs.dataset_inputs:
         _log_dataset(connection, run_id, _dataset(job))

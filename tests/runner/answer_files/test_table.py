@@ -26,7 +26,7 @@ def test_models_repeats_times_and_further_columns(tmp_path):
     assert second.rows[0]["timing"] is None
     assert first.rows[0]["columns"] == {"Perplexity": "7"}
     assert (first.rows[2]["references"], first.rows[0]["error"]) == ([], None)
-    assert "1 of 3 answers have no reference" in first.notes[0]
+    assert "1 of 3 answers have no reference" in first.notes[1]
 
 
 def test_columns_of_other_names(tmp_path):
@@ -40,9 +40,9 @@ def test_columns_of_other_names(tmp_path):
 def test_suspicious_answers_are_named_by_row(tmp_path):
     (one,) = opened(tmp_path, HEADER + "a,1,None,да,1,1\na,2,,да,1,1\na,3,nan,да,1,1\n")
     assert [row["text"] for row in one.rows] == ["None", "", "nan"]
-    assert "table.csv:3" in one.notes[0]
-    assert "table.csv:2" in one.notes[1]
-    assert "table.csv:4" in one.notes[1]
+    assert "table.csv:3" in one.notes[1]
+    assert "table.csv:2" in one.notes[2]
+    assert "table.csv:4" in one.notes[2]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_suspicious_answers_are_named_by_row(tmp_path):
         ("candidate,x\n1,a\n", "missing column: Image"),
         (HEADER + ",1,да,да,1,1\n", "table.csv:2: column model_name is empty"),
         (HEADER + "a,,да,да,1,1\n", "table.csv:2: column Image is empty"),
-        (HEADER + "a,1,да,да,fast,1\n", "table.csv:2: column Time Taken (sec) holds 'fast'"),
-        (HEADER + "a,1,да,да,-1,1\n", "table.csv:2: column Time Taken (sec) holds '-1'"),
+        (HEADER + "a,1,да,да,fast,1\n", "table.csv:2: column Time Taken (sec): 'fast' is no number"),
+        (HEADER + "a,1,да,да,-1,1\n", "table.csv:2: column Time Taken (sec): '-1' is less than 0"),
         (HEADER + "a,1,да\n", "table.csv:2: 3 cells"),
         (HEADER, "there are no rows"),
         ("sample_id,candidate\n1,a\n1,b\n", "'1' is there twice"),

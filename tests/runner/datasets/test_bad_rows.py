@@ -29,7 +29,7 @@ def test_a_duplicate_id_names_both_rows(tmp_path: Path) -> None:
         (row(images=[1]), "images is a list"),
         (row(images={"a": 1}), "images is an object"),
         (row(question=7), "question is the number 7, not a text"),
-        (row(references="Я"), 'references is a text ("Я"), not a list of answers'),
+        (row(references={"a": "Я"}), 'references is an object ({"a": "Я"}), not a list of answers'),
         (row(references=[True]), "references is a list ([true]), not a list of answers"),
         (row(answerable="yes"), 'answerable is a text ("yes"), not true, false or null'),
         (row(doc_class=["a"]), "doc_class is a list"),
@@ -39,6 +39,33 @@ def test_a_duplicate_id_names_both_rows(tmp_path: Path) -> None:
 )
 def test_wrong_json_names_the_row(tmp_path: Path, line: object, message: str) -> None:
     has(jsonl(tmp_path, row(id="0"), line), "rows.jsonl:2: ", message)
+
+
+@pytest.mark.parametrize("key", ["answer", "answers", "Reference", "gt", "ground_truth", "refrences", "ответ", "label"])
+@pytest.mark.parametrize("value", ["Я", ["Я", "я"]])
+def test_answers_under_another_key_are_told_with_the_remedy_that_works(tmp_path: Path, key: str, value: object) -> None:
+    line = {"id": "1", "images": ["1.jpg"], "question": "Кто?", key: value}
+    remedy = f"'dataset.columns={{references: {key}}}' (null: not read)"
+    has(jsonl(tmp_path, line), f"rows.jsonl:1: there is no references, but a key {key!r}", remedy)
+    config = DatasetConfig(format="jsonl", path=str(tmp_path / "rows.jsonl"), columns={"references": key})
+    (sample,) = open_dataset(config)
+    assert sample.references == (("Я",) if value == "Я" else ("Я", "я"))
+    config = DatasetConfig(format="jsonl", path=str(tmp_path / "rows.jsonl"), columns={"references": None})
+    assert next(iter(open_dataset(config))).references == ()
+
+
+def test_other_needed_keys_are_told_too(tmp_path: Path) -> None:
+    lines = ({"id": 1, "image": "1.jpg", "question": "?"}, {"id": 2, "images": ["1.jpg"], "query": "?"})
+    message = jsonl(tmp_path, *lines, {"qid": 3, "images": ["1.jpg"], "question": "?"})
+    has(message, "there is no images, but a key 'image'", "there is no question, but a key 'query'", "{id: qid}")
+
+
+def test_a_row_that_says_itself_that_it_has_no_reference(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    (tmp_path / "rows.jsonl").write_text(
+        '{"id": "1", "images": ["1.jpg"], "question": "?", "references": [], "gt": "x"}'
+    )
+    assert len(open_dataset(DatasetConfig(format="jsonl", path=str(tmp_path / "rows.jsonl")))) == 1
 
 
 def test_a_line_that_is_not_utf8(tmp_path: Path) -> None:

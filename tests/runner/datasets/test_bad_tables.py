@@ -73,6 +73,16 @@ def test_a_missing_column_lists_the_found_ones(tmp_path: Path) -> None:
     has(message, "annotation.csv: missing column: answer; found: data_index, split, image_path", "reply")
 
 
+def test_a_column_that_differs_in_case_is_told_as_it_is_written(tmp_path: Path) -> None:
+    header = HEADER.replace("answer;", "Answer;").replace("doc_class", "Doc Class")
+    remedy = "'dataset.columns={references: Answer, doc_class: Doc Class}'"
+    has(annotations(tmp_path, header, GOOD), "missing column: answer, doc_class", remedy)
+    config = DatasetConfig(
+        format="annotations", path=str(tmp_path), columns={"references": "Answer", "doc_class": "Doc Class"}
+    )
+    assert next(iter(open_dataset(config))).references == ("Я",)
+
+
 def test_a_column_twice(tmp_path: Path) -> None:
     has(annotations(tmp_path, HEADER.replace("split", "question"), GOOD), "column question is there twice")
 
@@ -141,8 +151,8 @@ def test_rows_of_a_spreadsheet(tmp_path: Path) -> None:
         sheet.append(cells)
     book.save(tmp_path / "a.xlsx")
     message = refusal(format="spreadsheet", path=str(tmp_path / "a.xlsx"))
-    has(message, "row 2: column Answer holds 1975-12-12 as a date", "format the column as text")
-    has(message, "row 3: column File_name is empty", "row 4: column Answer holds True")
+    has(message, "row 2: column Answer (C2) holds 1975-12-12 as a date", "format the column as text")
+    has(message, "row 3: column File_name is empty", "row 4: column Answer (C4) holds True")
     has(refusal(format="spreadsheet", path=str(tmp_path / "a.xlsx"), options={"sheet": "X"}), "no sheet 'X'", "Sheet")
 
 

@@ -1,12 +1,14 @@
 """Labels of people: as references of a dataset that needs no new answers, and as a check of a measure."""
 
 import csv
+import datetime
 import json
 from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
 
+from runner.errors import Refused
 from runner.labels.__main__ import main
 from runner.labels.table import read
 from tests.conftest import CommandLine
@@ -88,6 +90,23 @@ def test_bad_labels(tmp_path: Path, capsys, rows, said):
     job(tmp_path / "a", "base", {"1": 1.0, "2": 0.0})
     assert main(["agreement", str(labelled(tmp_path / "labels.csv", *rows)), str(tmp_path / "a")]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_labels_that_a_workbook_has_changed_are_refused_by_cell(tmp_path: Path):
+    book = Workbook()
+    book.active.append(["sample_id", "repeat", "candidate", "human_reference", "human_score"])
+    book.active.append([1, 0, "base", datetime.date(2010, 9, 28), None])
+    book.active.append([2, 0, "base", 40817810099910004312, "0,5"])
+    book.save(tmp_path / "labels.xlsx")
+    with pytest.raises(Refused) as refused:
+        read(tmp_path / "labels.xlsx")
+    assert "row 2: column human_reference (D2) holds 2010-09-28 as a date" in str(refused.value)
+    assert "row 3: column human_reference (D3)" in str(refused.value)
+    book.active["D2"], book.active["D3"] = "28.09.2010", "40817810099910004312"
+    book.save(tmp_path / "labels.xlsx")
+    found = read(tmp_path / "labels.xlsx")
+    assert found.references == {"1": ("28.09.2010",), "2": ("40817810099910004312",)}
+    assert found.scores == {("2", 0, "base"): 0.5}
 
 
 def test_labels_come_from_a_workbook_too_and_lose_their_apostrophe(tmp_path: Path):

@@ -1,0 +1,194 @@
+"""Reads one sheet of a workbook (.xlsx, .xlsm, .xls, .ods, .xlsb): what its cells show, by the rule of cells.py.
+
+The first visible sheet of cells is read, unless one is named; where there are several, a note says which it was.
+
+- .xlsx through xlsx_sheets.py (openpyxl: values, formats, formulas), .xls through xlrd 2.0 (the same).
+- .ods through odf_sheets.py: OpenDocument stores the shown text of each cell beside its value.
+- .xlsb through python-calamine, which tells neither formats nor errors: numbers in columns that are read are refused.
+- Which sheets are visible, and which cells are merged, says python-calamine for all but .xls.
+"""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.datasets import cells, odf_sheets, xlsx_sheets
+from runner.datasets.cells import Cell
+from runner.datasets.paths import need_file, show
+from runner.datasets.tables import Record, Table
+from runner.errors import Problem, Refused
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
+
+SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of it
+
+Line = list[str | Cell]
+
+
+def read_sheet(path: Path, name: str | None = None, reads: str = "a spreadsheet", choose: str = "") -> Table:
+    """Read the header of a sheet (None: the first that is visible) and give its lines.
+
+    `reads` is what the file must hold and `choose` how another sheet is named, for messages. Raise Refused where the
+    file can't be read, or has no such sheet.
+    """
+    need_file(path, reads)
+    _refuse_bomb(path)
+    try:
+        title, notes, lines = _opened(path, name, choose)
+    except Refused:
+        raise
+    except Exception as error:  # these libraries raise whatever a broken file leads them to
+        what = f"can't be read as a spreadsheet: {error or type(error).__name__}"
+        remedy = "open it in a spreadsheet program and save it as .xlsx; a CSV file is read by dataset=annotations"
+        raise Refused(Problem(what, show(path), remedy)) from error
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if any(str(cell).strip() for cell in line)]
+    where = f"{show(path)}, sheet {title!r}"
+    if not filled:
+        raise Refused(Problem(f"sheet {title!r} is empty", show(path), f"it must hold {reads}"))
+    width = max(len(line) for _, line in filled)
+    header = [" ".join(str(cell).split()) for cell in filled[0][1]]
+    header += [""] * (width - len(header))
+    records = (
+        Record(f"{where}, row {number}", [*line, *[""] * (width - len(line))], number) for number, line in filled[1:]
+    )
+    return Table(where, tuple(header), records, tuple(notes))
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a spreadsheet whose few bytes would unpack to more than memory holds; .xls is not packed."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        size = sum(member.file_size for member in packed.infolist())
+    if size > MAX_UNPACKED_BYTES:
+        what = f"it unpacks to {size / 2**30:.1f} GiB; up to {MAX_UNPACKED_BYTES / 2**30:.0f} GiB are read"
+        raise Refused(Problem(what, show(path), "split it, or save it as CSV"))
+
+
+def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], list[Line]]:
+    """Return the title of the sheet that is read, notes on the choice, and its lines."""
+    from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+    book = CalamineWorkbook.from_path(path)
+    sheets = {
+        one.name: one.visible == SheetVisibleEnum.Visible
+        for one in book.sheets_metadata
+        if one.typ == SheetTypeEnum.WorkSheet
+    }
+    title = _chosen(path, name, sheets)
+    others = [f"{other!r}" + ("" if visible else " (hidden)") for other, visible in sheets.items() if other != title]
+    notes = []
+    if name is None and others:
+        rule = "the first that is visible" if len(sheets) > 1 else ""
+        other = f"; another: {choose}" if choose else "; to read another, put it first"
+        notes.append(f"{path.name}: sheet {title!r} was read, {rule}; not read: {', '.join(others)}{other}")
+    elif not sheets[title]:
+        notes.append(f"{path.name}: sheet {title!r} was read, which is hidden")
+    kind = path.suffix.lower()
+    if kind == ".xls" and not _is_packed(path):
+        return title, notes, _xls(path, title)
+    if kind == ".ods":
+        return title, notes, odf_sheets.read(path, title)
+    lines = _xlsb(book, title) if kind == ".xlsb" else xlsx_sheets.read(path, title)
+    _unmerge(lines, book.get_sheet_by_name(title).merged_cell_ranges or ())
+    return title, notes, lines
+
+
+def _is_packed(path: Path) -> bool:
+    """Say whether a file begins as a zip does; `zipfile.is_zipfile` also takes one that only ends so."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _chosen(path: Path, name: str | None, sheets: dict[str, bool]) -> str:
+    """Return the sheet that is read: the named one, else the first that is visible."""
+    visible = [title for title, seen in sheets.items() if seen]
+    if name is not None and name not in sheets:
+        raise Refused(Problem(f"no sheet {name!r}", show(path), f"sheets of cells: {', '.join(sheets) or 'none'}"))
+    if name is not None:
+        return name
+    if not visible:
+        what = "no sheet of cells is visible" if sheets else "there is no sheet of cells"
+        raise Refused(Problem(what, show(path), f"make the one that is meant visible; there are: {', '.join(sheets)}"))
+    return visible[0]
+
+
+def _unmerge(lines: list[Line], merged: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:
+    """Give each cell of a merged range its value: only the first one holds it."""
+    for (top, left), (bottom, right) in merged:
+        if top >= len(lines) or left >= len(lines[top]):
+            continue
+        width = max(len(line) for line in lines)
+        end = min(right + 1, width)
+        for line in lines[top : bottom + 1]:
+            line.extend([""] * (end - len(line)))
+            line[left:end] = [lines[top][left]] * (end - left)
+
+
+# ------------------------------------------------------------------------------------------------- .xls, .xlsb
+
+
+def _xls(path: Path, title: str) -> list[Line]:
+    import xlrd
+
+    book = xlrd.open_workbook(str(path), formatting_info=True, logfile=_Silence())
+    sheet = book.sheet_by_name(title)
+    lines: list[Line] = []
+    for row in range(sheet.nrows):
+        line: Line = []
+        for cell in sheet.row(row):
+            if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK):
+                line.append("")
+            elif cell.ctype == xlrd.XL_CELL_TEXT:
+                line.append(cell.value)
+            elif cell.ctype == xlrd.XL_CELL_NUMBER:
+                code = book.format_map[book.xf_list[cell.xf_index].format_key].format_str
+                line.append(cells.number(cell.value, code))
+            elif cell.ctype == xlrd.XL_CELL_BOOLEAN:
+                line.append(cells.truth(bool(cell.value)))
+            elif cell.ctype == xlrd.XL_CELL_DATE:
+                line.append(cells.date(_xls_date(cell.value, book.datemode)))
+            else:
+                text = xlrd.error_text_from_code.get(cell.value, "#?")
+                line.append(Cell(text, None, f"the error {text}"))
+        lines.append(line)
+    _unmerge(lines, [((top, left), (end - 1, right - 1)) for top, end, left, right in sheet.merged_cells])
+    return lines
+
+
+def _xls_date(value: float, mode: int) -> object:
+    import xlrd
+
+    try:
+        moment: datetime.datetime = xlrd.xldate_as_datetime(value, mode)
+    except (ValueError, OverflowError):
+        return value
+    return moment.time() if value < 1 else moment
+
+
+class _Silence:
+    """Takes what xlrd would print of a file."""
+
+    def write(self, text: str) -> None:
+        """Drop it."""
+
+
+def _xlsb(book: CalamineWorkbook, title: str) -> list[Line]:
+    rows = book.get_sheet_by_name(title).to_python(skip_empty_area=False)
+    return [[_told(value) for value in row] for row in rows]
+
+
+def _told(value: Any) -> str | Cell:
+    """Return a value of .xlsb, of which neither the format nor an error is known: an empty cell may be one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        stored = cells.number(value, "General").value
+        return Cell(stored, None, "a number, whose format isn't read from .xlsb: save the file as .xlsx")
+    return cells.truth(value) if isinstance(value, bool) else "" if value is None else cells.date(value)
