@@ -79,7 +79,7 @@ def _address(url: str) -> str:
             raise ValueError(
                 f"backend.base_url: its parameter {name} is a key, which would be kept in files: name the environment "
                 "variable that holds it by backend.api_key_variable, or send it as a header, "
-                f"'+backend.headers={{api-key: $NAME}}'"
+                "'+backend.headers.api-key=$NAME'"
             )
     path, _, query = url.partition("#")[0].partition("?")
     path = path.rstrip("/").removesuffix("/chat/completions")

@@ -89,7 +89,7 @@ class EventStream:
             if field in (b"data", b"error"):
                 self._data.append(value)
                 self._data_bytes += len(value)
-            if field == b"error":  # llama.cpp's server sent its errors as a field of this name until 2025
+            if field == b"error":  # older servers of llama.cpp send errors as a field of this name
                 self._name = "error"
             elif field == b"event":
                 self._name = value.decode("utf-8", "replace").strip()

@@ -62,7 +62,7 @@ def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
         return failure
     words, keys = failure.message, []
     if "max_completion_tokens" in words and not {"max_tokens"} & {*endpoint.rename, *endpoint.omit}:
-        keys.append("'backend.rename={max_tokens: max_completion_tokens}'")
+        keys.append("+backend.rename.max_tokens=max_completion_tokens")
     elif _REFUSED.search(words):
         sent = (name for name in SETTINGS if name not in endpoint.omit)
         named = [name for name in sent if re.search(rf"\b{endpoint.rename.get(name, name)}\b", words)]
