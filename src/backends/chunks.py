@@ -7,8 +7,7 @@ OpenAI's form is `{"index": 0, "delta": {"content": "Пет"}, "finish_reason": 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LENGTH, FILTERED, TOOLS, BROKEN = "length", "content_filter", "tool_calls", "error"
 # Lower case, without prefix; what is not listed here stays as it is and is told of.
@@ -41,11 +40,11 @@ _WORDS = {
     ),
     "refusal": ("refused",),
 }
+_PLAIN = {"content", "role"}
 _MEANING = {word: meaning for meaning, words in _WORDS.items() for word in (meaning, *words)}
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What one choice of one chunk says. `tools` are names of functions that the model wants to be called."""
 
     text: str = ""
@@ -70,6 +69,8 @@ def index(choice: dict[str, Any], position: int) -> int:
 def read(choice: dict[str, Any]) -> Piece:
     """Return what a choice says. Raise TypeError or AttributeError where it is none."""
     delta = choice.get("delta")
+    if delta is not None and delta.keys() <= _PLAIN and isinstance(delta.get("content"), str):
+        return Piece(delta["content"])  # nearly every chunk
     said = choice.get("message") if delta is None else delta
     if said is None:
         text = choice.get("text")  # the form of /v1/completions

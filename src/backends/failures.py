@@ -78,6 +78,8 @@ def error_in(chunk: Mapping[str, Any]) -> object | None:
     `{"type": "error", ...}` (Anthropic), and an object without choices that has a status of refusal, FastAPI's `detail`
     or a message with a code.
     """
+    if chunk.get("choices") and "error" not in chunk:  # nearly every chunk
+        return None
     if error := chunk.get("error"):
         around = {name: chunk[name] for name in _NUMBERS + _NAMES if name in chunk}
         if isinstance(error, dict):

@@ -163,8 +163,10 @@ class Answer:
         if (error := error_in(chunk)) is not None:
             raise BadStream(from_error_object(error))
         self.served_model = str(chunk.get("model") or "") or self.served_model
-        self.usage = dict(chunk.get("usage") or self.usage)
-        self.timing = dict(chunk.get("timing") or self.timing)
+        if usage := chunk.get("usage"):
+            self.usage = dict(usage)
+        if timing := chunk.get("timing"):
+            self.timing = dict(timing)
         self.images = chunk.get("images") or self.images
         if (prompt := chunk.get("prompt_token_ids")) is not None:
             self.prompt_token_ids = list(map(int, prompt))
@@ -187,7 +189,8 @@ class Answer:
             if known != word:
                 self._remarks[f"finish_reason={word}"] = None
         if (token_ids := choice.get("token_ids")) is not None:
-            self.token_ids = (self.token_ids or []) + list(map(int, token_ids))
+            self.token_ids = self.token_ids or []
+            self.token_ids.extend(map(int, token_ids))
         piece = chunks.read(choice)
         if piece.tools:
             self._tools = [*(self._tools or ()), *filter(None, piece.tools)]
@@ -209,6 +212,9 @@ class Answer:
             self.first_text_at = self.last_choice_at
             self._first = (found, None if self.token_ids is None else len(self.token_ids))
         self._pieces += 1
+        if len(piece.text) == found:  # nearly every chunk
+            self._text.append(piece.text)
+            return
         for pieces, said in (
             (self._text, piece.text),
             (self._reasoning, piece.reasoning),
