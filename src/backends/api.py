@@ -148,8 +148,8 @@ class Generation:
     what decides the timing and not the text. `lowered_max_pixels` is the limit on an image's area where it was lowered
     for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
     (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
-    (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `no_finish_reason`, `not_streamed`,
-    and `finish_reason=WORD` for the server's own word.
+    (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
+    `not_streamed`, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str

@@ -21,8 +21,9 @@ from yarl import URL
 
 from backends import failures, wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
+from backends.events import MAX_ANSWER_BYTES, BadStream, EventStream, bad_response
 from backends.redaction import redact
-from backends.stream import MAX_ANSWER_BYTES, Answer, BadStream, EventStream, bad_response, count, seconds
+from backends.stream import Answer, count, seconds
 
 _AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
 _ERROR_BODY_BYTES = 65_536

@@ -36,6 +36,7 @@ REMARKS = {
     "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
     "tool_calls": "called a tool beside their text: only the text is scored",
     "other_choices": "came with further choices: only the first (index 0) is read",
+    "end_of_turn": "end with a token such as <|im_end|>, which the server left in the text: it is scored with it",
     "no_finish_reason": "came without a finish_reason: whether they were cut off is not known",
     "not_streamed": "were not streamed: they have no time to the first token and none per token",
 }

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from backends import chunks
-from backends.stream import Answer, BadStream, EventStream
+from backends.events import BadStream, EventStream
+from backends.stream import Answer
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
 ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
@@ -258,6 +259,13 @@ def test_max_tokens_within_the_thought_leaves_no_answer_and_says_so() -> None:
         answer = read(sse(thought, chunk({}, "length")))
         assert (answer.text, answer.reasoning, answer.finish_reason) == ("", "долго", "length")
         assert "cut_before_answer" in answer.remarks
+
+
+@pytest.mark.parametrize("text", ["Иванов<|im_end|>", "Иванов</s>", "Иванов <|eot_id|>\n", "Иванов<end_of_turn>"])
+def test_a_token_that_ends_a_turn_is_told_and_stays(text: str) -> None:
+    answer = read(sse(said(text), END))
+    assert (answer.text, answer.remarks) == (text, ("end_of_turn",))
+    assert read(sse(said("Тег </s> зачёркивает"), END)).remarks == ()
 
 
 def test_counts_that_are_written_as_floats() -> None:
