@@ -4,8 +4,8 @@
 #
 # Guess, written down before it was run: each of the five forms raises openai.APIError.
 # Seen: only {"error": {...}} does. A named event (`event: error`, in HTML's own form of server-sent events), the field
-# `error:` of older llama.cpp servers, a flat {"object": "error"} and an error within a choice (OpenRouter's documents
-# have it beside finish_reason "error") end the iteration as if the answer were whole, with the words of the error lost.
+# `error:` of older llama.cpp servers, a flat {"object": "error"} and an error within a choice (which OpenRouter's schema
+# has) end the iteration as if the answer were whole, with the words of the error lost.
 # So who scores answers through it must look at finish_reason: half an answer looks like a whole one.
 # Fails where that changes.
 set -eu
