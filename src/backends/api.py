@@ -99,6 +99,7 @@ FailureKind = Literal[
     "server_error",
     "connection",  # the engine could not be reached, or hung up
     "bad_response",  # not an answer in the agreed protocol
+    "content_filter",  # the endpoint withheld its answer, or refused the question, by its rules on content
     "engine_died",
     "start_failed",
     "unauthorised",
@@ -121,8 +122,10 @@ class Failure:
 class Timing:
     """Seconds; what is unknown is None.
 
-    `sent_at` is Unix time. `latency_s` runs from sending to the last byte, `ttft_s` to the first non-empty piece of
-    text, both on the client's clock. `queue_s`, `prefill_s` and `decode_s` are the engine's own account.
+    `sent_at` is Unix time. `latency_s` runs from sending to the last chunk that holds a choice, `ttft_s` to the first
+    non-empty piece of text, both on the client's clock; `tail_s` is what came behind: an account of tokens, [DONE].
+    `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
+    between `ttft_s` and `latency_s`: what a time per token divides by.
     """
 
     sent_at: float
@@ -131,16 +134,22 @@ class Timing:
     queue_s: float | None = None
     prefill_s: float | None = None
     decode_s: float | None = None
+    tail_s: float | None = None
+    tokens_after_first: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
-    `finish_reason` is OpenAI's (`stop`, `length`, ...). `image_tokens` and `image_sizes` (width, height in pixels) are
-    what the engine says that the model saw. `prompt_digest` names the prompt's token ids, those of images included:
-    engines with the same digest had the same prompt. `conditions` are what decides the timing and not the text.
-    `lowered_max_pixels` is the limit on an image's area where it was lowered for this question, memory having run out.
+    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `image_tokens` and
+    `image_sizes` (width, height in pixels) are what the engine says that the model saw. `prompt_digest` names the
+    prompt's token ids, those of images included: engines with the same digest had the same prompt. `conditions` are
+    what decides the timing and not the text. `lowered_max_pixels` is the limit on an image's area where it was lowered
+    for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
+    (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
+    (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
+    `not_streamed`, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str
@@ -159,6 +168,7 @@ class Generation:
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     lowered_max_pixels: int | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a generation that is both or neither."""
@@ -255,7 +265,8 @@ class Endpoint:
     `dialect` is `local` for the engines that we start, which take every sampling value, or `openai` for endpoints that
     refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
     asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
-    prompt; where it is known, they are counted for engines that don't.
+    prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
+    that the endpoint refuses, or knows by another name.
     """
 
     url: str
@@ -265,6 +276,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token_ids: bool = True
     image_token: int | None = None
+    omit: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,18 @@ from yarl import URL
 
 from backends import failures, wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
+from backends.events import MAX_ANSWER_BYTES, BadStream, EventStream, bad_response
 from backends.redaction import redact
-from backends.stream import Answer, BadStream, EventStream, count, seconds
+from backends.stream import Answer, count, seconds
 
 _AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
 _ERROR_BODY_BYTES = 65_536
 _CONNECT_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 1.0
+# How a stream of events begins, and what may stand before: white space and a byte order mark.
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
+_LONGEST_FIELD = max(map(len, _FIELDS))
+_BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class Client:
@@ -49,7 +54,8 @@ class Client:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._max_connections = max_connections
-        self._url = address / "chat/completions"
+        # A query (Azure's api-version) belongs behind the path.
+        self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,7 +96,7 @@ class Client:
             failure = self._explain(error)
         clock.end()
         if failure is not None:
-            return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer))
+            return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer, whole=False))
         return _generation(request.key, answer, clock, self.endpoint.image_token)
 
     async def _exchange(self, body: bytes, answer: Answer, clock: _Clock) -> Failure | None:
@@ -99,11 +105,10 @@ class Client:
         data = body if len(body) <= _AIOHTTP_WARNS_ABOVE else io.BytesIO(body)
         async with self._session.post(self._url, data=data, allow_redirects=False) as response:
             if response.status != 200:
-                return failures.from_status(response.status, response.headers, await _head(response))
-            if response.content_type != "text/event-stream":
-                return _not_a_stream(response.content_type, await _head(response))
+                failure = failures.from_status(response.status, response.headers, await _head(response))
+                return wire.with_remedy(failure, response.status, self.endpoint)
             try:
-                await _read(response.content, answer)
+                await _read(response, answer)
             except BadStream as error:
                 return error.failure
             clock.end()
@@ -144,16 +149,20 @@ class _Clock:
         """Stop at the first call."""
         self.ended = self.ended or time.perf_counter()
 
-    def timing(self, answer: Answer) -> Timing:
-        """Return the client's own clock and the engine's account."""
-        first = answer.first_text_at
+    def timing(self, answer: Answer, *, whole: bool) -> Timing:
+        """Return the client's own clock and the engine's account, of a `whole` answer or of what came of one."""
+        first, ended = answer.first_text_at, self.ended or time.perf_counter()
+        # What is no whole answer took as long as we waited for it.
+        last = answer.last_choice_at if whole and answer.last_choice_at is not None else ended
         return Timing(
             sent_at=self.sent_at,
-            latency_s=(self.ended or time.perf_counter()) - self.started,
+            latency_s=last - self.started,
             ttft_s=None if first is None else first - self.started,
             queue_s=seconds(answer.timing.get("queue_s")),
             prefill_s=seconds(answer.timing.get("prefill_s")),
             decode_s=seconds(answer.timing.get("decode_s")),
+            tail_s=ended - last,
+            tokens_after_first=answer.tokens_after_first if whole else None,
         )
 
 
@@ -162,7 +171,7 @@ def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None
         key=key,
         text=answer.text,
         error=None,
-        timing=clock.timing(answer),
+        timing=clock.timing(answer, whole=True),
         reasoning=answer.reasoning,
         finish_reason=answer.finish_reason,
         prompt_tokens=count(answer.usage.get("prompt_tokens")),
@@ -172,18 +181,42 @@ def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None
         image_sizes=answer.image_sizes,
         prompt_digest=answer.prompt_digest,
         served_model=answer.served_model,
+        remarks=answer.remarks,
     )
 
 
-async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
+async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
+    """Read a stream, or the whole reply that some servers send in its place, whatever either is said to be."""
+    content, beginning = response.content, b""
+    while len(beginning.lstrip(_BLANK)) < _LONGEST_FIELD and not content.at_eof():
+        beginning += await content.readany()
+    start = beginning.lstrip(_BLANK)
+    if not start.startswith(_FIELDS) and (start.startswith(b"{") or response.content_type != "text/event-stream"):
+        answer.add_whole(await _whole(response, beginning))
+        return
     stream = EventStream()
-    async for chunk in content.iter_any():
+    chunk = beginning
+    while chunk:
         for event in stream.feed(chunk):
             answer.add(event)
         if answer.done:
             return
+        chunk = await content.readany()
     for event in stream.finish():
         answer.add(event)
+
+
+async def _whole(response: aiohttp.ClientResponse, beginning: bytes) -> bytes:
+    """Return a body that is no stream. Raise BadStream where it can be no reply either."""
+    body = bytearray(beginning)
+    while chunk := await response.content.readany():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise bad_response(f"the reply exceeds {MAX_ANSWER_BYTES // 1_000_000} MB")
+    if not body.lstrip(_BLANK).startswith(b"{"):
+        _, words = failures.read_error(bytes(body[:_ERROR_BODY_BYTES]))
+        raise bad_response(f"expected a text/event-stream, got {response.content_type}: {words}")
+    return bytes(body).removeprefix(b"\xef\xbb\xbf")
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
@@ -207,13 +240,6 @@ async def _head(response: aiohttp.ClientResponse) -> bytes:
     except (aiohttp.ClientError, ConnectionError):
         pass
     return bytes(received[:_ERROR_BODY_BYTES])
-
-
-def _not_a_stream(content_type: str, head: bytes) -> Failure:
-    code, words = failures.read_error(head)
-    if code:  # some gateways send their refusals with status 200
-        return failures.from_error_object({"code": code, "message": words})
-    return Failure("bad_response", f"expected a text/event-stream, got {content_type}: {words}")
 
 
 def _proxy(url: URL) -> str | None:

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from backends.api import Failure, FailureKind
 
@@ -16,6 +17,15 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF_MEMORY = re.compile(r"out[ _]of[ _]memory", re.IGNORECASE)
+# Azure's, OpenAI's, OpenRouter's and DashScope's words for a question that their rules on content refuse.
+_FILTERED = re.compile(
+    r"content_filter|content_policy|content management policy|ResponsibleAIPolicyViolation|data_?inspection_?failed"
+    r"|input was flagged|requires moderation|safety system",
+    re.IGNORECASE,
+)
+_NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # where a status may stand
+_NAMES = ("type", "error_type", "error_code")
+_MESSAGES = ("message", "detail", "error_msg", "error_message", "msg", "error")
 _SHOWN = 400  # characters of an endpoint's own words
 
 
@@ -23,6 +33,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     """Classify an answer whose HTTP status is not 200."""
     code, words = read_error(body)
     message = f"HTTP {status}: {words or 'no explanation in the body'}"
+    if 400 <= status < 500 and _by_words(code, words) == "content_filter":
+        return Failure("content_filter", message)
     if status == 429:
         return Failure("rate_limited", message, retryable=True, retry_after_s=retry_after(headers.get("Retry-After")))
     if status in (401, 403):
@@ -40,16 +52,46 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
 
 
 def from_error_object(error: object) -> Failure:
-    """Classify an `error` that came in the middle of a stream, after HTTP 200."""
+    """Classify an error that came after HTTP 200: in the middle of a stream, or in place of one."""
     code, words = _words_of(error)
     message = f"the endpoint broke off with an error: {words or 'without words'}"
     if (special := _by_words(code, words)) is not None:
         return Failure(special, message)
-    if code == "429" or "rate_limit" in code:
+    status = _status_of(error)
+    said = code.lower()
+    if status == 429 or (status is None and re.search(r"rate.?limit|too_many_requests", said)):
         return Failure("rate_limited", message, retryable=True)
-    if code in ("400", "413", "422") or "invalid_request" in code:
+    if status in (401, 403) or (status is None and re.search(r"authenticat|permission|api_key|unauthori[sz]ed", said)):
+        return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
+    if status == 408:
+        return Failure("timeout", message, retryable=True)
+    named = re.search(r"invalid_request|bad.?request|not_?found|unprocessable|validation|unsupported", said)
+    if (status is not None and 400 <= status < 500) or (status is None and named):
         return Failure("bad_request", message)
     return Failure("server_error", message, retryable=True)
+
+
+def error_in(chunk: Mapping[str, Any]) -> object | None:
+    """Return the error that a chunk is, None where it is none.
+
+    Known are `{"error": ...}` (OpenAI, SGLang, OpenRouter, TGI), the flat `{"object": "error", "message": ...}` (vLLM),
+    `{"type": "error", ...}` (Anthropic), and an object without choices that has a status of refusal, FastAPI's `detail`
+    or a message with a code.
+    """
+    if chunk.get("choices") and "error" not in chunk:  # nearly every chunk
+        return None
+    if error := chunk.get("error"):
+        around = {name: chunk[name] for name in _NUMBERS + _NAMES if name in chunk}
+        if isinstance(error, dict):
+            return {**around, **error}
+        return {**around, "message": error} if isinstance(error, str) else chunk
+    if "error" in (chunk.get("object"), chunk.get("type")):
+        return chunk
+    if chunk.get("choices") or chunk.get("usage"):
+        return None
+    named = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
+    told = named or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
+    return chunk if told or (_status_of(chunk) or 0) >= 400 else None
 
 
 def retry_after(value: str | None) -> float | None:
@@ -73,16 +115,30 @@ def read_error(body: bytes) -> tuple[str, str]:
     except (ValueError, RecursionError):
         return "", _shorten(body.decode("utf-8", "replace"))
     if isinstance(parsed, dict):
-        return _words_of(parsed.get("error") or parsed)
+        error = parsed.get("error")
+        return _words_of(error if isinstance(error, dict) else parsed)
     return "", _shorten(str(parsed))
 
 
 def _words_of(error: object) -> tuple[str, str]:
     if not isinstance(error, dict):
         return "", _shorten(str(error))
-    code = " ".join(str(error[name]) for name in ("code", "type") if error.get(name))
-    words = error.get("message") or error.get("detail") or json.dumps(error, ensure_ascii=False)
+    code = " ".join(str(error[name]) for name in _NUMBERS + _NAMES if error.get(name))
+    words = next((error[name] for name in _MESSAGES if error.get(name)), None) or json.dumps(error, ensure_ascii=False)
     return code, _shorten(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False))
+
+
+def _status_of(error: object) -> int | None:
+    """Return the HTTP status that an error object names, None where it names none."""
+    if not isinstance(error, Mapping):
+        return None
+    for name in _NUMBERS:
+        value = error.get(name)
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 400 <= value < 600:
+            return int(value)
+    return None
 
 
 def _by_words(code: str, words: str) -> FailureKind | None:
@@ -91,6 +147,8 @@ def _by_words(code: str, words: str) -> FailureKind | None:
         return "context_too_long"
     if _OUT_OF_MEMORY.search(said):
         return "out_of_memory"
+    if _FILTERED.search(said):
+        return "content_filter"
     return None
 
 

@@ -2,7 +2,7 @@
 
 Settings come as `EngineSpec.args`; `spec.checkpoint` is the model's name at the endpoint:
 
-    base_url api_key_variable dialect headers
+    base_url api_key_variable dialect headers omit rename
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 
 from yarl import URL
 
-from backends import redaction
+from backends import redaction, wire
 from backends.api import Endpoint, EngineSpec, EngineStats, Failure
 from backends.engine_args import PREFIX, settings
 
-_SETTINGS = ("base_url", "api_key_variable", "dialect", "headers")
+_SETTINGS = ("base_url", "api_key_variable", "dialect", "headers", "omit", "rename")
+# Parameters of an address that are a key, beside those whose name says so (`redaction.names_secret`).
+_KEYS_IN_ADDRESS = ("sig", "signature", "code", "sas", "jwt", "access", "pass", "pwd")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
@@ -47,6 +50,8 @@ class OpenAiBackend:
             api_key=_key(chosen.get("api_key_variable", "")),
             token_ids=False,
             headers={name: _value(name, value) for name, value in json.loads(chosen.get("headers", "{}")).items()},
+            omit=tuple(_known("omit", json.loads(chosen.get("omit", "[]")))),
+            rename=_renamed(json.loads(chosen.get("rename", "{}"))),
         )
 
     def translate(self, log_tail: str) -> Failure | None:
@@ -61,13 +66,45 @@ class OpenAiBackend:
 
 
 def _address(url: str) -> str:
+    """Return the address without /chat/completions; a query that holds no key (Azure's api-version) stays."""
     address = URL(url)
-    if address.user or address.password or address.query:
+    if address.user or address.password:
         raise ValueError("backend.base_url: a key belongs into the variable that backend.api_key_variable names")
     if address.scheme not in ("http", "https") or not address.host:
         shown = redaction.redact(url)
         raise ValueError(f"backend.base_url={shown!r}: give an address such as http://127.0.0.1:8000/v1")
-    return url.rstrip("/").removesuffix("/chat/completions")
+    for name, value in address.query.items():
+        secret = redaction.names_secret(name) or name.lower() in _KEYS_IN_ADDRESS or redaction.problem(name, value)
+        if secret:
+            raise ValueError(
+                f"backend.base_url: its parameter {name} is a key, which would be kept in files: name the environment "
+                "variable that holds it by backend.api_key_variable, or send it as a header, "
+                "'+backend.headers.api-key=$NAME'"
+            )
+    path, _, query = url.partition("#")[0].partition("?")
+    path = path.rstrip("/").removesuffix("/chat/completions")
+    return f"{path}?{query}" if query else path
+
+
+def _known(key: str, names: Iterable[str]) -> Iterable[str]:
+    """Return names of settings. Raise ValueError for one that is none, or can't be done without."""
+    for name in names:
+        if name not in wire.SETTINGS:
+            raise ValueError(
+                f"backend.{key}: {name} is no setting that could be changed; valid: {', '.join(wire.SETTINGS)}"
+            )
+    return names
+
+
+def _renamed(names: dict[str, str]) -> dict[str, str]:
+    taken = [*wire.SETTINGS, "model", "messages", "stream"]
+    _known("rename", names)
+    for name, other in names.items():
+        if not isinstance(other, str) or not other or other in taken or list(names.values()).count(other) > 1:
+            raise ValueError(
+                f"backend.rename: {name} can't be called {other!r}, which is another setting's name or none"
+            )
+    return names
 
 
 def _dialect(name: str) -> str:

@@ -8,12 +8,20 @@ JSON encoder. The standard library takes 250 us to encode a picture of 150 kB, p
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from typing import Any
 
 import pybase64
 
-from backends.api import Endpoint, GenerationRequest, ImagePart, Message, TextPart, VideoPart
+from backends.api import Endpoint, Failure, GenerationRequest, ImagePart, Message, TextPart, VideoPart
+
+# Settings that `Endpoint.omit` and `Endpoint.rename` may name: without the others nothing could be asked or read.
+SETTINGS = ("stream_options", "temperature", "top_p", "max_tokens", "seed", "stop", "response_format")
+_REFUSED = re.compile(
+    r"support|recogni[sz]ed|unknown|unexpected|not permitted|extra|not allowed|invalid", re.IGNORECASE
+)
 
 
 def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...]:
@@ -43,7 +51,29 @@ def body(request: GenerationRequest, endpoint: Endpoint) -> bytes:
 
 
 def _settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
-    """Return everything but the messages. Each sampling value is named: engines differ in their defaults."""
+    """Return everything but the messages, without what this endpoint does not take and under the names it takes."""
+    settings = _all_settings(request, endpoint)
+    return {endpoint.rename.get(name, name): value for name, value in settings.items() if name not in endpoint.omit}
+
+
+def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
+    """Name the key of a config that helps where an endpoint of somebody else refuses one of our settings."""
+    if failure.kind != "bad_request" or status not in (400, 422) or endpoint.dialect != "openai":
+        return failure
+    words, keys = failure.message, []
+    if "max_completion_tokens" in words and not {"max_tokens"} & {*endpoint.rename, *endpoint.omit}:
+        keys.append("+backend.rename.max_tokens=max_completion_tokens")
+    elif _REFUSED.search(words):
+        sent = (name for name in SETTINGS if name not in endpoint.omit)
+        named = [name for name in sent if re.search(rf"\b{endpoint.rename.get(name, name)}\b", words)]
+        keys += [f"'backend.omit=[{','.join([*endpoint.omit, *named])}]'"] if named else []
+    if not keys:
+        return failure
+    return dataclasses.replace(failure, message=f"{words.rstrip('.')}. What helps: {' '.join(keys)}")
+
+
+def _all_settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """Return every setting by OpenAI's name. Each sampling value is named: engines differ in their defaults."""
     sampling = request.sampling
     settings: dict[str, Any] = {
         "model": endpoint.model,

@@ -50,7 +50,7 @@ class Abstention:
     @property
     def version(self) -> str:
         """Definition, phrases and length: what decides the numbers."""
-        return f"1 characters={self.max_characters} phrases={self._phrases.digest}"
+        return f"2 characters={self.max_characters} phrases={self._phrases.digest}"
 
     def abstains(self, text: str) -> str:
         """Return the phrase by which an answer abstains, or nothing."""

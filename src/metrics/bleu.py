@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metrics.api import Case, Measure, Score
-from metrics.normalisation import Normalisation
+from metrics.normalisation import Normalisation, visible
 from metrics.statistics import ratio_of_sums
-from metrics.text import prepare, unscored
+from metrics.text import NO_WORDS, prepare, unscored
 
 if TYPE_CHECKING:
     from metrics.api import Array
@@ -29,7 +29,8 @@ _PAPER = 'Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Report
 class BLEU:
     """Corpus BLEU and the mean of sentence BLEU, equal to sacrebleu.
 
-    Texts are given to sacrebleu as they are (its tokenizer splits punctuation) unless a `normalisation` is named. The
+    Texts are given to sacrebleu as they are, but for characters that nobody sees (its tokenizer splits punctuation),
+    unless a `normalisation` is named. A reference in which the tokenizer finds nothing is left out. The
     value of a sample is sentence BLEU with effective order: orders for which an answer is too short don't count.
     """
 
@@ -70,12 +71,15 @@ class BLEU:
 
         case = "lc" if self.lowercase else "mixed"
         settings = f"case:{case}|tok:{self.tokenize}|smooth:exp|version:{version('sacrebleu')}"
-        return f"1 {settings} {self.normalisation or 'as is'}"
+        return f"2 {settings} {self.normalisation or 'as is'}"
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure."""
         for case in cases:
-            reason, prediction, references = prepare(case, self.normalisation or str)
+            reason, prediction, references = prepare(case, self.normalisation or visible)
+            references = [text for text in references if self._sacrebleu.tokenizer(text).split()]
+            if not reason and not references:
+                reason = NO_WORDS
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metrics.api import Case, Measure, Score
-from metrics.normalisation import Normalisation
+from metrics.normalisation import Normalisation, visible
 from metrics.statistics import ratio_of_sums
 from metrics.text import prepare, unscored
 
@@ -31,7 +31,7 @@ _Grams = list[tuple[set[Any], dict[Any, int], int]]
 class ChrF:
     """Corpus chrF and the mean of sentence chrF, 0 to 100. `word_order: 2` makes it chrF++.
 
-    Texts are compared as they are, without their whitespace, unless a `normalisation` is named.
+    Texts are compared as they are, without whitespace and what nobody sees, unless a `normalisation` is named.
     """
 
     env = "current"
@@ -65,12 +65,12 @@ class ChrF:
     def version(self) -> str:
         """Definition and settings: what decides the numbers."""
         case = "lc" if self.lowercase else "mixed"
-        return f"1 case:{case}|nc:6|nw:{self.word_order}|beta:{self.beta:g} {self.normalisation or 'as is'}"
+        return f"2 case:{case}|nc:6|nw:{self.word_order}|beta:{self.beta:g} {self.normalisation or 'as is'}"
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure."""
         for case in cases:
-            reason, prediction, references = prepare(case, self.normalisation or str)
+            reason, prediction, references = prepare(case, self.normalisation or visible)
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue

@@ -1,7 +1,7 @@
 """What a field's value means, so that two ways of writing it count as equal where the configuration says so.
 
     date      28 сентября 2010 г. = 28.09.2010 = 2010-09-28        -> 2010-09-28
-    money     1 234,50 руб. = 1234.5 ₽; currencies count           -> 1234.50 RUB
+    money     1 234,50 руб. = 1234.5 ₽; currencies count           -> 1234.50 RUB, 0,125 -> 0.125
     amount    1 234,50 руб. = 1234.5; currencies don't count       -> 1234.50
     number    45 08 № 123-456 = 4508123456; Latin A = Cyrillic А   -> 4508123456
     name      ИВАНОВА-ПЕТРОВА Алёна = Иванова - Петрова Алена      -> иванова-петрова алена
@@ -11,6 +11,7 @@ A text that can't be read as its kind is compared as any other. Nothing is guess
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+from metrics.normalisation import visible
 
 _MONTHS = (
     ("янв", "jan"), ("фев", "feb"), ("мар", "mar"), ("апр", "apr"), ("ма[йя]", "may"), ("июн", "jun"),
@@ -44,8 +47,16 @@ _CURRENCIES = {
     "GBP": ("£", "gbp"),
 }
 _CURRENCY_OF = {word: code for code, words in _CURRENCIES.items() for word in words}
-_KOPECKS = re.compile(r"^(?P<whole>[\d\s.,']+?)\s*(?:руб(?:\.|л[а-я]+)?|р\.?|₽)\s*(?P<part>\d{1,2})\s*коп[а-я]*\.?$")
-_MONEY = re.compile(r"^(?P<sign>-?)\s*(?P<before>[^\d\s.,\-]*)\s*(?P<value>\d[\d\s.,']*?)\s*(?P<after>[^\d\s,']*)$")
+_KOPECKS = re.compile(
+    r"^(?P<sign>[+\-]?)\s*(?P<whole>[\d\s.,']+?)\s*(?:руб(?:\.|л[а-я]+)?|р\.?|₽)\s*(?P<part>\d{1,2})\s*коп[а-я]*\.?$"
+)
+_MONEY = re.compile(
+    r"^(?P<sign>[+\-]?)\s*(?P<before>[^\d\s.,+\-]*)\s*(?P<inner>[+\-]?)\s*(?P<value>\d[\d\s.,']*?)\s*(?P<last>-?)"
+    r"\s*(?P<after>[^\d\s,'\-]*)$"
+)
+_ACCOUNTANTS = re.compile(r"^\((?P<amount>[^()]*)\)(?P<after>[^()]*)$")  # (1 234,50) is below zero
+_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63", "-") | dict.fromkeys("’ʼ‘`", "'"))
+_GROUPS = r"[1-9]\d{{0,2}}(?:{sign}\d{{3}})+"  # a group never begins with 0
 # Latin letters that look like Cyrillic ones: series of documents are written with either.
 _LOOK_ALIKE = str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ")
 # Two-digit years are 1969 to 2068, as POSIX has it.
@@ -73,13 +84,13 @@ def read_date(text: str) -> str:
 
 
 def read_money(text: str) -> str:
-    """Return an amount with two decimals and its currency's code where one is stated, or the text where it is none."""
+    """Return an amount with two decimals or more and the code of a stated currency, or the text where it is none."""
     found = _money(text)
     return f"{found[0]} {found[1]}".strip() if found else text
 
 
 def read_amount(text: str) -> str:
-    """Return an amount with two decimals, its currency dropped, or the text where it is none."""
+    """Return an amount with two decimals or more, its currency dropped, or the text where it is none."""
     found = _money(text)
     return found[0] if found else text
 
@@ -138,12 +149,17 @@ class FieldKinds:
         kinds = dict(self.kinds)
         for name in (f"{doc_class}/{field}", field, f"{doc_class}/*"):
             if name in kinds:
-                return None if kinds[name] == "text" else KINDS[kinds[name]]
+                read = KINDS[kinds[name]]
+                return None if kinds[name] == "text" else functools.partial(_read_visible, read)
         return None
 
     def __str__(self) -> str:
         """Return it for version strings."""
         return ",".join(f"{name}={kind}" for name, kind in self.kinds)
+
+
+def _read_visible(read: Callable[[str], str], text: str) -> str:
+    return read(visible(text))
 
 
 def _plain(text: str) -> str:
@@ -156,24 +172,61 @@ def _month(word: str) -> int:
 
 
 def _money(text: str) -> tuple[str, str] | None:
-    plain = _plain(text)
+    """Return an amount and its currency's code, empty where none is stated; None where the text is no amount."""
+    plain = _plain(text).translate(_SIGNS)
+    if in_brackets := _ACCOUNTANTS.match(plain):
+        plain = f"-{in_brackets['amount'].strip()}{in_brackets['after']}"
     if match := _KOPECKS.match(plain):
         value = _decimal(match["whole"])
-        return (f"{value + Decimal(match['part']) / 100:.2f}", "RUB") if value is not None else None
+        if value is None:
+            return None
+        value += Decimal(match["part"]) / 100
+        return _written(-value if match["sign"] == "-" else value), "RUB"
     match = _MONEY.match(plain)
     if match is None:
         return None
+    signs = [sign for sign in (match["sign"], match["inner"], match["last"]) if sign]
     value = _decimal(match["value"])
     words = [word for word in (match["before"].rstrip("."), match["after"].rstrip(".")) if word]
-    if value is None or len(words) > 1 or any(word not in _CURRENCY_OF for word in words):
+    if value is None or len(signs) > 1 or len(words) > 1 or any(word not in _CURRENCY_OF for word in words):
         return None
-    return f"{-value if match['sign'] else value:.2f}", _CURRENCY_OF[words[0]] if words else ""
+    return _written(-value if signs == ["-"] else value), _CURRENCY_OF[words[0]] if words else ""
+
+
+def _written(value: Decimal) -> str:
+    """Return an amount with two decimals, or more where it has more; none is rounded away.
+
+    Three decimals that would be read as a group of thousands (12.345) get a fourth: what is read twice stays the same.
+    """
+    whole, _, part = f"{value:f}".partition(".")
+    written = f"{whole}.{part.rstrip('0').ljust(2, '0')}" if value else "0.00"
+    return f"{written}0" if re.fullmatch(rf"-?{_GROUPS.format(sign='[.]')}", written) else written
 
 
 def _decimal(text: str) -> Decimal | None:
-    """Read a number with spaces, dots or commas: the last of them before one or two digits is the decimal sign."""
-    squeezed = re.sub(r"[\s']", "", text).rstrip(".,")
-    match = re.fullmatch(r"(?P<whole>\d+|\d{1,3}(?:[.,]\d{3})+)(?:[.,](?P<part>\d{1,2}))?", squeezed)
-    if match is None:
+    """Read a number with spaces, apostrophes, dots or commas, in which one of the last two may be the decimal sign.
+
+    Of two different signs the last is the decimal one. A single dot or comma before three digits is a group's where a
+    group may end there (1,234 and 1.234 are 1234), else the decimal sign (0,125, 1234,567 and 1 234,567).
+    """
+    text = re.sub(r"\s*([.,])\s*", r"\1", text.strip()).rstrip(".,")
+    before = re.split(r"[.,]", text)[0]
+    squeezed = re.sub(r"[\s']", "", text)
+    spaced = re.search(r"[\s']", before) is not None  # spaces part the groups: a sign can only be the decimal one
+    if re.search(r"[\s']", text[len(before) :]):
+        return None  # 1.234 567: no sign may be the decimal one
+    marks = [mark for mark in squeezed if mark in ".,"]
+    if not marks:
+        return Decimal(squeezed) if squeezed.isdecimal() else None
+    last, first = marks[-1], marks[0]
+    whole, _, part = squeezed.rpartition(last)
+    if len(marks) == 1:
+        grouped = not spaced and re.fullmatch(_GROUPS.format(sign=re.escape(last)), squeezed) is not None
+        return Decimal(squeezed.replace(last, "")) if grouped else Decimal(f"{whole}.{part}")
+    if spaced or (first != last and marks.count(last) > 1):
         return None
-    return Decimal(f"{re.sub('[.,]', '', match['whole'])}.{match['part'] or 0}")
+    if first == last and re.fullmatch(_GROUPS.format(sign=re.escape(last)), squeezed):
+        return Decimal(squeezed.replace(last, ""))
+    if re.fullmatch(_GROUPS.format(sign=re.escape(first)), whole) and (first != last or len(part) < 3):
+        return Decimal(f"{whole.replace(first, '')}.{part}")
+    return None

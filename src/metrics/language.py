@@ -116,7 +116,7 @@ class TextStatistics:
     def version(self) -> str:
         """Definition, settings and refusal patterns: what decides the numbers."""
         return (
-            f"1 repeats={self.min_repeats} characters={self.min_characters} run={self.switch_run}"
+            f"2 repeats={self.min_repeats} characters={self.min_characters} run={self.switch_run}"
             f" refusals={self._refusals.digest}"
         )
 
@@ -155,7 +155,8 @@ class TextStatistics:
         english = english_words(text)
         yield "en_chars_pct", len(english), length, ", ".join(english) if length else "no characters"
         yield "english_words", len(english), 1, ", ".join(english)
-        refusal = self._refusals.find(text)
+        # The endpoint's own mark counts, whatever the words.
+        refusal = self._refusals.find(text) or (facts.get("refused") and "marked as a refusal by the endpoint") or ""
         yield "refusals", bool(refusal), 1, refusal
         finish = facts.get("finish_reason")
         yield "truncated", finish == "length", 1 if finish else 0, "" if finish else "no finish reason"

@@ -14,18 +14,31 @@ LetterCase = Literal["keep", "lower", "fold"]
 
 _YO = str.maketrans("ёЁ", "еЕ")
 _WHITESPACE = re.compile(r"\s+")
+# Category Cf of Unicode 16 but for what is seen or changes what is seen: ZWNJ and ZWJ (scripts, emoji), the Arabic and
+# other signs that enclose numbers (Prepended_Concatenation_Mark), and tags (flags of regions).
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text without characters that nobody sees: soft hyphens, zero-width spaces, BOM, marks of direction."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
     """What is made equal before texts are compared, applied in the order of these fields.
 
-    `unicode`: composed or decomposed letters (Unicode Standard Annex 15; NFKC also makes full-width and ligature forms
-    equal). `case`: `keep`, `lower` (`str.lower`) or `fold` (`str.casefold`: ß = ss). `yo`: ё = е. `punctuation`: drop
-    punctuation (Unicode categories P*; signs such as № and + stay). `collapse_whitespace`: any run of whitespace, line
-    ends and no-break spaces included, is one space. `strip`: drop whitespace at both ends.
+    `invisible`: drop what is not seen (`visible`). `unicode`: composed or decomposed letters (Unicode Standard Annex
+    15; NFKC also makes full-width and ligature forms equal). `case`: `keep`, `lower` (`str.lower`) or `fold`
+    (`str.casefold`: ß = ss). `yo`: ё = е. `punctuation`: drop punctuation (Unicode categories P*; signs such as № and +
+    stay). `collapse_whitespace`: any run of whitespace, line ends and no-break spaces included, is one space. `strip`:
+    drop whitespace at both ends.
     """
 
+    invisible: bool = True
     unicode: UnicodeForm = "NFC"
     case: LetterCase = "keep"
     yo: bool = False
@@ -38,7 +51,7 @@ class Normalisation:
         for name, allowed in (("unicode", get_args(UnicodeForm)), ("case", get_args(LetterCase))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"normalisation.{name} is {getattr(self, name)!r}; valid: {', '.join(allowed)}")
-        for name in ("yo", "punctuation", "collapse_whitespace", "strip"):
+        for name in ("invisible", "yo", "punctuation", "collapse_whitespace", "strip"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"normalisation.{name} is {getattr(self, name)!r}; valid: true, false")
 
@@ -54,7 +67,8 @@ class Normalisation:
 
     def __call__(self, text: str) -> str:
         """Return the normalised text."""
-        text = unicodedata.normalize(self.unicode, text)
+        # First of all: between a letter and its mark they would keep the two from being composed.
+        text = unicodedata.normalize(self.unicode, visible(text) if self.invisible else text)
         if self.case != "keep":
             text = text.lower() if self.case == "lower" else text.casefold()
         if self.yo:
@@ -71,8 +85,10 @@ class Normalisation:
         return text.strip() if self.strip else text
 
     def __str__(self) -> str:
-        """Return it in short for version strings and tables: `NFC+collapse_whitespace+strip`."""
+        """Return it in short for version strings and tables: `NFC+invisible+collapse_whitespace+strip`."""
         parts: list[str] = [self.unicode]
+        if self.invisible:
+            parts.append("invisible")
         if self.case != "keep":
             parts.append(self.case)
         parts += [name for name in ("yo", "punctuation", "collapse_whitespace", "strip") if getattr(self, name)]

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from metrics.normalisation import visible
+
 # The model declines the task itself. Whole phrases: "извините" alone stands in many a polite answer.
 REFUSALS = (
     r"\b(?:я )?не (?:могу|в состоянии|имею возможности) (?:вам )?"
@@ -40,8 +42,8 @@ class Phrases:
     digest: str
 
     def find(self, text: str) -> str:
-        """Return the first phrase found in a text (typographic apostrophes and ё made plain), or nothing."""
-        match = self.pattern.search(text.replace("’", "'").replace("ё", "е").replace("Ё", "Е"))
+        """Return the first phrase found in a text (apostrophes and ё made plain, nothing unseen), or nothing."""
+        match = self.pattern.search(visible(text).replace("’", "'").replace("ё", "е").replace("Ё", "Е"))
         return (match.group().strip() or "empty") if match else ""
 
 

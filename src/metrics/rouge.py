@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from rapidfuzz.distance import LCSseq
 
 from metrics.api import Case, Measure, Score
+from metrics.normalisation import visible
 from metrics.statistics import ratio_of_sums
-from metrics.text import prepare, unscored
+from metrics.text import NO_WORDS, prepare, unscored
 from metrics.tokens import Tokenizer
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _PAPER = 'Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"'
 _NAMES = ("rouge1", "rouge2", "rougeL")
+_LEAST = (1, 2, 1)  # tokens that a reference must have
+_TOO_SHORT = (NO_WORDS, "no two words in the reference", NO_WORDS)
 _FORMULAS = ("tokens in common", "pairs of neighbours in common", "tokens of the longest common subsequence")
 # Tokens, and how often each token and each pair of neighbours stands in them.
 _Counted = tuple[list[str], Counter[str], Counter[tuple[str, str]]]
@@ -30,6 +33,9 @@ _Counted = tuple[list[str], Counter[str], Counter[tuple[str, str]]]
 
 class Rouge:
     """F1 of what an answer and its reference share. Of several references the best counts, for each measure by itself.
+
+    A reference without a token (a sign, as "—") can't be scored, nor one of a single token by rouge2: it is left out,
+    and where no other is left the case is unscored.
 
     `tokenizer`: words, wordpiece, google; `stemmer`: russian, none (for words); `vocabulary`: path or name (wordpiece).
     """
@@ -56,21 +62,28 @@ class Rouge:
     @property
     def version(self) -> str:
         """Definition and tokenizer: what decides the numbers."""
-        return f"1 F1 {self._tokenizer.version}"
+        return f"2 F1 {self._tokenizer.version}"
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure; a tokenizer that can't read the references raises ValueError."""
         for case in cases:
-            reason, prediction, references = prepare(case, str)
+            reason, prediction, references = prepare(case, visible)
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue
             self._tokenizer.refuse(references, case.sample_id)
             answer = self._counted(prediction)
-            each = [_f1s(answer, self._reference(reference)) for reference in references]
-            best = each[0] if len(each) == 1 else tuple(map(max, zip(*each, strict=True)))
-            for name, value in zip(_NAMES, best, strict=True):
-                yield Score(case.sample_id, case.repeat, name, value, (value, 1.0))
+            each = [self._reference(reference) for reference in references]
+            f1s = [_f1s(answer, reference) for reference in each]
+            for at, name in enumerate(_NAMES):
+                usable = [len(tokens) >= _LEAST[at] for tokens, _, _ in each]
+                values = [f1[at] for f1, use in zip(f1s, usable, strict=True) if use]
+                left_out = [reference.strip() for reference, use in zip(references, usable, strict=True) if not use]
+                # An answer that equals a reference which can't be counted is not compared with the others.
+                if values and prediction.strip() not in left_out:
+                    yield Score(case.sample_id, case.repeat, name, max(values), (max(values), 1.0))
+                else:
+                    yield Score(case.sample_id, case.repeat, name, None, reason=_TOO_SHORT[at])
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (F1, answers), shape (..., 2), into means, shape (...)."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from metrics.api import Case, Measure, Score
 from metrics.language import no_answer, script
+from metrics.normalisation import visible
 from metrics.statistics import ratio_of_sums
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ class Spelling:
         """Libraries, dictionaries and allow-list: what decides the numbers."""
         packages = "|".join(f"{name}:{version(name)}" for name in (*_NEEDED, "pymorphy3-dicts-ru"))
         allowed = sorted([*self._allowed, *(f"{word}*" for word in self._beginnings)])
-        return f"1 {packages} allow={','.join(allowed)}"
+        return f"2 {packages} allow={','.join(allowed)}"
 
     def errors(self, text: str) -> list[str]:
         """Return the unknown words of a text in their order, repeated ones as often as they stand there."""
-        return [word for word in _WORD.findall(unicodedata.normalize("NFC", text)) if not self._is_known(word)]
+        return [word for word in _WORD.findall(unicodedata.normalize("NFC", visible(text))) if not self._is_known(word)]
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case."""

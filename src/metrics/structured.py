@@ -1,4 +1,4 @@
-"""Structured answers: the JSON object in an answer, scored key by key against the one in the reference.
+"""Structured answers: the JSON object or list in an answer, scored key by key against the one in the reference.
 
 answer 'Вот: ```json {"Фамилия": "Иванов", "Год": 2001}```', reference '{"Фамилия": "Петров", "Год": "2001"}'
 ->  json_valid 1, json_match 1/2 (part Фамилия 0, part Год 1), json_cer 4/10, json_invented 0/2
@@ -6,17 +6,18 @@ answer 'Вот: ```json {"Фамилия": "Иванов", "Год": 2001}```', 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rapidfuzz.distance import Levenshtein
 
+from metrics import json_answers
 from metrics.api import Case, Measure, Score
 from metrics.fields import FieldKinds
-from metrics.normalisation import Normalisation
+from metrics.normalisation import Normalisation, visible
 from metrics.statistics import ratio_of_sums
 from metrics.text import prepare, unscored
 
@@ -24,26 +25,7 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _SOURCE = "this project"
-# Beginnings of objects that are tried; an answer with more braces than this is no JSON but noise.
-_MAX_STARTS = 200
-
-
-def extract(text: str) -> dict[str, Any] | None:
-    """Return the longest JSON object that stands in a text (in a code fence or among words), or None."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
-    best, length, start = None, 0, text.find("{")
-    for _ in range(_MAX_STARTS):
-        if start < 0:
-            break
-        try:
-            found, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-            continue
-        if isinstance(found, dict) and end - start > length:
-            best, length = found, end - start
-        start = text.find("{", end)
-    return best
+_MOST_DIGITS = 400  # written out: 1e999999999 would fill the memory
 
 
 def flat(value: Any, path: str = "") -> dict[str, str]:
@@ -61,16 +43,18 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
 
 
 class StructuredAnswers:
-    """JSON keys and values. A reference that is no JSON object leaves the case unscored.
+    """JSON keys and values. A reference that holds no JSON object or list leaves a case unscored.
 
-    An answer without a JSON object is an answer: `json_valid` 0, every key wrong. Null and the empty string mean that
+    A list is compared whole, element by element (`[0].name`). Which JSON of an answer counts says `json_answers`. One
+    object and a list that holds it alone are the same. An answer without JSON, or with broken JSON, is an answer:
+    `json_valid` 0, every key wrong. Null and the empty string mean that
     a key has no value, which is the same as its absence. `fields` reads values by key (`metrics.fields`), as
     `normalisation` does for all. Scores of single keys carry the key as their part.
     """
 
     env = "current"
     measures = (
-        Measure("json_valid", "higher", "mean", 0, 1, "share of answers with a JSON object", _SOURCE),
+        Measure("json_valid", "higher", "mean", 0, 1, "share of answers with a whole JSON object or list", _SOURCE),
         Measure("json_match", "higher", "corpus", 0, 1, "keys with an equal value / keys of the references", _SOURCE),
         Measure("json_cer", "lower", "corpus", 0, None, "sum of edits / sum of characters of all values", _SOURCE),
         Measure(
@@ -88,31 +72,46 @@ class StructuredAnswers:
         given = normalisation or {}
         self.normalisation = given if isinstance(given, Normalisation) else Normalisation().changed(given)
         self.fields = FieldKinds.of(fields)
-        self._reference = lru_cache(maxsize=10_000)(extract)
+        self._reference = lru_cache(maxsize=10_000)(self._of_reference)
 
     @property
     def version(self) -> str:
         """Definition, normalisation and kinds of keys: what decides the numbers."""
-        return f"1 {self.normalisation} {self.fields}".rstrip()
+        return f"2 {self.normalisation} {self.fields}".rstrip()
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure, and for each key of the reference its match and CER as parts."""
         for case in cases:
             reason, prediction, references = prepare(case, str)
-            wanted = [keys for text in references if (keys := flat(self._reference(text)))]
+            wanted = [value for text in references if flat(value := self._reference(text))]
             if not reason and not wanted:
-                reason = "the reference is no JSON object with a value"
+                reason = "the reference is no JSON object or list with a value"
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue
-            found = extract(prediction)
-            answer = self._read(case, flat(found))
-            compared = [_Compared(answer, self._read(case, keys)) for keys in wanted]
-            yield from _scores(case, found is not None, answer, min(compared, key=_Compared.rank))
+            of_scalars = not all(isinstance(value, dict) or _holds_objects(value) for value in wanted)
+            found = json_answers.find(self._seen(prediction), of_scalars=of_scalars)
+            compared = [self._compared(case, found.value, value) for value in wanted]
+            yield from _scores(case, found, min(compared, key=_Compared.rank))
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
         return ratio_of_sums(totals)
+
+    def _seen(self, text: str) -> str:
+        return visible(text) if self.normalisation.invisible else text
+
+    def _of_reference(self, text: str) -> Any:
+        """Return the JSON of a reference; a list of scalars is one only where it is all of it."""
+        seen = self._seen(text)
+        return json_answers.find(seen, of_scalars=seen.lstrip().startswith("[")).value
+
+    def _compared(self, case: Case, answer: Any, reference: Any) -> _Compared:
+        if isinstance(reference, dict) and isinstance(answer, list) and len(answer) == 1:
+            answer = answer[0]
+        elif isinstance(reference, list) and isinstance(answer, dict):
+            answer = [answer]
+        return _Compared(self._read(case, flat(answer)), self._read(case, flat(reference)))
 
     def _read(self, case: Case, leaves: Mapping[str, str]) -> dict[str, str]:
         """Return normalised values by key; a key's kind may be named by `doc_class/key` or `key`."""
@@ -127,6 +126,7 @@ class _Compared:
     """One answer against one reference: for each key of the reference (equal, edits, characters)."""
 
     def __init__(self, answer: Mapping[str, str], reference: Mapping[str, str]) -> None:
+        self.answered = len(answer)
         self.keys = {
             key: (answer.get(key, "") == value, Levenshtein.distance(answer.get(key, ""), value), len(value))
             for key, value in reference.items()
@@ -139,18 +139,24 @@ class _Compared:
         return -sum(equal for equal, _, _ in self.keys.values()) / len(self.keys), self.invented, self.reference
 
 
-def _scores(case: Case, valid: bool, answer: Mapping[str, str], best: _Compared) -> Iterator[Score]:
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+
+
+def _scores(case: Case, found: json_answers.Found, best: _Compared) -> Iterator[Score]:
     """Yield the scores of one case and of its keys."""
     right = sum(equal for equal, _, _ in best.keys.values())
     edits, characters = (sum(one[at] for one in best.keys.values()) for at in (1, 2))
     wrong = ", ".join(key for key, (equal, _, _) in best.keys.items() if not equal)
-    detail = "" if valid else "no JSON object in the answer"
-    yield _score(case, "json_valid", float(valid), 1.0, detail=detail)
+    detail = found.reason
+    if found.repeated:
+        detail = f"given twice, the last holds: {', '.join(dict.fromkeys(found.repeated))}"[:500]
+    yield _score(case, "json_valid", float(found.value is not None), 1.0, detail=detail)
     yield _score(case, "json_match", right, len(best.keys), detail=detail or (f"wrong: {wrong[:500]}" if wrong else ""))
     yield _score(case, "json_cer", edits, max(characters, 1))
     # An answer without keys invents nothing and adds nothing to the ratio.
-    share = best.invented / len(answer) if answer else 0.0
-    yield Score(case.sample_id, case.repeat, "json_invented", share, (float(best.invented), float(len(answer))))
+    share = best.invented / best.answered if best.answered else 0.0
+    yield Score(case.sample_id, case.repeat, "json_invented", share, (float(best.invented), float(best.answered)))
     for key, (equal, key_edits, key_characters) in best.keys.items():
         yield _score(case, "json_match", float(equal), 1.0, part=key)
         yield _score(case, "json_cer", key_edits, max(key_characters, 1), part=key)
@@ -162,13 +168,12 @@ def _score(case: Case, name: str, numerator: float, denominator: float, part: st
 
 
 def _text(value: Any) -> str:
-    """Return a leaf as text: 2001 and "2001" are equal, true is true, 5.0 is 5."""
+    """Return a leaf as text: 2001 and "2001" are equal, true is true, 5.0 and 5e0 are 5."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal) and abs(value.adjusted()) <= _MOST_DIGITS:
+        plain = f"{value:f}"
+        return (plain.rstrip("0").rstrip(".") if "." in plain else plain) if value else "0"
     return str(value)
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")

@@ -22,6 +22,7 @@ from metrics.statistics import ratio_of_sums
 if TYPE_CHECKING:
     from metrics.api import Array
 
+NO_WORDS = "no words in the reference"
 _DETAIL_CHARACTERS = 200
 _LEVENSHTEIN = "Levenshtein 1966; Morris, Maier & Green 2004 (WER)"
 _EXACT_MATCH_PAPER = 'Rajpurkar et al. 2016, "SQuAD" (without its English normalisation)'
@@ -78,7 +79,7 @@ class TextMetric(ABC):
     @property
     def version(self) -> str:
         """Definition, normalisation and kinds of fields: what decides the numbers."""
-        return f"1 {self.normalisation} {self.fields}".rstrip()
+        return f"2 {self.normalisation} {self.fields}".rstrip()
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure."""

@@ -45,6 +45,8 @@ def case(row: dict[str, Any]) -> Case:
     """Turn a row into what metrics score. What many rows share is held once."""
     error = row["error"]
     facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
+    if "refusal" in (row.get("remarks") or ()):
+        facts["refused"] = True
     if row["answerable"] is not None:
         facts["answerable"] = row["answerable"]
     if columns := row.get("columns"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # How a request becomes bytes, and a stream an answer, whatever the backend.
-ALWAYS = ("backends.wire", "backends.stream")
+ALWAYS = ("backends.wire", "backends.events", "backends.stream", "backends.chunks", "backends.reasoning")
 # Imported by backends, and without a say in what is asked or answered: figures, failures in words, types.
 WITHOUT_A_SAY = ("backends", "backends.api", "backends.prometheus", "backends.failures", "backends.known_failures")
 

@@ -93,6 +93,9 @@ class BackendConfig:
     api_key_variable: str | None = None  # the environment variable that holds its key
     dialect: str | None = None  # openai: what OpenAI's own takes; local: vLLM and SGLang take more
     headers: dict[str, str] = field(default_factory=dict)  # `$NAME` in a value is an environment variable
+    # settings that an endpoint refuses, left out of each request: temperature, top_p, max_tokens, seed, stop, ...
+    omit: list[str] = field(default_factory=list)
+    rename: dict[str, str] = field(default_factory=dict)  # our name of a setting -> what the endpoint calls it
 
 
 @dataclass

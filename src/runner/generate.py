@@ -31,6 +31,8 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
+    if omitted := job.config.backend.omit:
+        result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
     with Progress(job.name, total) as progress:
         _read_pages(job, progress)
         walk = Questions(job, shelf, result, progress)

@@ -71,7 +71,7 @@ class EngineGone(Exception):
 class Tally:
     """What a load measured so far; kept outside of the loop, so that an interruption loses none of it.
 
-    `wall_s` runs from the first request to the last answer. `engine_s` is the latency of all attempts, `slots_s` the
+    `wall_s` runs from the first request to the last answer. `engine_s` is what all attempts took, `slots_s` the
     time that slots had work, both summed over slots and without the waits between attempts: their difference is what
     the harness itself took. `output_tokens` is None once an answer came without a count.
     """
@@ -206,7 +206,8 @@ async def answer(
         finally:
             if gate is not None:
                 gate.leave(request, generation)
-        engine_s += generation.timing.latency_s if generation.timing else time.perf_counter() - begin
+        timing = generation.timing
+        engine_s += timing.latency_s + (timing.tail_s or 0) if timing else time.perf_counter() - begin
         if generation.error is not None and generation.error.kind == "timeout" and await hangs(client):
             return dataclasses.replace(generation, error=Failure(HUNG, f"it hangs: {generation.error.message}"))
         return generation

@@ -6,11 +6,13 @@ What was not measured is absent: no figure here is ever 0 for "unknown".
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from backends import chunks
 from runner.questions import Generated
 
 STATS = {
@@ -27,22 +29,44 @@ STATS = {
 }
 
 
+# What is told of answers with a remark of `Generation.remarks`.
+REMARKS = {
+    "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
+    "cut_before_answer": "are empty because sampling.max_tokens ended them while the model was thinking: raise it",
+    "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
+    "tool_calls": "called a tool beside their text: only the text is scored",
+    "other_choices": "came with further choices: only the first (index 0) is read",
+    "end_of_turn": "end with a token such as <|im_end|>, which the server left in the text: it is scored with it",
+    "no_finish_reason": "came without a finish_reason: whether they were cut off is not known",
+    "not_streamed": "were not streamed: they have no time to the first token and none per token",
+}
+
+
 class Seen:
     """What the figures need of a job's answers, taken from one row after the other: all rows may not fit into memory.
 
     `lengths` are in characters, `latencies`, `ttft` and `tpot` in seconds, `rates` in characters per second, each of
-    the answers that have it; failures count in `total` alone. `tpot` is undefined for answers of one token.
+    the answers that have it; failures count in `total` alone. `tpot` is undefined for answers that came as one piece.
+    `remarks` counts `Generation.remarks`; `refused` are answers that decline in the endpoint's own words for it, and
+    questions that its content filter withheld the answer of.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Read the rows of an answers.jsonl."""
-        self.total = self.asked_again = self.lowered = self.truncated = 0
+        self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
+        self.remarks: Counter[str] = Counter()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
         for row in rows:
             self.total += 1
             self.asked_again += row["attempts"] > 1
             self.lowered += row.get("lowered_max_pixels") is not None
             self.truncated += row.get("finish_reason") == "length"
+            # Old stores have no remarks.
+            remarks = row.get("remarks") or ()
+            self.remarks.update(remarks)
+            filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
+            self.filtered += filtered
+            self.refused += filtered or "refusal" in remarks
             if row["error"] is None:
                 self._answered(row)
 
@@ -57,8 +81,11 @@ class Seen:
             self.rates.append(length / latency)
         if ttft is not None:
             self.ttft.append(ttft)
-            if tokens and tokens >= 2:
-                self.tpot.append((latency - ttft) / (tokens - 1))
+            after = timing.get("tokens_after_first")
+            if after is None and tokens:  # stored before it was kept
+                after = tokens - 1
+            if after and after > 0:
+                self.tpot.append((latency - ttft) / after)
 
 
 def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> dict[str, float]:
@@ -66,7 +93,7 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
 
     Latencies and times to the first token are in seconds, per answer that came; throughput is over the wall time in
     which the job's answers were asked; tokens per second of one answer are its `tpot`, seconds per output token after
-    the first.
+    the first piece of text (`Timing.tokens_after_first`).
     """
     values = {"text/length_mean": float(np.mean(seen.lengths))} if seen.lengths else {}
     if not timed:
@@ -120,6 +147,15 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         noted.append(f"{failed} of {seen.total} answers failed, the first: {first.message if first else ''}"[:300])
     if seen.asked_again:
         noted.append(f"{seen.asked_again} answers took more than one attempt; their latency is the last attempt's")
+    if seen.filtered:
+        noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
+    noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
+    for word, count in sorted(seen.remarks.items()):
+        raw = word.removeprefix("finish_reason=")
+        if raw != word and chunks.meaning(raw) is None:
+            noted.append(
+                f"{count} answers ended with finish_reason {raw!r}, which is not known here: were they cut off?"
+            )
     if seen.lowered:
         noted.append(
             f"{seen.lowered} answers were read at fewer pixels, memory having run out (backend.oom_policy="

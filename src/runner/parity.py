@@ -138,7 +138,8 @@ def _label(result: Result) -> str:
 
 def _side(result: Result) -> Side:
     rows = {(row["sample_id"], row["repeat"]): row for row in answers.read(result.folder / "answers.jsonl")}
-    sampling = result.config["sampling"]
+    omitted = result.config["backend"].get("omit") or ()  # configs of old sweeps lack the key
+    sampling = {**result.config["sampling"], **dict.fromkeys(omitted, "not sent")}
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}

@@ -171,7 +171,7 @@ def warn(job: Job) -> None:
     for note in job.dataset.notes:
         log.warning("%s: %s", job.dataset.name, note)
     sampling = job.config.sampling
-    if sampling.repeats > 1 and sampling.temperature == 0:
+    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
             "set sampling.temperature, or repeats=1",
@@ -262,6 +262,8 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         "api_key_variable": backend.api_key_variable,
         "dialect": backend.dialect,
         "headers": backend.headers or None,
+        "omit": list(backend.omit) or None,
+        "rename": dict(backend.rename) or None,
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,
     }

@@ -53,9 +53,9 @@ def speed(result: Result) -> Speed:
     output = _median(row["completion_tokens"] for row in answered)
     mean_decode = _number(facts.get("mean_decode_s"))
     rate, _ = _first_known(
-        (_median(_rate(row, _timing(row, "decode_s")) for row in answered), ""),
+        (_median(_rate(_tokens_after_first(row, by_piece=False), _timing(row, "decode_s")) for row in answered), ""),
         ((output - 1) / mean_decode if output and output > 1 and mean_decode else None, ""),
-        (_median(_rate(row, _after_first_token(row)) for row in answered), ""),
+        (_median(_rate(_tokens_after_first(row, by_piece=True), _after_first_token(row)) for row in answered), ""),
     )
     return Speed(
         answered=len(answered),
@@ -83,10 +83,17 @@ def _number(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def _rate(row: Mapping[str, Any], seconds: float | None) -> float | None:
-    """Return tokens per second after the first one; None for an answer of one token."""
-    tokens = row["completion_tokens"]
-    return (tokens - 1) / seconds if tokens and tokens > 1 and seconds else None
+def _rate(tokens: float | None, seconds: float | None) -> float | None:
+    """Return tokens per second; None where none came in these seconds."""
+    return tokens / seconds if tokens and tokens > 0 and seconds else None
+
+
+def _tokens_after_first(row: Mapping[str, Any], *, by_piece: bool) -> float | None:
+    """Return how many tokens came after the first token, or `by_piece` after the first piece of text."""
+    tokens, after = row["completion_tokens"], _timing(row, "tokens_after_first")
+    if by_piece and after is not None:
+        return after
+    return tokens - 1 if tokens else None
 
 
 def _after_first_token(row: Mapping[str, Any]) -> float | None:

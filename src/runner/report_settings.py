@@ -29,6 +29,7 @@ class TrustConfig:
     failed: float | None = 0.01  # answers that never came
     unscored: float | None = 0.01  # answers without a score, beyond those that failed
     truncated: float | None = 0.02  # answers cut at sampling.max_tokens
+    refused: float | None = 0.02  # answers that decline, and questions that a content filter withheld the answer of
     swap_gap: float | None = 1.0  # points by which a judge's score moves when the two answers change places
     overhead: float | None = 0.1  # of the request time that the harness itself takes
     documents: float | None = 20  # fewer documents than this decide little

@@ -123,6 +123,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
+    record.metrics["samples/refused"] = seen.refused
     record.notes += measure.notes(generated, seen)
     return record.metrics
 

@@ -147,8 +147,10 @@ def unscored(aggregates: list[Aggregate]) -> int:
     """Count the samples that some measure of quality could not score.
 
     Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
+    Nor does rouge2: a reference of one word has no pairs of neighbours.
     """
     overall = [one for one in aggregates if one.doc_class is None and one.measure_group == "quality"]
+    overall = [one for one in overall if one.measure != "rouge2"]
     return max((one.n_unscored for one in overall), default=0)
 
 

@@ -146,6 +146,59 @@ async def repeat_the_key(request: web.Request) -> web.StreamResponse:
     return web.json_response({"error": {"message": words, "code": "invalid_api_key"}}, status=401)
 
 
+async def late_usage(request: web.Request) -> web.StreamResponse:
+    """Send the account, and [DONE], some time after the answer."""
+    response = await open_stream(request)
+    await response.write(chunk("Пет") + chunk("ров") + chunk(finish="stop"))
+    await asyncio.sleep(0.02)
+    await response.write(usage())
+    await asyncio.sleep(0.02)
+    await response.write(DONE)
+    await response.write_eof()
+    return response
+
+
+async def whole_reply(_: web.Request) -> web.StreamResponse:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Петров"}, "finish_reason": "stop"}
+    counts = {"prompt_tokens": 61, "completion_tokens": 2}
+    return web.json_response({"model": "scripted-1", "object": "chat.completion", "choices": [choice], "usage": counts})
+
+
+async def whole_reply_without_a_name(_: web.Request) -> web.StreamResponse:
+    text = json.dumps({"choices": [{"message": {"content": "Петров"}, "finish_reason": "stop"}]})
+    return web.Response(text=text, content_type="text/event-stream")
+
+
+async def stream_of_another_name(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"\n" + GOOD, content_type="text/plain")
+
+
+async def error_of_words(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"error": "quota exceeded"})
+
+
+async def loading(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"error": {"message": "the model is loading", "type": "server_error", "code": 503}})
+
+
+async def other_json(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"hello": "world"})
+
+
+async def reasoning_model(request: web.Request) -> web.StreamResponse:
+    """Refuse what OpenAI's reasoning models refuse, in their words."""
+    body = json.loads(await request.read())
+    for name, words in (
+        ("max_tokens", "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."),
+        ("temperature", "'temperature' does not support 0.0 with this model. Only the default (1) value is supported."),
+    ):
+        if name in body:
+            return web.json_response(
+                {"error": {"message": f"Unsupported parameter: {words}", "param": name}}, status=400
+            )
+    return await stream(request, GOOD)
+
+
 async def web_page(_: web.Request) -> web.StreamResponse:
     return web.Response(text="<html>Welcome to the portal</html>", content_type="text/html")
 
@@ -163,6 +216,8 @@ SPECIAL: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     function.__name__: function
     for function in (
         *(bytewise, hang_up, slow, thinking, endless_line, huge_answer, repeat_the_key, web_page, refusal_with_200),
+        *(late_usage, whole_reply, whole_reply_without_a_name, stream_of_another_name, error_of_words, loading),
+        *(other_json, reasoning_model),
     )
 }
 

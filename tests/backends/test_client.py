@@ -19,7 +19,8 @@ from backends.api import (
     TextPart,
     VideoPart,
 )
-from backends.client import Client
+from backends.client import Client, _Clock
+from backends.stream import Answer
 
 PLAIN = GenerationRequest("plain", (Message("user", (TextPart("Кто?"),)),))
 
@@ -68,6 +69,9 @@ def test_a_good_answer_with_everything_the_hf_server_says() -> None:
         ("empty_answer", ""),
         ("split_emoji", "😀\ufffd"),
         ("odd_account", "x"),
+        ("whole_reply", "Петров"),
+        ("whole_reply_without_a_name", "Петров"),
+        ("stream_of_another_name", "Петров"),
     ],
 )
 def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
@@ -95,6 +99,9 @@ def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
         ("aborted", "server_error", True, "abort"),
         ("web_page", "bad_response", False, "text/html: <html>Welcome"),
         ("refusal_with_200", "rate_limited", True, "slow down"),
+        ("error_of_words", "server_error", True, "quota exceeded"),
+        ("loading", "server_error", True, "the model is loading"),
+        ("other_json", "bad_response", False, "hello"),
         ("status_400", "bad_request", False, "top_k: must be positive"),
         ("status_400_flat", "bad_request", False, "bad image"),
         ("status_400_context", "context_too_long", False, "too long"),
@@ -152,8 +159,58 @@ def test_thinking_is_kept_apart_and_ends_with_done() -> None:
     generation = ask("thinking")
     assert (generation.text, generation.reasoning, generation.finish_reason) == ("42", "hmm", "length")
     assert generation.timing is not None and generation.timing.ttft_s is not None
-    assert generation.timing.ttft_s < 0.15  # the first thought; the empty piece before it is none
-    assert 0.2 <= generation.timing.latency_s < 0.45  # the wait behind [DONE] is not the answer's
+    # The first thought, and the answer 0.2 s behind it; the wait behind [DONE] is not the answer's.
+    assert generation.timing.ttft_s < generation.timing.latency_s
+
+
+def test_latency_ends_with_the_answer_and_what_comes_behind_is_kept_apart() -> None:
+    generation = ask("late_usage")
+    timing = generation.timing
+    assert timing is not None and timing.ttft_s is not None and timing.tail_s is not None
+    assert timing.ttft_s <= timing.latency_s and timing.tail_s > 0
+    assert generation.completion_tokens == 2
+    answer, clock = Answer(), _Clock(sent_at=0.0, started=100.0, ended=106.0)
+    answer.first_text_at, answer.last_choice_at = 101.0, 103.0
+    told = clock.timing(answer, whole=True)
+    assert (told.ttft_s, told.latency_s, told.tail_s) == (1.0, 3.0, 3.0)
+    failed = clock.timing(answer, whole=False)
+    assert (failed.latency_s, failed.tail_s) == (6.0, 0.0)  # a failure took as long as we waited for it
+
+
+def test_a_reply_that_was_not_streamed_has_no_time_to_its_first_token() -> None:
+    generation = ask("whole_reply")
+    assert generation.timing is not None
+    assert (generation.timing.ttft_s, generation.timing.tokens_after_first) == (None, None)
+    assert (generation.finish_reason, generation.completion_tokens, generation.served_model) == (
+        "stop",
+        2,
+        "scripted-1",
+    )
+    assert generation.remarks == ("not_streamed",)
+
+
+def test_settings_that_an_endpoint_refuses_are_left_out_or_renamed_and_the_refusal_names_the_key() -> None:
+    first = ask("reasoning_model", dialect="openai").error
+    assert first is not None and "+backend.rename.max_tokens=max_completion_tokens" in first.message
+    renamed = {"max_tokens": "max_completion_tokens"}
+    second = ask("reasoning_model", dialect="openai", rename=renamed).error
+    assert second is not None and "'backend.omit=[temperature]'" in second.message
+    third = ask("reasoning_model", dialect="openai", rename=renamed, omit=("seed",)).error
+    assert third is not None and "'backend.omit=[seed,temperature]'" in third.message
+    generation, scripted = ask_and_look(
+        "reasoning_model", dialect="openai", rename=renamed, omit=("temperature", "stream_options")
+    )
+    assert generation.text == "Петров"
+    sent = scripted.bodies[0]
+    assert sent["max_completion_tokens"] == 128
+    assert not {"max_tokens", "temperature", "stream_options"} & sent.keys()
+    local = ask("reasoning_model").error
+    assert local is not None and "backend." not in local.message  # our own engines take everything
+
+
+def test_a_query_of_the_address_is_sent_behind_the_path() -> None:
+    client = Client(Endpoint("https://x.example/openai/deployments/d?api-version=2024-10-21", "m"))
+    assert str(client._url) == "https://x.example/openai/deployments/d/chat/completions?api-version=2024-10-21"
 
 
 def test_nobody_listens() -> None:

@@ -27,11 +27,32 @@ def test_a_colleagues_server_takes_every_setting_and_no_key() -> None:
     assert (found.url, found.dialect, found.api_key) == ("http://10.0.0.7:8000/v1", "local", "")
 
 
+def test_a_query_without_a_key_belongs_to_the_address() -> None:
+    address = "https://x.example/openai/deployments/d/chat/completions?api-version=2024-10-21"
+    found = endpoint(base_url=address)
+    assert found.url == "https://x.example/openai/deployments/d?api-version=2024-10-21"
+    assert (
+        endpoint(base_url="https://x.example/v1/?api-version=preview").url == "https://x.example/v1?api-version=preview"
+    )
+
+
+def test_settings_can_be_left_out_and_renamed() -> None:
+    found = endpoint(omit='["temperature", "seed"]', rename='{"max_tokens": "max_completion_tokens"}')
+    assert (found.omit, found.rename) == (("temperature", "seed"), {"max_tokens": "max_completion_tokens"})
+
+
 @pytest.mark.parametrize(
     ("quant", "args", "words"),
     [
         ("native", {"base_url": "gateway.example/v1"}, r"backend\.base_url='gateway"),
         ("native", {"base_url": "https://me:secret@gateway.example/v1"}, r"backend\.api_key_variable names"),
+        ("native", {"base_url": "https://gateway.example/v1?key=secret"}, "its parameter key is a key"),
+        ("native", {"base_url": "https://gateway.example/v1?api-version=1&sig=secret"}, "its parameter sig is a key"),
+        ("native", {"base_url": "https://gateway.example/v1?x=sk-secret12345678"}, "its parameter x is a key"),
+        ("native", {"omit": '["model"]'}, r"backend\.omit: model is no setting"),
+        ("native", {"omit": '["temprature"]'}, r"backend\.omit: temprature .* valid: stream_options, temperature"),
+        ("native", {"rename": '{"top_k": "k"}'}, r"backend\.rename: top_k"),
+        ("native", {"rename": '{"max_tokens": "seed"}'}, r"backend\.rename: max_tokens can't be called 'seed'"),
         ("native", {"api_key_variable": "NOT_SET"}, r"NOT_SET: this environment variable is not set"),
         ("native", {"headers": '{"X-Org": "$NOT_SET"}'}, r"headers\.X-Org: the environment variable NOT_SET"),
         ("native", {"dialect": "klingon"}, "dialect=klingon"),

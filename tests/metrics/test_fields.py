@@ -65,6 +65,57 @@ def test_money(text, money):
     assert read_amount(text) == money.split()[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0,125", "0.125"),  # a group never begins with 0
+        ("0.125", "0.125"),
+        ("0,5", "0.50"),
+        ("1,234.567", "1234.567"),  # of two different signs the last is the decimal one
+        ("1.234,567", "1234.567"),
+        ("1 234,567", "1234.567"),
+        ("1'234.567", "1234.567"),
+        ("1’234’567.5", "1234567.50"),
+        ("1\xa0234\u2009567,89", "1234567.89"),
+        ("1,234", "1234.00"),  # a single sign before three digits is a group's, either way
+        ("1.234", "1234.00"),
+        ("12,345,678", "12345678.00"),
+        ("1234,567", "1234.567"),  # no group has four digits
+        ("1,2345", "1.2345"),
+        ("99,999 руб.", "99999.00"),
+        ("99,9990", "99.9990"),
+        ("0,1000", "0.10"),
+        ("\u22121 234,50", "-1234.50"),
+        ("–5", "-5.00"),
+        ("5-", "-5.00"),
+        ("(1 234,50)", "-1234.50"),
+        ("(1 234,50 руб.)", "-1234.50"),
+        ("$-5.10", "-5.10"),
+        ("+7,00", "7.00"),
+        ("-0,00", "0.00"),
+        ("1\u200b234,50", "1234.50"),
+    ],
+)
+def test_amounts_keep_every_decimal_and_their_sign(text, amount):
+    fields = {"fields": {"Сумма": "amount"}}
+    assert score("exact_match", case(text, amount, field="Сумма"), fields)["exact_match"].value == 1
+    if "\u200b" not in text:
+        assert read_amount(text) == read_amount(amount) == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["0,123,456", "1,23,456.78", "1.234 567", "1,234,56.7.8", "--5", "1-2", "- - 5", "(5", "1,2,3"]
+)
+def test_what_is_no_amount_stays(text):
+    assert read_amount(text) == text
+
+
+def test_a_wrong_amount_is_not_right():
+    for answer, truth in (("125", "0,125"), ("0,12", "0,125"), ("1234", "1234,567"), ("5", "(5)")):
+        one = case(answer, truth, field="Сумма")
+        assert score("exact_match", one, {"fields": {"Сумма": "amount"}})["exact_match"].value == 0
+
+
 @pytest.mark.parametrize("text", ["сто рублей", "12 яблок", "1,2,3", "", "руб.", "12.03.2001", "10 USD EUR"])
 def test_what_is_no_money_stays(text):
     assert read_money(text) == text
@@ -105,7 +156,7 @@ def test_what_was_read_is_shown_and_named_in_the_version():
     one = score("exact_match", case("28 сентября 2010", "28.09.2010", field="Дата"), {"fields": {"Дата": "date"}})
     assert one["exact_match"].detail == "compared '2010-09-28' with '2010-09-28'"
     assert create("cer", {"fields": {"Дата": "date"}}).version.endswith("Дата=date")
-    assert create("cer").version == "1 NFC+collapse_whitespace+strip"
+    assert create("cer").version == "2 NFC+invisible+collapse_whitespace+strip"
 
 
 @pytest.mark.parametrize("fields", ["date", {"Дата": "dates"}, ["Дата"]])

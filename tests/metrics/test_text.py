@@ -152,7 +152,7 @@ def test_empty_references_beside_others_are_left_out():
 
 @pytest.mark.parametrize("metric", [*TEXT, "bleu"])
 def test_unusual_text_is_scored(metric):
-    texts = ("😀👍🏽 🇷🇺", "مرحبا بالعالم", "שלום 12.03", "Ivаnоv Иvaнов", "None", "nan", "\u200b", "а\ud800б")
+    texts = ("😀👍🏽 🇷🇺", "مرحبا بالعالم", "שלום 12.03", "Ivаnоv Иvaнов", "None", "nan", "а\ud800б")
     for text in texts:
         same, other = score(metric, case(text, text))[metric], score(metric, case("совсем иной ответ", text))[metric]
         assert same.value is not None
@@ -176,3 +176,45 @@ def test_what_is_not_text_is_an_error_before_scoring(bad):
         Case(sample_id="7", document="d", prediction="да", references=(bad,))
     with pytest.raises(TypeError, match="tuple"):
         Case(sample_id="7", document="d", prediction="да", references="да")
+
+
+SEEN_BY_NOBODY = (
+    "Иванов\u200b",
+    "Ива\u00adнов",
+    "\ufeffИванов",
+    "\u202bИванов\u202c",
+    "Ива\u2060нов",
+    "\u200eИванов\u200f",
+)
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "cer", "wer", "anls", "bleu", "chrf", "rouge"])
+@pytest.mark.parametrize("text", SEEN_BY_NOBODY)
+def test_what_nobody_sees_is_no_edit(metric, text):
+    first = create(metric).measures[0].name
+    best = {"cer": 0, "wer": 0, "bleu": 100, "chrf": 100}.get(metric, 1)
+    assert score(metric, case("Иванов", text))[first].value == pytest.approx(best)
+    assert score(metric, case(text, "Иванов"))[first].value == pytest.approx(best)
+
+
+def test_format_characters_that_change_what_is_seen_stay():
+    from metrics.normalisation import visible
+
+    kept = {chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf" and visible(chr(code))}
+    assert {"\u200c", "\u200d"} <= kept  # joiners of scripts and emoji
+    for name in (unicodedata.name(letter, "TAG") for letter in kept - {"\u200c", "\u200d"}):
+        assert "TAG" in name or name.startswith(("ARABIC", "SYRIAC", "KAITHI")), name
+    assert score("cer", case("👨\u200d👩", "👨👩"))["cer"].value > 0
+    off = {"normalisation": {"invisible": False}}
+    assert score("exact_match", case("Иванов", "Ива\u00adнов"), off)["exact_match"].value == 0
+    assert score("exact_match", case("е\u200b\u0301", "е\u0301"))["exact_match"].value == 1
+
+
+def test_a_reference_of_signs_alone_has_no_words():
+    made = score("wer", case("да", "—"), {"normalisation": {"punctuation": True}})["wer"]
+    assert (made.value, made.reason) == (None, "empty reference")
+    assert score("wer", case("—", "—"))["wer"].value == 0
+    skipped = score("bleu", case("да", "<skipped>"))["bleu"]  # sacrebleu's 13a drops this word
+    assert (skipped.value, skipped.reason) == (None, "no words in the reference")
+    assert score("bleu", case("—", "—"))["bleu"].value == pytest.approx(100)
+    assert score("chrf", case("—", "—"))["chrf"].value == pytest.approx(100)

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -75,3 +77,72 @@ def test_refused_before_anything_is_asked(cli: CommandLine, arguments: list[str]
     ended = cli(*arguments, "tracking=none")
     assert ended.code == 2 and words in ended.err, ended.err
     assert not (cli.folder / "outputs").exists()
+
+
+def _piece(delta: dict, finish: str | None = None) -> dict:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+# What an endpoint streams, by the name of the model that is asked for.
+SAID = {
+    "refuses": [_piece({"refusal": "Я не могу помочь с этим документом."}), _piece({}, "stop")],
+    "filters": [_piece({"content": "Ив"}), _piece({}, "content_filter")],
+    "cuts": [_piece({"content": "Ив"}), _piece({}, "MAX_TOKENS")],
+    "thinks": [_piece({"content": "<think>вижу паспорт</think>\n\nИванов"}), _piece({}, "stop")],
+    "breaks": [_piece({"content": "Ив"}), {"object": "error", "message": "no such picture", "code": 400}],
+    "strict": [_piece({"content": "Иванов"}), _piece({}, "stop")],
+}
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Answers as SAID has it; `strict` takes no seed and wants max_completion_tokens."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        refused = body["model"] == "strict" and ("seed" in body or "max_completion_tokens" not in body)
+        events = [f"data: {json.dumps(one)}\n\n" for one in SAID[body["model"]]] + ["data: [DONE]\n\n"]
+        content = json.dumps({"error": {"message": "unsupported: seed"}}) if refused else "".join(events)
+        self.send_response(400 if refused else 200)
+        self.send_header("Content-Type", "application/json" if refused else "text/event-stream")
+        self.end_headers()
+        self.wfile.write(content.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def odd_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_url: str):
+    ended = cli(
+        *("-m", "model=openai", "model.name=refuses,filters,cuts,thinks,breaks,strict", f"backend.base_url={odd_url}"),
+        *("backend.api_key_variable=null", "backend.omit=[seed]", "+backend.rename.max_tokens=max_completion_tokens"),
+        *("dataset.limit=4", "metrics=[exact_match,text]", "max_failed=null", "warmup=0"),
+    )
+    found = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        rows = [json.loads(line) for line in (path.parent / "answers.jsonl").read_text().splitlines()]
+        found[path.parent.name.split("-")[0].split("_")[-1]] = (json.loads(path.read_text()), rows)
+    assert set(found) == set(SAID), ended.err
+    metrics = {name: one["metrics"] for name, (one, _) in found.items()}
+    notes = {name: " ".join(one["notes"]) for name, (one, _) in found.items()}
+    first = {name: rows[0] for name, (_, rows) in found.items()}
+    assert (metrics["refuses"]["text/refusals"], metrics["refuses"]["samples/refused"]) == (1, 4)
+    assert "4 answers are refusals" in notes["refuses"]
+    assert first["filters"]["error"]["kind"] == "content_filter" and metrics["filters"]["samples/failed"] == 4
+    assert (metrics["cuts"]["samples/truncated"], metrics["cuts"]["text/truncated"]) == (4, 1)
+    assert first["cuts"]["remarks"] == ["finish_reason=MAX_TOKENS"]
+    assert (first["thinks"]["text"], first["thinks"]["reasoning"]) == ("Иванов", "вижу паспорт")
+    assert "held reasoning" in notes["thinks"]
+    assert (first["breaks"]["error"]["kind"], first["breaks"]["text"]) == ("bad_request", None)
+    assert "no such picture" in first["breaks"]["error"]["message"]
+    assert first["strict"]["text"] == "Иванов" and "not sent: seed (backend.omit)" in notes["strict"]
+    (page,) = cli.folder.glob("multirun/*/*/report.html")
+    told = page.read_text()
+    assert "4 of 4 answers were refused" in told and "4 of 4 answers were cut at sampling.max_tokens" in told

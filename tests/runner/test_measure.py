@@ -106,3 +106,34 @@ def test_notes_say_what_the_figures_leave_out():
     failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), measure.Seen(rows))
     assert "1 of 2 answers failed" in failed and "after 3 s" in failed
     assert "1 answers took more than one attempt" in again
+
+
+def test_a_time_per_token_divides_by_what_came_after_the_first_piece():
+    def timed(after):
+        return row(timing={"latency_s": 1.0, "ttft_s": 0.4, "tokens_after_first": after})
+
+    assert measure.figures(measure.Seen([timed(2.0)]), None, timed=True)["tpot/p50_s"] == pytest.approx(0.3)
+    assert "tpot/p50_s" not in measure.figures(measure.Seen([timed(0.0)]), None, timed=True)
+
+
+def test_what_must_be_told_of_answers_is_counted_and_told():
+    filtered = row(text=None, error={"kind": "content_filter", "message": "m"})
+    rows = [
+        row(remarks=["refusal"]),
+        row(remarks=["finish_reason=MAX_TOKENS"], finish_reason="length"),
+        row(remarks=["finish_reason=repetition"]),
+        row(remarks=["reasoning_in_content", "other_choices"]),
+        row("", remarks=["cut_before_answer"], finish_reason="length"),
+        filtered,
+        row(),  # as earlier versions stored it
+    ]
+    seen = measure.Seen(rows)
+    assert (seen.refused, seen.filtered, seen.truncated) == (2, 1, 2)
+    noted = "\n".join(measure.notes(Generated(timed=False), seen))
+    for words in (
+        *("1 of 7 questions were refused by the endpoint's content filter", "1 answers are refusals"),
+        *("1 answers held reasoning before the answer", "only the first (index 0)", "finish_reason 'repetition'"),
+        "sampling.max_tokens ended them",
+    ):
+        assert words in noted
+    assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off

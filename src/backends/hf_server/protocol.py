@@ -91,7 +91,7 @@ class ChatRequest:
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
-    """Check a decoded JSON body. Raises RequestError (400) that names the field."""
+    """Check a decoded JSON body. Raises RequestError that names the field: 400, for another model's name 404."""
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")
     _refuse_unsupported(body)
@@ -99,6 +99,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
     if model != served_model:
         raise RequestError(
             f"model {model!r} is not served here; this server has {served_model!r}",
+            status=400 if model is None else 404,  # as OpenAI has it
             code="model_not_found",
             param="model",
         )

@@ -47,6 +47,11 @@ def truncated(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     yield from _share(compared, candidate, "truncated", "samples/truncated", compared.settings.trust.truncated)
 
 
+def refused(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Questions that were declined: by the model in words marked as such, or by the endpoint's content filter."""
+    yield from _share(compared, candidate, "refused", "samples/refused", compared.settings.trust.refused)
+
+
 def overhead(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Time that the harness itself took: latencies are then partly ours."""
     share, limit = candidate.metric("harness/overhead_share"), compared.settings.trust.overhead
@@ -81,7 +86,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     return parity.other_inputs([one.result for one in compared.candidates]) if len(backends) > 1 else {}
 
 
-CHECKS: Sequence[Check] = (failed, unscored, truncated, overhead, swap_gap, other_questions, other_input)
+CHECKS: Sequence[Check] = (failed, unscored, truncated, refused, overhead, swap_gap, other_questions, other_input)
 
 
 def warnings(compared: Comparison) -> list[Distrust]:

@@ -44,6 +44,7 @@ def from_json(row: Mapping[str, Any]) -> Generation:
     values["error"] = Failure(**row["error"]) if row.get("error") else None
     values["timing"] = Timing(**row["timing"]) if row.get("timing") else None
     values["token_ids"] = tuple(row["token_ids"]) if row.get("token_ids") is not None else None
+    values["remarks"] = tuple(row.get("remarks") or ())
     return Generation(**values)
 
 

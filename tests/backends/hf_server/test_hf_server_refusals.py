@@ -34,7 +34,6 @@ def test_a_broken_image_is_named(server, bodies, kind, stream):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"model": "gpt-4"}, "gpt-4"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": -1}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -56,6 +55,19 @@ def test_wrong_parameters_are_named(server, bodies, values, named):
     status, body = server.ask(content, **values)
     assert status == 400, body
     assert named in body["error"]["message"] and body["error"]["type"] == "invalid_request_error"
+
+
+def test_another_models_name_is_not_found_as_openai_has_it(server):
+    status, body = server.ask("Hello", model="gpt-4")
+    error = body["error"]
+    assert (status, error["code"], error["type"], error["param"]) == (
+        404,
+        "model_not_found",
+        "invalid_request_error",
+        "model",
+    )
+    assert "gpt-4" in error["message"]
+    assert server.ask("Hello", model=None)[0] == 400  # none at all
 
 
 def test_nothing_is_fetched_and_marks_in_the_text_are_no_images(server):

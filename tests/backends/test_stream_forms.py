@@ -1,0 +1,297 @@
+"""The forms in which servers stream, as their sources or their users' reports show them: read, or refused with words.
+
+Names in the tables say whose form it is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backends import chunks
+from backends.events import BadStream, EventStream
+from backends.stream import Answer
+
+USAGE = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
+ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
+
+
+def chunk(delta: object = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta if delta is not None else {}, "finish_reason": finish, **more}
+    return {"object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+
+
+def said(text: str) -> dict[str, Any]:
+    return chunk({"content": text})
+
+
+END = chunk({}, "stop")
+
+
+def sse(*events: object, done: bool = True) -> bytes:
+    """Return events as a stream: objects as JSON, texts as they are."""
+    lines = [one if isinstance(one, str) else f"data: {json.dumps(one, ensure_ascii=False)}\n\n" for one in events]
+    return ("".join(lines) + ("data: [DONE]\n\n" if done else "")).encode()
+
+
+def read(stream: bytes) -> Answer:
+    events, answer = EventStream(), Answer()
+    for event in [*events.feed(stream), *events.finish()]:
+        answer.add(event)
+    return answer
+
+
+def failure_of(stream: bytes):
+    try:
+        return read(stream).problem()
+    except BadStream as error:
+        return error.failure
+
+
+ANSWERS = {
+    "OpenAI": sse(ROLE, said("Ива"), said("нов"), END, USAGE),
+    "Azure: the filter's verdict on the prompt comes first": sse(
+        {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}, ROLE, said("Иванов"), END
+    ),
+    "Ollama: an empty finish_reason (its issue 4357)": sse(chunk({"content": "Иванов"}, ""), END),
+    "OpenRouter: comments keep the connection": sse(": OPENROUTER PROCESSING\n\n" * 3, said("Иванов"), END),
+    "Anthropic behind a gateway: a ping": sse(said("Ива"), 'event: ping\ndata: {"type": "ping"}\n\n', said("нов"), END),
+    "Mistral: content as parts": sse(chunk({"content": [{"type": "text", "text": "Ива"}, "нов"]}), END),
+    "Mistral: a part that refers to a source": sse(
+        chunk({"content": [{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "Иванов"}]}), END
+    ),
+    "a gateway: the whole message in one event": sse(
+        {
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": {"content": "Иванов"}, "finish_reason": "stop"}],
+        }
+    ),
+    "a gateway: the whole message behind its pieces": sse(
+        said("Ива"), said("нов"), {"choices": [{"index": 0, "message": {"content": "Иванов"}, "finish_reason": "stop"}]}
+    ),
+    "a gateway: each message holds all so far": sse(
+        {"choices": [{"message": {"content": "Ива"}}]},
+        {"choices": [{"message": {"content": "Иванов"}, "finish_reason": "stop"}]},
+    ),
+    "text_completion: text in place of delta": sse(
+        {"choices": [{"index": 0, "text": "Ива"}]}, {"choices": [{"index": 0, "text": "нов", "finish_reason": "stop"}]}
+    ),
+    "n=2: only the first of several choices": sse(
+        {"choices": [{"index": 1, "delta": {"content": "Петров"}}, {"index": 0, "delta": {"content": "Иванов"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 1, "delta": {"content": "ич"}, "finish_reason": "length"}]},
+    ),
+    "choices without an index": sse(
+        {"choices": [{"delta": {"content": "Иванов"}}, {"delta": {"content": "Петров"}}]}, END
+    ),
+    "a delta of null, and null for a chunk": sse(
+        said("Иванов"), {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]}, "data: null\n\n"
+    ),
+    "a space behind [DONE]": sse(said("Иванов"), END, "data: [DONE] \n\n", done=False),
+    "no finish_reason, all chunks known (some gateways of Gemini and of Tencent)": sse(ROLE, said("Иванов")),
+    "no [DONE]": sse(said("Иванов"), END, done=False),
+    "an unknown event beside a whole answer": sse(said("Иванов"), {"type": "trace", "id": 7}, END),
+}
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+def test_forms_of_an_answer(form: str) -> None:
+    answer = read(ANSWERS[form])
+    assert (answer.text, answer.reasoning, answer.problem()) == ("Иванов", None, None)
+    assert answer.finish_reason == (None if form.startswith("no finish_reason") else "stop")
+    assert ("other_choices" in answer.remarks) == ("choices" in form)
+    assert ("no_finish_reason" in answer.remarks) == form.startswith("no finish_reason")
+
+
+THOUGHTS = {
+    "DeepSeek, SGLang, llama.cpp": chunk({"reasoning_content": "думаю"}),
+    "OpenRouter, Ollama, vLLM": chunk({"reasoning": "думаю"}),
+    "Mistral": chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "думаю"}]}]}),
+    "parts of type reasoning": chunk({"content": [{"type": "reasoning", "text": "думаю"}]}),
+    "a mark in the content": said("<think>думаю</think>\n\n"),
+    "only its end, the template having begun it": said("думаю</think>"),
+}
+
+
+@pytest.mark.parametrize("form", THOUGHTS)
+def test_what_was_thought_is_kept_apart(form: str) -> None:
+    answer = read(sse(THOUGHTS[form], said("Иванов"), END))
+    assert (answer.text, answer.reasoning, answer.problem()) == ("Иванов", "думаю", None)
+    assert ("reasoning_in_content" in answer.remarks) == ("content" in form or "template" in form)
+
+
+HALF = said("Ива")
+ERRORS = {
+    "OpenAI, SGLang": ({"error": {"message": "boom", "type": "server_error", "code": 500}}, "server_error", True),
+    "vLLM": ({"object": "error", "message": "boom", "type": "InternalServerError", "code": 500}, "server_error", True),
+    "vLLM, a bad request": ({"object": "error", "message": "boom", "code": 400}, "bad_request", False),
+    "SGLang, an aborted request": (
+        {"error": {"object": "error", "message": "boom", "type": "BAD_REQUEST", "code": 400}},
+        "bad_request",
+        False,
+    ),
+    "OpenRouter": (
+        {"error": {"code": 502, "message": "boom"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
+        "server_error",
+        True,
+    ),
+    "OpenRouter, within the choice": (
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"code": 429, "message": "boom"}}]},
+        "rate_limited",
+        True,
+    ),
+    "TGI": ({"error": "boom", "error_type": "overloaded"}, "server_error", True),
+    "TGI, a validation": ({"error": "boom", "error_type": "validation"}, "bad_request", False),
+    "Anthropic, as a named event": (
+        'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "boom"}}\n\n',
+        "server_error",
+        True,
+    ),
+    "a named event, flat": (
+        'event: error\ndata: {"type": "rate_limit_error", "message": "boom"}\n\n',
+        "rate_limited",
+        True,
+    ),
+    "a named event of words": ("event: error\ndata: boom\n\n", "server_error", True),
+    "older llama.cpp, a field of its own": ('error: {"code": 500, "message": "boom"}\n\n', "server_error", True),
+    "FastAPI": ({"detail": "boom"}, "server_error", True),
+    "a status as text": ({"status": "503", "message": "boom"}, "server_error", True),
+    "a status without words for it": ({"status_code": 429, "msg": "boom"}, "rate_limited", True),
+    "a flag": ({"error": True, "message": "boom", "code": 503}, "server_error", True),
+    "a key": ({"error": {"message": "boom", "type": "authentication_error"}}, "unauthorised", False),
+    "Azure's filter": (
+        {"error": {"message": "boom", "code": "content_filter", "status": 400}},
+        "content_filter",
+        False,
+    ),
+    "memory": ({"error": {"message": "boom: CUDA out of memory", "code": 500}}, "out_of_memory", False),
+}
+
+
+@pytest.mark.parametrize("place", ["first", "half-way", "behind the end"])
+@pytest.mark.parametrize("form", ERRORS)
+def test_an_error_is_a_failure_with_its_words_wherever_it_stands(form: str, place: str) -> None:
+    error, kind, retryable = ERRORS[form]
+    before = {"first": [], "half-way": [ROLE, HALF], "behind the end": [ROLE, HALF, END]}[place]
+    failure = failure_of(sse(*before, error))
+    assert failure is not None
+    assert (failure.kind, failure.retryable) == (kind, retryable), failure
+    assert "boom" in failure.message
+
+
+UNFINISHED = {
+    "half-way": (sse(HALF, done=False), "connection", True, "3 characters"),
+    "[DONE] behind a chunk that nobody knows": (sse(HALF, {"oops": "boom"}), "bad_response", False, "boom"),
+    "only a chunk that nobody knows": (sse({"message": {"content": "Иванов"}}), "bad_response", False, "Иванов"),
+    "content_filter": (sse(HALF, chunk({}, "content_filter")), "content_filter", False, "withheld"),
+    "Gemini's SAFETY": (sse(chunk({}, "SAFETY"), USAGE), "content_filter", False, "withheld"),
+    "tool_calls": (
+        sse(chunk({"tool_calls": [{"index": 0, "function": {"name": "read", "arguments": ""}}]}),
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}), chunk({}, "tool_calls")),
+        "bad_response", False, "a tool (read)",
+    ),
+    "function_call": (
+        sse(chunk({"function_call": {"name": "read"}}), chunk({}, "function_call")), "bad_response", False, "read"
+    ),
+    "tool_calls without a call": (sse(ROLE, chunk({}, "tool_calls")), "bad_response", False, "tool"),
+    "DeepSeek": (sse(HALF, chunk({}, "insufficient_system_resource")), "server_error", True, "insufficient"),
+    "vLLM, SGLang": (sse(HALF, chunk({}, "abort")), "server_error", True, "abort"),
+    "OpenRouter without an error": (sse(HALF, chunk({}, "error")), "server_error", True, "error"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", UNFINISHED)
+def test_what_is_no_whole_answer_is_a_failure(form: str) -> None:
+    stream, kind, retryable, words = UNFINISHED[form]
+    failure = failure_of(stream)
+    assert failure is not None
+    assert (failure.kind, failure.retryable) == (kind, retryable)
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        (
+            ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "FinishReason.MAX_TOKENS"),
+            "length",
+        ),
+        (("FINISH_REASON_MAX_TOKENS", "model_context_window_exceeded", "max_length", "incomplete"), "length"),
+        (("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE"), "stop"),
+    ],
+)
+def test_words_for_the_end_are_openais_and_the_servers_own_is_kept(words: tuple[str, ...], meaning: str) -> None:
+    for word in words:
+        answer = read(sse(said("Ива"), chunk({}, word)))
+        assert (answer.finish_reason, answer.problem()) == (meaning, None)
+        assert answer.remarks == (() if word == meaning else (f"finish_reason={word}",))
+
+
+def test_an_unknown_word_for_the_end_stays_and_is_told() -> None:
+    answer = read(sse(said("Иванов"), chunk({}, "repetition")))  # vLLM 0.33 has it, off by default
+    assert (answer.finish_reason, answer.text, answer.problem()) == ("repetition", "Иванов", None)
+    assert chunks.meaning("repetition") is None and answer.remarks == ("finish_reason=repetition",)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [chunk({"refusal": "Я не могу "}), chunk({"refusal": "помочь."})],
+        [chunk({"content": [{"type": "refusal", "refusal": "Я не могу помочь."}]})],
+        [{"choices": [{"message": {"content": None, "refusal": "Я не могу помочь."}}]}],
+    ],
+)
+def test_the_words_of_a_refusal_are_the_text_and_it_is_told(pieces: list[dict[str, Any]]) -> None:
+    answer = read(sse(ROLE, *pieces, END))
+    assert (answer.text, answer.remarks, answer.problem()) == ("Я не могу помочь.", ("refusal",), None)
+
+
+def test_a_tool_called_beside_a_text_leaves_the_text() -> None:
+    call = chunk({"tool_calls": [{"index": 0, "function": {"name": "read"}}]})
+    answer = read(sse(said("Иванов"), call, chunk({}, "tool_calls")))
+    assert (answer.text, answer.problem(), "tool_calls" in answer.remarks) == ("Иванов", None, True)
+
+
+def test_max_tokens_within_the_thought_leaves_no_answer_and_says_so() -> None:
+    for thought in (chunk({"reasoning_content": "долго"}), said("<think>долго")):
+        answer = read(sse(thought, chunk({}, "length")))
+        assert (answer.text, answer.reasoning, answer.finish_reason) == ("", "долго", "length")
+        assert "cut_before_answer" in answer.remarks
+
+
+@pytest.mark.parametrize("text", ["Иванов<|im_end|>", "Иванов</s>", "Иванов <|eot_id|>\n", "Иванов<end_of_turn>"])
+def test_a_token_that_ends_a_turn_is_told_and_stays(text: str) -> None:
+    answer = read(sse(said(text), END))
+    assert (answer.text, answer.remarks) == (text, ("end_of_turn",))
+    assert read(sse(said("Тег </s> зачёркивает"), END)).remarks == ()
+
+
+def test_counts_that_are_written_as_floats() -> None:
+    answer = read(sse(said("x"), END, {"choices": [], "usage": {"completion_tokens": 2.0, "prompt_tokens": 1.5}}))
+    assert answer.tokens_after_first == 0  # one piece: nothing came after it
+    assert answer.image_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "tokens", "after"),
+    [
+        ([("Пет", [5]), ("ров", [6, 7])], 4, 3),  # one token in the first piece, and one that ends the answer
+        ([("Пет", [5, 6, 7]), ("ров", [8])], 4, 1),  # several tokens in the first piece
+        ([("П", None), ("е", None), ("т", None)], 4, 3),  # a token a piece
+        ([("Петр", None), ("ов", None)], 12, 4),  # more tokens than pieces: by characters
+        ([("Петров", None)], 12, 0),  # all at once: there is no time per token
+        ([("Пет", None), ("ров", None)], None, None),
+    ],
+)
+def test_a_time_per_token_divides_by_the_tokens_after_the_first_piece(pieces, tokens, after) -> None:
+    told = [chunk({"content": text}, **({"token_ids": ids} if ids else {})) for text, ids in pieces]
+    account = [] if tokens is None else [{"choices": [], "usage": {"completion_tokens": tokens}}]
+    assert read(sse(*told, END, *account)).tokens_after_first == (None if after is None else pytest.approx(after))
+
+
+def test_tokens_that_were_thought_unseen_are_not_timed() -> None:
+    usage = {"completion_tokens": 103, "completion_tokens_details": {"reasoning_tokens": 100}}
+    answer = read(sse(said("П"), said("е"), END, {"choices": [], "usage": usage}))
+    assert answer.tokens_after_first == 2
