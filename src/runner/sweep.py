@@ -175,12 +175,14 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
         from runner import tracking
 
         try:
-            page_link = tracking.link(config.tracking.uri, config.tracking.experiment, results[0].environment["sweep"])
+            uri = tracking.uri_of(config, results[0].environment)
+            page_link = tracking.link(uri, config.tracking.experiment, results[0].environment["sweep"])
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:
-            hint = "" if config.tracking.uri.startswith("http") else "   (start it with: make ui)"
-            terminal.say(f"MLflow:  {page_link}{hint}")
+            terminal.say(f"MLflow:  {page_link}")
+            if command := tracking.ui_command(str(config.tracking.uri)):
+                terminal.say(f"         start it with: {command}")
     return results
 
 

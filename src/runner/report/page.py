@@ -133,7 +133,13 @@ def _is_large(value: Any) -> bool:
 def _environment(report: Report) -> Environment:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     environment.globals["t"] = report.texts
+    environment.filters["breakable"] = breakable
     return environment
+
+
+def breakable(text: str) -> Markup:
+    """Return a name that a narrow column may break after its underscores, and not within its words."""
+    return Markup("_<wbr>").join(text.split("_"))
 
 
 def _parts(environment: Environment, compared: Comparison, number: int, data: list[Data]) -> list[Part]:

@@ -77,15 +77,15 @@ def show(results: Sequence[Result]) -> None:
         console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
-def notes(results: Sequence[Result]) -> list[tuple[str, str]]:
+def notes(results: Sequence[Result], everywhere: str = "all jobs") -> list[tuple[str, str]]:
     """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
     told = choices(results)
     jobs: dict[str, list[str]] = {}
     for result, choice in zip(results, told, strict=True):
         for note in result.notes:
             jobs.setdefault(note, []).append(_words(choice))
-    everywhere = len(results) if len(results) > 1 else 2
-    return [("all jobs" if len(names) == everywhere else "; ".join(names), note) for note, names in jobs.items()]
+    of_all = len(results) if len(results) > 1 else 2
+    return [(everywhere if len(names) == of_all else "; ".join(names), note) for note, names in jobs.items()]
 
 
 def _words(choice: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ def draw(compared: Comparison) -> go.Figure | None:
     made = style.figure(
         say("chart.concurrency.title"),
         say("chart.concurrency.caption"),
-        height=340,
+        height=340 + style.room_for_legend(list(lines)),
         legend={"orientation": "h", "y": -0.25},
     )
     for name, points in lines.items():
