@@ -35,7 +35,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where published figures are from, and over how many samples they are: `here` of the job, `there` of the source."""
+    """Where published figures are from, and over how many samples: `here` of the job, `there` of the source."""
 
     name: str
     here: int
