@@ -133,13 +133,13 @@ def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: C
     prompts = ["Напиши одно слово.\nВопрос: что это?", "что это?"]
     for name, prompt in zip(("demo_m", "demo_s"), prompts, strict=True):
         rows = [{"question": "что это?", "prompt": prompt}] * 2
-        system = ("prompt.system=Ты читаешь документы",) if name == "demo_m" else ()
+        system = ("prompt.system=documents",) if name == "demo_m" else ()
         scored_job(tmp_path / name, f"model={name}", *system, answers=["а", "б"], references=["а", "б"], rows=rows)
     report.write(collect(tmp_path), tmp_path / "report.html", "title")
     page = open_page(tmp_path / "report.html").page
     page.locator(".space .row .question").first.click()
     parts = page.locator("dialog.detail .part")
-    expect(parts.nth(0).locator("details.prompted pre")).to_have_text(["Ты читаешь документы", prompts[0]])
+    expect(parts.nth(0).locator("details.prompted pre")).to_have_text(["documents", prompts[0]])
     expect(parts.nth(1).locator(".prompted")).to_have_text("prompt: the question as it stands")
 
 
@@ -163,7 +163,7 @@ def test_columns_out_of_sight_are_named(tmp_path: Path, open_page: Callable[...,
             box, outer = table.locator("tbody th").first.bounding_box(), table.bounding_box()
             assert box is not None and outer is not None and abs(box["x"] - outer["x"]) < 2, "the name stays in sight"
         else:
-            expect(page.locator(".filters button.more")).to_contain_text("0.9")
+            expect(page.locator(".filters button.more")).to_contain_text("to the right: a_rather_long_name")
             page.locator(".list").evaluate("list => list.scrollTo(list.scrollWidth, 0)")
             expect(page.locator(".filters button.more")).to_be_hidden()
 

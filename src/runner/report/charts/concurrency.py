@@ -37,7 +37,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             x=[concurrency for concurrency, _ in sorted(points)],
             y=[rate for _, rate in sorted(points)],
             mode="lines+markers",
-            name=style.clean(name),
+            name=style.wrapped(name, style.LEGEND),
             line={"color": colors[name]},
             hovertemplate="%{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
         )

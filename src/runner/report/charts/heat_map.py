@@ -10,7 +10,7 @@ from runner.report.model import Comparison, tracked
 
 MOST_ROWS = 40
 LONGEST = 100  # characters of a row's name
-LINE, COLUMN = 13, 86  # characters in a line of a column's heading, its pixels
+LINE, COLUMN = 12, 98  # characters in a line of a column's heading, its pixels
 ROWS_WIDTH = 190  # pixels of the names on the left
 
 

@@ -48,7 +48,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             x=[x for x, _ in line],
             y=[y for _, y in line],
             mode="lines+markers",
-            name=style.clean(label),
+            name=style.wrapped(label, style.LEGEND),
             line={"color": colors[label]},
             hovertemplate=f"%{{x:.0f}}: %{{y:.3g}} {say('unit.s')}<extra>%{{fullData.name}}</extra>",
         )

@@ -34,7 +34,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             x=[round(float(value), 5) for value in quantiles],
             y=[round(float(share), 3) for share in shares],
             mode="lines",
-            name=style.clean(one.label),
+            name=style.wrapped(one.label, style.LEGEND),
             line={"color": style.color(compared, one), "width": 2},
             hovertemplate=f"%{{y:.0%}}: %{{x:.3g}} {say('unit.s')}<extra>%{{fullData.name}}</extra>",
         )

@@ -16,6 +16,7 @@ COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 SOFT = "#5b6570"
 LEGEND_WIDTH, LEGEND_LINE = 430, 20  # pixels
+LEGEND = 34  # characters in a line of a legend: what a phone shows
 
 
 def color(compared: Comparison, candidate: Candidate) -> str:
@@ -62,8 +63,8 @@ def rows(labels: Sequence[str]) -> int:
 def room_for_legend(labels: Sequence[str]) -> int:
     """Return the pixels that a legend under a chart of the page's usual width takes beyond its first line."""
     widest = max((len(label) for label in labels), default=1)
-    columns = max(1, int(LEGEND_WIDTH / (7 * widest + 45)))
-    return LEGEND_LINE * (-(-len(labels) // columns) - 1)
+    columns = max(1, int(LEGEND_WIDTH / (7 * min(widest, LEGEND) + 45)))
+    return LEGEND_LINE * (-(-len(labels) // columns) * rows([wrapped(label, LEGEND) for label in labels]) - 1)
 
 
 def clean(text: str) -> str:

@@ -82,7 +82,7 @@ def _point(
         y=[y],
         error_y={"array": [high - y], "arrayminus": [y - low], "thickness": 1.5, "width": 4},
         mode="markers+text" if beside else "markers",
-        name=style.clean(one.label),
+        name=style.wrapped(one.label, style.LEGEND),
         text=[f"{GAP}{style.clean(one.label)}{GAP}"],
         textposition="top right" if above else "bottom right",
         textfont={"color": style.color(compared, one)},

@@ -100,7 +100,10 @@
 
     label(number) {
       const cell = make("div", "cell name");
-      cell.append(make("span", `dot c${number % 10}`), make("span", "", this.data.candidates[number]));
+      const name = make("span");
+      // A long name breaks after its underscores, not within its words.
+      this.data.candidates[number].split("_").forEach((part, place) => name.append(...(place ? ["_", make("wbr"), part] : [part])));
+      cell.append(make("span", `dot c${number % 10}`), name);
       return cell;
     }
 

@@ -52,13 +52,17 @@
   const draw = (plot, width) => {
     const { data, layout } = themed(read(plot.dataset.source)[Number(plot.dataset.index)]);
     if (width) {
-      const height = layout.height ?? 360;
-      Object.assign(layout, { width, height: height > LOW ? PAPER_SCALE * height : height, autosize: false });
+      // Rows that have names keep their height; what is wider than the paper is drawn whole and made smaller.
+      const height = layout.height ?? 360, rows = data.some((trace) => ["heatmap", "bar"].includes(trace.type));
+      const needed = Math.max(width, parseFloat(plot.style.minWidth) || 0);
+      Object.assign(layout, { width: needed, height: height > LOW && !rows ? PAPER_SCALE * height : height, autosize: false });
+      plot.style.zoom = width / needed;
       if (layout.legend?.y < 0) layout.legend = { ...layout.legend, y: 1.5 * layout.legend.y };
     }
     // A finger has nothing to hover with: there the button would stand on the chart for good.
     const config = { responsive: true, displaylogo: false, displayModeBar: pointer.matches ? "hover" : false, ...words };
     config.modeBarButtons = [["toImage"]];
+    if (!width) plot.style.zoom = "";
     if (plot.clientWidth < NARROW && !width) narrow(data, layout);
     window.Plotly.react(plot, data, layout, config);
     plot.dataset.drawn = "yes";
