@@ -2,7 +2,7 @@
 // Answers are untrusted: they are set as text, never as markup.
 "use strict";
 (() => {
-  const ROW = 96, ROW_PHONE = 96, MOST_IN_ROW = 3, OPEN_PROMPT = 600, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
+  const ROW = 96, ROW_PHONE = 106, MOST_IN_ROW = 3, OPEN_PROMPT = 600, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
   const [ID, DOCUMENT, CLASS, FIELD, QUESTION, REFERENCES, PICTURES] = [0, 1, 2, 3, 4, 5, 6];
 
   const make = (tag, name, text) => {
