@@ -139,8 +139,8 @@ def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: C
     page = open_page(tmp_path / "report.html").page
     page.locator(".space .row .question").first.click()
     parts = page.locator("dialog.detail .part")
-    expect(parts.nth(0).locator("details.prompted pre")).to_have_text(["documents", prompts[0]])
-    expect(parts.nth(1).locator(".prompted")).to_have_text("prompt: the question as it stands")
+    expect(parts.filter(has_text="demo_m").locator("details.prompted pre")).to_have_text(["documents", prompts[0]])
+    expect(parts.filter(has_text="demo_s").locator(".prompted")).to_have_text("prompt: the question as it stands")
 
 
 def test_columns_out_of_sight_are_named(tmp_path: Path, open_page: Callable[..., Opened]):
