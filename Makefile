@@ -64,7 +64,7 @@ bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or mor
 	@$(PY) benchmarks
 
 ui: $(RUNS)  ## Open the MLflow UI on what was tracked here: http://127.0.0.1:5000
-	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 clean:  ## Remove the environment and caches; results in multirun/, outputs/ and mlflow.db stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

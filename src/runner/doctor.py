@@ -141,7 +141,10 @@ def tracking() -> Iterator[Finding]:
     """Ask the tracking server."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if not uri.startswith("http"):
-        yield Finding("ok", f"results are tracked in {uri.rpartition('@')[2]}; look at them with: make ui")
+        from runner.tracking import ui_command
+
+        look = f"; look at them with: {command}" if (command := ui_command(uri)) else ""
+        yield Finding("ok", f"results are tracked in {uri.rpartition('@')[2]}{look}")
         return
     problem = _unreachable(f"{uri.rstrip('/')}/health")
     shown = uri.rpartition("@")[2]

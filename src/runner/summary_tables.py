@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner import terminal
+from runner import terminal, terminal_table
 from runner.report.results import Result
+from runner.terminal_table import Column
 
 MISSING = "–"
 Point = tuple[float, float]
@@ -25,18 +26,13 @@ class Panel:
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int) -> None:
-    """Print a table; the first columns are text, the others numbers."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position < text_columns else "right")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    out = terminal.console()
-    out.print()
-    out.print(table)
+    """Print a table; the first columns are text and tell the rows apart, the others are figures."""
+    cells = list(zip(*rows, strict=True)) or [()] * len(header)
+    columns = [
+        Column(name, tuple(cells[place]), identity=place < text_columns, weight=-place, right=place >= text_columns)
+        for place, name in enumerate(header)
+    ]
+    terminal_table.show(terminal.console(), columns, elsewhere="the CSV file named below", title=title)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import engines, judging, summaries
+from runner import engines, judging, summaries, terminal
 from runner import report as reports
 from runner.config import typed
 from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
@@ -175,17 +175,24 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
         from runner import tracking
 
         try:
-            page_link = tracking.link(config.tracking.uri, config.tracking.experiment, results[0].environment["sweep"])
+            uri = tracking.uri_of(config, results[0].environment)
+            page_link = tracking.link(uri, config.tracking.experiment, results[0].environment["sweep"])
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:
-            hint = "" if config.tracking.uri.startswith("http") else "   (start it with: make ui)"
-            table.say(f"MLflow:  {page_link}{hint}")
+            terminal.say(f"MLflow:  {page_link}")
+            if command := tracking.ui_command(str(config.tracking.uri)):
+                terminal.say(f"         start it with: {command}")
     return results
 
 
 def _report(results: list[Result], folder: Path, tables: list[Path], *, track: bool) -> None:
-    """Write the page and bring it and the other tables to MLflow; whatever goes wrong with it, the jobs are done."""
+    """Write the page, say its verdict, and bring it and the other tables to MLflow.
+
+    Whatever goes wrong with it, the jobs are done.
+    """
+    from runner.report import spoken
+
     path = folder / "report.html"
     again = f"make it again: python -m runner.report {_short(folder)}"
     try:
@@ -196,7 +203,9 @@ def _report(results: list[Result], folder: Path, tables: list[Path], *, track: b
     except Exception:
         log.exception("no report; the results are complete, %s", again)
         return
-    table.say(f"report:  {_short(path)}")
+    for line in spoken.lines(made):
+        terminal.say(line)
+    terminal.say(f"report:  {_short(path)}")
     if not track:
         return
     from runner.report import tracked

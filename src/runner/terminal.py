@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDE = 160  # columns of a log, where there is no terminal to ask and COLUMNS doesn't say
+
 
 def console() -> Console:
-    """Return a console as wide as the terminal; where there is none to ask, a log keeps a table whole."""
+    """Return a console as wide as the terminal, or as COLUMNS says; elsewhere a log keeps a table whole."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    asked = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if asked else WIDE)
 
 
 def say(text: str) -> None:

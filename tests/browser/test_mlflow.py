@@ -106,6 +106,24 @@ def test_the_table_has_the_columns_that_are_compared_by(demo_sweep: Sweep, open_
         expect(page.get_by_role("gridcell").filter(has_text=f"{metrics['quality/cer']:.6f}"[:7]).first).to_be_attached()
 
 
+def test_quality_and_what_was_varied_come_first(demo_sweep: Sweep, open_ui: Callable[[str], Page], link: str):
+    page, experiment = open_ui(link.replace("=CHART", "=TABLE")), link.split("/")[3]
+    expect(page.get_by_role("columnheader").filter(has_text="quality/cer").first).to_be_visible()
+
+    def left(name: str) -> float:
+        box = page.get_by_role("columnheader").filter(has_text=name).first.bounding_box()
+        assert box is not None
+        return box["x"]
+
+    places = [left(name) for name in ("model", "quant", "quality/exact_match", "quality/cer", "latency/p95_s")]
+    assert places == sorted(places), "in the order of the link's view, not of the alphabet"
+    page = open_ui(f"/#/experiments/{experiment}/evaluation-runs")
+    heading = page.get_by_role("columnheader")
+    expect(heading.filter(has_text="quality/").first).to_be_visible()
+    names = [text for text in heading.all_inner_texts() if "/" in text]
+    assert names[:2] == ["quality/exact_match", "quality/cer"]
+
+
 def test_answers_stand_side_by_side(demo_sweep: Sweep, open_ui: Callable[[str], Page], link: str):
     page = open_ui(link.replace("=CHART", "=ARTIFACT"))
     expect(page.get_by_text("answers.json").first).to_be_visible()

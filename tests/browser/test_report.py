@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Opened, Sweep
+from runner import report
+from runner.report.results import collect
+from tests.browser.conftest import LAPTOP, PHONE, Opened, Sweep
+from tests.runner.report.jobs import scored_job
 
 
 def test_a_stranger_sees_which_one_to_take_and_why(demo_sweep: Sweep, open_page: Callable[..., Opened]):
@@ -60,10 +63,12 @@ def test_answers_filter_search_and_sort(demo_sweep: Sweep, open_page: Callable[.
     expect(count).to_have_text("6 of 48")
     expect(page.locator(".space .row .where").first).to_have_text("passport / Фамилия")
     page.locator("select.field").select_option(index=0)
-    page.locator("select.kind").select_option(label="wrong: demo_s bf16")
+    page.locator("select.kind").select_option("wrong")
+    page.locator("select.whose").select_option(label="demo_s bf16")
     expect(page.locator(".space .row").first.locator(".answer").nth(0).locator(".unmet")).to_be_visible()
     wrong = int(count.inner_text().split()[0])
     assert 0 < wrong < 48
+    page.locator("select.whose").select_option(index=0)
     page.locator("select.kind").select_option("disagree")
     assert 0 < int(count.inner_text().split()[0]) <= wrong + 5
     expect(page.locator(".space mark").first).to_be_visible()
@@ -99,6 +104,68 @@ def test_a_picture_is_enlarged_and_a_sample_opened(demo_sweep: Sweep, open_page:
     expect(page.locator("dialog")).to_have_count(0)
 
 
+def test_an_address_restores_a_view_and_opens_a_sample(demo_sweep: Sweep, open_page: Callable[..., Opened]):
+    page = open_page(f"{demo_sweep.report.as_uri()}#answers?model=demo_s&doc_class=passport&only=wrong").page
+    count = page.locator(".viewer .count")
+    expect(count).to_have_text(re.compile(r"^[1-9]\d? of 48$"))
+    expect(page.locator("select.whose")).to_have_value("demo_s bf16")
+    expect(page.locator(".space .row .where").first).to_contain_text("passport")
+    shown = count.inner_text()
+    page.locator(".space .row .question").first.click()
+    expect(page.locator("dialog.detail")).to_be_visible()
+    address = page.evaluate("location.href")
+    assert "only=wrong" in address and "sample=" in address
+    again = open_page(address).page
+    expect(again.locator(".viewer .count")).to_have_text(shown)
+    expect(again.locator("dialog.detail h3").first).to_have_text(page.locator("dialog.detail h3").first.inner_text())
+    again.keyboard.press("Escape")
+    expect(again.locator("dialog")).to_have_count(0)
+    assert "sample=" not in again.evaluate("location.href") and "only=wrong" in again.evaluate("location.href")
+    again.evaluate("location.hash = '#sample=7'")
+    expect(again.locator("dialog.detail .told > .soft").first).to_contain_text("· 7")
+    other = open_page(f"{demo_sweep.report.as_uri()}#answers?model=nobody&only=wrong&sample=no-such").page
+    expect(other.locator(".notice")).to_have_text("The address names what is not here: model=nobody, sample=no-such")
+
+
+def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: Callable[..., Opened]):
+    prompts = ["Напиши одно слово.\nВопрос: что это?", "что это?"]
+    for name, prompt in zip(("demo_m", "demo_s"), prompts, strict=True):
+        rows = [{"question": "что это?", "prompt": prompt}] * 2
+        system = ("prompt.system=documents",) if name == "demo_m" else ()
+        scored_job(tmp_path / name, f"model={name}", *system, answers=["а", "б"], references=["а", "б"], rows=rows)
+    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    page = open_page(tmp_path / "report.html").page
+    page.locator(".space .row .question").first.click()
+    parts = page.locator("dialog.detail .part")
+    expect(parts.filter(has_text="demo_m").locator("details.prompted pre")).to_have_text(["documents", prompts[0]])
+    expect(parts.filter(has_text="demo_s").locator(".prompted")).to_have_text("prompt: the question as it stands")
+
+
+def test_columns_out_of_sight_are_named(tmp_path: Path, open_page: Callable[..., Opened]):
+    """Many candidates with long names: the first column stays, and what lies to the right is told of."""
+    for number in range(9):
+        answers = ["а"] * number + ["б"] * (9 - number)
+        given = ("model=demo_m", f"sampling.temperature=0.{number + 1}", "model.name=a_rather_long_name_of_a_model")
+        figures = {"latency/p95_s": 1.0 + number, "latency/p50_s": 1.0, "throughput/requests_per_s": 2.0}
+        scored_job(tmp_path / str(number), *given, answers=answers, references=["а"] * 9, figures=figures)
+    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    for viewport in (LAPTOP, PHONE):
+        page = open_page(tmp_path / "report.html", viewport=viewport).page
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        phone = viewport is PHONE
+        table, hint = page.locator(".part-comparison .scroll"), page.locator(".part-comparison button.more")
+        if phone:
+            expect(hint).to_contain_text("cut off")
+            table.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+            expect(hint).to_be_hidden()
+            box, outer = table.locator("tbody th").first.bounding_box(), table.bounding_box()
+            assert box is not None and outer is not None and abs(box["x"] - outer["x"]) < 2, "the name stays in sight"
+        else:
+            expect(page.locator(".filters button.more")).to_contain_text("to the right: a_rather_long_name")
+            page.locator(".list").evaluate("list => list.scrollTo(list.scrollWidth, 0)")
+            expect(page.locator(".filters button.more")).to_be_hidden()
+
+
 def test_nothing_is_wider_than_a_phone(demo_sweep: Sweep, open_page: Callable[..., Opened]):
     page = open_page(demo_sweep.report, viewport=PHONE, has_touch=True, is_mobile=True).page
     for plot in page.locator(".plot").all():
@@ -123,11 +190,11 @@ def test_it_prints(demo_sweep: Sweep, open_page: Callable[..., Opened], tmp_path
 
 
 def test_russian(demo_sweep: Sweep, open_page: Callable[..., Opened], tmp_path: Path):
-    from runner import report
-    from runner.report.results import collect
-
     report.write(collect(demo_sweep.folder), tmp_path / "ru.html", "отчёт", language="ru")
     page = open_page(tmp_path / "ru.html").page
     expect(page.locator("h1")).to_have_text("Сравнение: 2 кандидата")
+    plot = page.locator("figure[data-name=trade_off]")
+    plot.scroll_into_view_if_needed()
+    expect(plot.locator(".xtick text").nth(1)).to_have_text(re.compile(r"^0,\d+$"))
     page.locator(".viewer").scroll_into_view_if_needed()
     expect(page.locator(".viewer .count")).to_have_text("48 из 48")

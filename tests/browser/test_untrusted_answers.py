@@ -51,7 +51,7 @@ def test_nothing_runs_and_everything_is_shown_as_text(harmful: Path, open_page: 
         plot.scroll_into_view_if_needed()
         expect(plot.locator(".main-svg").first).to_be_visible()
     for place in range(len(EVIL)):
-        page.locator(".list").evaluate("(list, place) => list.scrollTo(0, place * 84)", place)
+        page.locator(".list").evaluate("(list, place) => list.scrollTo(0, place * 96)", place)
         row = page.locator(f'.space .row[data-sample="{place}"]')
         row.locator(".question").click(force=True)
         shown = page.locator("dialog.detail .part").first.locator(".one").text_content() or ""

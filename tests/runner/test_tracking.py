@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from PIL import Image
 
 from runner import answers_table, sync, tracking
 from runner.compare import __main__ as compare
+from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 
 
@@ -275,6 +277,8 @@ def test_link_opens_a_view_of_the_sweep(uri: str, tmp_path: Path):
     assert state["selectedColumns"] == [
         "attributes.`Dataset`", "params.`model`", "params.`quant`", "metrics.`quality/cer`", "metrics.`latency/p95_s`",
     ]  # fmt: skip
+    shown = ["params.`model`", "params.`quant`", "metrics.`quality/cer`", "metrics.`latency/p95_s`"]
+    assert state["columnOrder"] == [*shown, "attributes.`Dataset`"], "not by the alphabet"
     assert [chart["type"] for chart in state["compareRunCharts"]] == ["SCATTER", "PARALLEL", "BAR", "BAR"]
     assert "viewStateShareKey" not in tracking.link(uri, "views", "another/sweep"), "nothing to show"
 
@@ -283,6 +287,43 @@ def test_link_opens_the_page_that_compares(uri: str):
     link = tracking.link(uri, "documents")
     assert link.startswith("http://127.0.0.1:5000/#/experiments/")
     assert link.endswith("/runs?workflowType=machine_learning&compareRunsMode=CHART")
+
+
+def test_quality_stands_first_where_mlflow_keeps_the_order_of_logging(uri: str, tmp_path: Path):
+    figures = {
+        "samples/total": 2.0, "engine/load_s": 9.0, "quality/wer": 0.5, "quality/cer/by/passport": 0.1,
+        "latency/p95_s": 1.0, "quality/exact_match": 0.75, "quality/cer_mean": 0.3, "text/length_mean": 7.0,
+        "judge/ratio": 0.9,
+    }  # fmt: skip
+    folder = job_folder(tmp_path / "job", "tracking.experiment=ordered", **figures)
+    run = MlflowClient(uri).get_run(tracking.upload(folder))
+    shown = list(run.data.metrics)  # as mlflow 3.17's page of a run and its evaluation runs show them
+    first = ["quality/exact_match", "quality/cer", "judge/ratio", "quality/wer", "latency/p95_s", "samples/failed"]
+    assert shown[:6] == first
+    assert shown[-1] == "quality/cer/by/passport", "single classes last"
+    assert shown.index("quality/cer_mean") < shown.index("engine/load_s")
+    assert set(shown) == set(json.loads((folder / "metrics.json").read_text())["metrics"])
+
+
+def test_the_command_shows_this_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is printed, put into a shell from another folder, names the database that was written."""
+    (folder := tmp_path / "my runs").mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    plain = tracking.ui_command("sqlite:///mlflow.db")
+    assert plain is not None and shlex.split(plain)[-2:] == ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    assert plain.startswith("python -m mlflow ui --host 127.0.0.1 --port 5000 ")
+    assert shlex.split(tracking.ui_command("runs of ours") or "")[-1] == str(folder / "runs of ours")
+    for server in ("http://mlflow.example:80", "https://mlflow.example", "databricks", "databricks://profile"):
+        assert tracking.ui_command(server) is None, "a server shows itself"
+    secret = "postgresql://me:hunter2@host/runs"
+    assert "hunter2" not in (tracking.ui_command(secret) or "hunter2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", secret)
+    assert (tracking.ui_command(secret) or "").endswith('--backend-store-uri "$MLFLOW_TRACKING_URI"')
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking.ui_command("sqlite:///mlflow.db") == "make ui"
+    assert tracking.ui_command("sqlite:///other.db") != "make ui", "make ui would show another one"
 
 
 def test_for_one_job_a_database_is_made_without_mlflow_in_this_process(tmp_path: Path):

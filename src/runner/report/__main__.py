@@ -52,9 +52,10 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _report(given: argparse.Namespace, downloads: Path) -> int:
-    from runner.report import write
+    from runner.report import spoken, write
     from runner.report.results import collect
-    from runner.report.table import say, show
+    from runner.report.table import show
+    from runner.terminal import say
 
     folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
     if absent := [folder for folder in folders if not folder.exists()]:
@@ -73,7 +74,8 @@ def _report(given: argparse.Namespace, downloads: Path) -> int:
     if not folders:
         title = given.experiment or ", ".join(runs)
     show(results)
-    write(results, out, title, **_settings(given))
+    for line in spoken.lines(write(results, out, title, **_settings(given))):
+        say(line)
     say(f"report:  {out}")
     return 0
 

@@ -51,7 +51,9 @@ class Decision:
 def decide(compared: Comparison) -> Decision:
     """Apply constraints, find the Pareto front, and recommend one candidate."""
     constraints = parse_constraints(compared.settings.constraints)
-    checks = {one.label: [_check(one, constraint) for constraint in constraints] for one in compared.candidates}
+    checks = {
+        one.label: [_check(compared, one, constraint) for constraint in constraints] for one in compared.candidates
+    }
     axes = _axes(compared)
     front = frozenset(one.label for one in _front(compared, axes))
     open_ = Decision(None, "", checks, front, axes)
@@ -62,12 +64,12 @@ def decide(compared: Comparison) -> Decision:
 # ------------------------------------------------------------------------------------------------- constraints
 
 
-def _check(candidate: Candidate, constraint: Constraint) -> Check:
+def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
     if constraint.is_metric:
         value = candidate.metric(constraint.name)
         if value is None:
             return Check(constraint, None, "–")
-        return Check(constraint, constraint.holds(value), f"{value:.4g}")
+        return Check(constraint, constraint.holds(value), compared.texts.number(value, ".4g"))
     said = _config(candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name)
     if said is None:
         return Check(constraint, None, "–")
@@ -180,13 +182,13 @@ def _reason_cheaper(compared: Comparison, taken: Candidate, best: Candidate, cos
         cost=say.name(cost),
         now=figure(cost, now, say),
         before=figure(cost, before, say),
-        share=f"{1 - now / before:.0%}",
+        share=say.number(1 - now / before, ".0%"),
         best=best.label,
         measure=say.name(measure.name),
         value=_told(compared, taken),
         best_value=_told(compared, best),
         margin=figure(tracked(measure), compared.settings.margin, say),
-        confidence=f"{compared.settings.confidence:.0%}",
+        confidence=say.number(compared.settings.confidence, ".0%"),
     )
 
 
@@ -206,7 +208,9 @@ def _reason_best(
     else:
         ending = "verdict.some_worse"
     names = say.listed(open_) if 0 < len(open_) <= 3 else say("verdict.candidates", n=len(open_))
-    return text + say(ending, names=names, n=len(others) - len(open_), confidence=f"{compared.settings.confidence:.0%}")
+    return text + say(
+        ending, names=names, n=len(others) - len(open_), confidence=say.number(compared.settings.confidence, ".0%")
+    )
 
 
 def _nobody(compared: Comparison, decision: Decision, finished: Sequence[Candidate]) -> str:

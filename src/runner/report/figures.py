@@ -19,30 +19,30 @@ def figure(name: str, value: float | None, texts: Texts, *, unit: bool = True) -
     """Return a figure as text: 93.8 %, 31 ms, 0.42 GiB, 257 tokens/s; a dash for what was not measured."""
     if value is None:
         return MISSING
-    text, sign = _written(name, value)
+    text, sign = _written(name, value, texts)
     sign = texts.phrases.get(f"unit.{sign}", sign) if sign else ""
     return f"{text}\u202f{sign}" if unit and sign else text
 
 
-def _written(name: str, value: float) -> tuple[str, str]:
+def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
     if is_percent(name):
-        return f"{100 * value:.1f}", "%"
+        return say.number(100 * value, ".1f"), "%"
     group, last = name.partition("/")[0], name.rpartition("_")[2]
     if last == "gib":
-        return f"{value:.2f}", "GiB"
+        return say.number(value, ".2f"), "GiB"
     if name.endswith("_per_s"):
-        return _digits(value), ""
+        return _digits(value, say), ""
     if last == "s" and group in ("latency", "ttft", "tpot", "engine"):
-        return (f"{1000 * value:.0f}", "ms") if value < 1 else (f"{value:.2f}", "s")
+        return (say.number(1000 * value, ".0f"), "ms") if value < 1 else (say.number(value, ".2f"), "s")
     if group == "energy":
-        return _digits(value), "J"
-    return _digits(value), ""
+        return _digits(value, say), "J"
+    return _digits(value, say), ""
 
 
-def _digits(value: float) -> str:
+def _digits(value: float, say: Texts) -> str:
     """Return a number with three digits or so; whole numbers stay whole."""
     if value == int(value) and abs(value) < 1e6:
-        return f"{value:.0f}"
+        return say.number(value, ".0f")
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{value:.{digits}f}"
+    return say.number(value, f".{digits}f")

@@ -161,7 +161,7 @@ def _candidate(
 
 
 def _answer(row: Mapping[str, Any]) -> Answer:
-    error = row["error"]
+    error, prompt = row["error"], row.get("prompt") or ""
     return Answer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
@@ -169,6 +169,7 @@ def _answer(row: Mapping[str, Any]) -> Answer:
         latency_s=(row["timing"] or {}).get("latency_s"),
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
+        prompt=sys.intern(prompt) if prompt != row["question"] else "",
     )
 
 

@@ -42,7 +42,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, or why there is none (`text` is None then). Times are in seconds; unknown is None."""
+    """One answer, or why there is none (`text` is None then). Times are in seconds; unknown is None.
+
+    `prompt` is the rendered text that was sent; "" where it is the sample's question as it stands, or isn't known.
+    """
 
     text: str | None
     error: str
@@ -50,6 +53,7 @@ class Answer:
     latency_s: float | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

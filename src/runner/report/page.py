@@ -19,10 +19,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from runner.report.decision import Decision, decide
+from runner.report.decision import Decision
 from runner.report.model import Comparison, Report
-from runner.report.reading import blindness
 from runner.report.sections import answers, charts, comparison, origin, published, reading, verdict
+from runner.report.spoken import decision_of, seeing
 
 HERE = Path(__file__).parent
 # In the order of the page: what to take, how sure that is, then the evidence.
@@ -76,7 +76,7 @@ def pieces(report: Report) -> Iterator[str]:
     environment = _environment(report)
     data: list[Data] = []
     comparisons = [
-        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(_seeing(report), 1)
+        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(seeing(report), 1)
     ]
     drawn = any(one.id.endswith("-charts") for one in data)
     library = _plotly() if drawn else ""
@@ -94,13 +94,6 @@ def pieces(report: Report) -> Iterator[str]:
         data=data,
         scripts=scripts,
     )
-
-
-def _seeing(report: Report) -> list[Comparison]:
-    """Return the comparisons to show: blind jobs are no candidates, but what others are held against."""
-    blind = [all(blindness(one.result.config) != "none" for one in group.candidates) for group in report.comparisons]
-    shown = [group for group, hidden in zip(report.comparisons, blind, strict=True) if not hidden]
-    return shown or list(report.comparisons)
 
 
 def to_json(value: Any) -> Markup:
@@ -140,11 +133,17 @@ def _is_large(value: Any) -> bool:
 def _environment(report: Report) -> Environment:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     environment.globals["t"] = report.texts
+    environment.filters["breakable"] = breakable
     return environment
 
 
+def breakable(text: str) -> Markup:
+    """Return a name that a narrow column may break after its underscores, and not within its words."""
+    return Markup("_<wbr>").join(text.split("_"))
+
+
 def _parts(environment: Environment, compared: Comparison, number: int, data: list[Data]) -> list[Part]:
-    decision = decide(compared)
+    decision = decision_of(compared)
     parts = []
     for name, section in SECTIONS.items():
         context = section.context(compared, decision)
@@ -166,7 +165,7 @@ def _axes(compared: Comparison, decision: Decision) -> str:
 
 
 def _headline(report: Report) -> str:
-    return report.texts("page.headline", n=sum(len(one.candidates) for one in _seeing(report)))
+    return report.texts("page.headline", n=sum(len(one.candidates) for one in seeing(report)))
 
 
 def _subtitle(report: Report) -> str:
@@ -178,7 +177,7 @@ def _subtitle(report: Report) -> str:
             questions=say("page.questions", n=len(one.samples)),
             documents=say("page.documents", n=one.documents),
         )
-        for one in _seeing(report)
+        for one in seeing(report)
     ]
     hosts = dict.fromkeys(str(one.environment["host"]) for one in report.results)
     return " · ".join([*told, *hosts, report.title])

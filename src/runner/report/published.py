@@ -7,14 +7,13 @@ scored. A job with another model in place of the published ones has nothing to s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner import paths
+from runner import paths, terminal
 from runner.errors import Problem, Refused
 from runner.report.results import Result
 
@@ -32,6 +31,15 @@ class Beside:
     high: float | None
     published: float
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where published figures are from, and over how many samples: `here` of the job, `there` of the source."""
+
+    name: str
+    here: int
+    there: int
 
 
 @dataclass(frozen=True)
@@ -85,30 +93,27 @@ def _belongs(line: Mapping[str, Any], result: Result) -> bool:
     return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in given)
 
 
-def compare(results: Sequence[Result]) -> tuple[list[Beside], list[str]]:
-    """Return the published figures of jobs whose config names a file of them, and what to know of it."""
+def compare(results: Sequence[Result]) -> tuple[list[Beside], list[Source]]:
+    """Return the published figures of jobs whose config names a file of them, and where they are from."""
     rows: list[Beside] = []
-    notes: dict[str, None] = {}
+    sources: dict[Source, None] = {}
     for result in results:
         path = result.config.get("published")
         if not path:
             continue
         found = Published.read(str(path))
         rows += found.beside(result)
-        total = int(result.metric("samples/total") or 0)
-        of = f"n: {total} here, {found.samples} there" if total != found.samples else f"n: {total}, as there"
-        notes[f"published: {found.source} ({of})"] = None
-    return rows, list(notes)
+        sources[Source(found.source, int(result.metric("samples/total") or 0), found.samples)] = None
+    return rows, list(sources)
 
 
 def show(results: Sequence[Result]) -> bool:
     """Print the published figures beside the jobs' own. Return whether there was anything to say."""
-    from rich.console import Console
     from rich.table import Table
 
-    rows, notes = compare(results)
+    rows, sources = compare(results)
     measured = [row for row in rows if row.own is not None]
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = terminal.console()
     if measured:
         table = Table(header_style="bold")
         table.add_column("job")
@@ -123,8 +128,9 @@ def show(results: Sequence[Result]) -> bool:
         console.print(table)
         for measure, note in {row.measure: row.note for row in measured}.items():
             console.print(f"{measure}, as published: {note}", highlight=False, markup=False, soft_wrap=True)
-    for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    if notes and not measured:
+    for one in sources:
+        of = f"n: {one.here} here, {one.there} there" if one.here != one.there else f"n: {one.here}, as there"
+        console.print(f"published: {one.name} ({of})", highlight=False, markup=False, soft_wrap=True)
+    if sources and not measured:
         console.print("none of these figures was measured here: other models, or other measures", highlight=False)
-    return bool(notes)
+    return bool(sources)

@@ -5,64 +5,71 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from runner import terminal, terminal_table
 from runner.report.results import Result, choices, judge_names, quality_names
+from runner.terminal_table import Column
 
 MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of text: a header, and a row for each job; `failures` say what failed and why."""
+    """A table of text, a row for each job; `failures` say what failed and why."""
 
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[Column, ...]
     failures: tuple[tuple[str, str], ...]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(one.name for one in self.columns)
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Return the cells, row by row."""
+        return tuple(zip(*(one.cells for one in self.columns), strict=True))
 
 
 def comparison(results: Sequence[Result]) -> Comparison:
     """Lay out results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
     told = choices(results)
-    measures, judged = quality_names(results), judge_names(results)
-    header = [
-        *told[0],
-        *(f"{name} [95% CI]" for name in measures),
-        *(f"judge {name} [95% CI]" for name in judged),
-        "latency p50 s",
-        "p95 s",
-        "tokens/s",
-        f"{_memory_kind(results)} peak GiB",
-        "failed",
+    columns = [Column(key, tuple(one[key] for one in told), identity=True) for key in told[0]]
+    columns += [
+        _measured(results, name, "quality", weight)
+        for name, weight in zip(quality_names(results), (100, 60), strict=False)
     ]
-    rows = []
-    for result, choice in zip(results, told, strict=True):
-        row = [*choice.values(), *(_interval(result, name) for name in measures)]
-        row += [_interval(result, name, "judge") for name in judged]
-        row += [_number(result, f"latency/p{p}_s", ".3f") for p in (50, 95)]
-        row += [_number(result, "throughput/output_tokens_per_s", ".1f"), _memory(result), _failed(result)]
-        rows.append(tuple(row))
+    columns += [
+        _measured(results, name, "judge", weight) for name, weight in zip(judge_names(results), (90, 80), strict=False)
+    ]
+    figures = {
+        "latency p50 s": ([_number(one, "latency/p50_s", ".3f") for one in results], 40),
+        "p95 s": ([_number(one, "latency/p95_s", ".3f") for one in results], 70),
+        "tokens/s": ([_number(one, "throughput/output_tokens_per_s", ".1f") for one in results], 30),
+        f"{_memory_kind(results)} peak GiB": ([_memory(one) for one in results], 50),
+        "failed": ([_failed(one) for one in results], 95),
+    }
+    columns += [Column(name, tuple(cells), weight=weight, right=True) for name, (cells, weight) in figures.items()]
     failures = tuple(
         (_words(choice), result.error or result.status)
         for result, choice in zip(results, told, strict=True)
         if result.status != "finished"
     )
-    return Comparison(tuple(header), tuple(rows), failures)
+    return Comparison(tuple(columns), failures)
+
+
+def _measured(results: Sequence[Result], name: str, group: str, weight: int) -> Column:
+    """Return the column of a measure: its figures with their intervals, which may stand on lines of their own."""
+    cells = tuple(_interval(one, name, group) for one in results)
+    narrow = tuple(cell.replace(" ", "\n", 1) for cell in cells)
+    heading = f"{name} [95% CI]" if group == "quality" else f"{group} {name} [95% CI]"
+    return Column(heading, cells, weight=weight, narrow=narrow)
 
 
 def show(results: Sequence[Result]) -> None:
     """Print the comparison, what failed and why, and what must be known to read the figures."""
     compared = comparison(results)
-    console = _console()
-    table = Table(title=None, header_style="bold")
-    for position, name in enumerate(compared.header):
-        table.add_column(name, justify="left" if position < len(compared.header) - 5 else "right")
-    for row in compared.rows:
-        table.add_row(*(Text(cell) for cell in row))  # not markup: a prompt may hold brackets
-    console.print()
-    console.print(table)
+    console = terminal.console()
+    terminal_table.show(console, compared.columns, elsewhere="report.html, or metrics.json in each job's folder")
     for name, note in notes(results):
         console.print(f"note: {name}: {note}", highlight=False, markup=False, soft_wrap=True)
     for name, reason in compared.failures:
@@ -70,31 +77,19 @@ def show(results: Sequence[Result]) -> None:
         console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
-def notes(results: Sequence[Result]) -> list[tuple[str, str]]:
+def notes(results: Sequence[Result], everywhere: str = "all jobs") -> list[tuple[str, str]]:
     """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
     told = choices(results)
     jobs: dict[str, list[str]] = {}
     for result, choice in zip(results, told, strict=True):
         for note in result.notes:
             jobs.setdefault(note, []).append(_words(choice))
-    everywhere = len(results) if len(results) > 1 else 2
-    return [("all jobs" if len(names) == everywhere else "; ".join(names), note) for note, names in jobs.items()]
+    of_all = len(results) if len(results) > 1 else 2
+    return [(everywhere if len(names) == of_all else "; ".join(names), note) for note, names in jobs.items()]
 
 
 def _words(choice: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in choice.items())
-
-
-def say(text: str) -> None:
-    """Print a line to standard output, never wrapped, so that it can be copied."""
-    _console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    import sys
-
-    # Where there is no terminal to ask for its width, a log keeps the table whole.
-    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _number(result: Result, name: str, spec: str) -> str:

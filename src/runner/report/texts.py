@@ -26,6 +26,23 @@ class Texts:
             phrase = phrase.split("|")[self._form(int(str(values["n"])))].strip()
         return phrase.format(**values)
 
+    def number(self, value: float, spec: str) -> str:
+        """Return a number as the language writes it: 0.688 and 95% in English, 0,688 and 95 % in Russian.
+
+        All numbers of the page and of its sentences come through here; `spec` is one of Python's format language.
+        """
+        text = format(value, spec)
+        return text.replace(".", ",").replace("%", "\u202f%") if self.language == "ru" else text
+
+    def interval(self, low: str, high: str) -> str:
+        """Return the ends of an interval in brackets; a semicolon parts them where numbers have commas."""
+        return f"[{low}{';' if self.language == 'ru' else ','} {high}]"
+
+    @property
+    def separators(self) -> str:
+        """Return the signs for decimals and thousands, as plotly's `layout.separators` takes them."""
+        return ",\u202f" if self.language == "ru" else ".,"
+
     def has(self, key: str) -> bool:
         """Tell whether there is such a phrase."""
         return key in self.phrases

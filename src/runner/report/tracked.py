@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.report.decision import decide
 from runner.report.model import Report
+from runner.report.spoken import decision_of, seeing
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,8 @@ def _run(connection: Any, experiment_id: str, sweep: str) -> str:
 def _note(report: Report) -> str:
     """Return what MLflow shows as the run's description: the verdict on each dataset."""
     lines = []
-    for one in report.comparisons:
-        decision = decide(one)
+    for one in seeing(report):
+        decision = decision_of(one)
         taken = decision.taken.label if decision.taken else one.texts("verdict.undecided")
         lines.append(f"**{one.dataset}: {taken}**. {decision.reason}")
     return "\n\n".join(lines)

@@ -56,14 +56,18 @@ def overhead(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Time that the harness itself took: latencies are then partly ours."""
     share, limit = candidate.metric("harness/overhead_share"), compared.settings.trust.overhead
     if share is not None and limit is not None and share > limit:
-        yield compared.texts("trust.overhead", share=f"{share:.1%}", limit=f"{limit:.0%}")
+        yield compared.texts(
+            "trust.overhead", share=compared.texts.number(share, ".1%"), limit=compared.texts.number(limit, ".0%")
+        )
 
 
 def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Tell of a judge whose score moves when the two answers change places."""
     gap, limit = candidate.metric("judge/swap_gap"), compared.settings.trust.swap_gap
     if gap is not None and limit is not None and abs(gap) > limit:
-        yield compared.texts("trust.swap_gap", gap=f"{gap:+.3f}", limit=f"{limit:g}")
+        yield compared.texts(
+            "trust.swap_gap", gap=compared.texts.number(gap, "+.3f"), limit=compared.texts.number(limit, "g")
+        )
 
 
 def other_questions(compared: Comparison, candidate: Candidate) -> Iterator[str]:
@@ -94,7 +98,11 @@ def warnings(compared: Comparison) -> list[Distrust]:
     found: list[Distrust] = []
     limit = compared.settings.trust.documents
     if limit is not None and compared.measure is not None and 0 < compared.documents < limit:
-        found.append(Distrust(None, compared.texts("trust.documents", n=compared.documents, limit=f"{limit:g}")))
+        found.append(
+            Distrust(
+                None, compared.texts("trust.documents", n=compared.documents, limit=compared.texts.number(limit, "g"))
+            )
+        )
     for candidate in compared.candidates:
         if candidate.finished:
             found += [Distrust(candidate, text) for check in CHECKS for text in check(compared, candidate)]
@@ -108,7 +116,6 @@ def _share(compared: Comparison, candidate: Candidate, name: str, metric: str, l
 
 
 def _told(compared: Comparison, name: str, found: float, total: float, limit: float) -> str:
-    share = f"{found / total:.1%}"
-    return compared.texts(
-        f"trust.{name}", found=f"{found:.0f}", total=f"{total:.0f}", share=share, limit=f"{limit:.0%}"
-    )
+    say = compared.texts
+    share, allowed = say.number(found / total, ".1%"), say.number(limit, ".0%")
+    return say(f"trust.{name}", found=f"{found:.0f}", total=f"{total:.0f}", share=share, limit=allowed)

@@ -15,6 +15,7 @@ from runner.tracking.connection import (
     link,
     prepare,
     prepare_for_one,
+    ui_command,
     uri_of,
 )
 from runner.tracking.runs import download, upload
@@ -28,6 +29,7 @@ __all__ = [
     "link",
     "prepare",
     "prepare_for_one",
+    "ui_command",
     "upload",
     "uri_of",
 ]

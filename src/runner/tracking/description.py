@@ -14,6 +14,7 @@ NAMED = ("model", "quant", "backend")
 SILENT = ("tracking", "hydra", "pool", "objective", "stage", "answers", "rescore", "reuse", "experiment", "report")
 LONGEST_NAME = 120
 LEADING = ("quality/exact_match", "quality/cer", "judge/ratio", "judge/score")
+COUNTS = ("samples/failed", "samples/unscored", "samples/truncated", "samples/total")
 # What is said of a job, as far as it was measured: metric -> words.
 FIGURES = {
     "latency/p50_s": "latency p50 {:.3f} s",
@@ -57,6 +58,24 @@ def _verdict(record: Mapping[str, Any]) -> str:
     counts = f"{metrics.get('samples/total', 0):.0f} answers, {metrics.get('samples/failed', 0):.0f} failed"
     unscored = f", {metrics['samples/unscored']:.0f} unscored" if metrics.get("samples/unscored") else ""
     return f"**{'; '.join(told) or 'not scored'}** ({counts}{unscored})"
+
+
+def ordered(metrics: Mapping[str, float]) -> list[str]:
+    """Return the names of metrics in the order of a reader's questions.
+
+    How good (the measures that are looked at first before the others), at what cost, how many answers failed; then
+    intervals, everything else as it was measured, and last the figures of single classes and fields.
+    """
+    groups = ("quality/", "judge/")
+    overall = [name for name in metrics if name.startswith(groups) and name.count("/") == 1]
+    best = [name for name in LEADING if name in overall]
+    counts = [name for name in COUNTS if name in metrics]
+    costs = [name for name in FIGURES if name in metrics]
+    intervals = [f"{name}/{end}" for name in overall for end in ("ci_low", "ci_high") if f"{name}/{end}" in metrics]
+    parts = [name for name in metrics if "/by/" in name]
+    first = [*best, *(name for name in overall if not name.endswith("_mean")), *costs, *counts, *overall, *intervals]
+    rest = [name for name in metrics if name not in {*first, *parts}]
+    return list(dict.fromkeys([*first, *rest, *parts]))
 
 
 def _leading(metrics: Mapping[str, float]) -> list[str]:

@@ -201,7 +201,8 @@ def _fill(connection: MlflowClient, run_id: str, job: JobFolder, described: _Des
     # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
     told = {name: value for name, value in described.params.items() if name not in run.data.params}
     params = [Param(name, value) for name, value in told.items()]
-    metrics = [Metric(name, value, at, 0) for name, value in record["metrics"].items()]
+    # MLflow's page of a run, and its evaluation runs, show metrics in the order in which they were logged first (3.17).
+    metrics = [Metric(name, record["metrics"][name], at, 0) for name in description.ordered(record["metrics"])]
     tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
     tags.append(RunTag("mlflow.note.content", server.without_password(described.note)))
     connection.log_batch(run_id, params=params, tags=tags)

@@ -28,6 +28,7 @@ COSTS = (
 )
 ALWAYS = ("model", "quant")
 MOST_COLUMNS = 4
+COLUMN_WIDTH = 130  # pixels
 SECTION = "runner"
 
 
@@ -75,8 +76,9 @@ def _state(sweep: str, metrics: Sequence[str], params: Sequence[str]) -> dict[st
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": ["attributes.`Dataset`", *columns],
-        "columnOrder": [],
-        "columnWidths": {},
+        # What was varied, then quality, then costs: by itself the table sorts its columns by the alphabet.
+        "columnOrder": [*columns, "attributes.`Dataset`"],
+        "columnWidths": dict.fromkeys(columns, COLUMN_WIDTH),
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],

@@ -1,10 +1,20 @@
-"""The comparison in the terminal: what distinguishes jobs, numbers or dashes."""
+"""The comparison in the terminal: what distinguishes jobs, numbers or dashes, at any width; the verdict under it."""
 
+import html
+import io
+import re
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from runner import terminal, terminal_table
+from runner.report import __main__ as command
 from runner.report.results import choices, collect
 from runner.report.table import comparison
+from runner.terminal_table import Column, fit
 from tests.runner.job_folders import job_folder
+from tests.runner.report.jobs import scored_job
 
 
 def test_choices_name_what_differs(tmp_path: Path):
@@ -32,3 +42,68 @@ def test_numbers_where_measured_and_dashes_where_not(tmp_path: Path):
     assert "0.250 [0.200, 0.300]" in first and "0.123" in first and first[-1] == "1 of 2" and first[-2] == "0.50"
     assert second[-2] == "–"
     assert compared.failures == (("model=demo_s quant=bf16", "the engine died"),)
+
+
+def printed(columns: list[Column], width: int) -> str:
+    out = io.StringIO()
+    terminal_table.show(Console(width=width, file=out), columns, elsewhere="report.html")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 100, 120, 160])
+def test_identity_is_whole_at_any_width_and_what_is_left_out_is_named(tmp_path: Path, width: int):
+    names = ("demo_s", "demo_m")
+    for name in names:
+        job_folder(
+            tmp_path / name,
+            f"model={name}",
+            f"prompt={'plain' if name == 'demo_s' else 'demo_questions'}",
+            f"sampling.temperature={names.index(name)}",
+            **{"latency/p50_s": 0.5, "latency/p95_s": 0.75, "memory/cpu_peak_gib": 0.5},
+        )
+    columns = list(comparison(collect(tmp_path)).columns)
+    text = printed(columns, width)
+    table, _, told = text.partition("no room")
+    assert all(len(line) <= width for line in table.splitlines()) and "…" not in table
+    for whole in (*names, "plain", "demo_questions", "bf16"):
+        assert whole in table
+    assert "0.250" in table, "the measure that decides stays"
+    for one in columns:
+        heading = one.name.split()[0]
+        assert heading in table or one.name in told, f"{one.name} went without a word"
+    assert ("see report.html" in told) == bool(told)
+    assert bool(told) == (width < 120)
+
+
+def test_figures_go_by_weight_and_text_wider_than_the_terminal_goes_on_below():
+    columns = [
+        Column("model", ("a" * 50,), identity=True),
+        Column("light", ("1.000",), weight=1, right=True),
+        Column("heavy", ("2.000",), weight=2, right=True),
+    ]
+    assert fit(columns, 72).left_out == () and fit(columns, 64).left_out == ("light",)
+    narrow = printed(columns, 30)
+    assert narrow.count("a") >= 50 and all(len(line) <= 30 for line in narrow.splitlines()[:8])
+
+
+def test_the_verdict_is_said_as_the_page_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    references = [f"слово {number}" for number in range(12)]
+    for name, answers in (("demo_m", references), ("demo_s", ["нет"] * 12)):
+        scored_job(tmp_path / name, f"model={name}", answers=answers, references=references)
+    assert command.main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("Verdict: ")]
+    page = html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    (reason,) = re.findall(r'<p class="reason">(.*?)</p>', page)
+    assert line == f"Verdict: take demo_m bf16. {reason}"
+    assert said.index("┏") < said.index(line) < said.index("report:  ")
+    assert "not to be trusted yet: only 12 documents" in said, "what speaks against it is not kept back"
+    assert command.main([str(tmp_path), "--constraint", "quality/cer<-1"]) == 0
+    assert "Verdict: No recommendation. No candidate meets" in capsys.readouterr().out
+
+
+def test_columns_are_those_of_the_terminal_or_of_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal.console().width == terminal.WIDE, "a log keeps the table whole"
+    monkeypatch.setenv("COLUMNS", "80")
+    assert terminal.console().width == 80

@@ -29,7 +29,7 @@ def draw(compared: Comparison) -> go.Figure | None:
     made = style.figure(
         say("chart.concurrency.title"),
         say("chart.concurrency.caption"),
-        height=340,
+        height=340 + style.room_for_legend(list(lines)),
         legend={"orientation": "h", "y": -0.25},
     )
     for name, points in lines.items():
@@ -37,7 +37,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             x=[concurrency for concurrency, _ in sorted(points)],
             y=[rate for _, rate in sorted(points)],
             mode="lines+markers",
-            name=style.clean(name),
+            name=style.wrapped(name, style.LEGEND),
             line={"color": colors[name]},
             hovertemplate="%{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
         )

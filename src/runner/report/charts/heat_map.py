@@ -9,7 +9,9 @@ from runner.report.figures import figure
 from runner.report.model import Comparison, tracked
 
 MOST_ROWS = 40
-LONGEST = 40  # characters of a row's name
+LONGEST = 100  # characters of a row's name
+LINE, COLUMN = 12, 98  # characters in a line of a column's heading, its pixels
+ROWS_WIDTH = 190  # pixels of the names on the left
 
 
 def draw(compared: Comparison) -> go.Figure | None:
@@ -34,15 +36,19 @@ def draw(compared: Comparison) -> go.Figure | None:
     values = [[_value(found[one].get(group)) for one in compared.candidates] for group in shown]
     counts = [[(found[one].get(group) or {}).get("n", 0) for one in compared.candidates] for group in shown]
     left_out = say("chart.heat_map.left_out", n=len(groups) - len(shown)) if len(groups) > len(shown) else ""
+    columns = [style.wrapped(one.label, LINE) for one in compared.candidates]
+    rows = [_row(doc_class, field_name) for doc_class, field_name in shown]
     made = style.figure(
         say("chart.heat_map.title", measure=say.name(measure.name)),
         say("chart.heat_map.caption") + left_out,
-        height=110 + 30 * len(shown),
+        height=80 + 15 * style.rows(columns) + max(30, 6 + 15 * style.rows(rows)) * len(shown),
     )
+    # Narrower than that its figures and headings would cover each other: then it is scrolled.
+    made.update_layout(meta={**made.layout.meta, "min_width": ROWS_WIDTH + COLUMN * len(columns)})
     made.add_heatmap(
         z=values,
-        x=[style.clean(one.label) for one in compared.candidates],
-        y=[_row(doc_class, field_name) for doc_class, field_name in shown],
+        x=columns,
+        y=rows,
         text=[[figure(name, value, say, unit=False) for value in row] for row in values],
         texttemplate="%{text}",
         textfont={"color": "#1b1f23"},  # on these pale colours, in light and in dark
@@ -56,7 +62,7 @@ def draw(compared: Comparison) -> go.Figure | None:
         **({"zmin": 0, "zmax": 1} if measure.high == 1 else {}),
     )
     made.update_yaxes(autorange="reversed", showgrid=False)
-    made.update_xaxes(side="top", showgrid=False)
+    made.update_xaxes(side="top", tickangle=0, showgrid=False)
     return made
 
 
@@ -66,4 +72,4 @@ def _value(figures: object) -> float | None:
 
 def _row(doc_class: str, field_name: str | None) -> str:
     text = " / ".join(part for part in (doc_class, field_name) if part)
-    return style.clean(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return style.wrapped(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…", 26)

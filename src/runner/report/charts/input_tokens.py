@@ -40,7 +40,7 @@ def draw(compared: Comparison) -> go.Figure | None:
     made = style.figure(
         say("chart.input_tokens.title"),
         say("chart.input_tokens.caption"),
-        height=340,
+        height=340 + style.room_for_legend(list(lines)),
         legend={"orientation": "h", "y": -0.25},
     )
     for label, line in lines.items():
@@ -48,9 +48,9 @@ def draw(compared: Comparison) -> go.Figure | None:
             x=[x for x, _ in line],
             y=[y for _, y in line],
             mode="lines+markers",
-            name=style.clean(label),
+            name=style.wrapped(label, style.LEGEND),
             line={"color": colors[label]},
-            hovertemplate="%{x:.0f}: %{y:.3g} s<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:.0f}}: %{{y:.3g}} {say('unit.s')}<extra>%{{fullData.name}}</extra>",
         )
     made.update_xaxes(title={"text": say("chart.input_tokens.x")})
     made.update_yaxes(title={"text": say("chart.input_tokens.y")}, rangemode="tozero")

@@ -24,16 +24,19 @@ def draw(compared: Comparison) -> go.Figure | None:
     if not lines:
         return None
     made = style.figure(
-        say("chart.latency.title"), say("chart.latency.caption"), height=360, legend={"orientation": "h", "y": -0.25}
+        say("chart.latency.title"),
+        say("chart.latency.caption"),
+        height=360 + style.room_for_legend([one.label for one, _ in lines]),
+        legend={"orientation": "h", "y": -0.25},
     )
     for one, quantiles in lines:
         made.add_scatter(
             x=[round(float(value), 5) for value in quantiles],
             y=[round(float(share), 3) for share in shares],
             mode="lines",
-            name=style.clean(one.label),
+            name=style.wrapped(one.label, style.LEGEND),
             line={"color": style.color(compared, one), "width": 2},
-            hovertemplate="%{y:.0%}: %{x:.3g} s<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{y:.0%}}: %{{x:.3g}} {say('unit.s')}<extra>%{{fullData.name}}</extra>",
         )
     longest = max(float(quantiles[-1]) for _, quantiles in lines)
     usual = max(float(quantiles[int(0.99 * (POINTS - 1))]) for _, quantiles in lines)

@@ -18,14 +18,15 @@ def draw(compared: Comparison) -> go.Figure | None:
     parts = [part for part in PARTS if any(one.metric(f"memory/{part}_gib") is not None for one in shown)]
     if not shown:
         return None
+    names = [style.wrapped(one.label) for one in shown]
+    unit = say("unit.GiB")
     made = style.figure(
         say("chart.memory.title"),
         say("chart.memory.caption" if parts else "chart.memory.peak_only"),
-        height=130 + 34 * len(shown),
+        height=130 + (18 + 16 * style.rows(names)) * len(shown),
         barmode="stack",
         legend={"orientation": "h", "y": -0.35},
     )
-    names = [style.clean(one.label) for one in shown]
     for part in parts:
         made.add_bar(
             y=names,
@@ -33,7 +34,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             name=say(f"chart.memory.{part}"),
             orientation="h",
             marker={"color": PARTS[part]},
-            hovertemplate="%{x:.2f} GiB<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:.2f}} {unit}<extra>%{{fullData.name}}</extra>",
         )
     wholes = [name for name in MEMORY if any(one.metric(name) is not None for one in shown)]
     if not parts:
@@ -43,7 +44,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             name=say.name(wholes[0]),
             orientation="h",
             marker={"color": [style.color(compared, one) for one in shown]},
-            hovertemplate="%{x:.2f} GiB<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:.2f}} {unit}<extra>%{{fullData.name}}</extra>",
         )
     for name, sign in zip(
         wholes if parts else wholes[1:], ("line-ns-open", "diamond-open", "x-thin-open"), strict=False
@@ -54,9 +55,9 @@ def draw(compared: Comparison) -> go.Figure | None:
             mode="markers",
             name=say.name(name),
             marker={"symbol": sign, "size": 12, "color": style.SOFT, "line": {"width": 2}},
-            hovertemplate="%{x:.2f} GiB<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:.2f}} {unit}<extra>%{{fullData.name}}</extra>",
         )
-    made.update_xaxes(title={"text": "GiB"}, rangemode="tozero")
+    made.update_xaxes(title={"text": unit}, rangemode="tozero")
     made.update_yaxes(autorange="reversed")
     made.update_layout(showlegend=len(made.data) > 1)
     return made

@@ -16,17 +16,18 @@ def draw(compared: Comparison) -> go.Figure | None:
     shown = [one for one in compared.candidates if one.metric("repeats/identical") is not None]
     if not shown:
         return None
-    unique = ", ".join(f"{one.label} {one.metric('repeats/unique_answers'):.2f}" for one in shown)
+    unique = ", ".join(f"{one.label} {say.number(one.metric('repeats/unique_answers') or 0.0, '.2f')}" for one in shown)
+    names = [style.wrapped(one.label) for one in shown]
     made = style.figure(
         say("chart.repeats.title"),
         say("chart.repeats.caption", unique=unique),
-        height=130 + 44 * len(shown),
+        height=130 + (28 + 16 * style.rows(names)) * len(shown),
         barmode="group",
         legend={"orientation": "h", "y": -0.3},
     )
     for name, color in FIGURES.items():
         made.add_bar(
-            y=[style.clean(one.label) for one in shown],
+            y=names,
             x=[one.metric(name) for one in shown],
             name=say(f"chart.repeats.{name.rpartition('/')[2]}"),
             orientation="h",

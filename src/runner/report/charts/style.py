@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,6 +15,8 @@ from runner.report.model import Candidate, Comparison
 COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0392b", "#2a91b8", "#8d6e4c", "#6b7785")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 SOFT = "#5b6570"
+LEGEND_WIDTH, LEGEND_LINE = 430, 20  # pixels
+LEGEND = 34  # characters in a line of a legend: what a phone shows
 
 
 def color(compared: Comparison, candidate: Candidate) -> str:
@@ -39,6 +43,28 @@ def figure(title: str, caption: str, **layout: Any) -> go.Figure:
 def percent(name: str) -> dict[str, Any]:
     """Return how an axis of this figure writes its numbers."""
     return {"tickformat": ",.0%"} if is_percent(name) else {}
+
+
+def wrapped(text: str, width: int = 22) -> str:
+    """Return untrusted text for plotly in lines of so many characters: broken between words, or after _ - . and /."""
+    lines = [""]
+    for piece in re.findall(r"[^\s_\-./]*(?:[_\-./]+|\s+|$)", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "<br>".join(clean(line.strip()) for line in lines)
+
+
+def rows(labels: Sequence[str]) -> int:
+    """Return how many lines the tallest of wrapped labels has."""
+    return max((label.count("<br>") + 1 for label in labels), default=1)
+
+
+def room_for_legend(labels: Sequence[str]) -> int:
+    """Return the pixels that a legend under a chart of the page's usual width takes beyond its first line."""
+    widest = max((len(label) for label in labels), default=1)
+    columns = max(1, int(LEGEND_WIDTH / (7 * min(widest, LEGEND) + 45)))
+    return LEGEND_LINE * (-(-len(labels) // columns) * rows([wrapped(label, LEGEND) for label in labels]) - 1)
 
 
 def clean(text: str) -> str:

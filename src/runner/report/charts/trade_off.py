@@ -9,6 +9,7 @@ from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
 
 LARGEST = 24  # pixels, of the candidate that needs most memory
+MOST_NAMES, LONGEST_NAME = 6, 22  # candidates, characters
 ROOM = 1.3  # of the axis, for the names to the right of the points
 GAP = "\u2002\u2002"  # between a point and its name
 
@@ -23,12 +24,16 @@ def draw(compared: Comparison) -> go.Figure | None:
     shown = [one for one in compared.candidates if one.metric(quality) is not None and one.metric(across) is not None]
     size = compared.memory if compared.memory != across else None
     better = say("chart.trade_off.up" if measure.better == "higher" else "chart.trade_off.down")
+    labels = [one.label for one in shown]
+    # Names beside the points, where there is room for them; else in a legend.
+    beside = len(labels) <= MOST_NAMES and max(map(len, labels)) <= LONGEST_NAME
     made = style.figure(
         say("chart.trade_off.title"),
         say("chart.trade_off.caption", better=better)
         + (say("chart.trade_off.size", memory=say.name(size)) if size else ""),
-        showlegend=False,
-        height=380,
+        showlegend=not beside,
+        height=380 + (0 if beside else style.room_for_legend(labels) + style.LEGEND_LINE),
+        legend={"orientation": "h", "y": -0.25},
     )
     front = _front(shown, quality, across, higher=measure.better == "higher")
     made.add_scatter(
@@ -37,14 +42,16 @@ def draw(compared: Comparison) -> go.Figure | None:
         mode="lines",
         line={"color": style.SOFT, "width": 1.5, "dash": "dot", "shape": "hv"},
         hoverinfo="skip",
+        showlegend=False,
     )
     most = max(one.metric(size or "") or 0.0 for one in shown)
     for place, one in enumerate(sorted(shown, key=lambda one: one.metric(across) or 0.0)):
         # Neighbours have their names on different sides, so that these don't cover each other.
-        _point(made, compared, one, (across, quality, size), most, above=place % 2 == 0)
-    unit = " (s)" if across.startswith("latency") else " (GiB)"
+        _point(made, compared, one, (across, quality, size), most, above=place % 2 == 0, beside=beside)
+    unit = f", {say('unit.s')}" if across.startswith("latency") else f", {say('unit.GiB')}"
     made.update_xaxes(
-        title={"text": say.name(across) + unit}, range=[0, ROOM * max(one.metric(across) or 0.0 for one in shown)]
+        title={"text": say.name(across) + unit},
+        range=[0, (ROOM if beside else 1.08) * max(one.metric(across) or 0.0 for one in shown)],
     )
     made.update_yaxes(title={"text": say.name(measure.name)}, **style.percent(quality))
     return made
@@ -62,6 +69,7 @@ def _point(
     most: float,
     *,
     above: bool,
+    beside: bool,
 ) -> None:
     across, quality, size = names
     x, y, need = one.metric(across), one.metric(quality), one.metric(size) if size else None
@@ -73,7 +81,8 @@ def _point(
         x=[x],
         y=[y],
         error_y={"array": [high - y], "arrayminus": [y - low], "thickness": 1.5, "width": 4},
-        mode="markers+text",
+        mode="markers+text" if beside else "markers",
+        name=style.wrapped(one.label, style.LEGEND),
         text=[f"{GAP}{style.clean(one.label)}{GAP}"],
         textposition="top right" if above else "bottom right",
         textfont={"color": style.color(compared, one)},

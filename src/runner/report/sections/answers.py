@@ -18,11 +18,14 @@ from runner.report.pictures import Pictures, gather
 # Characters of one answer that the page carries: the most that all answers together leave room for.
 CUTS = (20_000, 5_000, 2_000, 1_000, 500, 200)
 MOST_CHARACTERS = 24_000_000
+MOST_PROMPT_CHARACTERS = 8_000_000  # of the different prompts together
 MOST_SAMPLES = 50_000
 PHRASES = (
     "search", "all_fields", "all", "wrong", "disagree", "errors", "judged", "order", "worst", "shown", "reference",
     "question", "answers", "no_reference", "cut", "failed", "truncated", "times", "not_asked", "close", "previous",
     "next", "document", "picture", "latency", "printed", "nothing", "empty", "seconds", "field", "kind", "sort",
+    "whose", "everyone", "any_of", "whole_class", "link", "prompt", "prompt_is_question", "prompt_cut", "system",
+    "more_answers", "unknown", "more_columns",
 )  # fmt: skip
 
 
@@ -37,15 +40,20 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     rows = {one: _grouped(one, shown) for one in compared.candidates}
     pictures = _pictures(compared, samples, rows)
     names = _names(samples)
+    prompts = _prompts(rows)
+    longest = _fitting(prompts, MOST_PROMPT_CHARACTERS)
     # Rows are made when they are written: those of a large sweep take more memory than all the rest.
     data = {
         "candidates": [one.label for one in compared.candidates],
+        "models": [one.choice.get("model", "") for one in compared.candidates],
+        "systems": [_system(one) for one in compared.candidates],
         "taken": compared.candidates.index(decision.taken) if decision.taken else None,
         "baseline": compared.candidates.index(compared.baseline),
         "measure": _measure(compared),
         "samples": (_sample(one, pictures, names) for one in samples),
-        "answers": (_answers(rows[one], samples, cut) for one in compared.candidates),
+        "answers": (_answers(rows[one], samples, cut, prompts) for one in compared.candidates),
         "names": list(names),
+        "prompts": [[one[:longest], len(one)] for one in prompts],
         "texts": {name: say(f"answers.{name}") for name in PHRASES},
     }
     return {
@@ -110,17 +118,26 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _answers(rows: Mapping[str, Sequence[Entry]], samples: Iterable[Sample], cut: int) -> Iterator[list[list[Any]]]:
+def _answers(
+    rows: Mapping[str, Sequence[Entry]], samples: Iterable[Sample], cut: int, prompts: Mapping[str, int]
+) -> Iterator[list[list[Any]]]:
     """Yield the answers of one candidate to each question shown."""
-    return (_entries(rows.get(sample.id), cut) for sample in samples)
+    return (_entries(rows.get(sample.id), cut, prompts) for sample in samples)
 
 
-def _entries(found: Sequence[Entry] | None, cut: int) -> list[list[Any]]:
+def _entries(found: Sequence[Entry] | None, cut: int, prompts: Mapping[str, int]) -> list[list[Any]]:
     """Return [text, score, what else is known] for each different answer; mostly there is nothing else."""
-    return [list(_entry(*one, cut)) for one in found or ()]
+    return [list(_entry(*one, cut, prompts)) for one in found or ()]
 
 
-def _entry(answer: Answer, count: int, value: float | None, remarks: Sequence[Remark], cut: int) -> Iterator[Any]:
+def _entry(
+    answer: Answer,
+    count: int,
+    value: float | None,
+    remarks: Sequence[Remark],
+    cut: int,
+    prompts: Mapping[str, int],
+) -> Iterator[Any]:
     yield None if answer.text is None else answer.text[:cut]
     yield None if value is None else round(value, 5)
     more: dict[str, Any] = {}
@@ -134,6 +151,8 @@ def _entry(answer: Answer, count: int, value: float | None, remarks: Sequence[Re
         more["count"] = count
     if answer.latency_s is not None:
         more["s"] = round(answer.latency_s, 3)
+    if answer.prompt:
+        more["p"] = prompts[answer.prompt]
     if remarks:
         more["remarks"] = [[one.measure, one.value, one.detail[:cut]] for one in remarks]
     if more:
@@ -142,9 +161,30 @@ def _entry(answer: Answer, count: int, value: float | None, remarks: Sequence[Re
 
 def _cut(compared: Comparison) -> int:
     """Return to how many characters answers are cut, so that the page stays of a size that a browser opens."""
-    lengths = [len(answer.text) for one in compared.candidates for answer in one.answers.values() if answer.text]
-    fitting = (cut for cut in CUTS if sum(min(length, cut) for length in lengths) <= MOST_CHARACTERS)
-    return next(fitting, CUTS[-1])
+    texts = (answer.text for one in compared.candidates for answer in one.answers.values() if answer.text)
+    return _fitting(texts, MOST_CHARACTERS)
+
+
+def _fitting(texts: Iterable[str], most: int) -> int:
+    """Return the largest cut with which texts have no more characters together."""
+    lengths = [len(one) for one in texts]
+    return next((cut for cut in CUTS if sum(min(length, cut) for length in lengths) <= most), CUTS[-1])
+
+
+def _prompts(rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]) -> dict[str, int]:
+    """Give numbers to the prompts that are not just the question; many answers share one."""
+    prompts: dict[str, int] = {}
+    for found in rows.values():
+        for entries in found.values():
+            for answer, *_ in entries:
+                if answer.prompt:
+                    prompts.setdefault(answer.prompt, len(prompts))
+    return prompts
+
+
+def _system(candidate: Candidate) -> str:
+    """Return a candidate's system text, as its config has it; "" where there is none."""
+    return str((candidate.result.config.get("prompt") or {}).get("system") or "")
 
 
 def _longest(compared: Comparison) -> int:

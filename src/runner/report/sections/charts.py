@@ -18,8 +18,10 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None: 
             continue
         layout = figure["layout"]
         title = (layout.pop("title", None) or {}).get("text") or name
-        caption = (layout.pop("meta", None) or {}).get("caption", "")
-        shown.append({"name": name, "title": title, "caption": caption, "height": layout.get("height", 360)})
+        meta = layout.pop("meta", None) or {}
+        shown.append({"name": name, "title": title, "caption": meta.get("caption", ""),
+                      "height": layout.get("height", 360), "min_width": meta.get("min_width", 0)})  # fmt: skip
+        layout.setdefault("separators", compared.texts.separators)
         figures.append(figure)
     if not shown and not broken:
         return None

@@ -110,19 +110,19 @@ def _mark(compared: Comparison, candidate: Candidate, measure: Measure) -> tuple
 def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
     """Return what a mark rests on, for people."""
     one, name, say = verdict.paired, tracked(measure), compared.texts
-    scale, sign = (100, " %") if is_percent(name) else (1, "")
-    ends = (
-        "" if one.ci_low is None or one.ci_high is None else f" [{scale * one.ci_low:+.2f}, {scale * one.ci_high:+.2f}]"
-    )
+    scale, sign = (100, "\u202f%") if is_percent(name) else (1, "")
+    known = one.ci_low is not None and one.ci_high is not None
+    low, high = (say.number(scale * (end or 0.0), "+.2f") for end in (one.ci_low, one.ci_high))
+    ends = f" {say.interval(low, high)}" if known else ""
     return say(
         "table.why",
         word=say(f"word.{WORDS[verdict.word][1]}"),
         baseline=one.baseline,
-        difference=f"{scale * one.difference:+.2f}{ends}{sign}",
-        test=verdict.test,
+        difference=f"{say.number(scale * one.difference, '+.2f')}{ends}{sign}",
+        test=say.phrases.get(f"test.{verdict.test}", verdict.test),
         documents=one.documents,
-        p=f"{verdict.p:.2g}",
-        adjusted=f"{verdict.p_adjusted:.2g}",
+        p=say.number(verdict.p, ".2g"),
+        adjusted=say.number(verdict.p_adjusted, ".2g"),
         size=verdict.family_size,
         needed=say("table.needed", documents=verdict.documents_needed)
         if verdict.documents_needed and verdict.word == "not distinguishable"

@@ -17,7 +17,7 @@ def context(report: Report) -> dict[str, Any]:
     candidates = [one for comparison in report.comparisons for one in comparison.candidates]
     environments = [one.environment for one in results]
     return {
-        "notes": notes(results),
+        "notes": notes(results, everywhere=report.texts("origin.all_jobs")),
         "names": sorted({name for one in results for name in one.metrics}),
         "candidates": candidates,
         "several_datasets": len(report.comparisons) > 1,

@@ -38,15 +38,16 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
 def _row(compared: Comparison, found: Reading) -> dict[str, str]:
     one, say = found.paired, compared.texts
     name = f"quality/{one.measure.name}"
-    share = "" if found.share is None else f"{found.share + 0.0:.0%}"
-    interval = "" if found.interval is None else f" [{found.interval[0]:+.3f}, {found.interval[1]:+.3f}]"
+    share = "" if found.share is None else say.number(found.share + 0.0, ".0%")
+    ends = [say.number(end, "+.3f") for end in found.interval or ()]
+    interval = f" {say.interval(*ends)}" if ends else ""
     return {
         "candidate": found.job,
         "measure": say.name(one.measure.name),
         "seeing": figure(name, one.value_candidate, say),
         "blind": say(f"reading.{found.blind}"),
         "value": figure(name, one.value_baseline, say),
-        "gain": f"{one.gain + 0.0:+.3f}{interval}",
+        "gain": say.number(one.gain + 0.0, "+.3f") + interval,
         "share": share,
         "of": say("reading.of_score" if one.measure.better == "higher" else "reading.of_error"),
     }

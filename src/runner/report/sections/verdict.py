@@ -7,19 +7,20 @@ from typing import Any
 from runner.report.decision import Decision
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
+from runner.report.spoken import about
 from runner.report.trust import warnings
 
 
 def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     """Return what the template shows."""
     found = warnings(compared)
-    about_taken = [one for one in found if one.candidate in (None, decision.taken)]
+    against = about(compared, decision)
     return {
         "taken": decision.taken,
         "reason": decision.reason,
         "tiles": _tiles(compared, decision.taken) if decision.taken else [],
-        "distrust": about_taken if decision.taken else found,
-        "others": [one for one in found if one not in about_taken] if decision.taken else [],
+        "distrust": against,
+        "others": [one for one in found if one not in against],
         "checks": [(one, decision.checks[one.label], decision.eligible(one)) for one in compared.candidates]
         if compared.settings.constraints
         else [],

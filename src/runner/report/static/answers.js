@@ -2,7 +2,7 @@
 // Answers are untrusted: they are set as text, never as markup.
 "use strict";
 (() => {
-  const ROW = 84, ROW_PHONE = 96, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
+  const ROW = 96, ROW_PHONE = 106, MOST_IN_ROW = 3, OPEN_PROMPT = 600, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
   const [ID, DOCUMENT, CLASS, FIELD, QUESTION, REFERENCES, PICTURES] = [0, 1, 2, 3, 4, 5, 6];
 
   const make = (tag, name, text) => {
@@ -11,6 +11,8 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  const language = document.documentElement.lang || "en";
+  const written = (value, digits) => value.toLocaleString(language, { maximumSignificantDigits: digits, useGrouping: false });
   const untrusted = (tag, name, text) => {
     const made = make(tag, name, text);
     made.dir = "auto"; // right-to-left text keeps its direction and doesn't turn its neighbours
@@ -28,7 +30,7 @@
       this.shown = this.order;
       this.phone = matchMedia("(max-width: 40rem)");
       this.build();
-      this.filter();
+      this.filter(false);
     }
 
     name(sample, part) {
@@ -54,16 +56,20 @@
       const kinds = [["all", this.say.all]];
       if (this.data.measure && this.data.measure.perfect !== null)
         kinds.push(["wrong", `${this.say.wrong} (${this.data.measure.name})`]);
-      if (kinds.length > 1 && this.n > 1)
-        this.data.candidates.forEach((label, number) => kinds.push([`wrong:${number}`, `${this.say.wrong}: ${label}`]));
       if (this.n > 1) kinds.push(["disagree", this.say.disagree]);
       kinds.push(["error", this.say.errors]);
       if (this.data.answers.some((all) => all.some((one) => one.some((entry) => entry[2]?.remarks))))
         kinds.push(["judged", this.say.judged]);
       this.kind = this.select(kinds, "kind");
+      this.whose = this.select(this.groups(), "whose");
+      this.whose.hidden = this.n < 2;
       this.sort = this.select([["order", this.say.order], ...(this.data.measure ? [["worst", this.say.worst]] : [])], "sort");
       this.count = make("output", "count");
-      bar.append(this.search, this.field, this.kind, this.sort, this.count);
+      this.notice = make("output", "notice");
+      this.aside = make("button", "more noprint");
+      this.aside.type = "button";
+      this.aside.addEventListener("click", () => this.list.scrollBy({ left: 0.8 * this.list.clientWidth, behavior: "smooth" }));
+      bar.append(this.search, this.field, this.kind, this.whose, this.sort, this.count, this.notice, this.aside);
       this.list = make("div", "list");
       this.list.tabIndex = 0;
       this.list.setAttribute("role", "region");
@@ -81,9 +87,12 @@
         clearTimeout(waiting);
         waiting = setTimeout(() => this.filter(), 120);
       });
-      for (const one of [this.field, this.kind, this.sort]) one.addEventListener("change", () => this.filter());
+      for (const one of [this.field, this.kind, this.whose, this.sort]) one.addEventListener("change", () => this.filter());
       this.list.addEventListener("scroll", () => this.soon(), { passive: true });
-      new ResizeObserver(() => this.draw(true)).observe(this.list);
+      new ResizeObserver(() => {
+        this.draw(true);
+        this.hint();
+      }).observe(this.list);
       this.phone.addEventListener("change", () => this.draw(true));
       addEventListener("beforeprint", () => this.print());
       addEventListener("afterprint", () => this.draw(true));
@@ -91,8 +100,37 @@
 
     label(number) {
       const cell = make("div", "cell name");
-      cell.append(make("span", `dot c${number % 10}`), make("span", "", this.data.candidates[number]));
+      const name = make("span");
+      // A long name breaks after its underscores, not within its words.
+      this.data.candidates[number].split("_").forEach((part, place) => name.append(...(place ? ["_", make("wbr"), part] : [part])));
+      cell.append(make("span", `dot c${number % 10}`), name);
       return cell;
+    }
+
+    // Whose answers a filter looks at: of all, of one, or of all candidates of one model.
+    groups() {
+      const found = [["", this.say.everyone]];
+      const models = [...new Set(this.data.models)].filter((one) => one && this.data.models.filter((other) => other === one).length > 1);
+      if (models.length > 1) for (const one of models) found.push([one, this.say.any_of.replace("{model}", one)]);
+      return [...found, ...this.data.candidates.map((label) => [label, label])];
+    }
+
+    // The candidates that a name stands for: their label, their model, or a word of the label.
+    among(name) {
+      const all = this.data.candidates.map((_, place) => place);
+      if (!name) return all;
+      const tests = [(place) => this.data.candidates[place] === name, (place) => this.data.models[place] === name];
+      return tests.map((test) => all.filter(test)).find((found) => found.length) ?? [];
+    }
+
+    // Names the candidates whose columns lie beyond the right edge.
+    hint() {
+      const edge = this.list.scrollLeft + this.list.clientWidth;
+      const cells = [...this.head.querySelectorAll(".name")];
+      const out = this.phone.matches ? [] : cells.filter((cell) => cell.offsetLeft + 0.5 * cell.offsetWidth > edge);
+      this.aside.hidden = !out.length;
+      this.aside.textContent = this.say.more_columns.replace("{names}", out.map((cell) => cell.textContent).join(", "));
+      this.list.classList.toggle("beyond", out.length > 0);
     }
 
     select(options, name) {
@@ -108,10 +146,15 @@
 
     fields() {
       const found = new Map();
+      const classes = new Map();
       this.data.samples.forEach((sample, number) => {
         const key = `${sample[CLASS]}/${sample[FIELD]}`;
-        if (!found.has(key)) found.set(key, [this.name(number, CLASS), this.name(number, FIELD)].filter(Boolean).join(" / "));
+        if (found.has(key)) return;
+        found.set(key, [this.name(number, CLASS), this.name(number, FIELD)].filter(Boolean).join(" / "));
+        if (this.name(number, CLASS)) classes.set(sample[CLASS], (classes.get(sample[CLASS]) ?? 0) + 1);
       });
+      for (const [one, count] of classes)
+        if (count > 1) found.set(`${one}/`, this.say.whole_class.replace("{doc_class}", this.data.names[one]));
       const named = [...found].filter(([, text]) => text).sort((a, b) => a[1].localeCompare(b[1]));
       return [["", this.say.all_fields], ...named];
     }
@@ -133,16 +176,15 @@
         .toLowerCase());
     }
 
-    matches(sample, kind) {
-      const [name, number] = kind.split(":");
-      if (name === "all") return true;
-      const all = this.data.answers.map((answers) => answers[sample]);
-      if (name === "wrong")
-        return (number === undefined ? all : [all[Number(number)]]).some((one) => one.some((entry) => this.isWrong(entry)));
+    matches(sample, name, places) {
+      const all = places.map((place) => this.data.answers[place][sample]);
+      if (name === "all") return places.length === this.n || all.some((one) => one.length);
+      if (name === "wrong") return all.some((one) => one.some((entry) => this.isWrong(entry)));
       if (name === "error") return all.some((one) => one.some((entry) => entry[0] === null));
       if (name === "judged") return all.some((one) => one.some((entry) => entry[2]?.remarks));
-      const answered = all.filter((one) => one.length).map((one) => (one[0][0] ?? "").trim());
-      return new Set(answered).size > 1;
+      const said = (one) => (one[0][0] ?? "").trim();
+      const everyone = new Set(this.data.answers.map((answers) => answers[sample]).filter((one) => one.length).map(said));
+      return everyone.size > 1 && all.some((one) => one.length);
     }
 
     loss(sample) {
@@ -152,13 +194,14 @@
       return this.data.measure.higher ? -sum : sum;
     }
 
-    filter() {
+    filter(told = true) {
+      const places = this.among(this.whose.value);
       const wanted = this.search.value.trim().toLowerCase();
       const field = this.field.value, kind = this.kind.value;
       this.shown = this.order.filter((sample) => {
         const one = this.data.samples[sample];
-        if (field && `${one[CLASS]}/${one[FIELD]}` !== field) return false;
-        return this.matches(sample, kind) && (!wanted || this.text(sample).includes(wanted));
+        if (field && `${one[CLASS]}/${one[FIELD]}` !== field && `${one[CLASS]}/` !== field) return false;
+        return this.matches(sample, kind, places) && (!wanted || this.text(sample).includes(wanted));
       });
       if (this.sort.value === "worst") {
         const losses = new Map(this.shown.map((sample) => [sample, this.loss(sample)]));
@@ -167,6 +210,86 @@
       this.count.textContent = this.say.shown.replace("{shown}", this.shown.length).replace("{total}", this.order.length);
       this.list.scrollTop = 0;
       this.draw(true);
+      if (told) {
+        this.notice.textContent = "";
+        this.remember(null);
+      }
+    }
+
+    // ------------------------------------------------------------------------------------------ the address
+
+    // What is chosen and opened, as the part of the page's address behind "#".
+    address(sample) {
+      const told = new URLSearchParams();
+      if (document.querySelectorAll(".viewer").length > 1) told.set("dataset", this.root.dataset.number);
+      const single = sample !== null && !this.chosen();
+      if (!single) {
+        const [one, field] = this.field.value.split("/");
+        if (this.whose.value) told.set("model", this.whose.value);
+        if (one) told.set("doc_class", this.data.names[one]);
+        if (field) told.set("field", this.data.names[field]);
+        if (this.kind.value !== "all") told.set("only", this.kind.value);
+        if (this.sort.value !== "order") told.set("sort", this.sort.value);
+        if (this.search.value.trim()) told.set("search", this.search.value.trim());
+      }
+      if (sample !== null) told.set("sample", this.data.samples[sample][ID]);
+      return single && !told.has("dataset") ? `#${told}` : `#answers?${told}`;
+    }
+    chosen() {
+      return this.whose.value || this.field.value || this.kind.value !== "all" || this.sort.value !== "order" || this.search.value.trim();
+    }
+
+    // The address bar follows, so that it can be copied; where a page may not do that (in a frame), nothing is lost.
+    remember(sample) {
+      if (sample === null && !this.chosen() && !asked(location.hash)) return;
+      try {
+        const told = sample === null && !this.chosen() ? "#answers" : this.address(sample);
+        history.replaceState(null, "", told);
+      } catch {
+        // a frame of another page
+      }
+    }
+
+    // Restores what an address names; tells what of it is not here.
+    restore(told) {
+      const unknown = [];
+      const choose = (select, value, name) => {
+        const there = [...select.options].some((option) => option.value === value);
+        select.value = there ? value : select.options[0].value;
+        if (!there) unknown.push(`${name}=${told.get(name)}`);
+      };
+      const part = (name) => (told.get(name) ? this.data.names.indexOf(told.get(name)) : "");
+      const [one, field] = [part("doc_class"), part("field")];
+      let wanted = one === "" && field === "" ? "" : `${one}/${field}`;
+      const options = [...this.field.options].map((option) => option.value);
+      if (wanted && field === "") wanted = options.includes(wanted) ? wanted : options.find((value) => value.startsWith(wanted)) ?? wanted;
+      if (wanted && one === "") wanted = options.find((value) => value.endsWith(wanted)) ?? wanted;
+      choose(this.field, wanted, told.get("field") ? "field" : "doc_class");
+      choose(this.kind, told.get("only") ?? "all", "only");
+      choose(this.sort, told.get("sort") ?? "order", "sort");
+      const model = told.get("model") ?? "";
+      const named = this.among(model), exact = [...this.whose.options].some((option) => option.value === model);
+      choose(this.whose, exact ? model : named.length === this.n ? "" : named.length === 1 ? this.data.candidates[named[0]] : model, "model");
+      this.search.value = told.get("search") ?? "";
+      this.filter(false);
+      const id = told.get("sample");
+      if (id !== null) {
+        const sample = this.data.samples.findIndex((one) => one[ID] === id);
+        if (sample < 0) unknown.push(`sample=${id}`);
+        else {
+          if (!this.shown.includes(sample)) this.reset();
+          const place = this.shown.indexOf(sample);
+          this.list.scrollTop = place * this.height;
+          this.open(place);
+        }
+      }
+      this.notice.textContent = unknown.length ? this.say.unknown.replace("{what}", unknown.join(", ")) : "";
+      this.root.closest("section").scrollIntoView({ behavior: "instant" });
+    }
+    reset() {
+      this.search.value = "";
+      for (const one of [this.field, this.kind, this.whose, this.sort]) one.selectedIndex = 0;
+      this.filter(false);
     }
 
     // ------------------------------------------------------------------------------------------ rows
@@ -175,6 +298,7 @@
       this.frame ??= requestAnimationFrame(() => {
         this.frame = null;
         this.draw(false);
+        this.hint();
       });
     }
 
@@ -217,6 +341,7 @@
       if (one[PICTURES].length) picture.append(this.thumbnail(one[PICTURES][0], one[PICTURES].length));
       const question = make("div", "cell question");
       const where = [this.name(sample, CLASS), this.name(sample, FIELD)].filter(Boolean).join(" / ");
+      question.title = `${where || one[ID]}\n${this.name(sample, QUESTION)}`.slice(0, LONGEST_IN_ROW);
       question.append(
         untrusted("div", "where soft", where || one[ID]),
         untrusted("div", "asked", this.name(sample, QUESTION).slice(0, LONGEST_IN_ROW)),
@@ -257,7 +382,10 @@
     fill(cell, sample, number, longest) {
       const entries = this.entries(sample, number);
       if (!entries.length) cell.append(make("span", "soft", this.say.not_asked));
-      entries.forEach((entry) => {
+      const whole = longest === Infinity;
+      const shown = whole || entries.length <= MOST_IN_ROW ? entries : entries.slice(0, MOST_IN_ROW - 1);
+      if (!whole) cell.classList.toggle("several", entries.length > 1);
+      shown.forEach((entry) => {
         const [text, , more] = entry;
         const line = make("div", "one");
         line.append(this.score(entry));
@@ -268,6 +396,8 @@
         if (more?.truncated) line.append(make("span", "badge bad", this.say.truncated));
         cell.append(line);
       });
+      if (shown.length < entries.length)
+        cell.append(make("div", "soft", this.say.more_answers.replace("{n}", entries.length - shown.length)));
     }
 
     score(entry) {
@@ -275,7 +405,7 @@
       if (measure === null || entry[0] === null) return make("span", "score", "");
       if (entry[1] === null) return make("span", "score soft", "–");
       if (entry[1] === measure.perfect) return make("span", "score met", "✓");
-      const told = measure.percent ? `${Math.round(100 * entry[1])} %` : Number(entry[1].toPrecision(3));
+      const told = measure.percent ? `${Math.round(100 * entry[1])}\u202f%` : written(entry[1], 3);
       const only = measure.percent && measure.higher && entry[1] === 0;
       return make("span", `score${measure.perfect === null ? "" : " unmet"}`, only ? "✗" : measure.perfect === null ? told : `✗ ${told}`);
     }
@@ -312,10 +442,17 @@
     open(place) {
       const sample = this.shown[place], one = this.data.samples[sample];
       const box = dialog("detail", this.say.close);
+      this.opened = box;
+      this.remember(sample);
+      box.addEventListener("close", () => {
+        if (this.opened !== box) return; // another sample took its place
+        this.opened = null;
+        this.remember(null);
+      });
       const step = (by) => {
         if (place + by < 0 || place + by >= this.shown.length) return;
-        box.close();
         this.open(place + by);
+        box.close();
       };
       const bar = make("div", "steps");
       for (const [by, text] of [[-1, `‹ ${this.say.previous}`], [1, `${this.say.next} ›`]]) {
@@ -326,6 +463,10 @@
         bar.append(button);
       }
       bar.append(make("span", "soft", `${place + 1} / ${this.shown.length}`));
+      const link = make("a", "link", this.say.link);
+      link.href = this.address(sample);
+      link.addEventListener("click", (event) => event.preventDefault()); // it is here already; the address is for copying
+      bar.append(link);
       box.addEventListener("keydown", (event) => {
         if (event.key === "ArrowRight") step(1);
         if (event.key === "ArrowLeft") step(-1);
@@ -346,11 +487,12 @@
         const part = make("div", "part");
         part.append(this.label(number));
         this.fill(part, sample, number, Infinity);
+        if (this.entries(sample, number).length) part.append(...this.prompted(sample, number));
         for (const [, , more] of this.entries(sample, number)) {
           if (more?.length) part.append(make("p", "soft", this.say.cut.replace("{length}", more.length)));
-          if (more?.s !== undefined) part.append(make("p", "soft", `${this.say.latency}: ${more.s} ${this.say.seconds}`));
+          if (more?.s !== undefined) part.append(make("p", "soft", `${this.say.latency}: ${decimal(more.s)}\u202f${this.say.seconds}`));
           for (const [name, value, detail] of more?.remarks ?? [])
-            part.append(untrusted("p", "remark", `${name}${value === null ? "" : ` ${Number(value.toPrecision(4))}`}: ${detail}`));
+            part.append(untrusted("p", "remark", `${name}${value === null ? "" : ` ${written(value, 4)}`}: ${detail}`));
         }
         told.append(part);
       }
@@ -358,6 +500,27 @@
       body.append(pictures, told);
       box.append(bar, body);
       box.showModal();
+    }
+
+    // What this candidate was asked with: the system text of its config, and the prompt as it was sent.
+    prompted(sample, candidate) {
+      const numbers = [...new Set(this.entries(sample, candidate).map((entry) => entry[2]?.p))];
+      const made = this.data.systems[candidate] ? [this.prompt(this.say.system, this.data.systems[candidate])] : [];
+      for (const one of numbers) {
+        if (one === undefined) made.push(make("p", "soft prompted", this.say.prompt_is_question));
+        else {
+          const [text, length] = this.data.prompts[one];
+          made.push(this.prompt(this.say.prompt, text));
+          if (length > text.length) made.push(make("p", "soft", this.say.prompt_cut.replace("{length}", length)));
+        }
+      }
+      return made;
+    }
+    prompt(title, text) {
+      const made = make("details", "prompted");
+      made.open = text.length <= OPEN_PROMPT;
+      made.append(make("summary", "", title), untrusted("pre", "", text));
+      return made;
     }
 
     // ------------------------------------------------------------------------------------------ on paper
@@ -388,6 +551,14 @@
     return box;
   };
 
+  const decimal = (value) => value.toLocaleString(language, { maximumFractionDigits: 3, useGrouping: false });
+
+  // The parameters of an address that names answers (#answers?model=…&only=wrong, #sample=ID); null for any other.
+  const asked = (hash) => {
+    if (hash.startsWith("#sample=")) return new URLSearchParams(hash.slice(1));
+    return hash === "#answers" || hash.startsWith("#answers?") ? new URLSearchParams(hash.slice("#answers?".length)) : null;
+  };
+
   const lightbox = (source) => {
     const box = dialog("lightbox", "×");
     const image = make("img");
@@ -398,5 +569,15 @@
     box.showModal();
   };
 
-  document.querySelectorAll(".viewer").forEach((root) => new Viewer(root));
+  const viewers = [...document.querySelectorAll(".viewer")].map((root) => new Viewer(root));
+  const follow = () => {
+    const told = asked(location.hash);
+    if (!told || !viewers.length) return;
+    document.querySelectorAll("dialog").forEach((box) => box.remove());
+    const has = (one) => one.data.samples.some((sample) => sample[ID] === told.get("sample"));
+    const named = viewers.find((one) => one.root.dataset.number === told.get("dataset"));
+    (named ?? viewers.find((one) => told.has("sample") && has(one)) ?? viewers[0]).restore(told);
+  };
+  addEventListener("hashchange", follow);
+  follow();
 })();

@@ -1,11 +1,17 @@
 // Draws the figures of the page with plotly, which is unpacked when the first chart comes near; follows light and dark.
 "use strict";
 (() => {
-  const PAPER = 600; // pixels, of a chart on an A4 page
+  const PAPER = 640, PAPER_SCALE = 0.72; // pixels, of a chart on an A4 page; its height there as a share of that on a screen
+  const LOW = 300; // pixels: a chart that isn't made lower for paper
+  const NARROW = 460; // pixels: no room for names beside points
   const plots = [...document.querySelectorAll(".plot")];
   if (!plots.length) return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const light = ["#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0392b", "#2a91b8", "#8d6e4c", "#6b7785"];
+  const pointer = matchMedia("(hover: hover)");
+  const language = document.documentElement.lang || "en";
+  const told = document.querySelector("[data-save]")?.dataset.save;
+  const words = { locale: language, locales: { [language]: { dictionary: { "Download plot as a PNG": told, "Download plot as a png": told } } } };
   const sources = {};
   const read = (id) => (sources[id] ??= JSON.parse(document.getElementById(id).textContent));
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -35,10 +41,29 @@
     return { data: made.data, layout };
   };
 
+  // Names of points go into a legend under the chart.
+  const narrow = (data, layout) => {
+    const named = data.filter((trace) => trace.mode === "markers+text");
+    if (!named.length) return;
+    for (const trace of named) Object.assign(trace, { mode: "markers", showlegend: true });
+    Object.assign(layout, { showlegend: true, legend: { orientation: "h", y: -0.25 } });
+  };
+
   const draw = (plot, width) => {
     const { data, layout } = themed(read(plot.dataset.source)[Number(plot.dataset.index)]);
-    if (width) Object.assign(layout, { width, autosize: false });
-    const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]] };
+    if (width) {
+      // Rows that have names keep their height; what is wider than the paper is drawn whole and made smaller.
+      const height = layout.height ?? 360, rows = data.some((trace) => ["heatmap", "bar"].includes(trace.type));
+      const needed = Math.max(width, parseFloat(plot.style.minWidth) || 0);
+      Object.assign(layout, { width: needed, height: height > LOW && !rows ? PAPER_SCALE * height : height, autosize: false });
+      plot.style.zoom = width / needed;
+      if (layout.legend?.y < 0) layout.legend = { ...layout.legend, y: 1.5 * layout.legend.y };
+    }
+    // A finger has nothing to hover with: there the button would stand on the chart for good.
+    const config = { responsive: true, displaylogo: false, displayModeBar: pointer.matches ? "hover" : false, ...words };
+    config.modeBarButtons = [["toImage"]];
+    if (!width) plot.style.zoom = "";
+    if (plot.clientWidth < NARROW && !width) narrow(data, layout);
     window.Plotly.react(plot, data, layout, config);
     plot.dataset.drawn = "yes";
   };

@@ -9,7 +9,31 @@
     return Number.isNaN(number) ? text : number;
   };
   const compare = (a, b) =>
-    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), document.documentElement.lang);
+  // Names the columns that lie beyond the right edge, and brings them into sight.
+  for (const box of document.querySelectorAll(".scroll[data-more]")) {
+    const hint = document.createElement("button");
+    hint.type = "button";
+    hint.className = "more noprint";
+    box.before(hint);
+    const cells = [...box.querySelectorAll("thead tr:first-child th")];
+    const look = () => {
+      const edge = box.scrollLeft + box.clientWidth;
+      const out = cells.filter((cell) => cell.offsetLeft + 0.6 * cell.offsetWidth > edge);
+      box.classList.toggle("beyond", box.scrollWidth - edge > 2);
+      hint.hidden = !out.length;
+      hint.textContent = box.dataset.more.replace("{names}", out.map((cell) => cell.textContent.trim()).join(", "));
+    };
+    hint.addEventListener("click", () => box.scrollBy({ left: 0.6 * box.clientWidth, behavior: "smooth" }));
+    box.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(box);
+    look();
+  }
+  for (const box of document.querySelectorAll(".across")) {
+    const look = () => box.classList.toggle("beyond", box.scrollWidth - box.scrollLeft - box.clientWidth > 2);
+    box.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(box);
+  }
   for (const button of document.querySelectorAll("table.sortable button.sort")) {
     button.addEventListener("click", () => {
       const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
