@@ -22,7 +22,7 @@ from yarl import URL
 from backends import failures, wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
 from backends.redaction import redact
-from backends.stream import Answer, BadStream, EventStream, count, seconds
+from backends.stream import MAX_ANSWER_BYTES, Answer, BadStream, EventStream, bad_response, count, seconds
 
 _AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
 _ERROR_BODY_BYTES = 65_536
@@ -51,6 +51,7 @@ class Client:
         self._max_connections = max_connections
         self._url = address / "chat/completions"
         self._session: aiohttp.ClientSession | None = None
+        self._streams = True  # until the endpoint says that it can't
 
     async def __aenter__(self) -> Self:
         """Open the session. Connections are made when they are needed."""
@@ -85,7 +86,11 @@ class Client:
         clock = _Clock(time.time(), time.perf_counter())
         answer = Answer()
         try:
-            failure = await self._exchange(body, answer, clock)
+            failure = await self._exchange(body if self._streams else wire.unstreamed(body), answer, clock)
+            if self._streams and failure is not None and failures.refuses_streams(failure):
+                self._streams = False
+                clock = _Clock(time.time(), time.perf_counter())
+                failure = await self._exchange(wire.unstreamed(body), answer, clock)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._explain(error)
         clock.end()
@@ -100,10 +105,13 @@ class Client:
         async with self._session.post(self._url, data=data, allow_redirects=False) as response:
             if response.status != 200:
                 return failures.from_status(response.status, response.headers, await _head(response))
-            if response.content_type != "text/event-stream":
-                return _not_a_stream(response.content_type, await _head(response))
             try:
-                await _read(response.content, answer)
+                if response.content_type == "text/event-stream":
+                    await _read(response.content, answer)
+                elif b'"choices"' in (whole := await _whole(response.content)):
+                    answer.add_whole(whole)
+                else:
+                    return _not_a_stream(response.content_type, whole[:_ERROR_BODY_BYTES])
             except BadStream as error:
                 return error.failure
             clock.end()
@@ -184,6 +192,16 @@ async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
             return
     for event in stream.finish():
         answer.add(event)
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Return a body that is no stream. Raise BadStream where it is too long to be an answer."""
+    received = bytearray()
+    async for chunk in content.iter_any():
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES:
+            raise bad_response(f"the reply exceeds {MAX_ANSWER_BYTES // 1_000_000} MB")
+    return bytes(received)
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

@@ -16,6 +16,11 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF_MEMORY = re.compile(r"out[ _]of[ _]memory", re.IGNORECASE)
+_NO_STREAMS = re.compile(
+    r"\bstream(ing)?\b.*(support|allow|available|implement|disabled|permitted|unknown|unexpected|invalid|false)"
+    r"|(support|allow|implement|permit|unknown|unexpected|invalid|disabled|extra).*\bstream(ing)?\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SHOWN = 400  # characters of an endpoint's own words
 
 
@@ -50,6 +55,12 @@ def from_error_object(error: object) -> Failure:
     if code in ("400", "413", "422") or "invalid_request" in code:
         return Failure("bad_request", message)
     return Failure("server_error", message, retryable=True)
+
+
+def refuses_streams(failure: Failure) -> bool:
+    """Say whether an endpoint answers in one piece only, by its own words: HTTP 4xx or 501 about `stream`."""
+    says_so = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")
+    return says_so and _NO_STREAMS.search(failure.message) is not None
 
 
 def retry_after(value: str | None) -> float | None:

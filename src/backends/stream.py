@@ -117,6 +117,13 @@ class Answer:
         except (AttributeError, KeyError, TypeError):
             raise bad_response(f"a chunk of the stream is no chat completion: {_head(event)}") from None
 
+    def add_whole(self, body: bytes) -> None:
+        """Take in a reply that was not streamed: it has no time to the first token. Raise BadStream as `add` does."""
+        self.add(body)
+        if not self.seen_choice:
+            raise bad_response(f"expected a text/event-stream or a chat completion, got: {_head(body)}")
+        self.first_text_at, self.done = None, True
+
     def _add_chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
             raise BadStream(from_error_object(chunk["error"]))
@@ -131,7 +138,7 @@ class Answer:
             self.finish_reason = str(choice.get("finish_reason") or "") or self.finish_reason
             if (token_ids := choice.get("token_ids")) is not None:
                 self.token_ids = (self.token_ids or []) + list(map(int, token_ids))
-            delta = choice.get("delta") or {}
+            delta = choice.get("delta") or choice.get("message") or {}
             self._append(self._text, delta.get("content"))
             self._append(self._reasoning, delta.get("reasoning_content") or delta.get("reasoning"))
 
