@@ -163,7 +163,7 @@ def _one_judge(
     totals["paid_usd"] += spending.paid
     result.notes += [*interview.notes, *_notes(planned, conversations, spending)]
     if paid_for:
-        result.notes.append(f"judge {planned.name}: {len(paid_for)} verdicts of an earlier judging stay")
+        result.notes.append(f"judge {planned.name}: {len(paid_for)} verdicts of an earlier judging stay in their place")
     return rows
 
 

@@ -50,7 +50,7 @@ def test_an_endpoint_that_is_down_takes_no_verdict_away(cli: CommandLine, script
     assert ended.code == 0, ended.err
     assert judged(folder) == first and states(folder) == {"valid": 3}
     notes = " ".join(record(folder)["notes"])
-    assert "the earlier verdicts stay" in notes and "HTTP 500" in notes
+    assert "3 verdicts of an earlier judging stay" in notes and "HTTP 500" in notes
     # It has moved, and one of three questions is answered: the same judge by the same rubric, so the others stay.
     moved = scripted(lambda body, _: absolute(7) if shown(body)["answer"] == "4" else Reply(status=500))
     ended = cli(*again, *moved.arguments(NO_RETRIES, f"+{WHERE}.set.max_failed=null"))
