@@ -13,10 +13,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError
 
 from runner import config
-from runner.errors import Refused
 from runner.prompts import load_prompt
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +66,8 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
                 if not any(key == one or key.startswith(f"{one}.") for one in unused):
                     yield key, value
     try:
-        yield "content of the prompt", load_prompt(config.typed(cfg).prompt, ROOT).digest
-    except (Refused, OmegaConfBaseException):
+        yield "content of the prompt", load_prompt(OmegaConf.to_object(cfg.prompt), ROOT).digest
+    except InterpolationToMissingValueError:  # ${dataset.path}, which the command gives
         yield "content of the prompt", "unknown: it lies in the user's data"
 
 

@@ -80,7 +80,7 @@ def test_an_endpoint_that_is_down_takes_no_verdict_away(cli: CommandLine, script
     run = client.get_run((folder / "run_id").read_text().strip())
     history = [one.value for one in client.get_metric_history(run.info.run_id, "judge/score")]
     assert run.data.metrics["judge/score"] == 1 and run.info.status == "FINISHED"
-    assert history == [5, 6, 6, 1]
+    assert history == [5, 5, 6, 6, 1]
 
 
 def test_a_picture_that_is_gone_and_a_spent_budget_take_no_verdict_away(cli: CommandLine, scripted):
