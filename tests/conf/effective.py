@@ -19,6 +19,9 @@ from runner import config
 from runner.prompts import load_prompt
 
 ROOT = Path(__file__).parents[2]
+# Groups of conf/ that decide answers, and keys of their files that don't.
+DECIDING = ("model", "quant", "backend", "prompt", "sampling")
+TOLD_ELSEWHERE = ("name", "licence", "unsupported", "why_remote_code")
 # Where results go, and what is done when: none of it changes a result.
 SILENT = ("hydra", "tracking", "pool", "plan", "answers", "rescore", "reuse")
 
@@ -69,6 +72,17 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
         yield "content of the prompt", load_prompt(OmegaConf.to_object(cfg.prompt), ROOT).digest
     except InterpolationToMissingValueError:  # ${dataset.path}, which the command gives
         yield "content of the prompt", "unknown: it lies in the user's data"
+
+
+def words(conf: Path) -> str:
+    """Return what each word of the groups that decide answers says, without comments."""
+    files = [path for group in DECIDING for path in sorted((conf / group).glob("*.yaml"))]
+    said = {f"{path.parent.name}={path.stem}": yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    told = {
+        word: {key: value for key, value in content.items() if key not in TOLD_ELSEWHERE}
+        for word, content in said.items()
+    }
+    return yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=1000)
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:

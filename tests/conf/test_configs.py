@@ -20,6 +20,7 @@ LISTS = ("metrics", "judge/model")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 SNAPSHOTS = Path(__file__).parent / "snapshots"
+WORDS = "the_words_of_conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
@@ -131,8 +132,12 @@ def test_the_reference_of_all_keys_is_current():
 def test_experiment_has_the_effect_that_was_reviewed(path: Path, request: pytest.FixtureRequest):
     """A pull request shows what changes in which job of an experiment; `--update-snapshots` writes what is true now."""
     assert f"python -m runner experiment={path.stem}" in path.read_text(encoding="utf-8"), "its command stands on top"
-    now = effective.text(CONF, path.stem)
-    snapshot = SNAPSHOTS / f"{path.stem}.yaml"
+    agree(request, path.stem, effective.text(CONF, path.stem))
+
+
+def agree(request: pytest.FixtureRequest, name: str, now: str) -> None:
+    """Hold a text against its snapshot, or write it anew."""
+    snapshot = SNAPSHOTS / f"{name}.yaml"
     if request.config.getoption("--update-snapshots"):
         snapshot.write_text(now, encoding="utf-8")
     reviewed = snapshot.read_text(encoding="utf-8") if snapshot.exists() else ""
@@ -142,8 +147,13 @@ def test_experiment_has_the_effect_that_was_reviewed(path: Path, request: pytest
         )
 
 
+def test_every_word_means_what_was_reviewed(request: pytest.FixtureRequest):
+    """Also that of a model or prompt which no experiment names."""
+    agree(request, WORDS, effective.words(CONF))
+
+
 def test_every_snapshot_belongs_to_an_experiment():
-    assert {path.stem for path in SNAPSHOTS.glob("*.yaml")} == {path.stem for path in EXPERIMENTS}
+    assert {path.stem for path in SNAPSHOTS.glob("*.yaml")} == {path.stem for path in EXPERIMENTS} | {WORDS}
 
 
 def test_a_model_that_is_shown_less_and_prompts_that_are_swapped_are_seen(tmp_path: Path):
@@ -156,6 +166,8 @@ def test_a_model_that_is_shown_less_and_prompts_that_are_swapped_are_seen(tmp_pa
     model.write_text(before.replace("max_pixels: 1003520", "max_pixels: 501760"), encoding="utf-8")
     changed = effective.difference(reviewed, effective.text(conf, "demo_mini")).splitlines()
     assert "+  model.max_pixels: 501760" in changed
+    words = (SNAPSHOTS / f"{WORDS}.yaml").read_text(encoding="utf-8")
+    assert "+  max_pixels: 501760" in effective.difference(words, effective.words(conf)).splitlines()
     model.write_text(before, encoding="utf-8")
     jobs = experiment.read_text(encoding="utf-8")
     one, other = "JuliaJu_Qwen2-VL-2B_demo_mini_cer0", "JuliaJu_Qwen2-VL-7B_demo_mini_cer0"
