@@ -57,6 +57,7 @@ class Client:
         # A query (Azure's api-version) belongs behind the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
+        self._streams = True  # until the endpoint says that it can't
 
     async def __aenter__(self) -> Self:
         """Open the session. Connections are made when they are needed."""
@@ -91,7 +92,11 @@ class Client:
         clock = _Clock(time.time(), time.perf_counter())
         answer = Answer()
         try:
-            failure = await self._exchange(body, answer, clock)
+            failure = await self._exchange(body if self._streams else wire.unstreamed(body), answer, clock)
+            if self._streams and failure is not None and failures.refuses_streams(failure):
+                self._streams = False
+                clock = _Clock(time.time(), time.perf_counter())
+                failure = await self._exchange(wire.unstreamed(body), answer, clock)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._explain(error)
         clock.end()

@@ -26,6 +26,11 @@ _FILTERED = re.compile(
 _NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # where a status may stand
 _NAMES = ("type", "error_type", "error_code")
 _MESSAGES = ("message", "detail", "error_msg", "error_message", "msg", "error")
+_NO_STREAMS = re.compile(
+    r"\bstream(ing)?\b.*(support|allow|available|implement|disabled|permitted|unknown|unexpected|invalid|false)"
+    r"|(support|allow|implement|permit|unknown|unexpected|invalid|disabled|extra).*\bstream(ing)?\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SHOWN = 400  # characters of an endpoint's own words
 
 
@@ -92,6 +97,10 @@ def error_in(chunk: Mapping[str, Any]) -> object | None:
     named = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
     told = named or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
     return chunk if told or (_status_of(chunk) or 0) >= 400 else None
+def refuses_streams(failure: Failure) -> bool:
+    """Say whether an endpoint answers in one piece only, by its own words: HTTP 4xx or 501 about `stream`."""
+    says_so = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")
+    return says_so and _NO_STREAMS.search(failure.message) is not None
 
 
 def retry_after(value: str | None) -> float | None:

@@ -58,6 +58,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     judged = Judged()
     if wanted.judging is not None:
         judged = judge(wanted.judging, where, record["name"], wanted.command)
+        if judged.stays:  # as if nobody had been asked
+            wanted = dataclasses.replace(wanted, judging=None, judge=None)
+            asked.pop("judge")
     merged, keep = _merged(where, before, asked, wanted, new=new)
     versions = described["metric_versions"]
     notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]

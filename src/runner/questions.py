@@ -12,6 +12,7 @@ from typing import Any
 
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, Pixels, TextPart, VideoPart
 from runner import limits, load, store
+from runner.ask_all import Starts, too_many
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
@@ -26,7 +27,7 @@ LOWERINGS = 3  # of a picture's area by half, until memory suffices: down to an 
 
 
 @dataclass
-class Generated:
+class Generated(Starts):
     """What the stage leaves: where each answer is stored, which failed, and what was measured on the way.
 
     `measured` is None where nothing was asked anew and nothing fitting was measured before. `timed` is false where
@@ -43,10 +44,6 @@ class Generated:
     allowed: float | None = None
     timed: bool = True
     measured: dict[str, Any] | None = None
-    started: int = 0  # engines, also those that were started again
-    restarts: int = 0
-    notes: list[str] = field(default_factory=list)
-    load_s: float | None = None
     log_paths: tuple[Path, ...] = ()
 
     def fail(self, question: Question, generation: Generation) -> None:
@@ -56,7 +53,7 @@ class Generated:
         assert error is not None
         if error.kind == "unauthorised" and not self.keys:
             raise JobFailed(f"the endpoint does not let us in: {error.message}")
-        if self.allowed is not None and count > self.allowed and count < self.total:
+        if too_many(self.allowed, count, self.total):
             first = next(iter(self.failures.values())).error
             assert first is not None
             raise JobFailed(
@@ -201,8 +198,3 @@ def _named(part: TextPart | ImagePart | VideoPart) -> list[str]:
     if isinstance(part, VideoPart):
         return ["video", str(part.fps), *(frame.decode() for frame in part.frames)]
     return ["text", part.text] if isinstance(part, TextPart) else ["image", part.data.decode()]
-
-
-def allowed_failures(max_failed: float | None, total: int) -> float | None:
-    """Return how many of `total` may fail: a share below 1, a number from 1 on, None for all."""
-    return max_failed if max_failed is None or max_failed >= 1 else max_failed * total

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from metrics.rubric import Rubric
 from runner import config, configuration_reference, document
+from tests.conf import effective
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "tracking", "report")
 # Groups of keyed entries, of which several may be chosen; of those below `judge` the choice of judge decides.
 LISTS = ("metrics", "judge/model")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
+EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+WORDS = "the_words_of_conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
@@ -71,12 +76,6 @@ def test_every_rubric_is_complete(path: Path):
     assert "too high" in rubric.ask_again((), "12", "too high")[-1][1]
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_experiment_composes_and_says_its_command(path: Path):
-    composed(f"experiment={path.stem}")
-    assert f"python -m runner experiment={path.stem}" in path.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("path", sorted((CONF / "workers").glob("*.yaml")), ids=lambda path: path.stem)
 def test_workers_compose_and_say_their_command(path: Path):
     assert f"python -m runner -m workers={path.stem}" in path.read_text(encoding="utf-8")
@@ -129,19 +128,66 @@ def test_the_reference_of_all_keys_is_current():
     )
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiment_has_the_effect_that_was_reviewed(path: Path, request: pytest.FixtureRequest):
-    """A pull request shows the effective change of an experiment; `--update-snapshots` writes what is true now."""
-    cfg = with_hydra(f"experiment={path.stem}")
-    params = cfg.hydra.sweeper.params
-    sweep = OmegaConf.to_container(params) if params else {}
-    job = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
-    effective = OmegaConf.to_yaml(OmegaConf.create({"sweep": sweep, "job": job}))
-    snapshot = Path(__file__).parent / "snapshots" / f"{path.stem}.yaml"
+    """A pull request shows what changes in which job of an experiment; `--update-snapshots` writes what is true now."""
+    assert f"python -m runner experiment={path.stem}" in path.read_text(encoding="utf-8"), "its command stands on top"
+    agree(request, path.stem, effective.text(CONF, path.stem))
+
+
+def agree(request: pytest.FixtureRequest, name: str, now: str) -> None:
+    """Hold a text against its snapshot, or write it anew."""
+    snapshot = SNAPSHOTS / f"{name}.yaml"
     if request.config.getoption("--update-snapshots"):
-        snapshot.parent.mkdir(exist_ok=True)
-        snapshot.write_text(effective, encoding="utf-8")
-    assert snapshot.read_text(encoding="utf-8") == effective, "run: pytest tests/conf --update-snapshots"
+        snapshot.write_text(now, encoding="utf-8")
+    reviewed = snapshot.read_text(encoding="utf-8") if snapshot.exists() else ""
+    if reviewed != now:
+        pytest.fail(
+            f"{effective.difference(reviewed, now)}\n\nrun: pytest tests/conf --update-snapshots", pytrace=False
+        )
+
+
+def test_every_word_means_what_was_reviewed(request: pytest.FixtureRequest):
+    """Also that of a model or prompt which no experiment names."""
+    agree(request, WORDS, effective.words(CONF))
+
+
+def test_every_snapshot_belongs_to_an_experiment():
+    assert {path.stem for path in SNAPSHOTS.glob("*.yaml")} == {path.stem for path in EXPERIMENTS} | {WORDS}
+
+
+def test_a_model_that_is_shown_less_and_prompts_that_are_swapped_are_seen(tmp_path: Path):
+    """Two changes that alter results and passed the tests once: within a model's file, and within a list of jobs."""
+    reviewed = (SNAPSHOTS / "demo_mini.yaml").read_text(encoding="utf-8")
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    model, experiment = conf / "model" / "qwen2vl_7b.yaml", conf / "experiment" / "demo_mini.yaml"
+    before = model.read_text(encoding="utf-8")
+    model.write_text(before.replace("max_pixels: 1003520", "max_pixels: 501760"), encoding="utf-8")
+    changed = effective.difference(reviewed, effective.text(conf, "demo_mini")).splitlines()
+    assert "+  model.max_pixels: 501760" in changed
+    words = (SNAPSHOTS / f"{WORDS}.yaml").read_text(encoding="utf-8")
+    assert "+  max_pixels: 501760" in effective.difference(words, effective.words(conf)).splitlines()
+    model.write_text(before, encoding="utf-8")
+    jobs = experiment.read_text(encoding="utf-8")
+    one, other = "JuliaJu_Qwen2-VL-2B_demo_mini_cer0", "JuliaJu_Qwen2-VL-7B_demo_mini_cer0"
+    swapped = jobs.replace(one, "\0").replace(other, one).replace("\0", other)
+    experiment.write_text(swapped, encoding="utf-8")
+    changed = effective.difference(reviewed, effective.text(conf, "demo_mini")).splitlines()
+    assert {f"-  prompt.name: {one}", f"+  prompt.name: {other}"} <= set(changed)
+
+
+def test_a_prompt_whose_file_was_edited_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its path stays the same; what a model is asked doesn't."""
+    reviewed = (SNAPSHOTS / "prompt_selection.yaml").read_text(encoding="utf-8")
+    prompts = Path("data", "demo_documents", "prompts")
+    shutil.copytree(CONF.parent / prompts, tmp_path / prompts)
+    file = tmp_path / prompts / "demo_detailed.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace("Пример", "Образец"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    changed = effective.difference(reviewed, effective.text(CONF, "prompt_selection")).splitlines()
+    lines = [line for line in changed if line[:1] in "+-" and not line.startswith(("+++", "---"))]
+    assert len(lines) == 4 and all("content of the prompt" in line for line in lines), changed
 
 
 def with_hydra(*overrides: str) -> DictConfig:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, Message, TextPart
@@ -13,6 +13,7 @@ from backends.fleet import Fleet
 from backends.process.endpoint import RunningEngine
 from metrics.rubric import InvalidVerdict, Reply, Rubric, Turn
 from runner import load, store
+from runner.ask_all import AskAll, Starts, allowed_failures, too_many
 from runner.datasets.encoded import BadImage
 from runner.engines import acquire
 from runner.errors import JobFailed
@@ -22,12 +23,15 @@ from runner.judging.planned import PlannedJudge
 from runner.progress import Progress
 from runner.store import Shelf
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Conversation:
     """One question to a judge and what came of it; equal questions share one.
 
-    `asked` are the keys of its requests so far, the last of which is open until `reply` or `failure` is set.
+    `asked` are the keys of its requests so far, the last of which is open until `reply` or `failure` is set. `earlier`
+    is what an earlier command heard, where that was no verdict and is asked about anew.
     """
 
     turns: tuple[Turn, ...]
@@ -37,19 +41,52 @@ class Conversation:
     reply: Reply | None = None
     problem: str = ""
     failure: Failure | None = None
+    earlier: Conversation | None = None
+
+    def begin_anew(self, turns: tuple[Turn, ...]) -> None:
+        """Go back to the first request, and remember what there was."""
+        self.earlier = dataclasses.replace(self)
+        self.turns, self.asked, self.texts, self.problem = turns, self.asked[:1], [], ""
+
+    def fail(self, failure: Failure) -> None:
+        """Keep why there is no reply; an earlier reply that was no verdict still stands then."""
+        if self.earlier is None:
+            self.failure = failure
+            return
+        before = self.earlier
+        self.turns, self.asked, self.texts, self.problem = before.turns, before.asked, before.texts, before.problem
 
 
 class Interview:
-    """All conversations with one judge. Replies are stored as they come, and taken from the store where they are."""
+    """All conversations with one judge. Replies are stored as they come, and taken from the store where they are.
 
-    def __init__(self, judge: PlannedJudge, rubric: Rubric, shelf: Shelf, spending: Spending, image_side: int) -> None:
+    `fresh` are the requests that this command has asked, also for other jobs: a reply that is no verdict is asked about
+    anew by each command, but only once.
+    """
+
+    def __init__(
+        self,
+        judge: PlannedJudge,
+        rubric: Rubric,
+        shelf: Shelf,
+        spending: Spending,
+        image_side: int,
+        fresh: set[str] | None = None,
+    ) -> None:
         """Ask nothing yet."""
         self.judge, self.rubric, self.shelf, self.spending = judge, rubric, shelf, spending
         self.image_side = image_side
         self.schema = rubric.schema if judge.settings.response_schema else None
-        self.fresh: set[str] = set()
-        self.notes: list[str] = []
+        self.fresh: set[str] = set() if fresh is None else fresh
+        self.starts = Starts()
+        self.total = 0
         self._failures: dict[str, Failure] = {}
+        self._ended: Failure | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the engine."""
+        return [f"judge {self.judge.name}: {note}" for note in self.starts.notes]
 
     def open(self, turns: tuple[Turn, ...], images: tuple[str, ...]) -> Conversation:
         """Begin a conversation; a picture that can't be read fails it."""
@@ -60,12 +97,20 @@ class Interview:
             one.failure = Failure("bad_input", str(error))
         return one
 
-    def hold(self, conversations: Sequence[Conversation], progress: Progress) -> None:
-        """Bring every conversation to a verdict, or to why there is none."""
-        left = [one for one in conversations if one.failure is None]
-        for round_number in range(1 + self.judge.settings.repairs):
-            self._ask([one for one in left if self.stored(one.asked[-1]) is None], progress)
-            left = [one for one in left if self._take(one, last=round_number == self.judge.settings.repairs)]
+    def missing(self, conversations: Sequence[Conversation]) -> list[Conversation]:
+        """Take what the store holds of conversations; return those of which something must be asked.
+
+        What ended without a verdict in an earlier command is among them, from its first request on.
+        """
+        self.total = len(conversations)
+        return [one for one in conversations if one.failure is None and self._goes_on(one)]
+
+    def hold(self, missing: Sequence[Conversation], progress: Progress) -> None:
+        """Bring conversations to a verdict, or to why there is none."""
+        left = list(missing)
+        while left:
+            self._ask({one.asked[-1]: one for one in left if self._heard(one) is None}, progress)
+            left = [one for one in left if self._take(one)]
 
     def stored(self, key: str) -> Generation | None:
         """Return what the judge replied to a request, whenever that was."""
@@ -81,19 +126,41 @@ class Interview:
             response_schema=self.schema,
         )
 
-    def _take(self, one: Conversation, *, last: bool) -> bool:
+    def _goes_on(self, one: Conversation) -> bool:
+        """Follow what is stored of a conversation; say whether something must be asked."""
+        turns = one.turns
+        while (generation := self.stored(one.asked[-1])) is not None:
+            if self._read(one, generation):
+                continue
+            if one.reply is not None or one.asked[-1] in self.fresh:
+                return False
+            one.begin_anew(turns)
+            return True
+        return True
+
+    def _heard(self, one: Conversation) -> Generation | None:
+        """Return the reply to the open request, of an earlier command only where that isn't asked anew."""
+        key = one.asked[-1]
+        return self.stored(key) if one.earlier is None or key in self.fresh else None
+
+    def _take(self, one: Conversation) -> bool:
         """Read the newest reply; say whether the judge is to be asked again."""
-        generation = self.stored(one.asked[-1])
+        generation = self._heard(one)
         if generation is None:
-            one.failure = self._failures.get(one.asked[-1], Failure("connection", "not asked"))
+            failure = self._failures.get(one.asked[-1]) or self._ended
+            one.fail(failure or Failure("connection", "not asked"))
             return False
+        return self._read(one, generation)
+
+    def _read(self, one: Conversation, generation: Generation) -> bool:
+        """Read a reply; where it is no verdict and a repair is left, open that request and return True."""
         one.texts.append(generation.text or "")
         try:
             one.reply = self.rubric.read(generation.text or "")
         except InvalidVerdict as error:
             cut = " (the reply was cut off: raise max_tokens)" if generation.finish_reason == "length" else ""
             one.problem = f"{error}{cut}"
-            if last:
+            if len(one.asked) > self.judge.settings.repairs:
                 return False
             one.turns = self.rubric.ask_again(one.turns, one.texts[-1], one.problem)
             one.asked.append(self._key(one))
@@ -108,67 +175,56 @@ class Interview:
 
     # --------------------------------------------------------------------------------------------- asking
 
-    def _ask(self, conversations: Iterable[Conversation], progress: Progress) -> None:
-        """Ask the open requests of these conversations, each once; an engine that dies is started again."""
-        unique = {one.asked[-1]: one for one in conversations}
-        asks: Iterator[load.Ask] = (
-            load.Ask(key, key, 0, functools.partial(self.request, one, key)) for key, one in unique.items()
-        )
-        first = next(asks, None)
-        if first is None:
+    def _ask(self, requests: Mapping[str, Conversation], progress: Progress) -> None:
+        """Ask open requests, each once, as a candidate would be asked; nothing once that had to be given up."""
+        if self._ended is not None:
             return
-        asks = _chained([first], asks)
-        report = Failure("start_failed", "")
-        for starts in range(1 + self.judge.config.backend.max_restarts):
-            try:
-                engine = self._engine(progress)
-            except JobFailed as error:
-                report = Failure("start_failed", str(error))
-                break
-            progress.say("judging")
-            try:
-                asyncio.run(
-                    load.load(
-                        asks,
-                        engine.endpoints,
-                        load.Tally(),
-                        concurrency=self.judge.settings.concurrency,
-                        retries=self.judge.settings.retries,
-                        timeout_s=self.judge.settings.request_timeout_s,
-                        alive=engine.alive,
-                        on_answer=functools.partial(self._on_answer, progress),
-                        gate=self.spending,
-                    )
-                )
-            except load.EngineGone as gone:
-                report = engine.crash_report()
-                self.notes.append(f"judge {self.judge.name} died ({starts + 1}x): {report.message.splitlines()[0]}")
-                self._failures |= {ask.key: report for ask in gone.unanswered}
-                asks = _chained(gone.unanswered, asks)
-            else:
-                return
-        self._failures |= {ask.key: report for ask in asks}
+        asking = AskAll(
+            self.judge,
+            self.starts,
+            progress,
+            functools.partial(self._on_answer, progress),
+            functools.partial(self._engine, progress),
+            doing="judging",
+            setting=self.judge.setting,
+            gate=self.spending,
+        )
+        try:
+            asking.ask(
+                load.Ask(key, key, 0, functools.partial(self.request, one, key)) for key, one in requests.items()
+            )
+        except JobFailed as error:
+            self._ended = Failure("engine_died", str(error))
+            log.warning("judge %s: %s\n  what is left stays without a verdict", self.judge.name, error)
 
-    def _engine(self, progress: Progress) -> Fleet:
+    def _engine(self, progress: Progress) -> tuple[Fleet, int]:
         """Return what is asked. An endpoint takes no place among the engines: the candidates' stay warm."""
         if (endpoint := self.judge.endpoint) is not None:
-            return Fleet([RunningEngine(self.judge.spec, endpoint)])
-        return acquire(self.judge, progress.say)[0]
+            return Fleet([RunningEngine(self.judge.spec, endpoint)]), 0
+        return acquire(self.judge, progress.say)
 
     def _on_answer(self, progress: Progress, ask: load.Ask, generation: Generation) -> None:
-        if generation.error is None:
+        error = generation.error
+        if error is None:
             kept = dataclasses.replace(generation, conditions=self.judge.conditions)
             self.shelf.append(ask.key, self.judge.conditions, kept)
             self.fresh.add(ask.key)
             self._failures.pop(ask.key, None)
         else:
-            self._failures[ask.key] = generation.error
-        progress.advance(failed=generation.error is not None)
+            self._failures[ask.key] = error
+        progress.advance(failed=error is not None)
+        if error is not None and error.kind != "over_budget":
+            self._stop_where_too_many_fail()
 
-
-def _chained(first: Iterable[load.Ask], rest: Iterator[load.Ask]) -> Iterator[load.Ask]:
-    yield from first
-    yield from rest
+    def _stop_where_too_many_fail(self) -> None:
+        failed = [one for one in self._failures.values() if one.kind != "over_budget"]
+        max_failed = self.judge.config.max_failed
+        if too_many(allowed_failures(max_failed, self.total), len(failed), self.total):
+            limit = f"{self.judge.setting('max_failed')}={max_failed:g}"
+            raise JobFailed(
+                f"{len(failed)} of {self.total} verdicts failed, more than {limit} allows: the rest was not asked. "
+                f"The first: {failed[0].kind}: {failed[0].message}"
+            )
 
 
 def _messages(turns: Sequence[Turn], shown: Sequence[ImagePart]) -> tuple[Message, ...]:

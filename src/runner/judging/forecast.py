@@ -92,6 +92,8 @@ def before_asking(
     known = len(conversations) - len(missing)
     stored = f", {known} of them are stored" if known else ""
     told = f"{name}: judge {judge.name}: {len(conversations)} verdicts{stored}; {len(missing)} to ask"
+    if anew := sum(one.earlier is not None for one in missing):
+        told += f" ({anew} of them again: the stored reply is no verdict)"
     price = spending.price
     if not missing or not (price.input_usd or price.output_usd):
         log.info("%s", told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from runner.identity import conditions, identity
 from runner.judging.rivals import Rivals, read_rivals
 
 WORDS = ("model", "quant", "backend", "env")
-ENDPOINT = ("base_url", "dialect", "headers")
+ENDPOINT = ("base_url", "dialect", "headers", "omit", "rename")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class PlannedJudge:
         """Return which model it is."""
         return self.spec.checkpoint if self.endpoint else f"{self.config.model.name}-{self.spec.quant}"
 
+    def setting(self, name: str) -> str:
+        """Return how the user writes a setting of its engine or job."""
+        where = f"judge.model.{self.name}"
+        if name in {field.name for field in dataclasses.fields(JudgeModelConfig)}:
+            return f"{where}.{name}"
+        return f"+{where}.set.{name}" if name == "max_failed" else f"+{where}.set.backend.{name}"
+
     @property
     def sampling(self) -> Sampling:
         """Return how its tokens are drawn."""
@@ -66,6 +74,14 @@ class Judging:
     rubric: Rubric
     judges: tuple[PlannedJudge, ...]
     rivals: Rivals | None
+
+    def judged_by(self, judge: PlannedJudge) -> str:
+        """Say what decides whether two verdicts mean the same: the model, the rubric, and whether it saw the pictures.
+
+        It is not all that decides a reply: a judge that has moved to another address is still the same judge.
+        """
+        seen = f", pictures up to {self.config.image_max_side} px" if self.config.image else ""
+        return f"{judge.called}, {self.rubric.name}@{self.rubric.digest}{seen}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -181,7 +197,7 @@ def _composed(settings: JudgeModelConfig) -> DictConfig:
                 cfg.backend[key] = value
         if cfg.backend.name == "openai":
             cfg.backend.api_key_variable = settings.api_key_variable
-        cfg.backend.request_timeout_s = settings.request_timeout_s
+        cfg.backend.request_timeout_s, cfg.backend.retries = settings.request_timeout_s, settings.retries
         cfg.concurrency = settings.concurrency
     for key, value in settings.set.items():
         OmegaConf.update(cfg, key, value, force_add=True)

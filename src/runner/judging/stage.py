@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,31 +21,55 @@ from runner.judging.rivals import with_rivals
 from runner.progress import Progress
 from runner.store import Shelf
 
+log = logging.getLogger(__name__)
 Asked = tuple[Case, int, Conversation]  # a case, the order in which it was shown, and what was said
+
+
+# A verdict gives way only to one that says as much: what an endpoint that is down leaves unsaid replaces nothing.
+_RANK: Mapping[State, int] = {"valid": 2, "invalid": 1, "failed": 0, "not_asked": 0}
 
 
 @dataclass
 class Judged:
-    """What judging leaves besides verdicts.jsonl: figures to be tracked, and what a reader of them must know."""
+    """What judging leaves besides verdicts.jsonl: figures to be tracked, and what a reader of them must know.
+
+    `stays`: nothing was heard, and what another judge or rubric said earlier was left as it is.
+    """
 
     figures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    stays: bool = False
 
 
 def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
     """Have all answers of a job's folder judged and write verdicts.jsonl; what the store holds isn't asked again.
 
-    `command` names the command that pays: all its jobs share one budget.
+    `command` names the command that pays: all its jobs share one budget. A verdict that the folder holds already stays
+    where the same judge says less this time, and all of them where another one says nothing at all.
     """
     rows = list(answers.read(folder / "answers.jsonl"))
     cases = with_rivals([answers.case(row) for row in rows], judging.rivals)
     result = Judged()
     ledger = Ledger(paths.store_dir() / "budgets" / f"{command}.json", judging.config.budget_usd)
+    earlier = Earlier(judging, folder)
     written: list[dict[str, Any]] = []
     totals = dict.fromkeys(("prompt_tokens", "completion_tokens", "cost_usd", "paid_usd"), 0.0)
     for planned in judging.judges:
         with Shelf.of(paths.store_dir(), planned.spec) as shelf:
-            written += _one_judge(judging, planned, cases, shelf, ledger, name, result, totals)
+            interview = Interview(
+                planned,
+                judging.rubric,
+                shelf,
+                Spending(Price.of_judge(planned.settings), ledger),
+                judging.config.image_max_side,
+                _asked_by(command),
+            )
+            written += _one_judge(judging, interview, cases, earlier, name, result, totals)
+    if earlier.heard and not any(map(_is_heard, written)):
+        why = next((row["problem"] for row in written if row["problem"]), "nothing was asked")
+        result.notes = [f"judge: no reply at all, so the earlier verdicts stay, by {earlier.who}. {why}"[:400]]
+        log.warning("%s: %s", name, result.notes[0])
+        return Judged(notes=result.notes, stays=True)
     verdicts.write(folder, written)
     unpriced = [one.name for one in judging.judges if one.settings.input_usd is None]
     costs = ("cost_usd", "paid_usd") if unpriced else ()
@@ -54,21 +81,95 @@ def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
     return result
 
 
+@functools.lru_cache(maxsize=8)
+def _asked_by(command: str) -> set[str]:
+    """Return the requests that this process has asked for a command, whose jobs may ask the same."""
+    del command
+    return set()
+
+
+def _is_heard(row: Mapping[str, Any]) -> bool:
+    return _RANK[row["state"]] > 0
+
+
+class Earlier:
+    """The verdicts that a job's folder holds from an earlier judging."""
+
+    def __init__(self, judging: Judging, folder: Path) -> None:
+        """Read them."""
+        self.judging = judging
+        rows = list(verdicts.read(folder))
+        self.heard = any(map(_is_heard, rows))
+        described = folder / "environment.json"
+        versions = json.loads(described.read_text(encoding="utf-8"))["metric_versions"] if described.exists() else {}
+        self.who = next((row["judged_by"] for row in rows if row.get("judged_by")), versions.get("judge", "unknown"))
+        # Rows of older versions don't say who judged; the version of the whole judging does.
+        self._same = versions.get("judge") == judging.metric.version
+        self._rows = {(row["sample_id"], row["repeat"], row["judge"], row["order"]): row for row in rows}
+
+    def better(self, row: Mapping[str, Any], judge: PlannedJudge) -> dict[str, Any] | None:
+        """Return the earlier verdict in place of a new one that says less: of the same judge on the same answers."""
+        found = self._rows.get((row["sample_id"], row["repeat"], row["judge"], row["order"]))
+        if found is None or _RANK[found["state"]] <= _RANK[row["state"]]:
+            return None
+        by = self.judging.judged_by(judge)
+        same = found["judged_by"] == by if "judged_by" in found else self._same
+        if not same or found["rival_answer"] != row["rival_answer"]:
+            return None
+        return {**found, "judged_by": by}
+
+
 def _one_judge(
     judging: Judging,
-    planned: PlannedJudge,
+    interview: Interview,
     cases: Sequence[Case],
-    shelf: Shelf,
-    ledger: Ledger,
+    earlier: Earlier,
     name: str,
     result: Judged,
     totals: dict[str, float],
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
+    """Have one judge asked; return the rows of verdicts.jsonl."""
+    planned, spending = interview.judge, interview.spending
+    asked = _questions(judging, interview, cases)
+    conversations = list({id(one): one for _, _, one in asked}.values())
+    # 1. What it will cost.
+    missing = interview.missing(conversations)
+    forecast.before_asking(name, interview, conversations, missing)
+    # 2. Ask.
+    with Progress(f"{name}: judge {planned.name}", len(missing)) as progress:
+        interview.hold(missing, progress)
+    # 3. A row for each answer; what says less than an earlier verdict gives way to it.
+    rows, paid_for = [], dict[int, Mapping[str, Any]]()
+    for case, order, one in asked:
+        row = _row(judging, planned, case, order, one, interview)
+        if (before := earlier.better(row, planned)) is not None:
+            row = before
+            paid_for[id(one)] = before
+        rows.append(row)
+    # 4. Account.
+    generations = {
+        key: said
+        for one in conversations
+        for key in one.asked
+        if id(one) not in paid_for and (said := interview.stored(key))
+    }
+    for prompt, completion in [
+        *((said.prompt_tokens or 0, said.completion_tokens or 0) for said in generations.values()),
+        *((row["prompt_tokens"], row["completion_tokens"]) for row in paid_for.values()),
+    ]:
+        totals["prompt_tokens"] += prompt
+        totals["completion_tokens"] += completion
+        totals["cost_usd"] += spending.price.of(prompt, completion)
+    totals["paid_usd"] += spending.paid
+    result.notes += [*interview.notes, *_notes(planned, conversations, spending)]
+    if paid_for:
+        result.notes.append(f"judge {planned.name}: {len(paid_for)} verdicts of an earlier judging stay in their place")
+    return rows
+
+
+def _questions(judging: Judging, interview: Interview, cases: Sequence[Case]) -> list[Asked]:
+    """Return what is to be asked about each case; equal questions share one conversation."""
     metric = judging.metric
-    price = Price.of_judge(planned.settings)
-    spending = Spending(price, ledger)
-    interview = Interview(planned, judging.rubric, shelf, spending, judging.config.image_max_side)
-    # 1. What is to be asked: equal questions once.
     shared: dict[tuple[object, ...], Conversation] = {}
     asked: list[Asked] = []
     for case in cases:
@@ -80,22 +181,7 @@ def _one_judge(
             if (turns, images) not in shared:
                 shared[turns, images] = interview.open(turns, images)
             asked.append((case, order, shared[turns, images]))
-    # 2. What it will cost.
-    conversations = list(shared.values())
-    missing = [one for one in conversations if one.failure is None and interview.stored(one.asked[0]) is None]
-    forecast.before_asking(name, interview, conversations, missing)
-    # 3. Ask.
-    with Progress(f"{name}: judge {planned.name}", len(missing)) as progress:
-        interview.hold(conversations, progress)
-    # 4. Account.
-    generations = {key: one for con in conversations for key in con.asked if (one := interview.stored(key))}
-    for generation in generations.values():
-        totals["prompt_tokens"] += generation.prompt_tokens or 0
-        totals["completion_tokens"] += generation.completion_tokens or 0
-        totals["cost_usd"] += price.of(generation.prompt_tokens or 0, generation.completion_tokens or 0)
-    totals["paid_usd"] += spending.paid
-    result.notes += [*interview.notes, *_notes(planned, conversations, spending)]
-    return (_row(planned, case, order, one, interview) for case, order, one in asked)
+    return asked
 
 
 def _state(one: Conversation) -> State:
@@ -121,7 +207,9 @@ def _notes(planned: PlannedJudge, conversations: Sequence[Conversation], spendin
         yield f"{who}: a request took {spending.factor:.1f} times the tokens foreseen; raise its image_tokens"
 
 
-def _row(planned: PlannedJudge, case: Case, order: int, one: Conversation, interview: Interview) -> dict[str, Any]:
+def _row(
+    judging: Judging, planned: PlannedJudge, case: Case, order: int, one: Conversation, interview: Interview
+) -> dict[str, Any]:
     """Return a row of verdicts.jsonl. In order 2 the rival was shown first."""
     points = list(one.reply.points) if one.reply else []
     own, other = [*(reversed(points) if order == 2 else points), {}, {}][:2]
@@ -133,6 +221,7 @@ def _row(planned: PlannedJudge, case: Case, order: int, one: Conversation, inter
         "sample_id": case.sample_id,
         "repeat": case.repeat,
         "judge": planned.name,
+        "judged_by": judging.judged_by(planned),
         "order": order,
         "state": _state(one),
         "candidate": dict(own),

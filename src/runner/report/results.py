@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
@@ -14,6 +15,10 @@ GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
 # What changes neither an answer nor a figure.
 WITHOUT_EFFECT = ("report", "tracking", "pool", "objective", "rescore", "answers")
+# What decides a score and not an answer: who judges names no candidate.
+OF_THE_JUDGE = ("judge", "metrics.judge")
+# Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
+ADDRESS = ("backend.base_url", "backend.api_key_variable", "backend.headers")
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,61 @@ def _read(folder: Path) -> tuple[float, Result]:
 def choices(results: Sequence[Result]) -> list[dict[str, str]]:
     """Return for each result the configuration that tells it from the others: model and quant, and what else differs.
 
-    Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group.
+    Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group. A judge's
+    settings belong to no candidate: only where nothing else tells jobs apart `judge` says who judged, by which rubric.
     """
     told = [{key: value for key, value in result.config.items() if key not in WITHOUT_EFFECT} for result in results]
     flat = [dict(_flatten(config)) for config in told]
+    own = [{key: value for key, value in one.items() if not _below(key, OF_THE_JUDGE)} for one in flat]
+    chosen = _telling([{key: value for key, value in one.items() if not _below(key, ADDRESS)} for one in own])
+    if _number(own, chosen) < len({tuple(one.items()) for one in own}):
+        own = [one | {"backend.base_url": host} for one, host in zip(own, _hosts(own), strict=True)]
+        if len({one["backend.base_url"] for one in own}) > 1:
+            chosen["backend.base_url"] = "backend.base_url"
+    judges = [_judge(result.config) for result in results]
+    if len(set(judges)) > 1 and _number(own, chosen) < len({tuple(one.items()) for one in flat}):
+        own = [one | {"judge": judge} for one, judge in zip(own, judges, strict=True)]
+        chosen["judge"] = "judge"
+    return [{label: one.get(key, "") for key, label in chosen.items()} for one in own]
+
+
+def _telling(flat: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the keys that tell flat configs apart, with the words that stand for them."""
     keys = dict.fromkeys(key for one in flat for key in one)
     differing = [key for key in keys if len({one.get(key) for one in flat}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
     chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
     chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}
-    if len({tuple(one.get(key) for key in chosen) for one in flat}) < len({tuple(one.items()) for one in flat}):
+    if _number(flat, chosen) < len({tuple(one.items()) for one in flat}):
         # Names alone don't tell all jobs apart: the keys that differ within groups join them.
         chosen |= {key: key for key in differing if key not in chosen and not key.startswith("model.checkpoints")}
-    return [{label: one.get(key, "") for key, label in chosen.items()} for one in flat]
+    return chosen
+
+
+def _number(flat: Sequence[Mapping[str, str]], keys: Iterable[str]) -> int:
+    """Count how many of these configs can be told apart by these keys."""
+    keys = tuple(keys)
+    return len({tuple(one.get(key) for key in keys) for one in flat})
+
+
+def _below(key: str, groups: Sequence[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _hosts(flat: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return host and port of each endpoint, and the path where several are on one host; a key in them is left out."""
+    addresses = [urlsplit(one.get("backend.base_url", "")) for one in flat]
+    hosts = [one.netloc.rpartition("@")[2] for one in addresses]
+    several = len(set(hosts)) < len({(one.netloc, one.path) for one in addresses})
+    return [f"{host}{one.path}" if several else host for host, one in zip(hosts, addresses, strict=True)]
+
+
+def _judge(config: Mapping[str, Any]) -> str:
+    """Say who judged by which rubric; nothing of addresses and prices."""
+    judge = config.get("judge") or {}
+    names = [str((one or {}).get("name") or word) for word, one in (judge.get("model") or {}).items()]
+    rubric = (judge.get("prompt") or {}).get("name") or ""
+    return " ".join(filter(None, [str(judge.get("name") or "none"), str(rubric), "+".join(names)]))
 
 
 def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 # Groups that are part of a job's name, and keys that don't tell one experiment from another.
 NAMED = ("model", "quant", "backend")
-SILENT = ("tracking", "hydra", "pool", "objective", "stage", "answers", "rescore", "reuse", "experiment", "report")
+SILENT = ("tracking", "hydra", "pool", "objective", "stage", "answers", "rescore", "reuse", "experiment", "report",
+          "judge")  # fmt: skip
 LONGEST_NAME = 120
 LEADING = ("quality/exact_match", "quality/cer", "judge/ratio", "judge/score")
 COUNTS = ("samples/failed", "samples/unscored", "samples/truncated", "samples/total")

@@ -16,7 +16,7 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 300, 50
 
 @dataclass
 class Reply:
-    """What the endpoint does with a request: a text as a stream, or a status; after a wait."""
+    """What the endpoint does with a request: a text as a stream or as one piece, or a status; after a wait."""
 
     text: str = ""
     status: int = 200
@@ -24,6 +24,8 @@ class Reply:
     wait_s: float = 0.0
     usage: bool = True
     prompt_tokens: int = PROMPT_TOKENS
+    stream: bool = True
+    words: str = "as told"  # of an error
 
 
 def texts(body: dict[str, Any]) -> list[str]:
@@ -81,14 +83,18 @@ class ScriptedJudge:
 
             def _send(self, reply):
                 time.sleep(reply.wait_s)
-                kind, content = "application/json", b'{"error": {"message": "as told"}}'
-                if reply.status == 200:
+                kind, content = "application/json", json.dumps({"error": {"message": reply.words}}).encode()
+                usage = {"prompt_tokens": reply.prompt_tokens, "completion_tokens": COMPLETION_TOKENS}
+                if reply.status == 200 and not reply.stream:
+                    message = {"role": "assistant", "content": reply.text}
+                    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+                    content = json.dumps({"model": "scripted", "choices": choices, "usage": usage}).encode()
+                elif reply.status == 200:
                     chunks = [
                         {"model": "scripted", "choices": [{"index": 0, "delta": {"content": reply.text}}]},
                         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
                     ]
                     if reply.usage:
-                        usage = {"prompt_tokens": reply.prompt_tokens, "completion_tokens": COMPLETION_TOKENS}
                         chunks.append({"choices": [], "usage": usage})
                     lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
                     kind, content = "text/event-stream", (lines + "data: [DONE]\n\n").encode()

@@ -13,6 +13,8 @@ from runner.report import __main__ as command
 from runner.report.results import choices, collect
 from runner.report.table import comparison
 from runner.terminal_table import Column, fit
+from runner.tracking.description import run_name
+from runner.tracking.runs import JobFolder
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
 
@@ -107,3 +109,38 @@ def test_columns_are_those_of_the_terminal_or_of_columns(monkeypatch: pytest.Mon
     assert terminal.console().width == terminal.WIDE, "a log keeps the table whole"
     monkeypatch.setenv("COLUMNS", "80")
     assert terminal.console().width == 80
+def test_a_judge_names_no_candidate(tmp_path: Path):
+    judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.name=strong")
+    first = (*judge, "judge.model.endpoint.base_url=http://one.example:8000/v1")
+    job_folder(tmp_path / "a", "model=demo_s", *first, "+metrics.judge={kind: absolute, rubric: correctness@1}")
+    job_folder(tmp_path / "bb", "model=demo_m", "judge=none")
+    assert choices(collect(tmp_path)) == [{"model": "demo_s", "quant": "bf16"}, {"model": "demo_m", "quant": "bf16"}]
+    # Of one candidate that was judged twice the judge tells which is which, by its name and not by its address.
+    job_folder(tmp_path / "ccc", "model=demo_s", *judge, "judge.model.endpoint.base_url=http://two.example:8000/v1")
+    job_folder(tmp_path / "dddd", "model=demo_s", *judge[:2], "judge.model.endpoint.name=weak",
+               "judge.model.endpoint.base_url=http://two.example:8000/v1")  # fmt: skip
+    told = choices(collect(tmp_path))
+    assert [(one["model"], one["judge"]) for one in told] == [
+        ("demo_s", "absolute correctness strong"),
+        ("demo_m", "none"),
+        ("demo_s", "absolute correctness strong"),
+        ("demo_s", "absolute correctness weak"),
+    ]
+    assert "example" not in str(told)
+
+
+def test_an_endpoints_address_names_a_candidate_only_where_nothing_else_does(tmp_path: Path):
+    endpoint = ("model=openai", "backend=openai", "quant=native")
+    one, other = "backend.base_url=http://one.example:8000/v1", "backend.base_url=http://two.example:8000/v1"
+    job_folder(tmp_path / "a", *endpoint, "model.name=small", one)
+    job_folder(tmp_path / "bb", *endpoint, "model.name=large", other)
+    assert choices(collect(tmp_path)) == [{"model": "small", "quant": "native"}, {"model": "large", "quant": "native"}]
+    job_folder(tmp_path / "ccc", *endpoint, "model.name=small", other)
+    told = [one["backend.base_url"] for one in choices(collect(tmp_path))]
+    assert told == ["one.example:8000", "two.example:8000", "two.example:8000"]
+
+
+def test_a_run_is_not_named_by_its_judge(tmp_path: Path):
+    judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.base_url=http://one.example/v1")
+    folder = JobFolder.read(job_folder(tmp_path / "a", "prompt=plain", *judge))
+    assert run_name("demo_m-bf16", folder.config, folder.environment) == "demo_m-bf16-hf prompt=plain"
