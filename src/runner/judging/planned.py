@@ -25,7 +25,7 @@ from runner.identity import conditions, identity
 from runner.judging.rivals import Rivals, read_rivals
 
 WORDS = ("model", "quant", "backend", "env")
-ENDPOINT = ("base_url", "dialect", "headers", "omit", "rename")
+ENDPOINT = ("base_url", "dialect", "headers")
 
 
 @dataclass(frozen=True)
