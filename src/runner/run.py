@@ -18,7 +18,7 @@ from runner import answers, engine_environment, engines, environment, judging, l
 from runner.errors import JobFailed, RunnerError
 from runner.generate import generate
 from runner.job_files import copy_log, write_config, write_json
-from runner.plan import Job, plan, warn
+from runner.plan import Job, plan, reading_notes, warn
 from runner.questions import Generated
 from runner.store import Shelf
 
@@ -123,7 +123,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
-    record.notes += measure.notes(generated, seen)
+    record.notes += [*reading_notes(job), *measure.notes(generated, seen)]
     return record.metrics
 
 
