@@ -64,6 +64,8 @@ class Job:
         config = self.config
         parts = [dict(self.identity), self.prompt.digest, self.dataset.digest(), config.sampling.repeats]
         parts += [self.ocr.name] if self.ocr else []
+        if config.dataset.region is not None:  # the same questions about less of the page
+            parts += [config.dataset.region, config.dataset.region_margin]
         return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
 
     @property
