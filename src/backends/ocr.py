@@ -64,8 +64,8 @@ class OcrBackend:
         given = {name.removeprefix(PREFIX): value for name, value in spec.args if name.startswith(PREFIX)}
         engine = given.pop("engine", "")
         if engine not in ENGINES:
-            what = f"engine {engine!r} is not one of {', '.join(ENGINES)}" if engine else "which OCR program?"
-            raise ValueError(f"{what} Models that name one: {MODELS}")
+            what = f"{engine!r} is not one of {', '.join(ENGINES)}" if engine else "which OCR program?"
+            raise ValueError(f"backend.engine_args.engine: {what}; models that name one: {MODELS}")
         for name in given:
             if name not in _OPTIONS[engine]:
                 has = ", ".join(_OPTIONS[engine]) or "none"

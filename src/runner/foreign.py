@@ -52,6 +52,8 @@ def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:
         "overrides": list(HydraConfig.get().overrides.task),
         "config_hash": uid[:16],
         "conditions": {},
+        "env": "unknown",
+        "dataset_digest": one.dataset_digest,
         "gpus": ["unknown"],  # of this machine it would be a lie
         "answers_from": one.source,
         "metric_versions": {},
@@ -67,6 +69,10 @@ def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
     with open_dict(cfg):
         if not given & {"model", "model.name"}:
             cfg.model.name = one.name
+        if "model" not in given:  # what its file says is said of another model
+            cfg.model.checkpoints, cfg.model.engine_args, cfg.model.env = {}, {}, {}
+            if "model.licence" not in given:
+                cfg.model.licence = "unknown"
         for group in MAKING:
             if group not in given:
                 cfg[group].name = "unknown"

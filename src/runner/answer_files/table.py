@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.answer_files.api import AnswerSet, listed, odd_answers, row
+from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
 from runner.datasets.api import Sample
 from runner.datasets.tables import Cells, Table
 from runner.errors import Problem, Refused
@@ -162,4 +162,4 @@ def _notes(model: _Model) -> Iterator[str]:
     yield from odd_answers(model.texts)
     if model.unanswered:
         rows = listed(model.unanswered)
-        yield f"{len(model.unanswered)} of {len(model.rows)} answers have no reference and stay unscored: {rows}"
+        yield f"{len(model.unanswered)} of {len(model.rows)} answers {NO_REFERENCE}: {rows}"
