@@ -40,13 +40,13 @@ class OcrBackend:
     def launch(self, spec: EngineSpec, port: int) -> Launch:
         """Return the command of our server. Raise ValueError for a setting that it does not know."""
         engine, given = self.options(spec)
-        chosen = settings(spec, ("batch_size", "threads"))
         if spec.quant != "native":
             raise ValueError(
                 f"quant={spec.quant}: an OCR program has no quantisation; leave quant out, or quant=native"
             )
         if spec.weights != "real":
             raise ValueError(f"model.weights={spec.weights}: an OCR program has its own")
+        chosen = settings(spec, ("batch_size", "threads"))
         pages = chosen.get("batch_size", "1")
         if engine == "rapidocr" and pages != "1":
             raise ValueError(f"backend.batch_size={pages}: rapidocr reads one page at a time; give it backend.threads")
@@ -82,7 +82,7 @@ class OcrBackend:
         languages = given.get("languages", LANGUAGES)
         if set(languages.split("+")) & set(CYRILLIC):
             return ""
-        return f"tesseract reads {languages}; rus+eng has Cyrillic letters (backend.engine_args.languages)"
+        return f"tesseract reads {languages}; +backend.engine_args.languages=rus+eng has Cyrillic letters"
 
     def translate(self, log_tail: str) -> Failure | None:
         """Recognise a known failure in the end of an engine's log, in the user's words."""
