@@ -15,6 +15,7 @@ from backends.api import EngineSpec, EngineStats, Failure, Launch
 from backends.engine_args import PREFIX, settings
 from backends.known_failures import first, known
 from backends.ocr_engines import ENGINES
+from backends.ocr_engines.rapid import NO_CYRILLIC
 from backends.ocr_engines.tesseract import CYRILLIC, PAGE, PSM
 
 MODELS = "model=tesseract_rus, model=rapidocr"
@@ -33,9 +34,7 @@ class OcrBackend:
     """Serves a program that reads pages."""
 
     name = "ocr"
-    brings_weights = True  # no checkpoint is looked for: a program and its data are named in its place
     pixels_at_start = True  # so that a limit on pixels is refused before anything starts: pages are read as they are
-    ignores_prompts = True
 
     def launch(self, spec: EngineSpec, port: int) -> Launch:
         """Return the command of our server. Raise ValueError for a setting that it does not know."""
@@ -78,7 +77,7 @@ class OcrBackend:
         """Say why this program can't write Russian letters, with a remedy; nothing where it can."""
         engine, given = self.options(spec)
         if engine == "rapidocr":
-            return "the alphabet of rapidocr's own weights has no Cyrillic; model=tesseract_rus has"
+            return f"{NO_CYRILLIC}; model=tesseract_rus has"
         languages = given.get("languages", LANGUAGES)
         if set(languages.split("+")) & set(CYRILLIC):
             return ""

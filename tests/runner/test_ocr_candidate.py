@@ -131,3 +131,11 @@ def test_models_and_a_program_in_one_sweep(cli: CommandLine):
     assert (read / "run_id").exists(), "tracked like every job"
     page = next(Path(cli.folder).glob("multirun/*/*/report.html")).read_text(encoding="utf-8")
     assert "tesseract_rus" in page and "demo_s" in page
+
+
+def test_what_reads_a_page_is_part_of_the_code_that_decides_an_answer():
+    from backends.ocr import OcrBackend
+    from runner import backend_code
+
+    named = backend_code._with_siblings(OcrBackend.__module__)
+    assert {"backends.ocr_engines.tesseract", "backends.ocr_engines.rapid"} <= named

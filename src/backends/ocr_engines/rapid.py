@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 INSTALL = "env=rapidocr (conf/env/rapidocr.yaml), or pip install rapidocr onnxruntime"
+NO_CYRILLIC = "the alphabet of rapidocr's own weights has no Cyrillic"
 PACKAGES = ("rapidocr", "onnxruntime", "opencv-python-headless", "opencv-python")
 
 
