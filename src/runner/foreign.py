@@ -54,6 +54,7 @@ def _described(one: AnswerSet, sweep: str) -> dict[str, Any]:
         "conditions": {},
         "env": "unknown",
         "dataset_digest": one.dataset_digest,
+        **({"whole_pages": True} if one.whole_pages else {}),
         "gpus": ["unknown"],  # of this machine it would be a lie
         "answers_from": one.source,
         "metric_versions": {},

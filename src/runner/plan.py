@@ -194,6 +194,11 @@ def warn(job: Job) -> None:
         )
 
 
+def whole_pages(job: Job) -> bool:
+    """Whether each answer is the text of a whole page, whatever was asked."""
+    return isinstance(job.backend, OcrBackend) and job.config.dataset.region is None
+
+
 def reading_notes(job: Job) -> list[str]:
     """Return what a reader of this job's figures should know of a program that can't be asked anything."""
     if not isinstance(job.backend, OcrBackend):

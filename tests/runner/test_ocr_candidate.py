@@ -131,6 +131,7 @@ def test_models_and_a_program_in_one_sweep(cli: CommandLine):
     assert (read / "run_id").exists(), "tracked like every job"
     page = next(Path(cli.folder).glob("multirun/*/*/report.html")).read_text(encoding="utf-8")
     assert "tesseract_rus" in page and "demo_s" in page
+    assert "it gives the text of the whole page, whatever is asked" in page, "found alone would recommend it"
 
 
 def test_what_reads_a_page_is_part_of_the_code_that_decides_an_answer():

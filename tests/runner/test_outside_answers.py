@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runner.report import trust
 from runner.report.loading import build, settings_of
 from runner.report.results import collect
 from tests.conftest import CommandLine
@@ -88,6 +89,10 @@ def test_texts_of_whole_pages_are_compared_with_answers_to_fields(swept: Command
     metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
     assert metrics["samples/total"] == 6 and metrics["samples/failed"] == 0
     assert metrics["quality/found"] == 1 and metrics["quality/exact_match"] == 0
+    results = [*collect(swept.folder / "sweep"), *collect(folder)]
+    (compared,) = build(results, settings_of(results), "", swept.folder).comparisons
+    told = [one.candidate.label for one in trust.warnings(compared) if one.candidate and "whole page" in one.text]
+    assert len(told) == 1 and "pages" in told[0]
 
 
 def test_without_a_dataset_they_stay_apart(swept: CommandLine):

@@ -24,6 +24,7 @@ class AnswerSet:
 
     `folder` is the job folder that they lie in, None for answers of another program. `name` is what its run is called.
     `dataset_digest` names the questions where they are those of a dataset: what has the same one can be compared.
+    `whole_pages`: an answer is the text of a page, whatever was asked about it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class AnswerSet:
     folder: Path | None = None
     notes: tuple[str, ...] = ()
     dataset_digest: str | None = None
+    whole_pages: bool = False
 
 
 def row(

@@ -51,7 +51,7 @@ def joined(one: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
     rows = list(_rows(one, dataset, found))
     kept = [note for note in one.notes if NO_REFERENCE not in note]  # the dataset brings them
     notes = (*kept, *_notes(one, dataset, found, strangers), *dataset.notes)
-    return replace(one, rows=rows, notes=notes, dataset_digest=dataset.digest())
+    return replace(one, rows=rows, notes=notes, dataset_digest=dataset.digest(), whole_pages=_shared(found) > 0)
 
 
 class _Places:
@@ -121,6 +121,11 @@ def _rows(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int]
             yield from (row(sample, None, repeat=repeat, failure=lost) for repeat in range(fewest))
 
 
+def _shared(found: Mapping[tuple[str, int], Row]) -> int:
+    """Count the rows that stand for several questions: texts of whole pages."""
+    return sum(count > 1 for count in Counter(id(given) for given in found.values()).values())
+
+
 def _of_sample(sample: Sample) -> dict[str, Any]:
     """Return what the dataset says of a row, which wins over what the table says."""
     return {
@@ -142,7 +147,7 @@ def _notes(
     answered = {name for name, _ in found}
     used = Counter(id(given) for given in found.values())
     yield f"{len(used)} of {len(one.rows)} rows answer {len(answered)} of {len(dataset)} samples of {dataset.name}"
-    if pages := sum(count > 1 for count in used.values()):
+    if pages := _shared(found):
         yield (
             f"{pages} rows name no question: the text of each stands for every question about its document, which "
             "metrics=[found] measures"
