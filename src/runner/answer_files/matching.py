@@ -46,6 +46,13 @@ def joined(one: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
                     problems.append(Problem(what, f"{one.source}, {one.name}", "keep one of them"))
     if not found and not problems:
         problems.append(_unknown(one, dataset))
+    compared, other = _references(dataset, found)
+    if len(other) > compared / 2 and not problems:
+        what = (
+            f"{len(other)} of {compared} answers came with another reference than {dataset.name} has: {listed(other)}"
+        )
+        remedy = "do the ids name other samples? Leave out the table's references: answer_columns={references: null}"
+        problems.append(Problem(what, f"{one.source}, {one.name}", remedy))
     if problems:
         raise Refused(problems)
     rows = list(_rows(one, dataset, found))
@@ -75,7 +82,7 @@ class _Places:
     def of(self, given: Row) -> list[Sample] | Problem:
         """Return the samples that a row is about, none where there are none, or why it can't be told."""
         if (sample := self._by_id.get(given["sample_id"])) is not None:
-            return [sample]
+            return self._contradiction(given, sample) or [sample]
         about = self._about(_plain(given["document"]))
         question, field = _plain(given["question"]), _plain(given["field"])
         if question or field:
@@ -89,6 +96,23 @@ class _Places:
         if len({one.document for one in about}) > 1:
             return self._several(given, about, "write the path of the picture as the dataset has it")
         return about
+
+    def _contradiction(self, given: Row, sample: Sample) -> Problem | None:
+        """Say where a row's id names one sample and the rest of it another: ids counted from 1, or of another table."""
+        question, document = _plain(given["question"]), _plain(given["document"])
+        other = [f"question {given['question']!r}"] if question and question != _plain(sample.question) else []
+        is_named = document and document != _plain(given["sample_id"])
+        if is_named and sample.id not in {one.id for one in self._about(document)}:
+            other.append(f"document {given['document']!r}")
+        if not other:
+            return None
+        what = (
+            f"id {given['sample_id']!r} is document {sample.document!r}, question {sample.question!r}; the row says "
+            f" {' and '.join(other)}"
+        )
+        return Problem(
+            what, "", "ids as the dataset has them (docs/datasets.md), or leave them out: answer_columns={id: null}"
+        )
 
     def _about(self, name: str) -> list[Sample]:
         """Return the samples about what is called so: a document, a picture's path or the end of one, its bare name."""
@@ -119,6 +143,18 @@ def _rows(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int]
             yield {**found[sample.id, repeat], **_of_sample(sample)}
         if sample.id not in repeats:
             yield from (row(sample, None, repeat=repeat, failure=lost) for repeat in range(fewest))
+
+
+def _references(dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> tuple[int, list[str]]:
+    """Return how many answers came with a reference where the dataset has one, and those whose reference differs."""
+    samples = {sample.id: sample for sample in dataset}
+    both = [(name, row) for (name, _), row in found.items() if row["references"] and samples[name].references]
+    other = [
+        repr(name)
+        for name, row in both
+        if not {_plain(one) for one in row["references"]} & {_plain(one) for one in samples[name].references}
+    ]
+    return len(both), other
 
 
 def _shared(found: Mapping[tuple[str, int], Row]) -> int:
@@ -156,13 +192,7 @@ def _notes(
         yield f"{len(strangers)} rows belong to no sample of {dataset.name} and are left out: {listed(strangers)}"
     if absent := [repr(sample.id) for sample in dataset if sample.id not in answered]:
         yield f"{len(absent)} of {len(dataset)} samples have no answer and count as failed: {listed(absent)}"
-    samples = {sample.id: sample for sample in dataset}
-    other = [
-        repr(name)
-        for (name, _), given in found.items()
-        if given["references"] and not set(given["references"]) & set(samples[name].references)
-    ]
-    if other:
+    if other := _references(dataset, found)[1]:
         yield f"{len(other)} answers came with another reference than {dataset.name} has, which counts: {listed(other)}"
 
 

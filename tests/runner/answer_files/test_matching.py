@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.api import Failure
-from runner.answer_files import AnswerSet, joined
+from runner.answer_files import AnswerSet, joined, open_answers
 from runner.answer_files.api import row
 from runner.datasets import open_dataset
 from runner.datasets.api import Sample
@@ -71,9 +71,30 @@ def test_a_document_or_picture_and_a_question_name_a_sample(tmp_path: Path, name
     )
 
 
-def test_an_id_wins(tmp_path: Path):
-    found = match([answer("x", "b.png", "Какая дата?", id="s1Сумма")], tmp_path)
+def test_an_id_is_enough(tmp_path: Path):
+    assert texts(match([answer("x", id="s1Сумма")], tmp_path)) == {"s1Сумма": "x"}
+    found = match([answer("x", "a.png", "Какая сумма?", id="s1Сумма")], tmp_path)
     assert texts(found) == {"s1Сумма": "x"}
+
+
+@pytest.mark.parametrize(
+    ("row_", "words"),
+    [
+        (answer("x", "a.png", "Какая дата?", id="s1Сумма"), "the row says question 'Какая дата[?]'"),
+        (answer("x", "b.png", "Какая сумма?", id="s1Сумма"), "the row says document 'b.png'"),
+    ],
+)
+def test_an_id_that_says_another_thing_than_its_row_is_refused(tmp_path: Path, row_: dict, words: str):
+    """Ids counted from 1 would else score each answer against the next sample's reference."""
+    with pytest.raises(Refused, match=words):
+        match([row_], tmp_path)
+
+
+def test_ids_whose_references_are_others_are_refused(tmp_path: Path):
+    shifted = [("s1Дата", "100,00"), ("s2Сумма", "01.02.2024"), ("s2Дата", "100,00")]
+    given = [row(Sample(name, name, (), "", (reference,)), reference) for name, reference in shifted]
+    with pytest.raises(Refused, match="3 of 3 answers came with another reference than bills has"):
+        match(given, tmp_path)
 
 
 def test_names_written_with_combining_letters_are_the_same(tmp_path: Path):
@@ -122,8 +143,9 @@ def test_failures_of_the_table_stay_failures(tmp_path: Path):
 
 
 def test_another_reference_in_the_table_is_told(tmp_path: Path):
-    sample = Sample("a: ", "a", (), "", ("31.12.1999",), field="Дата")
-    found = match([row(sample, "01.02.2024")], tmp_path)
+    rows = [("31.12.1999", "Дата", "a"), ("100,00", "Сумма", "a"), ("01.02.2024", "Дата", "b")]
+    samples = [Sample(f"{name}: {field}", name, (), "", (reference,), field=field) for reference, field, name in rows]
+    found = match([row(sample, "01.02.2024") for sample in samples], tmp_path)
     assert any("1 answers came with another reference than bills has, which counts: 's1Дата'" in n for n in found.notes)
     assert found.rows[1]["references"] == ["01.02.2024"]
 
@@ -143,6 +165,17 @@ def test_another_reference_in_the_table_is_told(tmp_path: Path):
 def test_what_can_not_be_told_apart_is_refused(tmp_path: Path, given, pictures, words: str):
     with pytest.raises(Refused, match=f"(?s){words}"):
         match(given, tmp_path, **({"pictures": pictures} if pictures else {}))
+
+
+def test_answers_of_vlmhyperbench_name_their_dataset(tmp_path: Path):
+    (tmp_path / "annotation.csv").write_text(
+        "data_index;image_path;question;answer;doc_class;question_type\n1;1.png;Дата?;01.02.2024;bill;Дата\n", "utf-8"
+    )
+    (tmp_path / "model.csv").write_text("id;model_answer\n0;x\n", encoding="utf-8")
+    config = DatasetConfig(name="bills", format="annotations", path=str(tmp_path))
+    questions = open_dataset(config, pictures=False)
+    (found,) = open_answers(tmp_path / "model.csv", {}, lambda: questions)
+    assert found.dataset_digest == questions.digest()
 
 
 def test_a_path_tells_pictures_of_one_name_apart(tmp_path: Path):
