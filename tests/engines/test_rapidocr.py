@@ -35,7 +35,7 @@ def test_it_reads_latin_letters_and_leaves_out_russian_ones(tmp_path: Path, make
     assert "1 of 3 samples have references with Cyrillic letters, which it can't write" in ended.out + ended.err
     lines = (tmp_path / "job" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     latin, russian, blank = (json.loads(line) for line in lines)
-    assert latin["text"] == "Invoice 45-1208"
+    assert latin["text"].split() == ["Invoice", "45-1208"], "two boxes of text, or one"
     assert russian["text"].strip() == "12.03.1987", "no letter in place of Фамилия Федорко, and no word about it"
     assert blank["text"] == "" and blank["error"] is None
     facts = json.loads((tmp_path / "job" / "environment.json").read_text())["engine"]

@@ -28,7 +28,7 @@ class Reader(Protocol):
     """A program in one setting."""
 
     def read(self, picture: Image) -> str:
-        """Return the text of an RGB picture, a line for each line of text. Raises OcrFailed."""
+        """Return the text of an RGB picture, from top to bottom; empty where there is none. Raises OcrFailed."""
         ...
 
     def facts(self) -> Mapping[str, str]:

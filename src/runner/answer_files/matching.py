@@ -108,7 +108,7 @@ class _Places:
             return None
         what = (
             f"id {given['sample_id']!r} is document {sample.document!r}, question {sample.question!r}; the row says "
-            f" {' and '.join(other)}"
+            f"{' and '.join(other)}"
         )
         return Problem(
             what, "", "ids as the dataset has them (docs/datasets.md), or leave them out: answer_columns={id: null}"
