@@ -46,13 +46,8 @@ def joined(one: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
                     problems.append(Problem(what, f"{one.source}, {one.name}", "keep one of them"))
     if not found and not problems:
         problems.append(_unknown(one, dataset))
-    compared, other = _references(dataset, found)
-    if len(other) > compared / 2 and not problems:
-        what = (
-            f"{len(other)} of {compared} answers came with another reference than {dataset.name} has: {listed(other)}"
-        )
-        remedy = "do the ids name other samples? Leave out the table's references: answer_columns={references: null}"
-        problems.append(Problem(what, f"{one.source}, {one.name}", remedy))
+    if not problems and (shifted := _other_samples(one, dataset, found)) is not None:
+        problems.append(shifted)
     if problems:
         raise Refused(problems)
     rows = list(_rows(one, dataset, found))
@@ -194,6 +189,16 @@ def _notes(
         yield f"{len(absent)} of {len(dataset)} samples have no answer and count as failed: {listed(absent)}"
     if other := _references(dataset, found)[1]:
         yield f"{len(other)} answers came with another reference than {dataset.name} has, which counts: {listed(other)}"
+
+
+def _other_samples(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> Problem | None:
+    """Say where most references of a table aren't those of the samples that its rows were matched with."""
+    compared, differing = _references(dataset, found)
+    if len(differing) <= compared / 2:
+        return None
+    told = f"{len(differing)} of {compared} answers came with another reference than {dataset.name} has"
+    remedy = "do the ids name other samples? Leave out the table's references: answer_columns={references: null}"
+    return Problem(f"{told}: {listed(differing)}", f"{one.source}, {one.name}", remedy)
 
 
 def _unknown(one: AnswerSet, dataset: LoadedDataset) -> Problem:
