@@ -63,8 +63,8 @@ def plain(arguments: argparse.Namespace) -> None:
     """For each line read, answer that many batches with `generate` and print tokens and seconds."""
     import torch
 
+    from backends.chat_server.protocol import ChatMessage, ChatRequest
     from backends.hf_server.loading import load
-    from backends.hf_server.protocol import ChatMessage, ChatRequest
     from backends.hf_server.settings import Settings
 
     torch.set_num_threads(arguments.threads)

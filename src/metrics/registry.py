@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = {
     "cer": "metrics.text:CharacterErrorRate",
     "wer": "metrics.text:WordErrorRate",
     "anls": "metrics.text:ANLS",
+    "found": "metrics.found:Found",
     "bleu": "metrics.bleu:BLEU",
     "rouge": "metrics.rouge:Rouge",
     "chrf": "metrics.chrf:ChrF",

@@ -316,6 +316,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "env.remote.max_cost": (0.001, float("inf")),
     "dataset.limit": (1, float("inf")),
     "dataset.other_pages": (0, 100),
+    "dataset.region_margin": (0, 10_000),
     "dataset.video_fps": (0.001, 120),
     "dataset.video_frames": (1, 768),
     "sampling.temperature": (0, 100),

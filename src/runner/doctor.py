@@ -118,6 +118,17 @@ def room() -> Iterator[Finding]:
     yield Finding("warn" if short else "ok", f"memory: {free:.0f} of {total:.0f} GiB free, {environment.cpu()}", remedy)
 
 
+def recognition() -> Iterator[Finding]:
+    """Look for tesseract, which prompt.ocr and model=tesseract_rus need."""
+    from backends.ocr_engines import OcrMissing, tesseract
+
+    try:
+        yield Finding("ok", f"tesseract {tesseract.version()}, languages: {', '.join(tesseract.installed())}")
+    except OcrMissing as missing:
+        what, _, remedy = str(missing).partition(". Remedy: ")
+        yield Finding("warn", f"{what}: no model=tesseract_rus and no prompt.ocr", remedy)
+
+
 def hub() -> Iterator[Finding]:
     """Look for the model hub and its cache."""
     from huggingface_hub import constants
@@ -175,7 +186,16 @@ def machines() -> Iterator[Finding]:
             yield Finding("warn", f"{where}: {machine.name}", remedy)
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (gpus, room, hub, containers, built, machines, tracking)
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    gpus,
+    room,
+    hub,
+    recognition,
+    containers,
+    built,
+    machines,
+    tracking,
+)
 
 
 def check_all(console: Console) -> int:

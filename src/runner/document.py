@@ -34,7 +34,10 @@ def _row(path: Path) -> str:
     loaded: Any = OmegaConf.load(path)
     model = loaded.get("model", loaded)  # a file that also chooses other groups has its model under `model`
     named = model.get("checkpoints") or {}
-    checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items()) or "of the endpoint"
+    checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items())
+    checkpoints = checkpoints or (
+        "of the program" if list(model.get("backends") or []) == ["ocr"] else "of the endpoint"
+    )
     return f"| `{model.name}` | {about} | {model.licence} | {_runs_on(model)} | {checkpoints} |\n"
 
 

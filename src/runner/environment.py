@@ -80,12 +80,13 @@ def fingerprint(environment: str) -> str:
 
 
 def _server_digest() -> str:
-    """Name the code of our HF server, which is developed faster than versions are made."""
-    from backends import hf_server
+    """Name the code of our own servers, which is developed faster than versions are made."""
+    from backends import chat_server, hf_server, ocr_server
 
     total = hashlib.sha256()
-    for file in sorted(Path(next(iter(hf_server.__path__))).rglob("*.py")):
-        total.update(file.read_bytes())
+    for package in (chat_server, hf_server, ocr_server):
+        for file in sorted(Path(next(iter(package.__path__))).rglob("*.py")):
+            total.update(file.read_bytes())
     return total.hexdigest()[:12]
 
 

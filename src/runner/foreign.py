@@ -55,8 +55,9 @@ def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
         # The engine's environment isn't known unless it was named; where the job was started is what uploads need.
         "env": str(cfg.env.name) if _is_given("env") else "unknown",
         "cwd": str(Path.cwd()),
-        "dataset_digest": None,
+        "dataset_digest": one.dataset_digest,
         "prompt_digest": None,
+        **({"whole_pages": True} if one.whole_pages else {}),
         "gpus": ["unknown"],  # of this machine it would be a lie
         "answers_from": one.source,
         "metric_versions": {},
@@ -77,6 +78,10 @@ def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
     with open_dict(cfg):
         if not given & {"model", "model.name"}:
             cfg.model.name = one.name
+        if "model" not in given:  # what its file says is said of another model
+            cfg.model.checkpoints, cfg.model.engine_args, cfg.model.env = {}, {}, {}
+            if "model.licence" not in given:
+                cfg.model.licence = "unknown"
         for group in MAKING:
             if group not in given:
                 cfg[group].name = "unknown"

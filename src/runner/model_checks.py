@@ -12,7 +12,7 @@ from runner.datasets.api import Dataset
 from runner.errors import Problem, Refused
 
 MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
-OUR_ENGINES = ("hf", "vllm", "sglang")  # of which a model's file says whether they can run it
+OUR_ENGINES = ("hf", "vllm", "sglang", "ocr")  # of which a model's file says whether they can run it
 
 
 def refuse_unsupported(config: Config) -> None:
@@ -40,6 +40,9 @@ def shows_videos(config: Config) -> bool:
 def pictures(config: Config, dataset: Dataset) -> None:
     """Refuse pictures for a model that can't see them unless their text is read, and that where it is not wanted."""
     model, prompt = config.model, config.prompt
+    if config.backend.name == "ocr" and prompt.ocr:
+        what = f"model={model.name} is an OCR program, and what stands in the prompt is not read"
+        raise Refused(Problem(what, "prompt.ocr", "leave it out"))
     if model.family == "document_qa" and prompt.ocr:
         what = f"model={model.name} reads pages by itself, and takes what stands in the prompt for the question"
         raise Refused(Problem(what, "prompt.ocr", "leave it out; models of text alone choose it themselves"))

@@ -7,7 +7,6 @@ asked, so it is part of an answer's key.
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import os
@@ -15,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backends.ocr_engines import OcrMissing
+from backends.ocr_engines.tesseract import Tesseract, check, installed, version
 from runner import paths
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
@@ -23,7 +24,6 @@ from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
 
 ENGINES = ("tesseract",)
-INSTALL = "apt install tesseract-ocr tesseract-ocr-rus, and pip install pytesseract"
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,13 @@ class Ocr:
 
     def _recognise(self, image: EncodedImage) -> Page:
         import PIL.Image
-        import pytesseract
         from PIL.ImageOps import exif_transpose
 
         try:
             started = time.perf_counter()
             with PIL.Image.open(io.BytesIO(image.data)) as picture:
-                text = pytesseract.image_to_string(exif_transpose(picture).convert("RGB"), lang=self.languages)
-            return Page(str(text).strip(), round(time.perf_counter() - started, 3))
+                text = Tesseract(self.languages).read(exif_transpose(picture).convert("RGB"))
+            return Page(text, round(time.perf_counter() - started, 3))
         except Exception as error:  # Pillow and tesseract fail in many ways, and each concerns this page alone
             raise BadImage(f"OCR can't read the page: {' '.join(str(error).split())[:300]}") from error
 
@@ -90,22 +89,20 @@ def find(config: PromptConfig) -> Ocr | None:
         return None
     if config.ocr not in ENGINES:
         raise Refused(Problem(f"{config.ocr!r} is not valid", "prompt.ocr", f"one of: {', '.join(ENGINES)}, or null"))
-    version, known = tesseract()
-    if missing := [language for language in config.ocr_languages.split("+") if language not in known]:
-        what = f"tesseract has no language {', '.join(missing)} here; it has: {', '.join(known)}"
-        raise Refused(Problem(what, "prompt.ocr_languages", f"apt install tesseract-ocr-{missing[0] or 'rus'}"))
-    name = f"tesseract {version} {config.ocr_languages}"
+    program, _ = tesseract()
+    try:
+        check(config.ocr_languages)
+    except OcrMissing as error:
+        what, _, remedy = str(error).partition(". Remedy: ")
+        raise Refused(Problem(what, "prompt.ocr_languages", remedy)) from error
+    name = f"tesseract {program} {config.ocr_languages}"
     return Ocr(name, config.ocr_languages, paths.store_dir() / "ocr" / name.replace(" ", "-"))
 
 
-@functools.cache
 def tesseract() -> tuple[str, tuple[str, ...]]:
-    """Return tesseract's version and its languages."""
+    """Return tesseract's version and its languages. Raise Refused where it is not installed."""
     try:
-        import pytesseract
-
-        return str(pytesseract.get_tesseract_version()), tuple(pytesseract.get_languages())
-    except ImportError as error:
-        raise Refused(Problem("the package pytesseract is not installed", "prompt.ocr", INSTALL)) from error
-    except (OSError, SystemExit, RuntimeError) as error:  # TesseractNotFoundError is an EnvironmentError
-        raise Refused(Problem(f"tesseract does not run here: {error}", "prompt.ocr", INSTALL)) from error
+        return version(), installed()
+    except OcrMissing as error:
+        what, _, remedy = str(error).partition(". Remedy: ")
+        raise Refused(Problem(what, "prompt.ocr", remedy)) from error

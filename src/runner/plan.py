@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling, VideoPart
+from backends.ocr import OcrBackend
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, model_checks, ocr, paths, store
+from runner import checkpoints, engine_environment, model_checks, ocr, ocr_program, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
@@ -30,6 +32,7 @@ from runner.progress import Progress
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)
+CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Job:
         config = self.config
         parts = [dict(self.identity), self.prompt.digest, self.dataset.digest(), config.sampling.repeats]
         parts += [self.ocr.name] if self.ocr else []
+        if config.dataset.region is not None:  # the same questions about less of the page
+            parts += [config.dataset.region, config.dataset.region_margin]
         return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
 
     @property
@@ -139,7 +144,8 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     """Check the part of a config that says which model is served how. Raise Refused with everything that is wrong."""
     problems: list[Problem] = []
     backend = attempt(problems, lambda: _backend(config))
-    checkpoint = attempt(problems, lambda: checkpoints.find(config))
+    brings = isinstance(backend, OcrBackend)  # a program, and no checkpoint
+    checkpoint = Checkpoint("", "", "") if brings else attempt(problems, lambda: checkpoints.find(config))
     env = attempt(problems, lambda: _environment(config))
     attempt(problems, lambda: model_checks.settings(config))
     if problems:
@@ -147,7 +153,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     _oom_policy(config, backend)
     spec = _spec(config, checkpoint, env, backend)
     _launchable(backend, spec)
-    return spec, backend
+    return (ocr_program.named(config, spec, backend) if isinstance(backend, OcrBackend) else spec), backend
 
 
 def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
@@ -170,6 +176,8 @@ def warn(job: Job) -> None:
     """Tell of what is allowed and probably not meant."""
     for note in job.dataset.notes:
         log.warning("%s: %s", job.dataset.name, note)
+    for note in reading_notes(job):
+        log.warning("%s: %s", job.name, note)
     sampling = job.config.sampling
     if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
         log.warning(
@@ -184,6 +192,28 @@ def warn(job: Job) -> None:
             job.config.concurrency,
             job.config.backend.batch_size,
         )
+
+
+def whole_pages(job: Job) -> bool:
+    """Whether each answer is the text of a whole page, whatever was asked."""
+    return isinstance(job.backend, OcrBackend) and job.config.dataset.region is None
+
+
+def reading_notes(job: Job) -> list[str]:
+    """Return what a reader of this job's figures should know of a program that can't be asked anything."""
+    if not isinstance(job.backend, OcrBackend):
+        return []
+    notes = [
+        "an OCR program reads pictures and no prompts: neither prompt nor sampling had a say, each answer is the whole "
+        "text of the sample's pictures; metrics=[found] measures that (docs/engines.md)"
+    ]
+    if lacks := job.backend.lacks_cyrillic(job.spec):
+        with_references = [sample for sample in job.dataset if sample.references]
+        cyrillic = [one for one in with_references if any(map(CYRILLIC.search, one.references))]
+        if cyrillic:
+            told = f"{len(cyrillic)} of {len(with_references)} samples have references with Cyrillic letters, which it "
+            notes.append(f"{told}can't write: {lacks}")
+    return notes
 
 
 # ------------------------------------------------------------------------------------------------- the parts

@@ -18,7 +18,7 @@ from runner import answers, engine_environment, engines, environment, judging, l
 from runner.errors import JobFailed, RunnerError
 from runner.generate import generate
 from runner.job_files import copy_log, write_config, write_json
-from runner.plan import Job, plan, warn
+from runner.plan import Job, plan, reading_notes, warn, whole_pages
 from runner.questions import Generated
 from runner.store import Shelf
 
@@ -124,7 +124,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
-    record.notes += measure.notes(generated, seen)
+    record.notes += [*reading_notes(job), *measure.notes(generated, seen)]
     return record.metrics
 
 
@@ -172,6 +172,7 @@ class Record:
                 "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
                 "env": job.spec.env,
                 "cwd": str(Path.cwd()),
+                **({"whole_pages": True} if whole_pages(job) else {}),
                 "checkpoint": job.spec.checkpoint,
                 "checkpoint_digest": job.spec.digest,
             }

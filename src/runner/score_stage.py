@@ -7,15 +7,18 @@ unless `rescore=true`. Answers of another program get a job folder and a run per
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runner import add_scores, foreign, paths, store, tracking
-from runner.answer_files import AnswerSet, open_answers
+from runner.answer_files import AnswerSet, joined, open_answers
 from runner.config import Config, typed
 from runner.datasets import open_dataset
 from runner.errors import Problem, Refused
@@ -92,12 +95,20 @@ class Scoring:
             tracking.download(self.config.tracking.uri, given, path)
         filtered = any(getattr(self.config.dataset, name) is not None for name in FILTERS)
         columns = self.config.answer_columns
-        return open_answers(
-            path,
-            columns,
-            lambda: open_dataset(self.config.dataset, paths.root(), pictures=False),
-            filtered=filtered,
-        )
+        dataset = functools.cache(lambda: open_dataset(self.config.dataset, paths.root(), pictures=False))
+        sets = open_answers(path, columns, dataset, filtered=filtered)
+        if len(sets) == 1 and sets[0].folder is None and add_scores.given_on_command_line("model.name"):
+            sets = [replace(sets[0], name=self.config.model.name)]
+        if not self._dataset_is_named():
+            return sets
+        # Those of this runner, and VLMHyperBench's, know their samples already.
+        return [one if one.folder or one.dataset_digest else joined(one, dataset()) for one in sets]
+
+    def _dataset_is_named(self) -> bool:
+        """Whether the command line says which dataset was asked; a path that is not there is a mere name."""
+        given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+        path = self.config.dataset.path
+        return "dataset" in given or ("dataset.path" in given and paths.resolve(path).exists())
 
 
 def judge_later(folder: Path) -> None:

@@ -32,6 +32,8 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def spec(backend: Backend, **args: str) -> EngineSpec:
     if backend.name == "openai":
         args = {"base_url": "http://127.0.0.1:9/v1", "api_key_variable": "OPENAI_API_KEY", **args}
+    if backend.name == "ocr":
+        args = {"engine_args.engine": "tesseract", **args}
     return EngineSpec(backend.name, "org/model", args=tuple(sorted(args.items())))
 
 
@@ -83,7 +85,7 @@ def test_the_key_goes_through_a_variable_that_it_names(backend: Backend) -> None
     assert launch.key_variable not in launch.variables
 
 
-@pytest.mark.parametrize("name", ["hf", "openai", "sglang", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "ocr", "openai", "sglang", "vllm"])
 def test_an_unknown_setting_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     with pytest.raises(ValueError, match=r"no setting '?batchsize.*it has:"):

@@ -101,10 +101,10 @@ def test_a_model_says_what_a_reviewer_needs(model: str):
     assert text.startswith("#"), "the first line says what it is good for"
     assert len(text.splitlines()) <= 20
     assert cfg.licence
-    assert set(cfg.backends) <= {"hf", "vllm", "sglang", "openai"}
+    assert set(cfg.backends) <= {"hf", "vllm", "sglang", "openai", "ocr"}
     assert cfg.backends or cfg.unsupported or model.startswith("demo_")
     assert bool(cfg.trust_remote_code) == bool(cfg.why_remote_code)
-    assert {*cfg.env, *cfg.engine_args} <= {"hf", "vllm", "sglang"}
+    assert {*cfg.env, *cfg.engine_args} <= {"hf", "vllm", "sglang", "ocr"}
     assert all((CONF / "env" / f"{env}.yaml").is_file() for env in cfg.env.values())
     for quant, where in cfg.checkpoints.items():
         name, _, revision = where.partition("@")

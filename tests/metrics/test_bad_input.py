@@ -46,7 +46,7 @@ def asked(metric: str, answer: str | None, *references: str, **facts) -> Case:
 
 def test_every_metric_is_here_or_a_worker():
     assert WORKERS == ["perplexity", "bleurt", "hf_evaluate"]
-    assert len(HERE) == 11
+    assert len(HERE) == 12
 
 
 @pytest.mark.parametrize("metric", HERE)

@@ -19,7 +19,7 @@ def test_every_line_has_a_state_and_every_trouble_a_remedy(cli: CommandLine):
         assert line[:4].strip() in ("ok", "warn", "fail") or line.startswith("      -> "), line
         if line.startswith(("warn", "fail")):
             assert lines[number + 1].startswith("      -> "), line
-    for word in ("GPU", "disk", "memory", "hub", "docker", "apptainer", "environments", "tracked"):
+    for word in ("GPU", "disk", "memory", "hub", "tesseract", "docker", "apptainer", "environments", "tracked"):
         assert word in ended.out, word
     assert "hf_canary" not in ended.out
 

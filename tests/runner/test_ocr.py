@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from backends.ocr_engines import tesseract
 from runner import config, ocr, paths
 from runner.datasets.api import Image
 from runner.datasets.images import BadImage
@@ -131,10 +132,10 @@ def test_without_tesseract_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     def missing() -> None:
         raise pytesseract.TesseractNotFoundError
 
-    ocr.tesseract.cache_clear()
+    tesseract.version.cache_clear()
     monkeypatch.setattr(pytesseract, "get_tesseract_version", missing)
     try:
         with pytest.raises(Refused, match="apt install tesseract-ocr"):
             ocr.find(PromptConfig(ocr="tesseract"))
     finally:
-        ocr.tesseract.cache_clear()
+        tesseract.version.cache_clear()

@@ -5,26 +5,19 @@ The server listens before it loads, so that whoever waits for it sees how far it
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aiohttp import web
-
-from backends.hf_server.errors import LoadError
+from backends.chat_server import serving
+from backends.chat_server.errors import LoadError
 from backends.hf_server.http import Server
 from backends.hf_server.settings import Settings, parse_settings
 
 logger = logging.getLogger("backends.hf_server")
-
-# Long enough for a poller to read from /health why the server ends.
-FAILED_FOR_S = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -32,42 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = parse_settings(arguments)
     _set_environment(settings)
-    code = asyncio.run(_serve(settings))
-    # The model thread may be in the middle of a batch: ending the interpreter properly would wait for it, or crash.
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-async def _serve(settings: Settings) -> int:
     server = Server(settings)
-    runner = web.AppRunner(server.app(), handler_cancellation=True, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError as error:
-        logger.error("cannot listen on %s:%d: %s", settings.host, settings.port, error)  # noqa: TRY400 - says it all
-        return 1
-    logger.info("listening on http://%s:%d", settings.host, settings.port)
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _settle, ended, 0)
-
-    def own_the_model() -> None:
-        failure = _load_and_serve(server)
-        loop.call_soon_threadsafe(_settle, ended, failure)
-
-    threading.Thread(target=own_the_model, name="model", daemon=True).start()
-    code = await ended
-    if code:
-        await asyncio.sleep(FAILED_FOR_S)
-    return code
-
-
-def _settle(ended: asyncio.Future[int], code: int) -> None:
-    if not ended.done():
-        ended.set_result(code)
+    serving.run(server, settings.port, lambda: _load_and_serve(server), host=settings.host, logger=logger)
 
 
 def _load_and_serve(server: Server) -> int:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from backends.hf_server.errors import LoadError
+from backends.chat_server.errors import LoadError
 
 
 def with_adapter(model: Any, path: str) -> Any:

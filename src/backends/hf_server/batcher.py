@@ -15,10 +15,10 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from backends.hf_server.completions import Event, Failed, Finished
-from backends.hf_server.errors import RequestError
+from backends.chat_server.completions import Event, Failed, Finished
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import ChatRequest
 from backends.hf_server.families import Family, Prepared
-from backends.hf_server.protocol import ChatRequest
 
 _WAITED = 0.1  # of the time that the last batch took
 
@@ -57,6 +57,11 @@ class Ticket:
         if self._prepared is None:
             raise RuntimeError("the request is not prepared yet")
         return self._prepared
+
+    @property
+    def prompt_ids(self) -> list[int] | None:
+        """The prompt's tokens; None where the model takes no tokens."""
+        return self.prepared.prompt_ids
 
     def ready(self, prepared: Prepared, key: Hashable, prepare_s: float) -> None:
         """Take what preparation gave."""

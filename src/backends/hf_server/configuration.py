@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.hf_server.errors import LoadError
+from backends.chat_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
 # Lists with an entry per layer that transformers derives when they are absent.

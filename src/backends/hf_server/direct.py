@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from backends.hf_server.completions import Delta, Failed, Finished, Timing
+from backends.chat_server.completions import Delta, Failed, Finished, Timing
 from backends.hf_server.families import DirectFamily
 from backends.hf_server.generation import Waiting, as_request_error
 from backends.hf_server.loaded import Loaded

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from backends.chat_server.errors import LoadError
 from backends.hf_server.configuration import dtype_option
-from backends.hf_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
 # Small enough that activations stay finite through many layers, in half precision too.

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from backends.hf_server.completions import Delta, Event, Failed, Finished, Timing
-from backends.hf_server.errors import RequestError
+from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import ChatRequest, Sampling
 from backends.hf_server.families import Prepared
 from backends.hf_server.loaded import Loaded
-from backends.hf_server.protocol import ChatRequest, Sampling
 from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.text_stream import TextStream
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from PIL import Image
 
+from backends.chat_server.errors import LoadError
+from backends.chat_server.protocol import ChatMessage, ChatRequest, Sampling
 from backends.hf_server.configuration import load_config
-from backends.hf_server.errors import LoadError
 from backends.hf_server.families import DirectFamily, Family, family_class
 from backends.hf_server.generation import generate
 from backends.hf_server.loaded import Loaded
 from backends.hf_server.memory_limit import limit_memory
-from backends.hf_server.protocol import ChatMessage, ChatRequest, Sampling
 from backends.hf_server.settings import Settings
 from backends.hf_server.weights import build_model, check_packages
 

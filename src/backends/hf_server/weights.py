@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from backends.chat_server.errors import LoadError
 from backends.hf_server.adapter import with_adapter
 from backends.hf_server.configuration import dtype_option
 from backends.hf_server.dummy import dummy_model
-from backends.hf_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
 

@@ -14,6 +14,8 @@ from runner.datasets.api import Sample
 
 # Texts that are answers like any other, and more probably a value that was lost on the way.
 SUSPICIOUS = ("none", "nan", "null", "n/a")
+# What is said of a table's answers without a reference, and no more once a dataset has brought them.
+NO_REFERENCE = "have no reference and stay unscored"
 _SHOWN = 5
 
 
@@ -22,6 +24,8 @@ class AnswerSet:
     """The answers of one model: rows as in a job's answers.jsonl.
 
     `folder` is the job folder that they lie in, None for answers of another program. `name` is what its run is called.
+    `dataset_digest` names the questions where they are those of a dataset: what has the same one can be compared.
+    `whole_pages`: an answer is the text of a page, whatever was asked about it.
     """
 
     name: str
@@ -29,6 +33,8 @@ class AnswerSet:
     source: str
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    dataset_digest: str | None = None
+    whole_pages: bool = False
 
 
 def row(

@@ -20,7 +20,7 @@ from typing import Any
 from backends.api import Failure
 from metrics.numerals import figure, has_decimal_comma
 from runner.answer_files import columns as meanings
-from runner.answer_files.api import AnswerSet, listed, odd_answers, row
+from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
 from runner.datasets.api import Sample
 from runner.datasets.findings import Findings
 from runner.datasets.tables import Cells, Table
@@ -120,7 +120,7 @@ class _Model:
             )
         yield from odd_answers([(where, one["text"]) for where, one in told if one["text"] is not None])
         if unanswered := [where for where, one in told if not one["references"]]:
-            yield f"{len(unanswered)} of {len(told)} answers have no reference and stay unscored: {listed(unanswered)}"
+            yield f"{len(unanswered)} of {len(told)} answers {NO_REFERENCE}: {listed(unanswered)}"
 
 
 def read(path: Path, table: Table, columns: Mapping[str, str]) -> list[AnswerSet]:

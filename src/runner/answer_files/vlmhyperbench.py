@@ -49,7 +49,8 @@ def read(path: Path, table: Table, dataset: LoadedDataset, filtered: bool) -> An
     rows = [
         row(sample, answers.get(name), failure=None if name in answers else lost) for name, sample in samples.items()
     ]
-    return AnswerSet(path.stem, rows, str(path), notes=(*told, *notes, *dataset.notes))
+    told = (*told, *notes, *dataset.notes)
+    return AnswerSet(path.stem, rows, str(path), notes=told, dataset_digest=dataset.digest())
 
 
 def _answers(table: Table, problems: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from runner.report.results import Result
 
 # Where results go and what is returned to an optimiser changes no result.
-WITHOUT_EFFECT = ("tracking", "objective", "rescore", "answers", "hydra", "report")
+WITHOUT_EFFECT = ("tracking", "objective", "rescore", "stage", "answers", "answer_columns", "hydra", "report")
 # Parts of environment.json; the digests tell a file that was edited under the same name.
 ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",
                "conditions", "host", "cpu", "gpus", "python", "git_commit", "packages")  # fmt: skip

@@ -25,12 +25,14 @@ class Frames:
 class Image:
     """A picture by where it lies: a file, or a page (from 0) of a PDF. Opened when it is asked for, not before.
 
-    With `frames` it is a video, which stands for those frames.
+    With `frames` it is a video, which stands for those frames. With `box` it is a part of the picture: left, top, right
+    and bottom in pixels of the upright picture (of a page of a PDF as it is drawn).
     """
 
     path: Path
     page: int | None = None
     frames: Frames | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class DatasetConfig:
     blind: str = "none"  # no_image, other_document: a baseline that can't read; docs/datasets.md
     blind_seed: int = 0  # draws the other document
     other_pages: int = 0  # pictures of other documents among each sample's own: what do more pages cost?
+    region: str | None = None  # a column with a place on the page, [left, top, right, bottom]: that part alone is shown
+    region_margin: int = 4  # pixels shown around it; OCR programs read a text that touches the edge badly
     question: str | None = None  # asked where a sample has no question of its own
     video_fps: float = 1.0  # frames taken from a second of a video
     video_frames: int = 16  # the most from one video; a longer one is covered evenly

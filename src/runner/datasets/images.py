@@ -54,6 +54,25 @@ def read_images(images: Iterable[Image]) -> tuple[EncodedImage, ...]:
     return tuple(found)
 
 
+def _part(whole: EncodedImage, box: tuple[int, int, int, int], path: Path) -> EncodedImage:
+    """Cut a part out of a picture, upright, as PNG."""
+    from PIL.ImageOps import exif_transpose
+
+    picture = _open(path, whole.data)
+    try:
+        picture.load()
+        picture = exif_transpose(picture)
+    except Exception as error:  # as in _open
+        raise BadImage(f"{path}: damaged picture: {error}") from error
+    left, top, right, bottom = box
+    if left >= picture.width or top >= picture.height:
+        size = f"{picture.width} x {picture.height}"
+        raise BadImage(f"{path}: {list(box)} (dataset.region) lies outside of the picture, {size} pixels")
+    part = picture.crop((left, top, min(right, picture.width), min(bottom, picture.height)))
+    digest = hashlib.sha256(f"{whole.digest}#box={box}".encode()).hexdigest()
+    return EncodedImage(_png(part), "image/png", digest, part.width, part.height)
+
+
 def read_image(image: Image) -> EncodedImage:
     """Read one picture, or one page of a PDF. Raise BadImage, which names the file and says what is wrong.
 
@@ -67,9 +86,10 @@ def read_image(image: Image) -> EncodedImage:
             file.seek(0)
             data = b"" if is_pdf else file.readall()
         # Pages and converted pictures are kept for a while: the next question is often about the same document.
-        return _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
+        whole = _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
     except OSError as error:
         raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
+    return whole if image.box is None else _part(whole, image.box, path)
 
 
 def _check_file(path: Path, largest: int = MAX_BYTES) -> int:
@@ -160,7 +180,11 @@ def pages(image: Image) -> tuple[Image, ...]:
         document.close()
     if not 1 <= count <= MAX_PAGES:
         raise BadImage(f"{path}: {count} pages; from 1 to {MAX_PAGES} are read. Name the page: {path.name}#page=1")
-    return tuple(Image(path, page) for page in range(count))
+    if image.box is not None and count > 1:
+        raise BadImage(
+            f"{path}: of which of its {count} pages is {list(image.box)} (dataset.region) a part? Name it: #page=1"
+        )
+    return tuple(Image(path, page, box=image.box) for page in range(count))
 
 
 def _open_pdf(path: Path) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.datasets import regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
 from runner.datasets.config import DatasetConfig
@@ -116,6 +117,8 @@ class _Builder:
         """Add a row that passed the filters."""
         question = self._question(row)
         images = tuple(image for text in row.images if (image := self._image(text, row.where)))
+        if self._config.region is not None:
+            images = self._region(row, images)
         if row.question is not None and not row.references and row.answerable is not False:
             self._unanswered.append(row.where)
         sample = Sample(
@@ -145,6 +148,14 @@ class _Builder:
         told += [dataclasses.astuple(image.frames) for image in images if image.frames is not None]
         self._content.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
 
+    def _region(self, row: Row, images: tuple[Image, ...]) -> tuple[Image, ...]:
+        """Return the part of the page that the row names. What is asked stays the same, and so does the digest."""
+        try:
+            return regions.cut(images, row.meta, str(self._config.region), self._config.region_margin)
+        except ValueError as error:
+            self._findings.add(Problem(str(error), row.where, "dataset.region=null shows whole pages"))
+            return images
+
     def _question(self, row: Row) -> str:
         own = (row.question or "").strip()
         if not own and row.question is not None and not self._config.question:
@@ -173,6 +184,9 @@ class _Builder:
         if blind != "none":
             self._content.update(f"blind {blind} {self._config.blind_seed}".encode())
         samples = blinded(self._samples, blind, self._config.blind_seed)
+        if self._config.other_pages and self._config.region is not None:
+            what = "a part of a page is shown, and no other pages beside it"
+            raise Refused(Problem(what, "dataset.region", "leave out dataset.other_pages, or dataset.region"))
         if self._config.other_pages:
             samples = self._with_other_pages(samples)
         return LoadedDataset(name, samples, self._content.hexdigest(), notes)

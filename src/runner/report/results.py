@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
 # What changes neither an answer nor a figure.
-WITHOUT_EFFECT = ("report", "tracking", "pool", "objective", "rescore", "answers")
+WITHOUT_EFFECT = ("report", "tracking", "pool", "objective", "rescore", "stage", "answers", "answer_columns")
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
@@ -92,7 +92,8 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
 def _telling(flat: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the keys that tell flat configs apart, with the words that stand for them."""
     keys = dict.fromkeys(key for one in flat for key in one)
-    differing = [key for key in keys if len({one.get(key) for one in flat}) > 1]
+    # What isn't known of another program's answers is no choice, and no column.
+    differing = [key for key in keys if len({one.get(key) for one in flat} - {"unknown"}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
     chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
     chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}

@@ -83,6 +83,13 @@ def other_input(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         yield compared.texts("trust.other_input", differs=differs)
 
 
+def whole_pages(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Tell of texts of whole pages beside answers to the questions: something has to take the value out of them yet."""
+    pages = [bool(one.result.environment.get("whole_pages")) for one in compared.candidates]
+    if candidate.result.environment.get("whole_pages") and not all(pages):
+        yield compared.texts("trust.whole_pages")
+
+
 @functools.lru_cache(maxsize=4)
 def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     """Lay the backends side by side once for all candidates; nothing is read where there is only one."""
@@ -90,7 +97,10 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     return parity.other_inputs([one.result for one in compared.candidates]) if len(backends) > 1 else {}
 
 
-CHECKS: Sequence[Check] = (failed, unscored, truncated, refused, overhead, swap_gap, other_questions, other_input)
+CHECKS: Sequence[Check] = (
+    *(failed, unscored, truncated, refused, overhead, swap_gap),
+    *(other_questions, other_input, whole_pages),
+)
 
 
 def warnings(compared: Comparison) -> list[Distrust]:

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from backends.hf_server.completions import Delta, Failed, Finished
-from backends.hf_server.errors import LoadError, RequestError
-from backends.hf_server.protocol import parse_chat_request
+from backends.chat_server.completions import Delta, Failed, Finished
+from backends.chat_server.errors import LoadError, RequestError
+from backends.chat_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
 
 needs_tesseract = pytest.mark.skipif(

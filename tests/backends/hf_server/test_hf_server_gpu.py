@@ -110,9 +110,9 @@ def test_out_of_memory_is_an_answer_and_memory_comes_back(tiny_qwen, bodies):
     """The allocator gets a limit at what it holds, so that the next block it needs is refused."""
     import torch
 
+    from backends.chat_server.protocol import parse_chat_request
     from backends.hf_server.generation import as_request_error, generate
     from backends.hf_server.loading import load
-    from backends.hf_server.protocol import parse_chat_request
     from backends.hf_server.settings import Settings
 
     loaded = load(Settings(model=str(tiny_qwen), port=1, device="cuda"), lambda _: None)

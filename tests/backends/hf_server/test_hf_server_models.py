@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from backends.hf_server.completions import Completion, Delta, Failed, Finished
-from backends.hf_server.errors import LoadError, RequestError
-from backends.hf_server.protocol import parse_chat_request
+from backends.chat_server.completions import Completion, Delta, Failed, Finished
+from backends.chat_server.errors import LoadError, RequestError
+from backends.chat_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
 
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from backends.hf_server.completions import Completion, Delta, Finished
-from backends.hf_server.errors import RequestError
-from backends.hf_server.protocol import parse_chat_request
+from backends.chat_server.completions import Completion, Delta, Finished
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import parse_chat_request
 from backends.hf_server.settings import Settings
 
 CODE = """

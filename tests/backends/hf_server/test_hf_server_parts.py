@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.chat_server.completions import Finished, Timing
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import ChatMessage, ChatRequest, Pixels, Sampling, parse_chat_request
 from backends.hf_server.batcher import Batcher, Counts, Ticket, group_key, take_batch
-from backends.hf_server.completions import Finished, Timing
-from backends.hf_server.errors import RequestError
 from backends.hf_server.families import Prepared
-from backends.hf_server.protocol import ChatMessage, ChatRequest, Pixels, Sampling, parse_chat_request
 from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.settings import parse_settings
 from backends.hf_server.text_stream import TextStream

@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from backends.hf_server.errors import RequestError
-from backends.hf_server.protocol import Clip, parse_chat_request
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import Clip, parse_chat_request
 from backends.hf_server.settings import Settings
 
 
@@ -53,7 +53,7 @@ def loaded(request, tiny_models, tmp_path_factory):
 def text(loaded, request) -> str:
     from types import SimpleNamespace
 
-    from backends.hf_server.completions import Delta, Finished
+    from backends.chat_server.completions import Delta, Finished
     from backends.hf_server.generation import run_batch
 
     events = []

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from backends.chat_server.errors import LoadError
+from backends.chat_server.protocol import ChatRequest, Pixels, Sampling
 from backends.hf_server.configuration import model_type
-from backends.hf_server.errors import LoadError
-from backends.hf_server.protocol import ChatRequest, Pixels, Sampling
 from backends.hf_server.settings import Settings
 
 if TYPE_CHECKING:

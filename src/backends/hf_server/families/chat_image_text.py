@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
+from backends.chat_server.errors import LoadError, RequestError
+from backends.chat_server.images import decode_image
+from backends.chat_server.protocol import ChatRequest, Clip
 from backends.hf_server.configuration import model_type
-from backends.hf_server.errors import LoadError, RequestError
 from backends.hf_server.families import Prepared, moving, older_llava
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
 from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
-from backends.hf_server.images import decode_image
-from backends.hf_server.protocol import ChatRequest, Clip
 from backends.hf_server.settings import Settings
 
 # Inputs that are rows of patches or images, whose batch is their concatenation. A checkpoint with others than these and

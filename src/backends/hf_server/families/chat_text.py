@@ -6,11 +6,11 @@ import copy
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from backends.hf_server.errors import LoadError, RequestError
+from backends.chat_server.errors import LoadError, RequestError
+from backends.chat_server.protocol import ChatRequest
 from backends.hf_server.families import Prepared
 from backends.hf_server.families.processors import load_tokenizer
 from backends.hf_server.families.token_rows import joined_tokens
-from backends.hf_server.protocol import ChatRequest
 from backends.hf_server.settings import Settings
 
 

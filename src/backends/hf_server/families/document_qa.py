@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from backends.hf_server.errors import LoadError, RequestError
+from backends.chat_server.errors import LoadError, RequestError
+from backends.chat_server.images import decode_image
+from backends.chat_server.protocol import ChatRequest, Sampling
 from backends.hf_server.families import DirectAnswer, Prepared
 from backends.hf_server.families.processors import load_image_processor, load_tokenizer
-from backends.hf_server.images import decode_image
-from backends.hf_server.protocol import ChatRequest, Sampling
 from backends.hf_server.settings import Settings
 
 STRIDE = 128  # tokens that two windows over a long page share; as in transformers' pipeline for these models

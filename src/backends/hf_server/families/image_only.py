@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from backends.chat_server.errors import LoadError
 from backends.hf_server.configuration import model_type
-from backends.hf_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
 

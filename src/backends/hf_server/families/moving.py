@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from backends.chat_server.errors import RequestError
 from backends.hf_server.configuration import model_type
-from backends.hf_server.errors import RequestError
 
 MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl")  # Qwen3-VL writes times between its frames, and is not among them
 

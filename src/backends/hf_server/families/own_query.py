@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from backends.hf_server.errors import RequestError
+from backends.chat_server.errors import RequestError
+from backends.chat_server.images import decode_image
+from backends.chat_server.protocol import ChatRequest, Sampling
 from backends.hf_server.families import DirectAnswer, Prepared
-from backends.hf_server.images import decode_image
-from backends.hf_server.protocol import ChatRequest, Sampling
 from backends.hf_server.settings import Settings
 
 

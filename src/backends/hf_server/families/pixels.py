@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.hf_server.errors import RequestError
+from backends.chat_server.errors import RequestError
 
 
 def pixel_options(image_processor: Any, low: int | None, high: int | None) -> dict[str, Any]:

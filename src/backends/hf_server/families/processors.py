@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from backends.hf_server.errors import LoadError
+from backends.chat_server.errors import LoadError
 from backends.hf_server.families.image_only import image_only_processor, image_processor
 from backends.hf_server.settings import Settings
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from backends.chat_server.errors import LoadError
 from backends.hf_server.configuration import model_type
-from backends.hf_server.errors import LoadError
 from backends.hf_server.families.image_only import without_video
 from backends.hf_server.settings import Settings
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backends.hf_server.errors import RequestError
+from backends.chat_server.errors import RequestError
 
 DEFAULT_MAX_TOKENS = 256
 ROLES = ("system", "developer", "user", "assistant")
@@ -125,7 +125,7 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
         if name in NEUTRAL and value in NEUTRAL[name]:
             continue
         raise RequestError(
-            f"{name!r} is not supported by the HF server; leave it out. Supported: {', '.join(KNOWN)}",
+            f"{name!r} is not supported by this server; leave it out. Supported: {', '.join(KNOWN)}",
             code="unsupported_parameter",
             param=name,
         )

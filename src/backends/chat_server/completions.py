@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from backends.hf_server.errors import RequestError
-from backends.hf_server.protocol import ChatRequest
+from backends.chat_server.errors import RequestError
+from backends.chat_server.protocol import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)

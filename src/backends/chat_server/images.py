@@ -7,7 +7,7 @@ import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from backends.hf_server.errors import RequestError
+from backends.chat_server.errors import RequestError
 
 # Pillow only warns between one and two times its limit of 89 megapixels; a server must not decode such a bomb.
 warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -1,0 +1,7 @@
+"""What our own engines have in common: OpenAI chat completions over HTTP, whatever answers behind it.
+
+`protocol` reads a request, `completions` writes an answer, `errors` are what a client is told, `images` decodes
+pictures, `http` ties them together and `serving` listens. `backends.hf_server` and `backends.ocr_server` stand on it.
+It runs in whatever environment an engine needs, so it imports nothing of this project outside this package, and only
+pillow and aiohttp from outside.
+"""

@@ -1,0 +1,122 @@
+"""From a chat completion to a program that reads pictures, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing
+from backends.chat_server.errors import RequestError
+from backends.chat_server.http import ChatServer
+from backends.chat_server.images import decode_image
+from backends.chat_server.protocol import ChatRequest, Clip
+from backends.ocr_engines import OcrFailed, Reader
+from backends.ocr_server.settings import Settings
+
+
+@dataclass
+class Counts:
+    """What was done since the start."""
+
+    served: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Reading:
+    """A request whose pictures are read, or wait for it, in a thread."""
+
+    prompt_ids = None
+
+    def __init__(self, reading: asyncio.Future[list[Event]], counts: Counts) -> None:
+        self._reading, self._counts = reading, counts
+        self._events: deque[Event] = deque()
+
+    async def next_event(self) -> Event:
+        """Wait for the text; then return it, and its end."""
+        if not self._events:
+            self._events.extend(await self._reading)
+        return self._events.popleft()
+
+    def cancel(self) -> None:
+        """Nobody waits any more: what is not begun isn't read; what is, is read to its end, for nothing."""
+        self._counts.cancelled += 1
+        self._reading.cancel()
+
+
+class Server(ChatServer):
+    """Serves one program in one setting."""
+
+    owner = "ocr"
+
+    def __init__(self, settings: Settings) -> None:
+        """Take no request before `ready`."""
+        super().__init__(settings.served_model_name, settings.api_key)
+        self.settings, self.counts = settings, Counts()
+        self._reader: Reader | None = None
+        self._facts: Mapping[str, str] = {}
+        self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
+
+    def ready(self, reader: Reader) -> None:
+        """Answer requests from now on."""
+        self._facts, self._reader = reader.facts(), reader
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the program is there."""
+        return self._reader is not None
+
+    async def submit(self, asked: ChatRequest, arrived: float) -> Reading:
+        """Have the pictures of a request read. Raises RequestError for one without pictures, or with a video."""
+        if any(isinstance(part, Clip) for message in asked.messages for part in message.parts):
+            raise RequestError("an OCR program reads pictures, and no videos", param="messages")
+        if not asked.images:
+            raise RequestError("an OCR program needs the picture of a page to read", param="messages")
+        if asked.pixels.min_pixels or asked.pixels.max_pixels:
+            raise RequestError("an OCR program reads pictures as they are", code="unsupported_parameter")
+        reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, asked, arrived)
+        return Reading(reading, self.counts)
+
+    def card(self) -> dict[str, Any]:
+        """Return the program's name."""
+        return {"root": self.settings.engine, "max_model_len": None}
+
+    def account(self) -> dict[str, Any]:
+        """Return which program reads how, and what was done."""
+        settings, counts = self.settings, self.counts
+        told: dict[str, Any] = {"engine": settings.engine, "batch_size": settings.workers, "facts": dict(self._facts)}
+        if settings.engine == "tesseract":
+            told |= {"languages": settings.languages, "psm": settings.psm}
+        return told | {
+            "requests": {"served": counts.served, "failed": counts.failed, "cancelled": counts.cancelled},
+        }
+
+    def reset(self) -> None:
+        """Do nothing: the program keeps no peaks."""
+
+    def _read(self, asked: ChatRequest, arrived: float) -> list[Event]:
+        """Read the pictures of a request, an empty line between two pages. Runs in a worker's thread."""
+        assert self._reader is not None
+        started = time.perf_counter()
+        try:
+            pictures = [decode_image(data, number) for number, data in enumerate(asked.images, start=1)]
+            decoded = time.perf_counter()
+            text = "\n\n".join(page for page in map(self._reader.read, pictures) if page)
+        except RequestError as error:
+            self.counts.failed += 1
+            return [Failed(error)]
+        except OcrFailed as error:
+            self.counts.failed += 1
+            return [Failed(RequestError(f"OCR failed: {error}", code="bad_image"))]
+        ended = time.perf_counter()
+        self.counts.served += 1
+        timing = Timing(started - arrived, decoded - started, ended - started, 0.0)
+        sizes = tuple((picture.width, picture.height) for picture in pictures)
+        # It draws no tokens: their number is unknown, and so is that of a prompt that nobody reads.
+        end = Finished("stop", 0, None, 0, sizes, timing)
+        return [Delta(text, ()), end] if text else [end]

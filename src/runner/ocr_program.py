@@ -1,0 +1,35 @@
+"""Names the OCR program of a job in the place of a checkpoint: its version and its files are part of each answer's key.
+
+tesseract is a program of the system, so that no environment of Python tells which one it is. rapidocr in an environment
+of its own (conf/env/rapidocr.yaml) is named by that one's pins: its wheel carries the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from backends.api import EngineSpec
+from backends.ocr import LANGUAGES, OcrBackend
+from backends.ocr_engines import OcrMissing, rapid, tesseract
+from runner import engine_environment
+from runner.config import Config
+from runner.errors import Problem, Refused
+
+
+def named(config: Config, spec: EngineSpec, backend: OcrBackend) -> EngineSpec:
+    """Return the spec with the program's name and content. Raise Refused where it is not installed here."""
+    engine, options = backend.options(spec)
+    kind = engine_environment.chosen(config).kind
+    try:
+        if kind in ("container", "remote") or (engine == "rapidocr" and kind == "uv"):
+            told = {"environment": spec.env}
+        elif engine == "rapidocr":
+            told = rapid.facts()
+        else:
+            tesseract.check(languages := options.get("languages", LANGUAGES))
+            told = {"version.tesseract": tesseract.version(), **tesseract.digests(languages)}
+    except OcrMissing as error:
+        what, _, remedy = str(error).partition(". Remedy: ")
+        raise Refused(Problem(what, f"model={config.model.name}", remedy)) from error
+    digest = " ".join([engine, *(f"{name}={value}" for name, value in told.items())])
+    return dataclasses.replace(spec, checkpoint=engine, digest=digest)

@@ -1,0 +1,43 @@
+"""rapidocr in the environment that its model names (370 MB), beside the numbers of a page: `make test-engines`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from tests.conftest import CommandLine
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+
+def test_it_reads_latin_letters_and_leaves_out_russian_ones(tmp_path: Path, make_cli: Callable[[Path], CommandLine]):
+    """Seen with rapidocr 3.10.0 (PP-OCRv6 small): where this changes, its YAML and docs/engines.md change with it."""
+    font = ImageFont.truetype("DejaVuSans.ttf", 32)
+    for number, text in enumerate(("Invoice 45-1208", "Фамилия Федорко 12.03.1987", "")):
+        picture = Image.new("RGB", (640, 80), "white")
+        ImageDraw.Draw(picture).text((10, 20), text, "black", font=font)
+        picture.save(tmp_path / f"{number}.png")
+    rows = [
+        {"id": str(n), "images": [f"{n}.png"], "question": "?", "references": [reference]}
+        for n, reference in enumerate(("Invoice 45-1208", "Федорко", "-"))
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows))
+    cli = make_cli(tmp_path)
+    ended = cli(
+        "model=rapidocr", "dataset=jsonl", "dataset.path=rows.jsonl", "metrics=[found]", "hydra.run.dir=job",
+        "backend.threads=1", timeout=800,
+    )  # fmt: skip
+    assert ended.code == 0, ended.out + ended.err
+    assert "1 of 3 samples have references with Cyrillic letters, which it can't write" in ended.out + ended.err
+    lines = (tmp_path / "job" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    latin, russian, blank = (json.loads(line) for line in lines)
+    assert latin["text"].split() == ["Invoice", "45-1208"], "two boxes of text, or one"
+    assert russian["text"].strip() == "12.03.1987", "no letter in place of Фамилия Федорко, and no word about it"
+    assert blank["text"] == "" and blank["error"] is None
+    facts = json.loads((tmp_path / "job" / "environment.json").read_text())["engine"]
+    assert facts["version.rapidocr"] == "3.10.0"
+    assert {"data.PP-OCRv6_det_small", "data.PP-OCRv6_rec_small"} <= set(facts), "digests of its models"
