@@ -90,11 +90,13 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""
         from runner.overrides import spelled
+        from runner.quoting import understood
 
         found: dict[tuple[str, ...], None] = {}
+        params = [understood(param) for param in self._parse_config()]  # in a file, too: field: Фамилия,Имя
         for job in self.jobs:
             own = [spelled(key, value) for key, value in job.items()]
-            (product,) = self.split_arguments(parser.parse_overrides([*own, *self._parse_config(), *arguments]), None)
+            (product,) = self.split_arguments(parser.parse_overrides([*own, *params, *arguments]), None)
             found |= dict.fromkeys(map(tuple, product))
         return [list(overrides) for overrides in found]
 

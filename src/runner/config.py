@@ -352,7 +352,11 @@ def register() -> None:
     Hydra's own `now` ends at seconds, and two commands may begin within one. Cached, so that a job that is composed in
     another process keeps the folder of its sweep.
     """
-    ConfigStore.instance().store(name="base_config", node=Config)
+    schema = OmegaConf.structured(Config)
+    for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints):
+        # Else Hydra takes 'dataset.columns={question: Вопрос}' with a + only. What a key may be is checked by us.
+        OmegaConf.set_struct(free, False)
+    ConfigStore.instance().store(name="base_config", node=schema)
     OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
 
 
