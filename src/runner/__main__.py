@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from backends.redaction import redact
 from runner import config, misspelt, own_files, paths, spoken
@@ -105,8 +105,8 @@ def explain(error: Exception) -> str:
     if said := in_files or spoken.several(str(error)) or misspelt.remedy(error):
         return said
     cause = error.__cause__
-    if isinstance(cause or error, (GrammarParseError, InterpolationKeyError)) and "${" in str(error):
-        return f"{error}\n      -> ${{...}} stands for another value; for the characters themselves write \\${{...}}"
+    if isinstance(cause, GrammarParseError):
+        return f"{str(error).splitlines()[0]}\n      -> {config.INTERPOLATED}"
     detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
     return f"{error}{detail}"
 

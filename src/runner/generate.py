@@ -87,6 +87,7 @@ def _ask_engine(
         on_answer(first, Generation(first.key, None, report))
         asks = rest
     progress.say("asking")
+    progress.begin()
     while (gone := _ask_until_gone(job, shelf, result, engine, asks, on_answer)) is not None:
         crash = _ended(engine, gone, job)
         if crash.kind == "over_budget":  # the time of its machine: another would cost more
@@ -141,12 +142,14 @@ def _restarted(job: Job, result: Generated, progress: Progress, report: str, fir
     result.restarts += 1
     log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
     result.notes.append(f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}")
+    progress.rest()
     engine, started = acquire(job, progress.say)
     result.started += started
     try:
         _warm_up(job, engine, first)
     except load.EngineGone as gone:
         raise JobFailed(f"the engine died again while it was warmed up\n{_ended(engine, gone, job).message}") from None
+    progress.begin()
     return engine
 
 

@@ -14,7 +14,19 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engine_environment, engines, environment, judging, limits, measure, paths, score, store
+from runner import (
+    answers,
+    decisive,
+    engine_environment,
+    engines,
+    environment,
+    judging,
+    limits,
+    measure,
+    paths,
+    score,
+    store,
+)
 from runner.errors import JobFailed, RunnerError
 from runner.generate import generate
 from runner.job_files import copy_log, write_config, write_json
@@ -23,21 +35,6 @@ from runner.questions import Generated
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
-# Parts of a config that don't decide results.
-NOT_DECISIVE = (
-    "tracking",
-    "report",
-    "pool",
-    "reuse",
-    "max_failed",
-    "objective",
-    "published",
-    "summaries",
-    "plan",
-    "stage",
-    "answers",
-    "rescore",
-)
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -245,5 +242,4 @@ class Record:
 
 def _decisive(cfg: DictConfig) -> Any:
     """Return the part of a config that decides results: two jobs with the same are the same experiment."""
-    decisive = {name: value for name, value in cfg.items() if name not in NOT_DECISIVE}
-    return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
+    return OmegaConf.to_container(OmegaConf.create(decisive.only({str(k): v for k, v in cfg.items()})), resolve=False)

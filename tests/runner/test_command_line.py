@@ -96,12 +96,13 @@ def test_wrong_type(cli: CommandLine):
     assert "concurrency=many: concurrency takes a whole number" in refused(cli, "concurrency=many")
 
 
-def test_an_interpolation_that_was_not_meant(cli: CommandLine):
-    assert "for the characters themselves write \\${...}" in refused(cli, "prompt.system=Цена ${руб}")
+@pytest.mark.parametrize("text", ["Цена ${руб}", "Цена ${"])
+def test_an_interpolation_that_was_not_meant(cli: CommandLine, text: str):
+    assert "for the characters themselves write \\${...}" in refused(cli, f"prompt.system={text}")
 
 
-def test_a_forgotten_m_is_named_also_where_an_experiment_hides_it(cli: CommandLine):
-    message = refused(cli, "experiment=support_vqa", "dataset.path=x", "model=demo_s,demo_m")
+def test_a_forgotten_m_is_named_also_where_an_experiment_might_bring_it(cli: CommandLine):
+    message = refused(cli, "experiment=reference_answers", "dataset.path=x", "model=demo_s,demo_m")
     assert message.startswith("model=demo_s,demo_m: these are several values, and -m is missing")
 
 

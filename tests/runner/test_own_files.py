@@ -21,22 +21,22 @@ def faults(folder: Path, name: str, text: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("name", "text", "line", "said"),
     [
-        ("model/my", "name: my\nlicence: mit\ncheckpoint:\n  bf16: a/b\n", 3, "no key checkpoint; did you mean checkpoints?"),
+        ("model/my", "name: my\nlicence: mit\ncheckpoint:\n  bf16: a/b\n", 3, "no key checkpoint; did you mean checkpoints?"),  # noqa: E501
         ("model/my", "name: my\nmax_pixels: many\n", 2, "max_pixels takes a whole number, not 'many'"),
         ("model/my", "name: my\nimages: ja\n", 2, "images takes true or false, not 'ja'"),
         ("model/my", "name: my\nbackends: hf\n", 2, "backends takes a list, such as [hf], not 'hf'"),
         ("model/my", "name: my\ncheckpoints: a/b\n", 2, "checkpoints takes keys of its own"),
         ("model/my", "name: my\nthreads: {cpu: 1}\n", 2, "threads takes a whole number, and has keys of its own here"),
         ("model/my", "model:\n  name: my\n", 1, "without a line `model:` above them"),
-        ("model/my", "defaults:\n  - qwen2vl_2\n  - _self_\nname: my\n", 2, "there is no qwen2vl_2; did you mean qwen2vl_2b"),
+        ("model/my", "defaults:\n  - qwen2vl_2\n  - _self_\nname: my\n", 2, "there is no qwen2vl_2; did you mean qwen2vl_2b"),  # noqa: E501
         ("model/my", "- name\n", 1, "this is no mapping"),
         ("sampling/my", "name: my\ntop_p: 0,5\n", 2, "top_p takes a number with a point: 0.5, not '0,5'"),
         ("dataset/my", "name: my\ncolumns: {question: [a]}\n", 2, "columns.question takes one value, a text"),
         ("report/my", "languge: ru\n", 1, "there is no key languge; did you mean language?"),
         ("report/my", "trust: {faild: 1}\n", 1, "there is no key trust.faild; did you mean trust.failed?"),
         ("experiment/my", GLOBAL + "sampling: {temprature: 1}\n", 2, "did you mean sampling.temperature?"),
-        ("experiment/my", GLOBAL + "defaults:\n  - override /modle: demo_s\n", 3, "no group /modle; did you mean /model?"),
-        ("experiment/my", GLOBAL + "defaults:\n  - override /model: demo_x\n", 3, "did you mean model=demo_s or model=demo_m?"),
+        ("experiment/my", GLOBAL + "defaults:\n  - override /modle: demo_s\n", 3, "no group /modle; did you mean /model?"),  # noqa: E501
+        ("experiment/my", GLOBAL + "defaults:\n  - override /model: demo_x\n", 3, "did you mean model=demo_s or model=demo_m?"),  # noqa: E501
         ("experiment/my", GLOBAL + "defaults:\n  - /model: demo_s\n", 3, "write `override /model: demo_s`"),
         ("experiment/my", GLOBAL + "model: demo_s\n", 2, "- override /model: demo_s"),
         ("experiment/my", GLOBAL + "default: []\n", 2, "did you mean defaults?"),

@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner import decisive
+
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
-# What changes neither an answer nor a figure.
-WITHOUT_EFFECT = ("report", "tracking", "pool", "objective", "rescore", "answers")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
 
     Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group.
     """
-    told = [{key: value for key, value in result.config.items() if key not in WITHOUT_EFFECT} for result in results]
-    flat = [dict(_flatten(config)) for config in told]
+    flat = [dict(_flatten(decisive.only(result.config))) for result in results]
     keys = dict.fromkeys(key for one in flat for key in one)
     differing = [key for key in keys if len({one.get(key) for one in flat}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
