@@ -48,7 +48,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
         jobs = [sweep.without_hydra(cfg) for cfg in configs]
-        specs = plan_sweep(jobs)
+        specs = plan_sweep(jobs, here=self._runs_here() and configs[0].plan != "commands")
         sweep.check_judges(jobs)
         order = by_engine(specs)
         batch, specs = [batch[index] for index in order], [specs[index] for index in order]
@@ -79,13 +79,17 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.plan import plan
 
         assert self.config is not None
-        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
+        jobs = [plan(sweep.without_hydra(cfg), here=False) for cfg in configs]
         if configs[0].plan == "dry":
             dry_plan.show(jobs)
             return
         folder = str(self.config.hydra.sweep.dir)
         given = [str(one) for one in self.config.hydra.overrides.hydra]
         dry_plan.print_commands(jobs, batch, folder, given, listed=self.jobs != [{}])
+
+    def _runs_here(self) -> bool:
+        """Tell whether jobs run on this machine; those of Slurm and Ray may find there what is not here."""
+        return type(self.launcher).__name__ in ("BasicLauncher", "JoblibLauncher")
 
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""

@@ -17,7 +17,7 @@ from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling, VideoPart
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, model_checks, ocr, paths, store
+from runner import checkpoints, engine_environment, machine, model_checks, ocr, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
@@ -92,11 +92,16 @@ class Job:
         )
 
 
-def plan(cfg: DictConfig) -> Job:
-    """Check one job and open what it needs. Raise Refused with everything that is wrong."""
+def plan(cfg: DictConfig, *, here: bool = True) -> Job:
+    """Check one job and open what it needs. Raise Refused with everything that is wrong.
+
+    `here`: it will run on this machine, so what that lacks is refused, too.
+    """
     config = typed(cfg)
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
+    if here and config.stage != "score":
+        attempt(problems, lambda: machine.check(config))
     spec_and_backend = attempt(problems, lambda: served(config))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: dataset(config.dataset))
@@ -150,14 +155,17 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     return spec, backend
 
 
-def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
-    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message."""
+def plan_sweep(configs: Sequence[DictConfig], *, here: bool = True) -> list[EngineSpec]:
+    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message.
+
+    `here`: they will run on this machine.
+    """
     problems: list[Problem] = []
     specs: list[EngineSpec] = []
     with Progress("checking jobs", len(configs)) as progress:
         for cfg in configs:
             try:
-                specs.append(plan(cfg).spec)
+                specs.append(plan(cfg, here=here).spec)
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()

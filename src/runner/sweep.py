@@ -91,7 +91,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
     try:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
-        job = plan(cfg)
+        job = plan(cfg, here=cfg.plan == "dry")
         check_judges([cfg])
         if cfg.plan == "dry":
             dry_plan.show([job])

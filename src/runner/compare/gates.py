@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from runner.compare import verdicts
 from runner.compare.jobs import CantCompare, Scored
 from runner.compare.metric_difference import Difference
+from runner.schema import meant
 
 FORM = re.compile(
     r"\s*(?P<absolute>candidate\()?(?P<metric>[^<>=()]+?)(?(absolute)\))\s*(?P<operator>>=|<=|>|<)\s*"
@@ -103,7 +104,7 @@ def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Differen
             return f"{job.name} has not finished, it is {job.result.status}: {reason}"
     if difference is None:
         known = sorted(name for name in second.result.metrics if "/ci_" not in name and "/by/" not in name)
-        return f"no such metric: {gate.metric}; {second.name} has: {', '.join(known)}"
+        return f"no such metric: {gate.metric}{meant(gate.metric, known)} ({second.name}'s)"
     if difference.second is None:
         return f"{second.name} has no {gate.metric}"
     if gate.absolute:
