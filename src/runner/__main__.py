@@ -150,7 +150,7 @@ def main() -> None:
     # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    if told := "\n".join(unread) or misspelt.merged(overrides):
+    if told := "\n".join(unread) or misspelt.merged(overrides) or spoken.unusable(overrides):
         print(redact(told), file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
     gc.disable()  # imports and configs make no garbage worth a tenth of the start

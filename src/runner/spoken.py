@@ -5,6 +5,7 @@ Hydra's own words for a mistake are those of its lexer (`LexerNoViableAltExcepti
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import typing
 from collections.abc import Sequence
@@ -21,6 +22,26 @@ from runner.quoting import NotUnderstood, understood
 
 # What may begin a sweep without -m.
 SWEEPING = ("hydra.mode", "experiment")
+
+
+def unusable(overrides: Sequence[str]) -> str | None:
+    """Say why a study of Optuna can't be kept in a database here; None where it can, or need not.
+
+    hydra-optuna-sweeper 1.3.0 requires optuna<3, and the newest such, 2.10.1, doesn't commit the table of its version
+    under SQLAlchemy 2 (`assert version is not None` in optuna/storages/_rdb/storage.py), which MLflow brings.
+    """
+    kept = next((one for one in overrides if one.lstrip("+").startswith("hydra.sweeper.storage=")), "")
+    where = kept.partition("=")[2].strip("'\"")
+    if where in ("", "null") or where.startswith("redis"):
+        return None
+    installed = importlib.metadata.version("sqlalchemy")
+    if installed.startswith("1."):
+        return None
+    return (
+        f"{kept}: optuna 2.10, which hydra-optuna-sweeper 1.3 needs, can't keep a study in a database with SQLAlchemy "
+        f"{installed}\n      -> leave it out. To go on with a search give the same command with the same "
+        "hydra.sweeper.sampler.seed and a larger hydra.sweeper.n_trials: what was answered is in the store"
+    )
 
 
 def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[str]]:

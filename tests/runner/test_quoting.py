@@ -186,3 +186,20 @@ def test_every_command_with_columns_is_taken_as_it_is_written():
 def test_not_understood_is_a_mistake_of_the_users():
     with pytest.raises(NotUnderstood):
         understood("a=[Я")
+
+
+def test_the_dataset_file_of_the_docs_reads_a_table_with_names_of_its_own(tmp_path: Path):
+    import yaml
+    from PIL import Image
+
+    from runner.datasets import DatasetConfig, open_dataset
+
+    (written,) = re.findall(
+        r"```yaml\n(name: ankety.*?)```", (ROOT / "docs" / "datasets.md").read_text("utf-8"), re.DOTALL
+    )
+    Image.new("RGB", (56, 56)).save(tmp_path / "1.png")
+    header = "Номер анкеты,Файл,Вопрос,Ответ,Вид документа,Поле"
+    (tmp_path / "annotation.csv").write_text(f"{header}\n7,1.png,Кто?,Жуков,анкета,Фамилия\n", encoding="cp1251")
+    (sample,) = open_dataset(DatasetConfig(**{**yaml.safe_load(written), "path": str(tmp_path)}), tmp_path)
+    assert (sample.document, sample.question, sample.references) == ("7", "Кто?", ("Жуков",))
+    assert (sample.doc_class, sample.field) == ("анкета", "Фамилия")

@@ -10,6 +10,7 @@ A gate that can't be decided (a figure that is not there, samples that lost thei
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from runner.compare import verdicts
 from runner.compare.jobs import CantCompare, Scored
 from runner.compare.metric_difference import Difference
-from runner.schema import meant
 
 FORM = re.compile(
     r"\s*(?P<absolute>candidate\()?(?P<metric>[^<>=()]+?)(?(absolute)\))\s*(?P<operator>>=|<=|>|<)\s*"
@@ -104,7 +104,9 @@ def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Differen
             return f"{job.name} has not finished, it is {job.result.status}: {reason}"
     if difference is None:
         known = sorted(name for name in second.result.metrics if "/ci_" not in name and "/by/" not in name)
-        return f"no such metric: {gate.metric}{meant(gate.metric, known)} ({second.name}'s)"
+        near = difflib.get_close_matches(gate.metric, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"no such metric: {gate.metric}{hint}; {second.name} has: {', '.join(known)}"
     if difference.second is None:
         return f"{second.name} has no {gate.metric}"
     if gate.absolute:
