@@ -31,7 +31,7 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
-    with Progress(job.name, total) as progress:
+    with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         walk = Questions(job, shelf, result, progress)
         missing = walk.missing()
@@ -140,7 +140,7 @@ def _ended(engines: Fleet, gone: load.EngineGone, job: Job) -> Failure:
 def _restarted(job: Job, result: Generated, progress: Progress, report: str, first: load.Ask) -> Fleet:
     """Start the engine of a job anew and warm it up, and say so: in the log, and in the notes of the job."""
     result.restarts += 1
-    log.warning("%s: %s\n  it is started again; the finished answers are kept", job.name, report)
+    log.warning("%s: %s\n  it is started again; the finished answers are kept", job.title, report)
     result.notes.append(f"the engine died and was started again ({result.restarts}x): {report.splitlines()[0]}")
     progress.rest()
     engine, started = acquire(job, progress.say)
@@ -169,7 +169,7 @@ def _warm_up(job: Job, engine: Fleet, first: load.Ask) -> None:
 
     _load(job, engine, itertools.repeat(first, count), load.Tally(), on_answer, retries=0)
     if failed:
-        log.warning("%s: %d of %d warm-up requests failed: %s", job.name, len(failed), count, failed[0].message)
+        log.warning("%s: %d of %d warm-up requests failed: %s", job.title, len(failed), count, failed[0].message)
 
 
 def _load(

@@ -48,12 +48,18 @@ class Job:
     identity: Mapping[str, Any]
     conditions: Mapping[str, str]
     ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
+    apart: str = ""  # what tells it from the other jobs of its sweep, besides model and quant
 
     @property
     def name(self) -> str:
         """Return a short name for people."""
         adapter = f"+{Path(self.config.model.adapter).name}" if self.config.model.adapter else ""
         return f"{self.config.model.name}{adapter}-{self.config.quant.name}"
+
+    @property
+    def title(self) -> str:
+        """Return its name with what tells it from the other jobs of its sweep: for lines that people read."""
+        return f"{self.name} {self.apart}".rstrip()
 
     @property
     def digest(self) -> str:

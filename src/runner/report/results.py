@@ -68,7 +68,24 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
 
     Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group.
     """
-    flat = [dict(_flatten(decisive.only(result.config))) for result in results]
+    return told_apart([result.config for result in results])
+
+
+def besides(choice: Mapping[str, str]) -> str:
+    """Return in a few words what tells a job from the others besides its model and quant; `` where nothing does."""
+    words = []
+    for key, value in choice.items():
+        if key in ALWAYS:
+            continue
+        name = key.rpartition(".")[2]
+        short = Path(value).stem if name == "path" else value
+        words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
+    return " ".join(" ".join(words).split())
+
+
+def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return for the config of each job what `choices` does for the job."""
+    flat = [dict(_flatten(decisive.only(config))) for config in configs]
     keys = dict.fromkeys(key for one in flat for key in one)
     differing = [key for key in keys if len({one.get(key) for one in flat}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
