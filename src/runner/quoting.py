@@ -123,7 +123,8 @@ class _Reader:
 
     def _bare(self, ends: str, *, alone: bool) -> str:
         """Return what has no quotation marks: as it stands where Hydra takes it so, else as a text in quotes."""
-        begin, depth = self.at, []
+        begin = self.at
+        depth: list[str] = []
         while self.at < len(self.text):
             character = self.text[self.at]
             if character == "\\" and self.text[self.at + 1 : self.at + 2] in tuple(",[]{}"):
