@@ -86,7 +86,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         given = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         if not isinstance(given, dict) or given["subdir"] != SUBDIR:
             return [list(job) for job in batch]
-        told = told_apart([OmegaConf.to_container(cfg, resolve=False) for cfg in configs])
+        containers: list[Any] = [OmegaConf.to_container(cfg, resolve=False) for cfg in configs]
+        told = told_apart(containers)
         # The dataset stands in the pattern already.
         names = [besides({key: value for key, value in one.items() if key != "dataset"}) for one in told]
         return [

@@ -68,7 +68,7 @@ def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
 
     def launch(spec: EngineSpec, number: int) -> Engine:
         which = f" {number + 1} of {replicas}" if replicas > 1 else ""
-        log.info("%s: starting the engine%s (%s, %s)", job.title, which, spec.backend, spec.checkpoint)
+        log.info("%s: starting the engine%s (%s, %s)", job.name, which, spec.backend, spec.checkpoint)
         return _started(job, number, lambda text: say(f"starting{which}, {text}"))
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import types
 import typing
 from collections.abc import Sequence
@@ -89,7 +88,6 @@ def meant(wrong: str, known: Sequence[str], prefix: str = "") -> str:
     return f"; there are: {', '.join(shown)}"
 
 
-@functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
