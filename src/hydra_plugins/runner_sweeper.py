@@ -101,7 +101,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.plan import plan
 
         assert self.config is not None
-        jobs = [plan(sweep.without_hydra(cfg), here=False) for cfg in configs]
+        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
         if configs[0].plan == "dry":
             dry_plan.show(jobs)
             return

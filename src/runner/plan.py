@@ -98,7 +98,7 @@ class Job:
         )
 
 
-def plan(cfg: DictConfig, *, here: bool = True) -> Job:
+def plan(cfg: DictConfig, *, here: bool = False) -> Job:
     """Check one job and open what it needs. Raise Refused with everything that is wrong.
 
     `here`: it will run on this machine, so what that lacks is refused, too.
@@ -161,7 +161,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     return spec, backend
 
 
-def plan_sweep(configs: Sequence[DictConfig], *, here: bool = True) -> list[EngineSpec]:
+def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[EngineSpec]:
     """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message.
 
     `here`: they will run on this machine.

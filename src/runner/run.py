@@ -43,7 +43,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     Raises RunnerError with what went wrong; the job's folder then says it too.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    job = dataclasses.replace(job or plan(cfg), apart=apart(folder.name, cfg))
+    job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.name, cfg))
     log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
     judges = judging.judges_now(job.config)

@@ -139,7 +139,7 @@ def scored(cfg: DictConfig, folder: Path) -> float | None:
 def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
-        job = plan(cfg)
+        job = plan(cfg, here=True)
         check_judges([cfg])
     except BaseException:
         _take_back(folder)
