@@ -97,6 +97,8 @@ def error_in(chunk: Mapping[str, Any]) -> object | None:
     named = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
     told = named or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
     return chunk if told or (_status_of(chunk) or 0) >= 400 else None
+
+
 def refuses_streams(failure: Failure) -> bool:
     """Say whether an endpoint answers in one piece only, by its own words: HTTP 4xx or 501 about `stream`."""
     says_so = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")

@@ -12,6 +12,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
+from omegaconf import OmegaConf
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +49,16 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
         jobs = [sweep.without_hydra(cfg) for cfg in configs]
-        specs = plan_sweep(jobs)
+        specs = plan_sweep(jobs, here=self._runs_here() and configs[0].plan != "commands")
         sweep.check_judges(jobs)
         order = by_engine(specs)
         batch, specs = [batch[index] for index in order], [specs[index] for index in order]
+        configs = [configs[index] for index in order]
         if configs[0].plan != "run":
-            self._tell(batch, [configs[index] for index in order])
+            self._tell(batch, configs)
             return []
-        # 3. Run them.
+        # 3. Run them, each in a folder that says what it is.
+        batch = self._in_folders(batch, [sweep.without_hydra(cfg) for cfg in configs])
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -73,6 +76,25 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.check(results, len(batch))
         return [result.return_value for result in returns]
 
+    def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
+        """Return the overrides with the name of each job's folder, unless the user has given another pattern."""
+        from runner.job_files import SUBDIR, subdir
+        from runner.overrides import in_quotes
+        from runner.report.results import besides, told_apart
+
+        assert self.config is not None
+        given = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        if not isinstance(given, dict) or given["subdir"] != SUBDIR:
+            return [list(job) for job in batch]
+        containers: list[Any] = [OmegaConf.to_container(cfg, resolve=False) for cfg in configs]
+        told = told_apart(containers)
+        # The dataset stands in the pattern already.
+        names = [besides({key: value for key, value in one.items() if key != "dataset"}) for one in told]
+        return [
+            [*job, f"hydra.sweep.subdir={in_quotes(subdir(name))}"] if name else list(job)
+            for job, name in zip(batch, names, strict=True)
+        ]
+
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
         from runner import dry_plan, sweep
@@ -87,14 +109,20 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         given = [str(one) for one in self.config.hydra.overrides.hydra]
         dry_plan.print_commands(jobs, batch, folder, given, listed=self.jobs != [{}])
 
+    def _runs_here(self) -> bool:
+        """Tell whether jobs run on this machine; those of Slurm and Ray may find there what is not here."""
+        return type(self.launcher).__name__ in ("BasicLauncher", "JoblibLauncher")
+
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""
         from runner.overrides import spelled
+        from runner.quoting import understood
 
         found: dict[tuple[str, ...], None] = {}
+        params = [understood(param) for param in self._parse_config()]  # in a file, too: field: Фамилия,Имя
         for job in self.jobs:
             own = [spelled(key, value) for key, value in job.items()]
-            (product,) = self.split_arguments(parser.parse_overrides([*own, *self._parse_config(), *arguments]), None)
+            (product,) = self.split_arguments(parser.parse_overrides([*own, *params, *arguments]), None)
             found |= dict.fromkeys(map(tuple, product))
         return [list(overrides) for overrides in found]
 

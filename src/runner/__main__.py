@@ -20,14 +20,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from backends.redaction import redact
-from runner import config, misspelt, paths
+from runner import config, misspelt, own_files, paths, spoken
 from runner.errors import RunnerError
 
-# A run of characters between separators of Hydra's grammar that holds a letter beyond ASCII.
-NOT_ASCII = re.compile(r"[^,\[\]{}]*[^\x00-\x7f,\[\]{}][^,\[\]{}]*")
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 _failed: list[RunnerError] = []
@@ -59,18 +57,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def quoted(argument: str) -> str:
-    """Quote the parts of a `key=value` that are not ASCII: Hydra's grammar takes `field=Фамилия` only in quotes."""
-    key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-") or value.isascii() or "'" in value or '"' in value:
-        return argument
-    if not set(value) & set(",[{"):
-        return f"{key}={value!r}"
-    return f"{key}={re.sub(NOT_ASCII, lambda found: repr(found.group().strip()), value)}"
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Put flags before overrides: Hydra's parser takes `model=a -m quant=b` for a mistake."""
+def parts(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return flags, with their values, and overrides: Hydra's parser takes `model=a -m quant=b` for a mistake."""
     flags: list[str] = []
     overrides: list[str] = []
     rest = iter(arguments)
@@ -81,7 +69,7 @@ def flags_first(arguments: list[str]) -> list[str]:
         flags.append(argument)
         if argument in WITH_VALUE and (value := next(rest, None)) is not None:
             flags.append(value)
-    return flags + overrides
+    return flags, overrides
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -104,7 +92,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"
-        return f"YAML syntax error in {where}: {error.problem or error}"
+        tab = "; YAML indents with blanks, and not with tabs" if "'\\t'" in str(error.problem) else ""
+        return f"YAML syntax error in {where}: {error.problem or error}{tab}"
     if isinstance(error, UnicodeDecodeError):
         return f"{_not_utf8() or 'a config file'} is not UTF-8 (saved by a Windows editor?): {error}; save it as UTF-8"
     if launcher := re.search(r"Could not find 'hydra/launcher/(\w+)'", str(error)):
@@ -112,9 +101,12 @@ def explain(error: Exception) -> str:
         return (
             f"the launcher {launcher.group(1)} is not installed: pip install 'vlm-runner[{extra}]' (docs/clusters.md)"
         )
-    if remedy := misspelt.remedy(error):
-        return remedy
+    in_files = own_files.told(str(error), sys.argv[1:]) if isinstance(error, HydraException) else None
+    if said := in_files or spoken.several(str(error)) or misspelt.remedy(error):
+        return said
     cause = error.__cause__
+    if isinstance(cause, GrammarParseError):
+        return f"{str(error).splitlines()[0]}\n      -> {config.INTERPOLATED}"
     detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) and str(cause) not in str(error) else ""
     return f"{error}{detail}"
 
@@ -152,11 +144,13 @@ def main() -> None:
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra would print a traceback and leave; errors are put into words here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["python -m runner", *map(quoted, flags_first(sys.argv[1:]))]
+    flags, overrides = parts(sys.argv[1:])
+    overrides, unread = spoken.read(flags, overrides)
+    sys.argv = ["python -m runner", *flags, *overrides]
     # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    if told := misspelt.merged(sys.argv[1:]):
+    if told := "\n".join(unread) or misspelt.merged(overrides) or spoken.unusable(overrides):
         print(redact(told), file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
     gc.disable()  # imports and configs make no garbage worth a tenth of the start

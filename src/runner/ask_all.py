@@ -99,6 +99,7 @@ class AskAll:
     def _until_gone(self, engine: Fleet, asks: Iterator[load.Ask]) -> load.EngineGone | None:
         """Ask one engine until there is nothing left or it is gone; whatever ends it, what was measured is kept."""
         self.progress.say(self.doing)
+        self.progress.begin()
         tally, mark = load.Tally(), engine.mark() if self.measured is not None else None
         try:
             self._load(engine, asks, tally, self.on_answer)
@@ -124,8 +125,9 @@ class AskAll:
         """Start the engine anew and warm it up, and say so: in the log, and in the notes."""
         starts = self.starts
         starts.restarts += 1
-        log.warning("%s: %s\n  it is started again; the finished answers are kept", self.who.name, report)
+        log.warning("%s: %s\n  it is started again; the finished answers are kept", self.progress.title, report)
         starts.notes.append(f"the engine died and was started again ({starts.restarts}x): {report.splitlines()[0]}")
+        self.progress.rest()
         engine = self._acquired()
         try:
             self._warm_up(engine, first)
@@ -153,7 +155,11 @@ class AskAll:
         self._load(engine, itertools.repeat(first, self.warmup), load.Tally(), on_answer, retries=0)
         if failed:
             log.warning(
-                "%s: %d of %d warm-up requests failed: %s", self.who.name, len(failed), self.warmup, failed[0].message
+                "%s: %d of %d warm-up requests failed: %s",
+                self.progress.title,
+                len(failed),
+                self.warmup,
+                failed[0].message,
             )
 
     def _load(

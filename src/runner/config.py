@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
 from runner import secret_values
 from runner.datasets.config import DatasetConfig
@@ -23,6 +23,8 @@ from runner.report_settings import ReportConfig, report_problems
 
 # When this command began: it names the folder of its jobs, however many there are.
 STARTED = datetime.now()
+# What to do about a `${` that was not meant to stand for anything.
+INTERPOLATED = "${...} stands for another value; for the characters themselves write \\${...}"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -361,7 +363,11 @@ def register() -> None:
     # (_internal/config_repository.py, CachingConfigRepository). The store is a singleton that copies each node it hands
     # out (core/config_store.py, load), so nobody needs those copies; they took 80 % of the time of --help.
     ConfigStore.__deepcopy__ = lambda self, _memo: self
-    store.store(name="base_config", node=Config)
+    schema = OmegaConf.structured(Config)
+    for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints):
+        # Else Hydra takes 'dataset.columns={question: Вопрос}' with a + only. What a key may be is checked by us.
+        OmegaConf.set_struct(free, False)
+    store.store(name="base_config", node=schema)
     OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
 
 
@@ -371,13 +377,14 @@ def _started(pattern: str) -> str:
 
 def typed(cfg: DictConfig) -> Config:
     """Turn a composed config into the dataclasses above. Raise Refused for a value that is missing or out of range."""
-    missing = [Problem("a value is needed", key, f"give it: {key}=...") for key in sorted(_missing(cfg))]
-    if missing:
-        raise Refused(missing)
     try:
+        missing = [Problem("a value is needed", key, f"give it: {key}=...") for key in sorted(_missing(cfg))]
+        if missing:
+            raise Refused(missing)
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
-        raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""))) from error
+        remedy = INTERPOLATED if isinstance(error, (InterpolationKeyError, GrammarParseError)) else ""
+        raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""), remedy)) from error
     assert isinstance(config, Config)
     if unknown := list(_unknown(config)):
         raise Refused(Problem("there is no such key, and a + adds none", key) for key in unknown)

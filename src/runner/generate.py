@@ -28,7 +28,7 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
     if omitted := job.config.backend.omit:
         result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
-    with Progress(job.name, total) as progress:
+    with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         _asking(job, shelf, result, progress).ask(Questions(job, shelf, result, progress).missing())
     if result.measured is None:

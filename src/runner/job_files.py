@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from backends.redaction import redact
 
+# As conf/config.yaml says it.
+SUBDIR = "${hydra.job.num}_${model.name}-${quant.name}-${dataset.name}"
+LONGEST = 80  # characters of what is added to it
 LONGEST_LOG_BYTES = 5 * 2**20
 
 
@@ -47,3 +51,16 @@ def copy_log(source: Path, target: Path) -> None:
             file.seek(-LONGEST_LOG_BYTES, 2)
         text = file.read(LONGEST_LOG_BYTES).decode("utf-8", "replace")
     write_text(target, ("(the beginning was cut)\n" if cut else "") + text)
+
+
+def subdir(apart: str) -> str:
+    """Return the name of a job's folder in a sweep, in Hydra's words, with what tells it from the other jobs."""
+    slug = re.sub(r"[^\w.+-]+", "_", redact(apart))[:LONGEST].strip("_.-")
+    return f"{SUBDIR}-{slug}" if slug else SUBDIR
+
+
+def apart(name: str, cfg: DictConfig) -> str:
+    """Return what the name of a job's folder says besides number, model, quant and dataset."""
+    common = re.escape(f"{cfg.model.name}-{cfg.quant.name}-{cfg.dataset.name}")
+    found = re.fullmatch(rf"\d+_{common}-(.+)", name)
+    return found[1] if found else ""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
-import typing
 from collections.abc import Sequence
 
 from hydra.errors import MissingConfigException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from runner import paths
-from runner.config import Config
+from runner import paths, schema
 
 # Groups that take several words at once, or whose files are laid over one another on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
@@ -24,8 +21,12 @@ def remedy(error: Exception) -> str | None:
         group, _, name = error.missing_cfg_file.rpartition("/")
         # Hydra knows no options where a list was given: metrics=[cer,wre]
         options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
-        return f"there is no {group}={name}" + _meant(name, options, f"{group}=") if options else None
+        return f"there is no {group}={name}" + schema.meant(name, options, f"{group}=") if options else None
     cause = error.__cause__
+    if isinstance(cause, ValidationError) and cause.full_key and str(error).startswith("Error merging override"):
+        override = str(error).splitlines()[0].removeprefix("Error merging override ").strip().strip("'")
+        want = schema.wanted(schema.kind_at(str(cause.full_key)), cause.value)
+        return f"{override}: {cause.full_key} takes {want}" if want else None
     if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return None
     wrong = cause.full_key or str(cause.key)
@@ -42,7 +43,7 @@ def remedy(error: Exception) -> str | None:
     inside = inside or [key for one in alike for key in within if key.endswith(f".{one}")]
     if inside:
         return f"there is no key {wrong}; did you mean {' or '.join(inside[:3])}?"
-    return f"there is no key {wrong}" + _meant(name, keys, prefix)
+    return f"there is no key {wrong}" + schema.meant(name, keys, prefix)
 
 
 def lacking(overrides: Sequence[str]) -> str | None:
@@ -72,24 +73,10 @@ def merged(overrides: Sequence[str]) -> str | None:
     return None
 
 
-def _meant(wrong: str, known: typing.Sequence[str], prefix: str) -> str:
-    if close := difflib.get_close_matches(wrong, known, n=3):
-        return "; did you mean " + " or ".join(f"{prefix}{key}" for key in close) + "?"
-    shown = [f"{prefix}{key}" if prefix.endswith(".") else key for key in sorted(known)]
-    return f"; there are: {', '.join(shown)}"
-
-
 def _inside(group: str) -> list[str]:
     return [f"{group}.{key}" for key in _keys(group) or ()]
 
 
 def _keys(path: str) -> list[str] | None:
     """Return the keys of the schema at a dotted path; None where that is no part of the schema."""
-    schema: typing.Any = Config
-    for name in path.split(".") if path else ():
-        hints = typing.get_type_hints(schema) if dataclasses.is_dataclass(schema) else {}
-        schema = hints.get(name)
-        schema = next((kind for kind in typing.get_args(schema) if dataclasses.is_dataclass(kind)), schema)
-    if not dataclasses.is_dataclass(schema):
-        return None
-    return [field.name for field in dataclasses.fields(schema)]
+    return schema.keys(schema.kind_at(path))

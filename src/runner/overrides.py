@@ -29,10 +29,13 @@ def _value(value: Any) -> str:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return "[" + ",".join(map(_value, value)) + "]"
     text = str(value)
-    if PLAIN.fullmatch(text) and not NOT_WORDS.fullmatch(text):
-        return text
+    return text if PLAIN.fullmatch(text) and not NOT_WORDS.fullmatch(text) else in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """Return a text in single quotation marks, as Hydra's grammar reads it back."""
     # A backslash is one, except before a quotation mark and at the end, where the grammar reads an escape.
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
 
 
@@ -54,9 +57,10 @@ def config_dir_option(arguments: Sequence[str]) -> list[str]:
 
 def command(*arguments: str) -> str:
     """Return a command line of the runner, quoted for a shell."""
-    return " ".join(["python -m runner", *map(_shell, arguments)])
+    return " ".join(["python -m runner", *map(in_shell, arguments)])
 
 
-def _shell(argument: str) -> str:
+def in_shell(argument: str) -> str:
+    """Return an argument quoted for a shell."""
     readable = "'" in argument and not set(argument) & set('"$`\\!')
     return f'"{argument}"' if readable else shlex.quote(argument)

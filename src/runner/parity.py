@@ -20,12 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import answers, terminal, visual_input
+from runner import answers, decisive, terminal, visual_input
 from runner.report.results import Result
 from runner.summaries import again
 
 FILE = "parity.json"
-_APART = ("backend", "env", "pool", "tracking", "summaries")
 _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
 Key = tuple[str, int]
 
@@ -91,7 +90,7 @@ def compare(results: Sequence[Result]) -> list[Comparison]:
     groups: dict[str, list[Result]] = {}
     for result in results:
         if (result.folder / "answers.jsonl").is_file():
-            shared = {name: value for name, value in result.config.items() if name not in _APART}
+            shared = decisive.only(result.config, but=["backend", "env"])
             groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
     found = []
     for group in groups.values():

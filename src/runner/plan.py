@@ -19,7 +19,7 @@ from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampli
 from backends.ocr import OcrBackend
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, model_checks, ocr, ocr_program, paths, store
+from runner import checkpoints, engine_environment, machine, model_checks, ocr, ocr_program, paths, store
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
@@ -51,12 +51,18 @@ class Job:
     identity: Mapping[str, Any]
     conditions: Mapping[str, str]
     ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
+    apart: str = ""  # what tells it from the other jobs of its sweep, besides model and quant
 
     @property
     def name(self) -> str:
         """Return a short name for people."""
         adapter = f"+{Path(self.config.model.adapter).name}" if self.config.model.adapter else ""
         return f"{self.config.model.name}{adapter}-{self.config.quant.name}"
+
+    @property
+    def title(self) -> str:
+        """Return its name with what tells it from the other jobs of its sweep: for lines that people read."""
+        return f"{self.name} {self.apart}".rstrip()
 
     @property
     def digest(self) -> str:
@@ -97,11 +103,16 @@ class Job:
         )
 
 
-def plan(cfg: DictConfig) -> Job:
-    """Check one job and open what it needs. Raise Refused with everything that is wrong."""
+def plan(cfg: DictConfig, *, here: bool = False) -> Job:
+    """Check one job and open what it needs. Raise Refused with everything that is wrong.
+
+    `here`: it will run on this machine, so what that lacks is refused, too.
+    """
     config = typed(cfg)
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
+    if here and config.stage != "score":
+        attempt(problems, lambda: machine.check(config))
     spec_and_backend = attempt(problems, lambda: served(config))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: dataset(config.dataset))
@@ -156,14 +167,17 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     return (ocr_program.named(config, spec, backend) if isinstance(backend, OcrBackend) else spec), backend
 
 
-def plan_sweep(configs: Sequence[DictConfig]) -> list[EngineSpec]:
-    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message."""
+def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[EngineSpec]:
+    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message.
+
+    `here`: they will run on this machine.
+    """
     problems: list[Problem] = []
     specs: list[EngineSpec] = []
     with Progress("checking jobs", len(configs)) as progress:
         for cfg in configs:
             try:
-                specs.append(plan(cfg).spec)
+                specs.append(plan(cfg, here=here).spec)
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()

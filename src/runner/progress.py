@@ -45,7 +45,12 @@ class Progress:
         self.title, self.total, self.done, self.failed = title, total, 0, 0
         self._counting = threading.Lock()  # questions are taken in threads
         self._begin = self._spoken = time.monotonic()
-        self._counted_from: float | None = None  # the rate is of the counting, not of the start before it
+        # The rate is of the asking: since the first request where `begin` says so, else since the first was counted.
+        self._counted_from: float | None = None
+        self._asked = 0  # counted since then
+        self._waited = 0.0  # before the first request, and while an engine was started again
+        self._waits_from: float | None = self._begin
+        self._begun = False
         self._phase = ""
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -65,6 +70,21 @@ class Progress:
                 transient=True,
             )
 
+    def begin(self) -> None:
+        """Say that the first request is sent now, or the first to an engine that was started again."""
+        now = time.monotonic()
+        if self._waits_from is not None:
+            self._waited += now - self._waits_from
+        if not self._begun:
+            self._begun, self._counted_from, self._asked = True, now, 0
+        elif self._counted_from is not None and self._waits_from is not None:
+            self._counted_from += now - self._waits_from
+        self._waits_from = None
+
+    def rest(self) -> None:
+        """Say that nothing is asked until `begin`: an engine is started again."""
+        self._waits_from = time.monotonic()
+
     def __enter__(self) -> Progress:
         """Show it."""
         if self._bar is not None:
@@ -80,7 +100,10 @@ class Progress:
             self._bar.stop()
         took = time.monotonic() - self._begin
         if self.done and took >= WORTH_A_LINE_S:
-            log.info("%s: %d of %s in %.0f s%s", self.title, self.done, self.total or "?", took, self._told())
+            start = f", after {self._waited:.0f} s of starting" if self._begun else ""
+            asking = took - self._waited if self._begun else took
+            counted = f"{self.done} of {self.total or '?'} in {asking:.0f} s"
+            log.info("%s: %s%s%s", self.title, counted, self._told(), start)
 
     def say(self, text: str) -> None:
         """Say what is being done now: a phase, and after a comma what it is at."""
@@ -98,6 +121,7 @@ class Progress:
         with self._counting:
             self.done += 1
             self.failed += failed
+            self._asked += 1
             if self._counted_from is None:
                 self._counted_from = now
         if self._bar is not None and self._task is not None:
@@ -109,9 +133,10 @@ class Progress:
             log.info("%s: %d of %s%s%s", self.title, self.done, self.total or "?", self._told(), left)
 
     def _rate(self) -> float | None:
-        """Return how many were counted per second since the first; None where that says nothing yet."""
+        """Return how many were counted per second of asking; None where that says nothing yet."""
         since = 0.0 if self._counted_from is None else time.monotonic() - self._counted_from
-        return (self.done - 1) / since if self.done > 1 and since > 0 else None
+        counted = self._asked if self._begun else self._asked - 1
+        return counted / since if counted > 0 and since > 0 else None
 
     def _told(self) -> str:
         rate = self._rate()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,20 @@ METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "engine", "cache",
     "samples", "harness", "repeats", "parity",
 )  # fmt: skip
+# The metrics of these groups are all known; those of the others depend on what scores.
+METRICS = {
+    "latency": ("mean_s", "p50_s", "p95_s", "p99_s"),
+    "ttft": ("p50_s", "p95_s"),
+    "tpot": ("p50_s",),
+    "throughput": ("requests_per_s", "output_tokens_per_s", "chars_per_s"),
+    "memory": ("gpu_peak_gib", "cpu_peak_gib", "weights_gib", "kv_reserved_gib", "kv_used_gib", "activation_gib",
+               "graphs_gib", "needed_gib"),
+    "energy": ("joules_per_request",),
+    "engine": ("load_s", "starts"),
+    "cache": ("prefix_hit_rate", "mm_hit_rate"),
+    "samples": ("total", "reused", "failed", "unscored", "truncated"),
+    "harness": ("overhead_share",),
+}  # fmt: skip
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)
 
 
@@ -116,6 +130,8 @@ def constraint_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
             near = difflib.get_close_matches(group, METRIC_GROUPS, n=1)
             hint = f"did you mean {near[0]}/…? " if near else ""
             yield Problem(f"no metric begins with {group!r}", where, f"{hint}known: {', '.join(METRIC_GROUPS)}")
+        elif one.is_metric and (told := unknown_metric(name)):
+            yield Problem(told, where)
         elif not one.bound:
             yield Problem("it says nothing to compare with", where, 'such as "<1.5"')
         elif one.is_metric or one.sign in ("<", "<=", ">", ">="):
@@ -123,6 +139,22 @@ def constraint_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
                 float(one.bound)
             except ValueError:
                 yield Problem(f"{one.bound!r} is not a number", where, 'a metric is compared with one, such as "<1.5"')
+
+
+def unknown_metric(name: str, measured: Iterable[str] = ()) -> str | None:
+    """Say what was meant by the name of a metric that there is not; None where there is one, or may be.
+
+    `measured` are names that jobs have: with them a name of any group is looked up.
+    """
+    group, _, rest = name.partition("/")
+    known = {f"{group}/{one}" for one in METRICS.get(group, ())} | {
+        one for one in measured if one.startswith(f"{group}/")
+    }
+    if name in known or not known or (group not in METRICS and not measured):
+        return None
+    near = difflib.get_close_matches(name, sorted(known), n=1) or [one for one in sorted(known) if one.startswith(name)]
+    hint = f"; did you mean {near[0]}?" if near and rest else ""
+    return f"there is no metric {name}{hint or '; there are: ' + ', '.join(sorted(known))}"
 
 
 def _parse(name: str, value: Any) -> Constraint:

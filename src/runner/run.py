@@ -14,30 +14,27 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engine_environment, engines, environment, judging, limits, measure, paths, score, store
+from runner import (
+    answers,
+    decisive,
+    engine_environment,
+    engines,
+    environment,
+    judging,
+    limits,
+    measure,
+    paths,
+    score,
+    store,
+)
 from runner.errors import JobFailed, RunnerError
 from runner.generate import generate
-from runner.job_files import copy_log, write_config, write_json
+from runner.job_files import apart, copy_log, write_config, write_json
 from runner.plan import Job, plan, reading_notes, warn, whole_pages
 from runner.questions import Generated
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
-# Parts of a config that don't decide results.
-NOT_DECISIVE = (
-    "tracking",
-    "report",
-    "pool",
-    "reuse",
-    "max_failed",
-    "objective",
-    "published",
-    "summaries",
-    "plan",
-    "stage",
-    "answers",
-    "rescore",
-)
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -46,8 +43,8 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     Raises RunnerError with what went wrong; the job's folder then says it too.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    job = job or plan(cfg)
-    log.info("%s: %s", job.name, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
+    job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.name, cfg))
+    log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
     judges = judging.judges_now(job.config)
     if judges is not None:
@@ -57,7 +54,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     try:
         metrics = _stages(job, folder, record, judges)
     except KeyboardInterrupt:
-        log.warning("%s: interrupted; what was answered is being saved (once more stops at once)", job.name)
+        log.warning("%s: interrupted; what was answered is being saved (once more stops at once)", job.title)
         record.close("killed", "interrupted before it was done; what was answered is in the store")
         raise
     except OSError as error:
@@ -66,7 +63,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
         raise JobFailed(f"{error}") from error
     except Exception as error:
         if not isinstance(error, RunnerError):
-            log.exception("%s: unexpected error", job.name)
+            log.exception("%s: unexpected error", job.title)
         record.close("failed", str(error) if isinstance(error, RunnerError) else traceback.format_exc())
         raise
     record.close("finished")
@@ -77,7 +74,7 @@ def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     name = job.config.objective
     known = sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1)
     if name and name not in metrics and known:  # without references there is nothing to have
-        log.warning("%s: objective=%s was not measured; measured are: %s", job.name, name, ", ".join(known))
+        log.warning("%s: objective=%s was not measured; measured are: %s", job.title, name, ", ".join(known))
     return metrics.get(name) if name else None
 
 
@@ -85,7 +82,7 @@ def _judge(job: Job, judges: judging.Judging, folder: Path, record: Record) -> d
     """Have the answers judged and return the metric that makes scores of the verdicts."""
     if judges.needs_memory:
         engines.close()
-    judged = judging.judge(judges, folder, job.name, judging.command())
+    judged = judging.judge(judges, folder, job.title, judging.command())
     record.metrics |= judged.figures
     record.notes += judged.notes
     return {"judge": judges.metric}
@@ -109,7 +106,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.add_version("judge", judges.metric.version)
     total = len(generated.keys) + len(generated.failures)
     known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
-    log.info("%s: scoring%s", job.name, known)
+    log.info("%s: scoring%s", job.title, known)
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
     seen = measure.Seen(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
@@ -234,18 +231,17 @@ class Record:
         except tracking.TrackingError as problem:
             log.warning(
                 "%s: not tracked: %s\n  its folder is complete; upload it later: python -m runner.sync %s",
-                self.job.name,
+                self.job.title,
                 problem,
                 self.folder,
             )
         except BaseException:
             log.warning(
-                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.name, self.folder
+                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.title, self.folder
             )
             raise
 
 
 def _decisive(cfg: DictConfig) -> Any:
     """Return the part of a config that decides results: two jobs with the same are the same experiment."""
-    decisive = {name: value for name, value in cfg.items() if name not in NOT_DECISIVE}
-    return OmegaConf.to_container(OmegaConf.create(decisive), resolve=False)
+    return OmegaConf.to_container(OmegaConf.create(decisive.only({str(k): v for k, v in cfg.items()})), resolve=False)

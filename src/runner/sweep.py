@@ -91,7 +91,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
     try:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
-        job = plan(cfg)
+        job = plan(cfg, here=cfg.plan == "dry")
         check_judges([cfg])
         if cfg.plan == "dry":
             dry_plan.show([job])
@@ -139,7 +139,7 @@ def scored(cfg: DictConfig, folder: Path) -> float | None:
 def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
-        job = plan(cfg)
+        job = plan(cfg, here=True)
         check_judges([cfg])
     except BaseException:
         _take_back(folder)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner import config
-from runner.__main__ import flags_first, quoted
+from runner.__main__ import parts
+from runner.quoting import understood
 from tests.conftest import CommandLine
 
 ECHO = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")
@@ -100,8 +101,17 @@ def test_unknown_word(cli: CommandLine):
 
 
 def test_wrong_type(cli: CommandLine):
-    message = refused(cli, "concurrency=many")
-    assert "concurrency" in message and "many" in message
+    assert "concurrency=many: concurrency takes a whole number" in refused(cli, "concurrency=many")
+
+
+@pytest.mark.parametrize("text", ["Цена ${руб}", "Цена ${"])
+def test_an_interpolation_that_was_not_meant(cli: CommandLine, text: str):
+    assert "for the characters themselves write \\${...}" in refused(cli, f"prompt.system={text}")
+
+
+def test_a_forgotten_m_is_named_also_where_an_experiment_might_bring_it(cli: CommandLine):
+    message = refused(cli, "experiment=reference_answers", "dataset.path=x", "model=demo_s,demo_m")
+    assert message.startswith("model=demo_s,demo_m: these are several values, and -m is missing")
 
 
 def test_value_out_of_range(cli: CommandLine):
@@ -170,7 +180,7 @@ def test_version(cli: CommandLine):
 
 
 @pytest.mark.parametrize(
-    ("given", "understood"),
+    ("given", "quoted"),
     [
         ("dataset.field=Фамилия", "dataset.field='Фамилия'"),
         ("dataset.field=Фамилия,Имя", "dataset.field='Фамилия','Имя'"),
@@ -183,13 +193,13 @@ def test_version(cli: CommandLine):
         ("--help", "--help"),
     ],
 )
-def test_russian_values_need_no_quotes(given: str, understood: str):
-    assert quoted(given) == understood
+def test_russian_values_need_no_quotes(given: str, quoted: str):
+    assert understood(given) == quoted
 
 
 def test_flags_may_stand_anywhere():
     given = ["model=a", "-m", "--config-dir", "own", "quant=b"]
-    assert flags_first(given) == ["-m", "--config-dir", "own", "model=a", "quant=b"]
+    assert parts(given) == (["-m", "--config-dir", "own"], ["model=a", "quant=b"])
 
 
 def test_config_saved_by_a_windows_editor(cli: CommandLine):

@@ -39,6 +39,14 @@ def test_a_search_finds_the_best_choice_and_keeps_its_engine(cli: CommandLine):
     assert cli(str(file.parent), module="runner.report").code == 0
 
 
+def test_a_study_in_a_database_is_refused_with_what_to_do(cli: CommandLine):
+    ended = cli(
+        *SEARCH, "hydra.sweeper.storage=sqlite:///search.db", "hydra.sweeper.study_name=prompts", "prompt=plain"
+    )
+    assert ended.code == 2 and "can't keep a study in a database" in ended.err and not cli.left()
+    assert "the same hydra.sweeper.sampler.seed and a larger hydra.sweeper.n_trials" in ended.err
+
+
 def test_a_wrong_word_is_a_message(cli: CommandLine):
     ended = cli(*SEARCH, "backend.name=echo", "tracking=none", "quant=awq", "sampling.top_p=interval(0.5,1.0)")
     assert ended.code == 2 and "demo_m has no quant=awq" in ended.err and "Traceback" not in ended.err

@@ -51,6 +51,12 @@ def test_the_same_input_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture
     assert kept["agreement"] == 1.0 and kept["seen"]["other"][0]["visual_tokens"] == 48
 
 
+def test_what_decides_no_figure_keeps_no_pair_apart(tmp_path: Path) -> None:
+    job(tmp_path / "a", "backend=hf", **HF)
+    job(tmp_path / "b", "backend=vllm", "report.language=ru", "reuse=never", "max_failed=0.1", "objective=null")
+    assert compared(tmp_path).other.label == "vllm"
+
+
 def test_visual_tokens_are_derived_from_the_text_that_another_backend_counted(tmp_path: Path) -> None:
     job(tmp_path / "a", "backend=hf", **HF)
     job(tmp_path / "b", "backend=sglang", prompt_tokens=60, token_ids=None)

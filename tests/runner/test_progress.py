@@ -47,6 +47,27 @@ def test_counts_come_with_rate_and_time_left(said):
     assert lines.messages[-1] == "job: 41 of 100 in 80 s, 2.0/s, 1 failed"
 
 
+def test_starting_and_asking_are_told_apart(said):
+    lines, clock = said
+    with Progress("job", 50) as work:
+        work.say("starting")
+        for _ in range(10):  # found in the store, before anything is asked
+            work.advance()
+        clock["now"] += 40
+        work.say("asking")
+        work.begin()
+        for _ in range(20):
+            clock["now"] += 0.5
+            work.advance()
+        work.rest()
+        clock["now"] += 30  # an engine that died is started again
+        work.begin()
+        for _ in range(20):
+            clock["now"] += 0.5
+            work.advance()
+    assert lines.messages[-1] == "job: 50 of 50 in 20 s, 2.0/s, after 70 s of starting"
+
+
 def test_quick_work_is_no_line(said):
     lines, _ = said
     with Progress("scoring", 3, quiet=True) as work:

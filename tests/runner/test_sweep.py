@@ -379,3 +379,22 @@ def test_brackets_in_a_prompt_do_not_break_the_table(cli: CommandLine):
     ended = cli("-m", *ECHO, "tracking=none", "prompt.template='a [/b] {{ question }}','[bold]b {{ question }}'")
     assert ended.code == 0, ended.err
     assert "[/b]" in ended.out and "[bold]" in ended.out
+
+
+def test_a_sweep_over_prompts_names_them_in_folders_lines_and_comparison(cli: CommandLine):
+    ended = cli("-m", "backend.name=echo", "tracking=none", "dataset.limit=2", "metrics=[cer]", "report.language=ru",
+                "prompt=plain,demo_detailed", "sampling.temperature=0,0.5")  # fmt: skip
+    assert ended.code == 0, ended.err
+    folders = sorted(path.parent.name for path in cli.folder.rglob("metrics.json"))
+    assert folders == [
+        "0_demo_m-bf16-demo_documents-plain_temperature_0.0",
+        "1_demo_m-bf16-demo_documents-plain_temperature_0.5",
+        "2_demo_m-bf16-demo_documents-demo_detailed_temperature_0.0",
+        "3_demo_m-bf16-demo_documents-demo_detailed_temperature_0.5",
+    ]
+    assert "demo_m-bf16 demo_detailed_temperature_0.5: " in ended.out + ended.err
+    sweep = next(cli.folder.glob("multirun/*/*/multirun.yaml")).parent
+    told = cli(str(sweep), module="runner.compare")
+    assert "(demo_detailed temperature 0.5)" in told.out, told.out + told.err
+    named = cli(str(sweep), "--baseline", "demo_m-bf16 (demo_detailed temperature 0.0)", module="runner.compare")
+    assert named.code == 0, named.err

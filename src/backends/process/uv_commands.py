@@ -84,10 +84,22 @@ def variables(options: Mapping[str, str], present: Mapping[str, str]) -> dict[st
     for option, value in options.items():
         name = _VARIABLES.get(option)
         if name and name not in present:
-            told[name] = ",".join(value.split()) if name in _COMMA_SEPARATED else " ".join(value.split())
+            told[name] = ",".join(map(_link, value.split())) if name in _COMMA_SEPARATED else " ".join(value.split())
     if "UV_INDEX" in told and "UV_INDEX_STRATEGY" not in present:
         told["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip, too, takes the best version of all its indexes
     return told
+
+
+def _link(place: str) -> str:
+    """Spell a folder or address so that uv, which splits the variable at commas, takes one with a comma as one.
+
+    uv 0.13.9 reads %2C in a `file:` address as a comma. A blank in a folder's name is %20 for pip already, which
+    splits its own configuration at blanks.
+    """
+    if "://" in place or place.startswith("file:"):
+        return place.replace(",", "%2C")
+    folder = Path(place).expanduser()
+    return folder.absolute().as_uri() if "," in place else str(folder)
 
 
 def parse_pip_config(text: str) -> dict[str, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runner import decisive
 from runner.report.results import Result
 
-# Where results go and what is returned to an optimiser changes no result.
-WITHOUT_EFFECT = ("tracking", "objective", "rescore", "stage", "answers", "answer_columns", "hydra", "report")
 # Parts of environment.json; the digests tell a file that was edited under the same name.
 ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",
                "conditions", "host", "cpu", "gpus", "python", "git_commit", "packages")  # fmt: skip
@@ -17,10 +16,7 @@ ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "datas
 def difference(first: Result, second: Result) -> dict[str, tuple[str, str]]:
     """Return each key that differs with both values as text, `` for one that is not there; the config's keys first."""
     found: dict[str, tuple[str, str]] = {}
-    configs = [
-        dict(_flat({key: value for key, value in one.config.items() if key not in WITHOUT_EFFECT}, ""))
-        for one in (first, second)
-    ]
+    configs = [dict(_flat(decisive.only(one.config), "")) for one in (first, second)]
     machines = [
         dict(_flat({key: one.environment.get(key) for key in ENVIRONMENT}, "environment")) for one in (first, second)
     ]

@@ -10,6 +10,7 @@ A gate that can't be decided (a figure that is not there, samples that lost thei
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Differen
             return f"{job.name} has not finished, it is {job.result.status}: {reason}"
     if difference is None:
         known = sorted(name for name in second.result.metrics if "/ci_" not in name and "/by/" not in name)
-        return f"no such metric: {gate.metric}; {second.name} has: {', '.join(known)}"
+        near = difflib.get_close_matches(gate.metric, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"no such metric: {gate.metric}{hint}; {second.name} has: {', '.join(known)}"
     if difference.second is None:
         return f"{second.name} has no {gate.metric}"
     if gate.absolute:

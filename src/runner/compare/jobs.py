@@ -12,7 +12,7 @@ from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
 from runner import answers, finished_jobs, score
-from runner.report.results import Result, choices, collect
+from runner.report.results import Result, besides, choices, collect
 
 
 class CantCompare(ValueError):
@@ -125,9 +125,13 @@ def _words(choice: Mapping[str, str]) -> str:
 
 
 def _names(results: Sequence[Result]) -> dict[Path, str]:
-    """Name jobs by model and quantisation, and equal ones by as much of their folders as tells them apart."""
+    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
     found: dict[Path, str] = {}
-    for result in results:
+    told = [f"{result.name} ({besides(choice)})" for result, choice in zip(results, choices(results), strict=True)]
+    for result, words in zip(results, told, strict=True):
+        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
+            found[result.folder] = words
+            continue
         others = [one.folder.resolve() for one in results if one.name == result.name and one is not result]
         parts = result.folder.resolve().parts
         depth = 1

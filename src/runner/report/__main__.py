@@ -55,6 +55,7 @@ def _report(given: argparse.Namespace, downloads: Path) -> int:
     from runner.report import spoken, write
     from runner.report.results import collect
     from runner.report.table import show
+    from runner.report_settings import unknown_metric
     from runner.terminal import say
 
     folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
@@ -69,6 +70,10 @@ def _report(given: argparse.Namespace, downloads: Path) -> int:
     results = [result for folder in searched for result in collect(folder)]
     if not results:
         raise ValueError(f"{', '.join(map(str, searched))}: no finished job in there (no metrics.json)")
+    for name, _ in map(_constraint, given.constraint or ()):
+        measured = {metric for result in results for metric in result.metrics}
+        if "/" in name and (told := unknown_metric(name, measured)):
+            raise ValueError(f"--constraint: {told}")
     out = given.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
     title = given.experiment or "/".join(searched[0].resolve().parts[-2:])
     if not folders:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from metrics.paired import Paired, ScoredRun, compare
-from runner.run import NOT_DECISIVE
+from runner import decisive
 
 if TYPE_CHECKING:
     from metrics.api import Array, Measure, Metric
-
-APART = ("concurrency", *NOT_DECISIVE)
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,6 @@ def blindness(config: Mapping[str, Any]) -> str:
 
 def twins_key(config: Mapping[str, Any]) -> str:
     """Name everything that a job and its blind twins share."""
-    kept = {name: value for name, value in config.items() if name not in APART}
+    kept = decisive.only(config, but=["concurrency"])
     kept["dataset"] = {name: value for name, value in kept["dataset"].items() if name not in ("blind", "blind_seed")}
     return json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str)

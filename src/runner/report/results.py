@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
+from runner import decisive
+
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
-# What changes neither an answer nor a figure.
-WITHOUT_EFFECT = ("report", "tracking", "pool", "objective", "rescore", "stage", "answers", "answer_columns")
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
@@ -74,15 +74,31 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
     Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group. A judge's
     settings belong to no candidate: only where nothing else tells jobs apart `judge` says who judged, by which rubric.
     """
-    told = [{key: value for key, value in result.config.items() if key not in WITHOUT_EFFECT} for result in results]
-    flat = [dict(_flatten(config)) for config in told]
+    return told_apart([result.config for result in results])
+
+
+def besides(choice: Mapping[str, str]) -> str:
+    """Return in a few words what tells a job from the others besides its model and quant; `` where nothing does."""
+    words = []
+    for key, value in choice.items():
+        if key in ALWAYS:
+            continue
+        name = key.rpartition(".")[2]
+        short = Path(value).stem if name == "path" else value
+        words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
+    return " ".join(" ".join(words).split())
+
+
+def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return for the config of each job what `choices` does for the job."""
+    flat = [dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs]
     own = [{key: value for key, value in one.items() if not _below(key, OF_THE_JUDGE)} for one in flat]
     chosen = _telling([{key: value for key, value in one.items() if not _below(key, ADDRESS)} for one in own])
     if _number(own, chosen) < len({tuple(one.items()) for one in own}):
         own = [one | {"backend.base_url": host} for one, host in zip(own, _hosts(own), strict=True)]
         if len({one["backend.base_url"] for one in own}) > 1:
             chosen["backend.base_url"] = "backend.base_url"
-    judges = [_judge(result.config) for result in results]
+    judges = [_judge(config) for config in configs]
     if len(set(judges)) > 1 and _number(own, chosen) < len({tuple(one.items()) for one in flat}):
         own = [one | {"judge": judge} for one, judge in zip(own, judges, strict=True)]
         chosen["judge"] = "judge"

@@ -10,16 +10,13 @@ from pathlib import Path
 
 from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
-from runner import paths
+from runner import decisive, paths
 from runner.compare.jobs import Scored, find_jobs
 from runner.datasets.api import Sample
 from runner.errors import Problem, Refused
 from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template
-from runner.run import NOT_DECISIVE
 
-# What may differ between jobs without making them other candidates.
-APART = ("prompt", *NOT_DECISIVE)
 Pair = tuple[str, str]  # (doc_class, field)
 
 
@@ -70,7 +67,7 @@ def find_candidates(folders: Sequence[Path], measure: str) -> list[Candidate]:
 
 def key_of(job: Scored) -> str:
     """Name what a job asks whom, whatever the prompt and the split."""
-    config = {name: value for name, value in job.result.config.items() if name not in APART}
+    config = decisive.only(job.result.config, but=["prompt"])
     config["dataset"] = {name: value for name, value in config["dataset"].items() if name != "split"}
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 

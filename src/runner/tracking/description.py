@@ -9,10 +9,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from runner.decisive import INDIFFERENT
+
 # Groups that are part of a job's name, and keys that don't tell one experiment from another.
 NAMED = ("model", "quant", "backend")
-SILENT = ("tracking", "hydra", "pool", "objective", "stage", "answers", "rescore", "reuse", "experiment", "report",
-          "judge")  # fmt: skip
+SILENT = (*INDIFFERENT, "experiment", "workers", "judge")
 LONGEST_NAME = 120
 LEADING = ("quality/exact_match", "quality/cer", "judge/ratio", "judge/score")
 COUNTS = ("samples/failed", "samples/unscored", "samples/truncated", "samples/total")

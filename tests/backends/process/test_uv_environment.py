@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,25 @@ def test_the_present_interpreter_is_the_default(requirements: Path) -> None:
     version = "import sys; print(*sys.version_info[:2])"
     out = subprocess.run([environment.interpreter, "-c", version], capture_output=True, text=True).stdout
     assert out.split() == [str(number) for number in sys.version_info[:2]]
+
+
+def test_a_wheel_folder_with_a_comma_in_its_path_is_one_folder(tmp_path: Path) -> None:
+    """uv splits UV_FIND_LINKS at commas; pip, at blanks alone. Seen with uv itself, which finds the wheel."""
+    folder = tmp_path / "колёса, 2026,1".replace(" ", "_")
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "commatest-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("commatest.py", "")
+        wheel.writestr("commatest-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: commatest\nVersion: 1.0\n")
+        wheel.writestr(
+            "commatest-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("commatest-1.0.dist-info/RECORD", "")
+    told = uv_commands.variables({"find-links": f"{folder} /more"}, {})
+    assert told["UV_FIND_LINKS"].count(",") == 1 and told["UV_FIND_LINKS"].endswith(",/more")
+    spaced = uv_commands.variables({"find-links": "file:///a%20b,c"}, {})
+    assert spaced == {"UV_FIND_LINKS": "file:///a%20b%2Cc"}
+    found = uv_commands.variables({"find-links": str(folder)}, {})["UV_FIND_LINKS"]
+    uv = [uv_commands._binary(), "pip", "install", "--dry-run", "--no-index"]
+    command = [*uv, "--target", str(tmp_path / "x"), "commatest"]
+    ended = subprocess.run(command, env={**os.environ, "UV_FIND_LINKS": found}, capture_output=True, text=True)
+    assert ended.returncode == 0 and "commatest==1.0" in ended.stderr, ended.stderr

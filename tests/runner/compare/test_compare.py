@@ -135,6 +135,7 @@ def job_with_figures(folder: Path, name: str, values: dict[str, float | None], *
         ("candidate(latency/p95_s)>1.2", 1, "cand: 1.5"),
         ("quality/cerr>+0.01", 2, "no such metric: quality/cerr; cand has: latency/p95_s, quality/exact_match"),
         ("memory/gpu_peak_gib>+1", 2, "no such metric"),
+        ("latency/p95>+10%", 2, "no such metric: latency/p95; did you mean latency/p95_s?"),
         ("samples/failed>+10%", 2, "base has 0: there is no share of that"),
         ("latency/p95_s>0 significantly", 2, "there is no interval of this difference"),
         ("quality/exact_match+0.01", 2, "is no condition; such as"),

@@ -172,6 +172,8 @@ def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
     ("constraints", "said"),
     [
         ({"latncy/p95_s": "<1"}, "did you mean latency/"),
+        ({"latency/p95": "<1"}, "there is no metric latency/p95; did you mean latency/p95_s?"),
+        ({"memory/peak": "<1"}, "there is no metric memory/peak"),
         ({"latency/p95_s": "fast"}, "'fast' is not a number"),
         ({"latency/p95_s": "<"}, "nothing to compare with"),
     ],
@@ -197,7 +199,7 @@ def test_a_judges_words_reach_the_answers(tmp_path: Path):
 def test_the_command_line_of_the_docs_sets_constraints():
     config.register()
     with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        cfg = compose("config", ["+report.constraints={latency/p95_s: '<1.5', licence: apache-2.0}"])
+        cfg = compose("config", ["report.constraints={latency/p95_s: '<1.5', licence: apache-2.0}"])
     assert not list(config.check_values(cfg))
     assert [str(one) for one in parse_constraints(cfg.report.constraints)] == [
         "latency/p95_s < 1.5",

@@ -100,6 +100,8 @@ def test_command_writes_the_page_in_russian_under_other_constraints(tmp_path: Pa
         (["{folder}/empty"], "no finished job in there"),
         (["{folder}", "--baseline", "nobody"], "no job is called 'nobody'"),
         (["{folder}", "--constraint", "latency"], "it takes a form such as"),
+        (["{folder}", "--constraint", "latency/p95<1"], "did you mean latency/p95_s?"),
+        (["{folder}", "--constraint", "quality/cr<1"], "did you mean quality/cer?"),
         (["{folder}", "--constraint", "speed/p95<1"], "no metric begins with 'speed'"),
     ],
 )

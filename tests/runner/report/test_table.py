@@ -109,6 +109,8 @@ def test_columns_are_those_of_the_terminal_or_of_columns(monkeypatch: pytest.Mon
     assert terminal.console().width == terminal.WIDE, "a log keeps the table whole"
     monkeypatch.setenv("COLUMNS", "80")
     assert terminal.console().width == 80
+
+
 def test_a_judge_names_no_candidate(tmp_path: Path):
     judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.name=strong")
     first = (*judge, "judge.model.endpoint.base_url=http://one.example:8000/v1")

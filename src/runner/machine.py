@@ -1,0 +1,58 @@
+"""What a job asks of the machine that it would run on, known in a moment: a GPU where CUDA is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runner import engine_environment, environment
+from runner.config import Config, EnvConfig
+from runner.errors import Problem, Refused
+
+# Requirements whose wheels are built for CUDA and start on nothing else.
+CUDA_ALONE = {"vllm.txt": "env=vllm_cpu", "sglang.txt": "env=sglang_cpu"}
+# What stands for a GPU where NVML doesn't answer: NVIDIA's devices, WSL, Jetson, and AMD's, which torch calls cuda.
+_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/kfd")
+
+
+def check(config: Config) -> None:
+    """Refuse CUDA on a machine without a GPU. Environments that run elsewhere, and endpoints, are not looked at."""
+    if config.backend.base_url or config.reuse == "answers":  # stored answers may be all that is wanted
+        return
+    env = engine_environment.chosen(config)
+    if env.kind == "remote" or (env.container is not None and env.kind == "container" and env.container.host):
+        return
+    problem = _wanted(config, env)
+    if problem is not None:
+        raise Refused(problem)
+
+
+def _wanted(config: Config, env: EnvConfig) -> Problem | None:
+    lacking = lacks_gpu()
+    device = config.backend.device
+    if device.startswith("cuda"):
+        if lacking:
+            return Problem(f"CUDA is asked for, and {lacking}", "backend.device", "backend.device=cpu, or auto")
+        index, count = device.partition(":")[2], len(environment.gpus())
+        if index.isdecimal() and count and int(index) >= count and env.kind != "container":
+            return Problem(
+                f"{device} is asked for, and there are {count} GPUs", "backend.device", f"cuda:0 to {count - 1}"
+            )
+    if not lacking:
+        return None
+    if config.backend.attention == "flash_attention_2":
+        return Problem(f"flash_attention_2 needs CUDA, and {lacking}", "backend.attention", "backend.attention=sdpa")
+    name = Path(env.requirements or "").name
+    if env.kind == "uv" and name in CUDA_ALONE:
+        return Problem(f"it is built for CUDA, and {lacking}", f"env={env.name}", CUDA_ALONE[name])
+    return None
+
+
+def lacks_gpu() -> str | None:
+    """Say why there is no GPU to be had here; None where there is one, or may be."""
+    if environment.gpus():
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return "CUDA_VISIBLE_DEVICES hides all GPUs" if hidden in ("", "-1") else None
+    if any(Path(device).exists() for device in _DEVICES):
+        return None
+    return "this machine has no GPU (python -m runner.doctor)"

@@ -1,0 +1,124 @@
+"""Reads the overrides of a command line as a user means them, and says in our words what can't be read.
+
+Hydra's own words for a mistake are those of its lexer (`LexerNoViableAltException`, `mismatched input '='`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from runner import schema
+from runner.misspelt import SEVERAL
+from runner.overrides import command, in_quotes, in_shell
+from runner.quoting import NotUnderstood, understood
+
+# What may begin a sweep without -m.
+SWEEPING = ("hydra.mode", "experiment")
+
+
+def unusable(overrides: Sequence[str]) -> str | None:
+    """Say why a study of Optuna can't be kept in a database here; None where it can, or need not.
+
+    hydra-optuna-sweeper 1.3.0 requires optuna<3, and the newest such, 2.10.1, doesn't commit the table of its version
+    under SQLAlchemy 2 (`assert version is not None` in optuna/storages/_rdb/storage.py), which MLflow brings.
+    """
+    kept = next((one for one in overrides if one.lstrip("+").startswith("hydra.sweeper.storage=")), "")
+    where = kept.partition("=")[2].strip("'\"")
+    if where in ("", "null") or where.startswith("redis"):
+        return None
+    installed = importlib.metadata.version("sqlalchemy")
+    if installed.startswith("1."):
+        return None
+    return (
+        f"{kept}: optuna 2.10, which hydra-optuna-sweeper 1.3 needs, can't keep a study in a database with SQLAlchemy "
+        f"{installed}\n      -> leave it out. To go on with a search give the same command with the same "
+        "hydra.sweeper.sampler.seed and a larger hydra.sweeper.n_trials: what was answered is in the store"
+    )
+
+
+def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides as Hydra takes them, and a sentence for each that can't be read, a forgotten -m first."""
+    parser = OverridesParser.create()
+    taken, unread, swept = [], [], []
+    for override in overrides:
+        try:
+            taken.append(understood(override))
+            parsed = parser.parse_override(taken[-1])
+        except NotUnderstood as problem:
+            unread.append(_unread(override, str(problem)))
+        except HydraException:
+            unread.append(_unread(override, _reason(override, overrides)))
+        else:
+            if parsed.is_sweep_override():
+                swept.append((override, parsed))
+    if swept and not _is_sweep(flags, overrides):
+        together = command(*flags, "-m", *overrides)
+        unread = [*(without_m(override, parsed, together) for override, parsed in swept), *unread]
+    return taken, unread
+
+
+def without_m(override: str, parsed: Override | None = None, together: str | None = None) -> str:
+    """Say of an override with several values what was probably meant: -m above all. `together` is the whole command."""
+    key, _, value = override.partition("=")
+    told = f"{override}: these are several values, and -m is missing"
+    lines = [told, f"      -> to run each: {together or command('-m', override)}"]
+    bare = not re.match(r"\s*(choice|range|interval|glob|sort|shuffle|tag)\s*\(", value)
+    if bare and _takes_list(key):
+        lines.append(f"      -> one list of them: {in_shell(f'{key}=[{value}]')}")
+    if bare and _takes_text(key):
+        lines.append(f"      -> one text with a comma: {in_shell(f'{key}={in_quotes(value)}')}")
+    values = parsed.value().list if parsed is not None and parsed.is_choice_sweep() else []
+    if len(values) == 2 and all(type(one) is int for one in values) and schema.kind_at(key.lstrip("+")) is float:
+        lines.append(f"      -> a decimal number has a point: {key}={values[0]}.{values[1]}")
+    return "\n".join(lines)
+
+
+def _is_sweep(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    return any(flag in ("-m", "--multirun") for flag in flags) or any(one.startswith(SWEEPING) for one in overrides)
+
+
+def _takes_text(key: str) -> bool:
+    return schema.kind_at(key.lstrip("+")) in (str, Any, None) and "/" not in key
+
+
+def _takes_list(key: str) -> bool:
+    kind = schema.kind_at(key.lstrip("+"))
+    return kind is Any or typing.get_origin(kind) is list or key.lstrip("+") in SEVERAL
+
+
+def _unread(override: str, why: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals or not value or not key.isascii() or not _takes_text(key):
+        return f"{override}: {why}"
+    return f"{override}: {why}\n      -> the whole as one text: {in_shell(f'{key}={in_quotes(value)}')}"
+
+
+def _reason(override: str, overrides: Sequence[str]) -> str:
+    """Say why Hydra's grammar refuses what it was given."""
+    key, equals, value = override.partition("=")
+    position = list(overrides).index(override)
+    if not equals:
+        if position and overrides[position - 1].rstrip().endswith(","):
+            return "a blank behind a comma ends an argument; write key=a,b without blanks"
+        return "this is no key=value; a value with blanks stands in quotes as a whole: 'key=a value'"
+    if not key.isascii() or not key.strip():
+        return "a key is ASCII letters, digits, _ and points, as in docs/configuration.md"
+    if value.rstrip().endswith(")"):
+        return f"{value} reads as a function that there is not"
+    return "this can't be read"
+
+
+def several(message: str) -> str | None:
+    """Put Hydra's words for several values without -m into ours; None where it says something else."""
+    for begin, end in (("Ambiguous value for argument '", "'\n"), ("Sweep parameters '", "' requires --multirun")):
+        if message.startswith(begin) and end in message:
+            return without_m(message.removeprefix(begin).partition(end)[0])
+    return None

@@ -1,0 +1,69 @@
+"""CUDA asked for without a GPU is refused while a job is planned, and only where the job would run here."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from runner import config, environment, machine
+from runner.config import Config
+from runner.errors import Refused
+from tests.conftest import ROOT, CommandLine
+
+
+@pytest.fixture(autouse=True)
+def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "gpus", lambda: ())
+    monkeypatch.setattr(machine, "_DEVICES", ())
+
+
+def given(*overrides: str) -> Config:
+    config.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return config.typed(compose("config", list(overrides)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remedy"),
+    [
+        (["backend.device=cuda"], "backend.device=cpu"),
+        (["backend.device=cuda:1"], "backend.device=cpu"),
+        (["backend.attention=flash_attention_2"], "backend.attention=sdpa"),
+        (["backend=vllm", "env=vllm"], "env=vllm_cpu"),
+        (["backend=sglang", "env=sglang"], "env=sglang_cpu"),
+        (["env=docker", "env.container.image=x:1", "backend.device=cuda"], "backend.device=cpu"),
+    ],
+)
+def test_cuda_without_a_gpu(overrides: list[str], remedy: str):
+    with pytest.raises(Refused, match="no GPU") as refused:
+        machine.check(given(*overrides))
+    assert remedy in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["backend=vllm", "env=vllm_cpu"],
+        ["env=remote", "env.remote.start=[a]", "env.remote.run=[b]", "env.remote.stop=[c]", "backend.device=cuda"],
+        ["model=openai", "backend=openai", "backend.base_url=http://127.0.0.1:1/v1", "model.name=x"],
+        ["backend.device=cuda", "reuse=answers"],
+    ],
+)
+def test_what_needs_no_gpu_here(overrides: list[str]):
+    machine.check(given(*overrides))
+
+
+def test_gpus_that_are_hidden_or_too_few(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(environment, "gpus", lambda: ("one", "two"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    machine.check(given("backend.device=cuda:1"))
+    with pytest.raises(Refused, match="there are 2 GPUs"):
+        machine.check(given("backend.device=cuda:2"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(Refused, match="CUDA_VISIBLE_DEVICES hides all GPUs"):
+        machine.check(given("backend.device=cuda"))
+
+
+def test_the_command_refuses_and_leaves_nothing(cli: CommandLine):
+    cli.environment["CUDA_VISIBLE_DEVICES"] = ""  # the same on a machine that has one
+    ended = cli("-m", "backend.device=cuda", "concurrency=1,2", "plan=dry")
+    assert ended.code == 2 and "backend.device: CUDA is asked for" in ended.err and not cli.left()
