@@ -8,7 +8,6 @@ asked, so it is part of an answer's key.
 from __future__ import annotations
 
 import functools
-import io
 import json
 import os
 import time
@@ -71,14 +70,11 @@ class Ocr:
         return page
 
     def _recognise(self, image: EncodedImage) -> Page:
-        import PIL.Image
         import pytesseract
-        from PIL.ImageOps import exif_transpose
 
         try:
             started = time.perf_counter()
-            with PIL.Image.open(io.BytesIO(image.data)) as picture:
-                text = pytesseract.image_to_string(exif_transpose(picture).convert("RGB"), lang=self.languages)
+            text = pytesseract.image_to_string(image.picture(), lang=self.languages)
             return Page(str(text).strip(), round(time.perf_counter() - started, 3))
         except Exception as error:  # Pillow and tesseract fail in many ways, and each concerns this page alone
             raise BadImage(f"OCR can't read the page: {' '.join(str(error).split())[:300]}") from error

@@ -46,6 +46,7 @@ class Generated:
     started: int = 0  # engines, also those that were started again
     restarts: int = 0
     notes: list[str] = field(default_factory=list)
+    remarks: dict[str, dict[str, None]] = field(default_factory=dict)  # on pictures: what -> which, each once
     load_s: float | None = None
     log_paths: tuple[Path, ...] = ()
 
@@ -103,6 +104,8 @@ class Questions:
     def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
         try:
             images = self._read(sample.images)
+            for remark in (one for image in images for one in image.remarks):
+                self.result.remarks.setdefault(remark.what, {})[remark.where] = None
             key = self._key(sample, images, repeat)
         except (BadImage, PromptError) as error:
             failure = Failure("bad_input", str(error))

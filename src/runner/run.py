@@ -123,6 +123,8 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
+    for remark in measure.remarks(generated):
+        log.warning("%s: %s", job.name, remark)
     record.notes += measure.notes(generated, seen)
     return record.metrics
 
