@@ -1,7 +1,7 @@
 """Finds files: the dataset's own, and the pictures of its rows, which must lie within one folder."""
 
 # ImageFolder uses os.path: over 100,000 rows pathlib takes four times as long.
-# ruff: noqa: PTH114, PTH116, PTH118, PTH122
+# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH122
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runner.datasets import video
 from runner.datasets.api import Frames, Image
 from runner.datasets.images import PDF_SUFFIX, SUFFIXES
 from runner.errors import Problem, Refused
+from runner.overrides import spelled
 
 _PAGE = re.compile(r"#page=([^#]*)$")
 
@@ -55,15 +56,22 @@ def need_file(path: Path, reads: str) -> Path:
 
 
 class ImageFolder:
-    """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link."""
+    """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link.
 
-    def __init__(self, folder: Path, frames: Frames | None = None) -> None:
-        """Keep the folder, and which frames a video stands for.
+    Links that lie beside the dataset's file are followed into the folder: its pictures may be linked from there.
+    """
+
+    def __init__(
+        self, folder: Path, frames: Frames | None = None, beside: Path | None = None, key: str = "dataset.images"
+    ) -> None:
+        """Keep the folder, which frames a video stands for, where links into it may lie, and the key that names it.
 
         Answers are remembered: a picture is often asked about several times.
         """
         self._frames = frames or Frames()
         self._folder = os.path.realpath(folder)
+        self._key = key
+        self._beside = os.path.realpath(beside or folder)
         self._within = self._folder.rstrip(os.sep) + os.sep
         self._real_folders: dict[str, str] = {}
         self._found: dict[str, Image | Problem] = {}
@@ -93,12 +101,27 @@ class ImageFolder:
         if page is not None and suffix != PDF_SUFFIX:
             return Problem(f"image {text!r}: only a PDF has pages", remedy="leave out #page=")
         path = os.path.normpath(os.path.join(self._folder, name))
+        linked = os.path.normpath(os.path.join(self._beside, name))
+        if linked != path and self._leads_in(linked) and not os.path.lexists(path):
+            path = linked
         return self._check(name, path) or Image(Path(path), page, self._frames if suffix in video.SUFFIXES else None)
+
+    def _leads_in(self, path: str) -> bool:
+        try:
+            return self._real_path(path).startswith(self._within) and os.path.exists(path)
+        except (OSError, ValueError):
+            return False
 
     def _check(self, name: str, path: str) -> Problem | None:
         """Say what is wrong with a picture's path."""
         try:
-            if not self._real_path(path).startswith(self._within):
+            if not (real := self._real_path(path)).startswith(self._within):
+                if target := self._linked(path, real):
+                    allow = spelled(self._key, target)
+                    return Problem(
+                        f"image {name!r} is reached by a link that leads out of the folder of images, {self._folder}",
+                        remedy=f"name the folder that it leads to: {allow}, or one above where links lead to several",
+                    )
                 return Problem(
                     f"image {name!r} lies outside the folder of images, {self._folder}",
                     remedy="put it into that folder, or set dataset.images to a folder that holds all of them",
@@ -113,6 +136,19 @@ class ImageFolder:
         if not stat.S_ISREG(mode):
             return Problem(f"image {name!r} is not a file", remedy=f"looked in {self._folder}")
         return None
+
+    def _linked(self, path: str, real: str) -> str | None:
+        """Return the folder that a link in the folder of images leads out to; None where no such link is in the way."""
+        if not path.startswith(self._within) or not os.path.exists(path):
+            return None
+        step = self._folder
+        for part in os.path.relpath(path, self._folder).split(os.sep):
+            step = os.path.join(step, part)
+            if os.path.islink(step):
+                target = os.path.realpath(step)
+                if not target.startswith(self._within):
+                    return target if os.path.isdir(target) else os.path.dirname(target)
+        return os.path.dirname(real)
 
     def _real_path(self, path: str) -> str:
         """Return the path with links resolved, asking for each folder once: many pictures share one."""
