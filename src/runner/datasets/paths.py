@@ -116,16 +116,11 @@ class ImageFolder:
         """Say what is wrong with a picture's path."""
         try:
             if not (real := self._real_path(path)).startswith(self._within):
+                remedy = "put it into that folder, or set dataset.images to a folder that holds all of them"
                 if target := self._linked(path, real):
-                    allow = spelled(self._key, target)
-                    return Problem(
-                        f"image {name!r} is reached by a link that leads out of the folder of images, {self._folder}",
-                        remedy=f"name the folder that it leads to: {allow}, or one above where links lead to several",
-                    )
-                return Problem(
-                    f"image {name!r} lies outside the folder of images, {self._folder}",
-                    remedy="put it into that folder, or set dataset.images to a folder that holds all of them",
-                )
+                    named = spelled(self._key, target)
+                    remedy = f"name the folder that its link leads to: {named}, or one above that holds all of them"
+                return Problem(f"image {name!r} lies outside the folder of images, {self._folder}", remedy=remedy)
             mode = os.stat(path).st_mode
         except (OSError, ValueError) as error:  # too long a name, a circle of links, a NUL byte
             reason = "does not exist" if isinstance(error, FileNotFoundError) else f"can't be reached: {error}"
@@ -142,7 +137,7 @@ class ImageFolder:
         if not path.startswith(self._within) or not os.path.exists(path):
             return None
         step = self._folder
-        for part in os.path.relpath(path, self._folder).split(os.sep):
+        for part in Path(os.path.relpath(path, self._folder)).parts:
             step = os.path.join(step, part)
             if os.path.islink(step):
                 target = os.path.realpath(step)
