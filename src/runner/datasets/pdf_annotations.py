@@ -13,11 +13,11 @@ PUSHBUTTON = 1 << 16  # flag of a field
 
 @dataclass
 class Field:
-    """A field of a form; PDFium's points count from the lower left."""
+    """A field of a form, or a text laid on a page. `label` names it in messages; `is_text`: its value is to be read."""
 
-    name: str
+    label: str
     value: str
-    rect: tuple[float, float, float, float]  # left, bottom, right, top, in points
+    rect: tuple[float, float, float, float]  # left, bottom, right, top, in points from the page's lower left
     is_text: bool
 
 
@@ -41,14 +41,22 @@ class Annotations:
 
     def _look(self, annotation: Any) -> None:
         raw = self._raw
-        without = {raw.FPDF_ANNOT_FREETEXT: "text", raw.FPDF_ANNOT_STAMP: "stamp", raw.FPDF_ANNOT_LINE: "line"}
+        without = {raw.FPDF_ANNOT_STAMP: "stamp", raw.FPDF_ANNOT_LINE: "line", raw.FPDF_ANNOT_POLYGON: "polygon"}
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         if kind == raw.FPDF_ANNOT_WIDGET and self._form:
             self._field(annotation)
+        elif kind == raw.FPDF_ANNOT_FREETEXT:
+            told = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+            self.fields.append(Field("a text laid on it", told, self._rect(annotation), is_text=True))
         elif kind in without and not _text(raw.FPDFAnnot_GetAP, annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL):
             told = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
             words = f" ({short(told)})" if told else ""
             self.remarks.append(f"has a {without[kind]}{words} laid on it without an appearance, which is not drawn")
+
+    def _rect(self, annotation: Any) -> tuple[float, float, float, float]:
+        rect = self._raw.FS_RECTF()
+        self._raw.FPDFAnnot_GetRect(annotation, rect)
+        return rect.left, rect.bottom, rect.right, rect.top
 
     def _field(self, annotation: Any) -> None:
         raw, form = self._raw, self._form
@@ -56,10 +64,8 @@ class Annotations:
         name = _text(raw.FPDFAnnot_GetFormFieldName, form, annotation)
         value = _text(raw.FPDFAnnot_GetFormFieldValue, form, annotation)
         flags = raw.FPDFAnnot_GetFormFieldFlags(form, annotation)
-        rect = raw.FS_RECTF()
-        raw.FPDFAnnot_GetRect(annotation, rect)
         is_text = kind in (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX)
-        self.fields.append(Field(name, value, (rect.left, rect.bottom, rect.right, rect.top), is_text))
+        self.fields.append(Field(f"the field {name!r}", value, self._rect(annotation), is_text))
         if kind not in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON) or flags & PUSHBUTTON:
             return
         # Asked for a button's value, PDFium tells whether it is drawn with its mark; the file's own value is V.

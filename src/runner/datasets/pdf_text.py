@@ -75,7 +75,7 @@ class Text:
             if font.fails():
                 number, which = (len(font.lost), f" ({_some(font.lost)})") if font.lost else (font.garbled, "")
                 told.append(f"{number} characters in the font {font.name!r}{which}")
-        within = f" in the field {', '.join(map(repr, self._lost_fields))}" if self._lost_fields else ""
+        within = f" in {', '.join(self._lost_fields)}" if self._lost_fields else ""
         return f"{' and '.join(told)}{within}: the font is not embedded, and PDFium has no such letters"
 
     def _characters(self, page: Any) -> Iterator[tuple[int, str, Font]]:
@@ -127,7 +127,7 @@ class Text:
         for one in self._fields:
             left, bottom, right, top = one.rect
             if left <= x.value <= right and bottom <= y.value <= top:
-                return one.name
+                return one.label
         return None
 
     def _remarks(self) -> Iterator[str]:
@@ -150,7 +150,7 @@ class Text:
         """Tell of fields with a value whose appearance, which the file brings, shows nothing."""
         for one in self._fields:
             if one.is_text and one.value.strip() and not page.get_text_bounded(*one.rect).strip():
-                yield f"has the field {one.name!r} whose value, {short(one.value)}, its appearance does not show"
+                yield f"has {one.label} whose value, {short(one.value)}, is not shown"
 
 
 def _name(function: Callable[..., int], font: Any) -> str:
