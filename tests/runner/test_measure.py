@@ -106,3 +106,11 @@ def test_notes_say_what_the_figures_leave_out():
     failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), measure.Seen(rows))
     assert "1 of 2 answers failed" in failed and "after 3 s" in failed
     assert "1 answers took more than one attempt" in again
+
+
+def test_remarks_on_pictures_are_notes_that_name_the_first_ones():
+    blank = dict.fromkeys(f"{number}.png" for number in range(8))
+    generated = Generated(remarks={"is one flat colour": blank, "moves": {"a.gif": None}})
+    notes = measure.notes(generated, measure.Seen([]))
+    assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in notes
+    assert "picture a.gif: moves" in notes
