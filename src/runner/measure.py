@@ -5,9 +5,10 @@ What was not measured is absent: no figure here is ever 0 for "unknown".
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from backends import chunks
 from runner.questions import Generated
 
+REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {
     "memory/gpu_peak_gib": "gpu_peak_gib",
     "memory/cpu_peak_gib": "cpu_peak_gib",
@@ -139,9 +141,17 @@ def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
     return values
 
 
+def remarks(generated: Generated) -> Iterator[str]:
+    """Yield what is odd about pictures that were shown all the same: one line for each kind, with the first names."""
+    for what, names in generated.remarks.items():
+        first = ", ".join(itertools.islice(names, REMARKED))
+        more = f" and {len(names) - REMARKED} more" if len(names) > REMARKED else ""
+        yield f"picture {first}{more}: {what}"
+
+
 def notes(generated: Generated, seen: Seen) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
-    noted = list(generated.notes)
+    noted = [*generated.notes, *remarks(generated)]
     if failed := len(generated.failures):
         first = next(iter(generated.failures.values())).error
         noted.append(f"{failed} of {seen.total} answers failed, the first: {first.message if first else ''}"[:300])

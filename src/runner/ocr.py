@@ -7,7 +7,6 @@ asked, so it is part of an answer's key.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -71,13 +70,9 @@ class Ocr:
         return page
 
     def _recognise(self, image: EncodedImage) -> Page:
-        import PIL.Image
-        from PIL.ImageOps import exif_transpose
-
         try:
             started = time.perf_counter()
-            with PIL.Image.open(io.BytesIO(image.data)) as picture:
-                text = Tesseract(self.languages).read(exif_transpose(picture).convert("RGB"))
+            text = Tesseract(self.languages).read(image.picture())
             return Page(text, round(time.perf_counter() - started, 3))
         except Exception as error:  # Pillow and tesseract fail in many ways, and each concerns this page alone
             raise BadImage(f"OCR can't read the page: {' '.join(str(error).split())[:300]}") from error

@@ -44,6 +44,7 @@ class Generated(Starts):
     allowed: float | None = None
     timed: bool = True
     measured: dict[str, Any] | None = None
+    remarks: dict[str, dict[str, None]] = field(default_factory=dict)  # on pictures: what -> which, each once
     log_paths: tuple[Path, ...] = ()
 
     def fail(self, question: Question, generation: Generation) -> None:
@@ -100,6 +101,8 @@ class Questions:
     def _ask(self, sample: Sample, repeat: int) -> load.Ask | None:
         try:
             images = self._read(sample.images)
+            for remark in (one for image in images for one in image.remarks):
+                self.result.remarks.setdefault(remark.what, {})[remark.where] = None
             key = self._key(sample, images, repeat)
         except (BadImage, PromptError) as error:
             failure = Failure("bad_input", str(error))

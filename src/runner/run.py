@@ -121,6 +121,8 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
+    for remark in measure.remarks(generated):
+        log.warning("%s: %s", job.title, remark)
     record.notes += [*reading_notes(job), *measure.notes(generated, seen)]
     return record.metrics
 

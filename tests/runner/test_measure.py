@@ -137,3 +137,11 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
     ):
         assert words in noted
     assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off
+
+
+def test_remarks_on_pictures_are_notes_that_name_the_first_ones():
+    blank = dict.fromkeys(f"{number}.png" for number in range(8))
+    generated = Generated(remarks={"is one flat colour": blank, "moves": {"a.gif": None}})
+    notes = measure.notes(generated, measure.Seen([]))
+    assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in notes
+    assert "picture a.gif: moves" in notes

@@ -116,3 +116,19 @@ def test_a_failure_is_never_stored(tmp_path: Path):
     shelf = Shelf(tmp_path / "s.jsonl")
     shelf.append("k", {}, Generation("k", "text", None))
     assert shelf.find("k", {}).error is None
+
+
+def test_a_blank_picture_is_told_of_once_and_asked_about(made: Made, documents: Path, tmp_path: Path):
+    from PIL import Image
+
+    for path in sorted((documents / "images").iterdir()):
+        with Image.open(path) as picture:
+            size = picture.size
+        Image.new("RGB", size, "white").save(path)
+    job, keys = made()
+    generated = Generated()
+    with Progress(job.name, 2) as progress:
+        asked = list(Questions(job, Shelf(tmp_path / "none.jsonl"), generated, progress).missing())
+    assert [ask.key for ask in asked] == keys and len(keys) == 2
+    ((what, names),) = generated.remarks.items()
+    assert "one flat colour" in what and len(names) == len({sample.images[0] for sample in job.dataset})

@@ -61,7 +61,8 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     if not images.is_dir():
         raise Refused(Problem(f"{images} is not a folder", "dataset.images", "the folder that image paths start from"))
     findings, filters = Findings(show(path)), Filters(config)
-    folder = ImageFolder(images, Frames(config.video_fps, config.video_frames, config.video_as == "video"))
+    frames = Frames(config.video_fps, config.video_frames, config.video_as == "video")
+    folder = ImageFolder(images, frames, beside, "dataset.path" if config.format == "images" else "dataset.images")
     builder = _Builder(config, folder, findings, pictures)
     places: dict[str, str] = {}  # id -> where it was first seen
     for row in _read(reader, config, path):

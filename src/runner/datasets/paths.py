@@ -1,7 +1,7 @@
 """Finds files: the dataset's own, and the pictures of its rows, which must lie within one folder."""
 
 # ImageFolder uses os.path: over 100,000 rows pathlib takes four times as long.
-# ruff: noqa: PTH114, PTH116, PTH118, PTH122, PTH208
+# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH122, PTH208
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from runner.datasets import video
 from runner.datasets.api import Frames, Image
 from runner.datasets.images import PDF_SUFFIX, SUFFIXES
 from runner.errors import Problem, Refused
+from runner.overrides import spelled
 
 _PAGE = re.compile(r"#page=([^#]*)$")
 
@@ -84,15 +85,22 @@ def need_file(path: Path, reads: str) -> Path:
 
 
 class ImageFolder:
-    """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link."""
+    """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link.
 
-    def __init__(self, folder: Path, frames: Frames | None = None) -> None:
-        """Keep the folder, and which frames a video stands for.
+    Links that lie beside the dataset's file are followed into the folder: its pictures may be linked from there.
+    """
+
+    def __init__(
+        self, folder: Path, frames: Frames | None = None, beside: Path | None = None, key: str = "dataset.images"
+    ) -> None:
+        """Keep the folder, which frames a video stands for, where links into it may lie, and the key that names it.
 
         Answers are remembered: a picture is often asked about several times.
         """
         self._frames = frames or Frames()
         self._folder = os.path.realpath(folder)
+        self._key = key
+        self._beside = os.path.realpath(beside or folder)
         self._within = self._folder.rstrip(os.sep) + os.sep
         self._real_folders: dict[str, str] = {}
         self._found: dict[str, Image | Problem] = {}
@@ -123,8 +131,12 @@ class ImageFolder:
         if page is not None and suffix != PDF_SUFFIX:
             return Problem(f"image {text!r}: only a PDF has pages", remedy="leave out #page=")
         path = os.path.normpath(os.path.join(self._folder, name))
-        if not os.path.lexists(path) and (other := self._otherwise(name)):
-            path = other
+        if not os.path.lexists(path):
+            linked = os.path.normpath(os.path.join(self._beside, name))
+            if linked != path and self._leads_in(linked):
+                path = linked
+            elif other := self._otherwise(name):
+                path = other
         return self._check(name, path) or Image(Path(path), page, self._frames if suffix in video.SUFFIXES else None)
 
     def _otherwise(self, name: str) -> str | None:
@@ -159,14 +171,21 @@ class ImageFolder:
             found /= same[0]
         return f"there is {os.path.relpath(found, self._folder)!r}: write it so, or rename the file; "
 
+    def _leads_in(self, path: str) -> bool:
+        try:
+            return self._real_path(path).startswith(self._within) and os.path.exists(path)
+        except (OSError, ValueError):
+            return False
+
     def _check(self, name: str, path: str) -> Problem | None:
         """Say what is wrong with a picture's path."""
         try:
-            if not self._real_path(path).startswith(self._within):
-                return Problem(
-                    f"image {name!r} lies outside the folder of images, {self._folder}",
-                    remedy="put it into that folder, or set dataset.images to a folder that holds all of them",
-                )
+            if not (real := self._real_path(path)).startswith(self._within):
+                remedy = "put it into that folder, or set dataset.images to a folder that holds all of them"
+                if target := self._linked(path, real):
+                    named = spelled(self._key, target)
+                    remedy = f"name the folder that its link leads to: {named}, or one above that holds all of them"
+                return Problem(f"image {name!r} lies outside the folder of images, {self._folder}", remedy=remedy)
             mode = os.stat(path).st_mode
         except (OSError, ValueError) as error:  # too long a name, a circle of links, a NUL byte
             is_missing = isinstance(error, FileNotFoundError)
@@ -178,6 +197,19 @@ class ImageFolder:
         if not stat.S_ISREG(mode):
             return Problem(f"image {name!r} is not a file", remedy=f"looked in {self._folder}")
         return None
+
+    def _linked(self, path: str, real: str) -> str | None:
+        """Return the folder that a link in the folder of images leads out to; None where no such link is in the way."""
+        if not path.startswith(self._within) or not os.path.exists(path):
+            return None
+        step = self._folder
+        for part in Path(os.path.relpath(path, self._folder)).parts:
+            step = os.path.join(step, part)
+            if os.path.islink(step):
+                target = os.path.realpath(step)
+                if not target.startswith(self._within):
+                    return target if os.path.isdir(target) else os.path.dirname(target)
+        return os.path.dirname(real)
 
     def _real_path(self, path: str) -> str:
         """Return the path with links resolved, asking for each folder once: many pictures share one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from runner.datasets.api import Frames
 from runner.datasets.encoded import BadImage, EncodedImage
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+ROUNDING_S = 0.001  # Matroska's times are whole milliseconds
 QUALITY = 95  # of JPEG: a frame was compressed before; a change makes new digests
 
 
@@ -66,23 +67,46 @@ def _draw(path: Path, frames: Frames, source: str) -> Iterator[EncodedImage]:
         # Evenly spread frames have a rate of their own.
         rate = min(frames.per_second, len(due) / duration_s) if duration_s else frames.per_second
         moving = (source, round(rate, 6)) if frames.moving else None
-        half = 0.5 / float(stream.average_rate or 25)
-        for frame in container.decode(stream):
-            if not due:
-                return
-            # The first frame that is not before its time is taken, within half a frame for rounding. Several times may
-            # fall on one frame of a slow video: it is taken once.
-            shown_at = (frame.time or 0.0) + half
-            if shown_at >= due[0]:
-                while due and shown_at >= due[0]:
-                    due.pop(0)
-                yield replace(_encoded(frame, source), moving=moving)
+        for frame in _on_screen(container.decode(stream), due, 1 / float(stream.average_rate or 25)):
+            yield replace(_encoded(frame, source), moving=moving)
+
+
+def _on_screen(frames: Iterable[Any], due: list[float], usual_s: float) -> Iterator[Any]:
+    """Yield the frames that are on the screen at the seconds in `due`, counted from the first frame.
+
+    A frame stays until the next one's time: that may be long, as a recorded screen has frames only where it changes.
+    Several times may fall on one frame: it is taken once. Frames without a time come `usual_s` seconds apart.
+    """
+    shown, begin, last = None, 0.0, 0.0
+    for frame in frames:
+        if not due:
+            return
+        time = frame.time if frame.time is not None else last + usual_s
+        if shown is None:
+            begin = time
+        elif time - begin > due[0] + ROUNDING_S:  # until now the earlier one was on
+            yield shown
+            while due and time - begin > due[0] + ROUNDING_S:
+                due.pop(0)
+        shown, last = frame, time
+    if due and shown is not None:
+        yield shown
 
 
 def _duration_s(container: Any, stream: Any) -> float:
+    """Return how long the pictures last. FFmpeg counts a container's length in microseconds."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return float(container.duration or 0) / 1_000_000  # FFmpeg counts a container's length in microseconds
+    if container.duration:
+        # Matroska tells when it ends, not how long it is (seen with PyAV 18.1).
+        begin = (container.start_time or 0) if "matroska" in container.format.name else 0
+        return float(container.duration - begin) / 1_000_000
+    # A browser's recording is written without knowing its end: its packets tell.
+    times = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+    container.seek(0)
+    if not times:
+        return 0.0
+    return float((max(map(sum, times)) - min(pts for pts, _ in times)) * stream.time_base)
 
 
 def _encoded(frame: Any, source: str) -> EncodedImage:

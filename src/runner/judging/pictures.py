@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backends.api import ImagePart
 from runner.datasets.api import Image
-from runner.datasets.encoded import BadImage
+from runner.datasets.encoded import decoded
 from runner.datasets.images import read_images
 
 Shown = tuple[ImagePart, str]  # the picture, and what names its content and size
@@ -41,12 +41,8 @@ def _read(names: tuple[str, ...], longest: int) -> tuple[Shown, ...]:
 
 def _smaller(data: bytes, media_type: str, longest: int) -> ImagePart:
     import PIL.Image
-    from PIL.ImageOps import exif_transpose
 
-    try:
-        picture = exif_transpose(PIL.Image.open(io.BytesIO(data))).convert("RGB")
-    except Exception as error:  # decoders raise whatever they trip over
-        raise BadImage(f"a {media_type} that can't be scaled down: {error}") from error
+    picture = decoded(data, media_type)
     picture.thumbnail((longest, longest), PIL.Image.Resampling.LANCZOS)
     target = io.BytesIO()
     picture.save(target, "PNG")

@@ -99,11 +99,8 @@ def _smaller(encoded: EncodedImage, pixels: int) -> tuple[bytes, str]:
     if max(encoded.width, encoded.height) <= HARDLY * pixels and len(encoded.data) <= few:
         return encoded.data, encoded.media_type
     import PIL.Image
-    from PIL.ImageOps import exif_transpose
 
-    opened = PIL.Image.open(io.BytesIO(encoded.data))
-    opened.draft("RGB", (pixels, pixels))  # a JPEG is decoded at a fraction of its size
-    picture = exif_transpose(opened).convert("RGB")
+    picture = encoded.picture(pixels)
     picture.thumbnail((pixels, pixels), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0)
     target = io.BytesIO()
     picture.save(target, "WEBP", quality=QUALITY, method=0)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from runner import answers, score
 from runner.datasets.api import Image
-from runner.datasets.encoded import BadImage
+from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
 from runner.progress import Progress
 
@@ -141,17 +141,15 @@ def _pictures(named: str) -> list[str]:
     path, _, page = named.partition("#page=")
     try:
         found = read_images((Image(Path(path), int(page) - 1 if page else None),))
-        return [_smaller(encoded.data) for encoded in found]
+        return [_smaller(encoded) for encoded in found]
     except (BadImage, OSError, ValueError) as error:
         log.warning("%s is not in its trace: %s", named, error)
         return []
 
 
-def _smaller(data: bytes) -> str:
-    from PIL import Image as Pillow
-
+def _smaller(encoded: EncodedImage) -> str:
     held = io.BytesIO()
-    with Pillow.open(io.BytesIO(data)) as picture:
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        picture.convert("RGB").save(held, "JPEG", quality=85)
+    picture = encoded.picture(LONGEST_SIDE)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    picture.save(held, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()

@@ -138,6 +138,29 @@ def test_a_link_in_a_folder_of_pictures(tmp_path: Path) -> None:
     has(refusal(format="images", path=str(tmp_path / "set")), "a.jpg' lies outside", "image 'b.jpg' can't be reached")
 
 
+def test_the_remedy_for_links_out_of_the_folder_works(tmp_path: Path) -> None:
+    """What the refusal says to add is added: the folder that a link leads to, whatever it is called."""
+    (tmp_path / "скан ы").mkdir()
+    (tmp_path / "скан ы" / "2.jpg").touch()
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "images").symlink_to(tmp_path / "скан ы")
+    (folder / "one.jpg").symlink_to(tmp_path / "скан ы" / "2.jpg")
+    for name in ("images/2.jpg", "one.jpg", "images/../images/2.jpg"):
+        message = jsonl(folder, row(id="1", images=[name]))
+        has(message, f"-> name the folder that its link leads to: dataset.images='{tmp_path / 'скан ы'}'")
+        for allowed in (tmp_path / "скан ы", tmp_path):
+            config = DatasetConfig(format="jsonl", path=str(folder / "rows.jsonl"), images=str(allowed))
+            assert open_dataset(config).samples[0].images[0].path.resolve() == tmp_path / "скан ы" / "2.jpg"
+    # a folder that was not named stays closed
+    (tmp_path / "other").mkdir()
+    config = {"format": "jsonl", "path": str(folder / "rows.jsonl"), "images": str(tmp_path / "other")}
+    has(refusal(**config), "does not exist", "set dataset.images where the pictures lie elsewhere")
+    # a folder of pictures is named by its path
+    (folder / "rows.jsonl").unlink()
+    has(refusal(format="images", path=str(folder)), f"leads to: dataset.path='{tmp_path / 'скан ы'}'")
+
+
 def test_only_the_pictures_that_are_asked_about_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").touch()
     lines = (HEADER, GOOD, GOOD.replace("1.jpg", "no.jpg").replace("акт", "счет"))

@@ -56,6 +56,109 @@ def test_a_slow_video_gives_each_frame_once(tmp_path: Path):
     assert greys(read_images((Image(clip(tmp_path / "slow.mp4", 3, rate=1), frames=Frames(10, 64)),))) == [0, 1, 2]
 
 
+def at_times(path: Path, seconds: list[float], *, held_s: float = 1.0) -> Path:
+    """A video with a frame at each of the times, the last one on the screen for `held_s`; greys count up."""
+    from fractions import Fraction
+
+    import av
+    import numpy
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, second in enumerate([*seconds, seconds[-1] + held_s]):
+            grey = numpy.full((48, 64, 3), 40 * min(number, len(seconds) - 1), dtype=numpy.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame.pts, frame.time_base = round(second * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("begin", [0.0, 3.0])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+def test_the_frame_on_the_screen_is_taken(tmp_path: Path, suffix: str, begin: float):
+    """Blue is on from 0.2 s to 5 s: whoever looks once a second sees it, and only then what comes at 5 s."""
+    path = at_times(tmp_path / f"a.{suffix}", [begin + second for second in (0, 0.1, 0.2, 5)])
+
+    def seen(*frames: object) -> list[int]:
+        return greys(read_images((Image(path, frames=Frames(*frames)),)))
+
+    assert seen(1, 16) == [0, 2, 3]
+    assert seen(10, 100) == [0, 1, 2, 3]
+    assert seen(10, 3) == [0, 2], "at 0, 2 and 4 s"
+
+
+@pytest.mark.parametrize("rate", [7, 12, 24, 25, 30])
+def test_a_steady_rate_gives_the_frame_of_each_second(tmp_path: Path, rate: int):
+    images = read_images((Image(clip(tmp_path / "a.mkv", 4, rate), frames=Frames(2, 16)),))
+    assert greys(images) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_recording_that_does_not_know_its_length_is_read_to_its_end(tmp_path: Path):
+    """A browser writes such: there is no going back to the head of a stream."""
+    import av
+    import numpy
+
+    class Pipe(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            held.extend(data)
+            return len(data)
+
+    held = bytearray()
+    with av.open(Pipe(), "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(40):
+            grey = numpy.full((48, 64, 3), 40 * (number // 10), dtype=numpy.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    (tmp_path / "live.mkv").write_bytes(held)
+    with av.open(str(tmp_path / "live.mkv")) as container:
+        assert container.duration is None
+    assert greys(read_images((Image(tmp_path / "live.mkv", frames=Frames(1, 16)),))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "dark"),
+    [
+        ((1, 0, 0, 1), (64, 48), (0, 0)),
+        ((0, 1, -1, 0), (48, 64), (1, 0)),  # by 90 degrees clockwise: what was left is at the top
+        ((-1, 0, 0, -1), (64, 48), (1, 1)),
+        ((0, -1, 1, 0), (48, 64), (0, 1)),
+    ],
+)
+def test_how_a_phone_was_held_turns_its_frames(tmp_path: Path, matrix: tuple, size: tuple, dark: tuple):
+    """The matrix of an MP4's track header (ISO 14496-12, 8.3.2): a, b, u, c, d, v, x, y, w in 16.16 and 2.30."""
+    import struct
+
+    import av
+    import numpy
+    import PIL.Image
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        page = numpy.full((48, 64, 3), 220, dtype=numpy.uint8)
+        page[:16, :16] = 20  # the upper left corner
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(page, format="rgb24")))
+        container.mux(stream.encode())
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    a, b, c, d = (value * 0x10000 for value in matrix)
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    (tmp_path / "a.mp4").write_bytes(data)
+    (image,) = read_images((Image(tmp_path / "a.mp4", frames=Frames(1, 1)),))
+    assert (image.width, image.height) == size
+    frame = PIL.Image.open(io.BytesIO(image.data)).convert("L")
+    corners = {(x, y): frame.getpixel((6 + x * (size[0] - 13), 6 + y * (size[1] - 13))) for x in (0, 1) for y in (0, 1)}
+    assert min(corners, key=corners.__getitem__) == dark
+
+
 def test_digests_name_content_and_time(tmp_path: Path):
     first, second = clip(tmp_path / "1.mp4"), tmp_path / "2.mp4"
     second.write_bytes(first.read_bytes())
