@@ -1,6 +1,7 @@
 """Which candidate the report recommends, and what it says of constraints, costs and trust."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def three(tmp_path: Path) -> Path:
 
 
 def test_the_cheaper_one_that_is_shown_to_be_as_good_is_taken(three: Path):
+    shutil.rmtree(three / "22")
     scored_job(
         three / "22", "model=demo_m", "quant=w4a16", answers=wrong(1), references=REFERENCES, figures=cost(1.1, 7.0)
     )
