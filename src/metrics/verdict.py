@@ -1,7 +1,7 @@
 """What a comparison says in one word: better, worse, or not distinguishable, and at which confidence.
 
-    Qwen2-VL-2B against Qwen2-VL-7B: worse by judge_ratio (0.596 against 0.868, difference -0.271 [-0.398, -0.143]);
-    paired randomisation, exact, and skew-corrected t test on 10 documents: p 0.0029, 0.015 after Holm over the 7 ...
+    Qwen2-VL-2B against Qwen2-VL-7B: worse by judge_ratio (0.596 against 0.868, difference -0.271 [-0.469, -0.110]);
+    paired randomisation, exact, and skew-corrected t test on 10 documents: p 0.0042, 0.017 after Holm over the 7 ...
 
 A family is a set of comparisons that are read together, by default all candidates against one baseline by one measure.
 """
