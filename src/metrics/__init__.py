@@ -13,7 +13,7 @@
 >>> cer = create("cer", {"normalisation": {"case": "lower"}})
 >>> corpus, mean = aggregate(cases, cer.score(cases), [cer])
 >>> print(f"{corpus.measure} {corpus.value:.2f}, 95% from {corpus.ci_low:.2f} to {corpus.ci_high:.2f}")
-cer 0.10, 95% from 0.00 to 0.25
+cer 0.10, 95% from 0.00 to 0.88
 >>> print(f"{corpus.n} scored on {corpus.n_documents} documents, {corpus.n_unscored} unscored")
 2 scored on 2 documents, 1 unscored
 """

@@ -5,13 +5,14 @@ quality/cer = 0.041   quality/cer/ci_low = 0.030   quality/cer/by/invoice/Дат
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import re
 import unicodedata
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,9 @@ def aggregate(
     """Sum up the scores of some metrics: overall first, then by class and by (class, field) in alphabetical order.
 
     There must be exactly one score for each case and measure (unscored ones included). Scores of parts of structured
-    answers are left to tables of their own. Neither the order of cases nor of scores changes a figure. Intervals are
-    percentile bootstraps over documents. Raises ValueError where cases and scores don't fit together.
+    answers are left to tables of their own. Neither the order of cases nor of scores changes a figure. Intervals take
+    documents as units: metrics.statistics.confidence_interval. Raises ValueError where cases and scores don't fit
+    together.
     """
     columns = _columns(cases, scores, metrics)
     _, documents = np.unique([case.document for case in cases], return_inverse=True)
@@ -190,21 +192,18 @@ def _aggregate_group(
     settings: tuple[int, float, int],
 ) -> Iterator[Aggregate]:
     """Yield each measure's figure for one group."""
-    totals: dict[str, Array] = {}
-    same_documents: dict[bytes, list[_Column]] = defaultdict(list)
+    replicates, confidence, seed = settings
     for column in columns:
         members = rows[column.scored[rows]]
         names, cluster = np.unique(documents[members], return_inverse=True)
         sums = [np.bincount(cluster, weights=stat, minlength=len(names)) for stat in column.stats[members].T]
-        totals[column.measure.name] = np.stack(sums, axis=1).astype(np.float64, copy=False)
-        same_documents[names.tobytes()].append(column)
-    intervals: dict[str, statistics.Interval | None] = {}
-    for sharing in same_documents.values():
-        intervals |= _intervals(sharing, totals, *settings)
-    for column in columns:
-        name = column.measure.name
-        n, interval = int(column.scored[rows].sum()), intervals[name]
-        value = float(column.metric.combine(name, totals[name].sum(axis=0))) if n else math.nan
+        totals = np.stack(sums, axis=1).astype(np.float64, copy=False)
+        name, n = column.measure.name, len(members)
+        combine = functools.partial(column.metric.combine, name)
+        value = float(combine(totals.sum(axis=0))) if n else math.nan
+        interval = statistics.confidence_interval(
+            totals, combine, column.measure, confidence=confidence, replicates=replicates, seed=seed
+        )
         yield Aggregate(
             measure=name,
             doc_class=group[0],
@@ -214,26 +213,9 @@ def _aggregate_group(
             ci_high=interval.high if interval else None,
             n=n,
             n_unscored=len(rows) - n,
-            n_documents=len(totals[name]),
+            n_documents=len(names),
             measure_group=column.measure.group,
         )
-
-
-def _intervals(
-    columns: Sequence[_Column], totals: Mapping[str, Array], replicates: int, confidence: float, seed: int
-) -> dict[str, statistics.Interval | None]:
-    """Return the interval of each measure; they share the documents, so one resampling serves them all."""
-    if len(totals[columns[0].measure.name]) < statistics.MIN_DOCUMENTS:
-        return dict.fromkeys((column.measure.name for column in columns), None)
-    side_by_side = np.concatenate([totals[column.measure.name] for column in columns], axis=1)
-    resampled = statistics.resample_totals(side_by_side, replicates=replicates, seed=seed)
-    intervals, start = {}, 0
-    for column in columns:
-        width = totals[column.measure.name].shape[1]
-        values = column.metric.combine(column.measure.name, resampled[:, start : start + width])
-        intervals[column.measure.name] = statistics.percentile_interval(values, confidence)
-        start += width
-    return intervals
 
 
 def _group_paths(groups: Iterable[Group]) -> dict[Group, str]:

@@ -85,10 +85,11 @@ class Measure:
     """One named figure that a metric yields, and what a reader must know to use it.
 
     `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how it is summed
-    up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one sample and of
-    the aggregate; `high=None` is unbounded, and so is `low=-inf`. `source` is the paper. `group` is the first part of
-    the tracked name: `quality`, or `text` for what describes an answer without judging it. `better="neither"` is for
-    the latter.
+    up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one
+    sample and of the aggregate; `high=None` is unbounded, and so is `low=-inf`. `worst` is for error rates without an
+    upper end: the value of an empty answer, which bounds for documents not seen take for the worst possible. `source`
+    is the paper. `group` is the first part of the tracked name: `quality`, or `text` for what describes an answer
+    without judging it. `better="neither"` is for the latter.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Measure:
     formula: str
     source: str = ""
     group: str = "quality"
+    worst: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that could not be tracked."""

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metrics import statistics
+from metrics import bounded, statistics
 from metrics.api import Case, Measure, Score
+from metrics.corpus_test import CorpusTest, corpus_test, nearly_alike
 from metrics.significance import McNemar, SignedRank, mcnemar, signed_rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from metrics.api import Array
+    from metrics.bounded import BoundedSums
+    from metrics.statistics import Interval, Jackknifed
 
     Combine = Callable[[Array], Array]
 
@@ -101,13 +104,16 @@ class NonInferiority:
     """Whether the candidate is not worse than the baseline by more than `margin` (in units of the measure, above 0).
 
     `bound` is the worst difference, candidate minus baseline, that is compatible with the data at this one-sided
-    confidence.
+    confidence, whatever documents not seen may do within the measure's range (metrics.bounded). It is None where the
+    measure has no range, or data are beyond it: then nothing can be shown. `fewest` documents are needed for this
+    margin even where none of them differs.
     """
 
     margin: float
-    bound: float
+    bound: float | None
     confidence: float
     holds: bool
+    fewest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,9 @@ class Paired:
 
     `difference` is candidate minus baseline; `gain` is the same with the sign that makes better positive. `ci_low` and
     `ci_high` bound the difference (None with fewer than two documents). `unpaired` samples were scored on one side only
-    or on neither. `mean` and `deviation` are of the documents' differences, `effect` is their ratio (Cohen's d_z).
+    or on neither. `mean` and `deviation` are of the documents' differences, `effect` is their ratio (Cohen's d_z);
+    `spread` is the standard deviation of what documents contribute to the difference of the figures. `test` is of that
+    difference (None with fewer than two documents), `wilcoxon` of whether documents differ symmetrically about 0.
     `mcnemar` is None where scores are not just right or wrong.
     """
 
@@ -127,13 +135,14 @@ class Paired:
     value_candidate: float
     ci_low: float | None
     ci_high: float | None
-    p_bootstrap: float | None
     confidence: float
     samples: int
     documents: int
     unpaired: int
     mean: float
     deviation: float
+    spread: float
+    test: CorpusTest | None
     wilcoxon: SignedRank
     mcnemar: McNemar | None
     one_answer_per_document: bool
@@ -163,13 +172,13 @@ def compare(
     *,
     margin: float | None = None,
     confidence: float = statistics.CONFIDENCE,
-    replicates: int = statistics.REPLICATES,
+    replicates: int = bounded.DRAWS,
     seed: int = 0,
 ) -> Paired:
     """Compare two runs by one measure on the samples that both have scored. Raise ValueError where there are none.
 
-    `combine` turns summed statistics (..., k) into figures (...). Both runs see the same resampled documents (common
-    random numbers), so what makes a document hard for both cancels in the interval of the difference.
+    `combine` turns summed statistics (..., k) into figures (...). What makes a document hard for both runs cancels, for
+    a document is left out, swapped or weighed on both sides at once. `replicates` random draws are made.
     """
     samples, documents = _shared(baseline, candidate)
     sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
@@ -182,8 +191,10 @@ def compare(
     if not len(differences):
         raise ValueError(f"{measure.name}: no document has a figure on both sides")
     values = [float(combine(side.sum(axis=0))) for side in totals]
-    replicated = _replicates(combine, totals, replicates, seed) if len(names) >= statistics.MIN_DOCUMENTS else None
-    interval = statistics.percentile_interval(replicated, confidence) if replicated is not None else None
+    contributions = _difference(combine, totals)
+    sums = bounded.of_difference(measure, combine, totals[0], totals[1])
+    draws = {"draws": replicates, "seed": seed}
+    interval = _interval(contributions, sums, confidence, draws)
     everyone = {*baseline.documents, *candidate.documents}
     return Paired(
         measure=measure,
@@ -193,17 +204,18 @@ def compare(
         value_candidate=values[1],
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
-        p_bootstrap=None if replicated is None or interval is None else _two_sided(replicated),
         confidence=confidence,
         samples=len(samples),
         documents=len(names),
         unpaired=len(everyone) - len(samples),
         mean=float(differences.mean()),
         deviation=float(differences.std(ddof=1)) if len(differences) > 1 else 0.0,
+        spread=contributions.deviation if contributions else 0.0,
+        test=corpus_test((totals[0], totals[1]), combine, contributions, sums, **draws) if contributions else None,
         wilcoxon=signed_rank(differences),
         mcnemar=_mcnemar(*sides),
         one_answer_per_document=len(names) == len(samples),
-        non_inferiority=_non_inferiority(measure, replicated, margin, confidence),
+        non_inferiority=_non_inferiority(measure, sums, margin, confidence, draws) if contributions else None,
     )
 
 
@@ -226,18 +238,30 @@ def _by_document(stats: Array, cluster: NDArray[np.intp], documents: int) -> Arr
     return np.stack([np.bincount(cluster, weights=column, minlength=documents) for column in stats.T], axis=1)
 
 
-def _replicates(combine: Combine, totals: Sequence[Array], replicates: int, seed: int) -> Array:
-    """Return resampled differences (replicates,), both sides on the same documents."""
+def _difference(combine: Combine, totals: Sequence[Array]) -> Jackknifed | None:
+    """Return the difference of the figures and what each document contributes; None with fewer than two."""
     width = totals[0].shape[1]
-    resampled = statistics.resample_totals(np.concatenate(totals, axis=1), replicates=replicates, seed=seed)
-    difference: Array = combine(resampled[:, width:]) - combine(resampled[:, :width])
-    return difference
+
+    def figure(both: Array) -> Array:
+        made: Array = combine(both[..., width:]) - combine(both[..., :width])
+        return made
+
+    return statistics.jackknife(np.concatenate(totals, axis=1), figure)
 
 
-def _two_sided(replicated: Array) -> float:
-    """Return how rarely a resample falls on the other side of 0; never exactly 0 (Davison & Hinkley 1997, 4.2)."""
-    count = len(replicated) + 1
-    return float(min(1.0, 2 * min((replicated <= 0).sum() + 1, (replicated >= 0).sum() + 1) / count))
+def _interval(
+    found: Jackknifed | None, sums: BoundedSums | None, confidence: float, draws: Mapping[str, int]
+) -> Interval | None:
+    """Return the interval of the difference: as wide as the range allows where documents are nearly alike."""
+    if found is None:
+        return None
+    if not nearly_alike(found):
+        return statistics.studentised_interval(found, confidence)
+    if sums is None:
+        return statistics.studentised_interval(found, confidence) if found.deviation else None
+    low, high = sums.bounds((1 - confidence) / 2, **draws)
+    narrow = statistics.studentised_interval(found, confidence)
+    return statistics.Interval(min(low, narrow.low), max(high, narrow.high))
 
 
 def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:
@@ -251,13 +275,16 @@ def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:
 
 
 def _non_inferiority(
-    measure: Measure, replicated: Array | None, margin: float | None, confidence: float
+    measure: Measure, sums: BoundedSums | None, margin: float | None, confidence: float, draws: Mapping[str, int]
 ) -> NonInferiority | None:
     """Compare the one-sided bound of the difference with the margin."""
-    if margin is None or replicated is None or not np.isfinite(replicated).all():
+    if margin is None:
         return None
     if not margin > 0:
         raise ValueError(f"margin must be above 0 (in units of {measure.name}), not {margin}")
+    if sums is None:
+        return NonInferiority(margin, None, confidence, holds=False)
     higher = measure.better == "higher"
-    bound = float(np.quantile(replicated, 1 - confidence if higher else confidence))
-    return NonInferiority(margin, bound, confidence, bound > -margin if higher else bound < margin)
+    bound = sums.bounds(1 - confidence, **draws)[0 if higher else 1]
+    fewest = bounded.fewest_within(margin, sums.high, 1 - confidence, sums.largest)
+    return NonInferiority(margin, bound, confidence, bound > -margin if higher else bound < margin, fewest)

@@ -56,7 +56,9 @@ class StructuredAnswers:
     measures = (
         Measure("json_valid", "higher", "mean", 0, 1, "share of answers with a whole JSON object or list", _SOURCE),
         Measure("json_match", "higher", "corpus", 0, 1, "keys with an equal value / keys of the references", _SOURCE),
-        Measure("json_cer", "lower", "corpus", 0, None, "sum of edits / sum of characters of all values", _SOURCE),
+        Measure(
+            "json_cer", "lower", "corpus", 0, None, "sum of edits / sum of characters of all values", _SOURCE, worst=1
+        ),
         Measure(
             "json_invented", "lower", "corpus", 0, 1, "keys with a value where there is none / keys answered", _SOURCE
         ),

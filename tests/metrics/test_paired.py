@@ -45,15 +45,20 @@ def test_repeats_are_averaged_and_don_t_count_as_evidence():
     assert (once.ci_low, once.ci_high) == pytest.approx((often.ci_low, often.ci_high))
 
 
-def test_common_resamples_cancel_what_is_hard_for_both():
-    values = np.random.default_rng(0).uniform(size=30)
+def test_what_is_hard_for_both_cancels():
+    values = np.random.default_rng(0).uniform(0, 0.9, size=30)
+    other = paired(run("a", values), run("b", values + np.tile([0.04, 0.06], 15)))
+    assert other.spread == pytest.approx(0.01017, abs=1e-4)
     one = paired(run("a", values), run("b", values + 0.05))
-    assert (one.ci_low, one.ci_high) == pytest.approx((0.05, 0.05))
+    # All alike: what was not seen is bounded by the range alone. 2.5% ** (1 / 30) is the share surely seen.
+    unseen = 1 - 0.025 ** (1 / 30)
+    assert (one.ci_low, one.ci_high) == pytest.approx((0.05 - 1.05 * unseen, 0.05 + 0.95 * unseen), abs=0.01)
 
 
 def test_lower_is_better_turns_the_word_and_not_the_difference():
     values = np.random.default_rng(0).uniform(size=10)
-    before, after = (run(name, values + shift, measure="errors") for name, shift in (("a", 0), ("b", 0.2)))
+    noise = np.random.default_rng(1).normal(0, 0.1, 10)
+    before, after = run("a", values, measure="errors"), run("b", values + 0.2 + noise, measure="errors")
     (verdict,) = verdicts([paired(before, after, ERRORS)])
     assert verdict.word == "worse"
     assert verdict.paired.difference > 0 > verdict.paired.gain
@@ -62,10 +67,12 @@ def test_lower_is_better_turns_the_word_and_not_the_difference():
 def test_the_verdict_names_test_family_and_confidence():
     values = np.random.default_rng(0).uniform(size=10)
     baseline = run("base", values)
-    family = [paired(baseline, run(name, values + shift)) for name, shift in [("up", 0.2), ("down", -0.2), ("same", 0)]]
+    noise = np.linspace(-0.15, 0.15, 10)
+    shifts = [("up", noise + 0.2), ("down", noise - 0.2), ("same", 0)]
+    family = [paired(baseline, run(name, values + shift)) for name, shift in shifts]
     made = verdicts(family)
     assert [one.word for one in made] == ["better", "worse", "not distinguishable"]
-    assert "Wilcoxon signed-rank, exact on 10 documents" in str(made[0])
+    assert "paired randomisation, exact, and skew-corrected t test on 10 documents" in str(made[0])
     assert "after Holm over the 3 comparisons of 'candidates against base by quality', 95% confidence" in str(made[0])
     with pytest.raises(ValueError, match="same name"):
         verdicts([family[0], family[0]])
@@ -80,7 +87,7 @@ def test_too_few_documents_say_so():
 
 def test_one_document_has_no_interval():
     one = paired(run("a", [0.1, 0.2], per_document=2), run("b", [0.3, 0.4], per_document=2), margin=0.1)
-    assert (one.ci_low, one.p_bootstrap, one.non_inferiority, one.effect) == (None, None, None, None)
+    assert (one.ci_low, one.test, one.non_inferiority, one.effect) == (None, None, None, None)
     assert verdicts([one])[0].word == "not distinguishable"
 
 
@@ -89,24 +96,55 @@ def test_mcnemar_where_each_document_has_one_answer():
     (verdict,) = verdicts([paired(run("a", before), run("b", after))])
     assert (verdict.test, verdict.word) == ("McNemar, exact", "better")
     (clustered,) = verdicts([paired(run("a", before, per_document=2), run("b", after, per_document=2))])
-    assert clustered.test == "Wilcoxon signed-rank, exact"
+    assert clustered.test.startswith("paired randomisation")
     assert clustered.paired.mcnemar is not None
 
 
 def test_non_inferiority_with_a_margin():
     random = np.random.default_rng(2)
-    values = random.uniform(0.2, 0.4, 60)
-    noisy = values + random.normal(0, 0.02, 60)
+    values = random.uniform(0.2, 0.4, 240)
+    noisy = values + random.normal(0, 0.02, 240)
     before, after = run("a", values, measure="errors"), run("b", noisy, measure="errors")
-    close, strict = (paired(before, after, ERRORS, margin=margin).non_inferiority for margin in (0.02, 0.0001))
-    assert close.holds
-    assert not strict.holds
+    close, strict = (paired(before, after, ERRORS, margin=margin).non_inferiority for margin in (0.02, 0.01))
+    assert close.holds and close.fewest == 149
+    assert not strict.holds and strict.fewest == 299
     assert 0 < close.bound < 0.02
     higher = paired(run("a", values), run("b", noisy), margin=0.02).non_inferiority
     assert higher.holds
-    assert higher.bound < 0
+    assert -0.02 < higher.bound < 0
     with pytest.raises(ValueError, match="margin"):
         paired(before, after, ERRORS, margin=-1)
+
+
+def test_equal_answers_to_few_documents_prove_nothing():
+    (verdict,) = verdicts([paired(run("a", [0.0] * 12), run("b", [0.0] * 12), margin=0.01)])
+    assert verdict.paired.non_inferiority.bound == pytest.approx(-(1 - 0.05 ** (1 / 12)), abs=0.02)
+    assert (verdict.paired.non_inferiority.holds, verdict.word) == (False, "not distinguishable")
+    assert "12 documents are too few to show it: at least 299 would be needed" in str(verdict)
+
+
+def test_without_a_range_nothing_can_be_shown():
+    unbounded = Measure("errors", "lower", "mean", 0, None, "given")
+    values = np.random.default_rng(2).uniform(0.2, 0.4, 240)
+    one = paired(run("a", values, measure="errors"), run("b", values, measure="errors"), unbounded, margin=0.1)
+    assert (one.non_inferiority.bound, one.non_inferiority.holds, one.ci_low) == (None, False, None)
+    assert "can't be shown" in str(verdicts([one])[0])
+    cer = Measure("errors", "lower", "corpus", 0, None, "given", worst=1)
+    assert paired(run("a", values, measure="errors"), run("b", values, measure="errors"), cer, margin=0.1).ci_low < 0
+    beyond = np.where(np.arange(240) == 3, 2.5, values)  # a document that is worse than an empty answer
+    one = paired(run("a", values, measure="errors"), run("b", beyond, measure="errors"), cer, margin=0.1)
+    assert one.non_inferiority.bound is None
+
+
+def test_documents_that_differ_all_alike_need_to_be_many():
+    made = {}
+    for documents in (20, 240):
+        values = [0.1] * documents
+        before, after = run("a", values, measure="errors"), run("b", [0.05] * documents, measure="errors")
+        (made[documents],) = verdicts([paired(before, after, ERRORS)])
+    assert [one.word for one in made.values()] == ["not distinguishable", "better"]
+    assert "differ so evenly" in str(made[20]) and made[20].documents_needed == 76  # ln(40) / ln(1.05)
+    assert made[20].paired.wilcoxon.p < 1e-5
 
 
 def test_a_corpus_measure_is_compared_by_its_own_figure():
@@ -158,10 +196,10 @@ def test_seven_quantised_candidates_against_one_baseline_on_real_judge_scores(sh
     assert len(made) == 7
     assert {one.family for one in made.values()} == {"candidates against Qwen2-VL-7B-Instruct by quality"}
     for name, one in made.items():
-        assert (one.paired.documents, one.test) == (10, "Wilcoxon signed-rank, exact")
+        assert (one.paired.documents, one.paired.test.unseen) == (10, None)
         assert one.word == ("worse" if "2B" in name else "not distinguishable"), str(one)
-    assert made["Qwen2-VL-7B-Instruct-AWQ"].p == pytest.approx(0.361328125)  # two documents tie
-    assert made["Qwen2-VL-2B-Instruct-AWQ"].p_adjusted == pytest.approx(7 * 2**-9)
+    assert made["Qwen2-VL-7B-Instruct-AWQ"].paired.wilcoxon.p == pytest.approx(0.361328125)  # two documents tie
+    assert made["Qwen2-VL-2B-Instruct-AWQ"].p_adjusted < 0.05
     assert made["Qwen2-VL-7B-Instruct-AWQ"].documents_needed > 10
 
 

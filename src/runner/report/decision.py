@@ -2,6 +2,7 @@
 
 The rule, as docs/report.md tells it: of those that meet all constraints, the best by the measure that decides; a
 cheaper one instead, where it is shown (one-sided, at the report's confidence) to be worse by less than the margin.
+Nobody, where all of them fail alike.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.verdict import Verdict
+from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import family
@@ -138,9 +140,12 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
     scored = [one for one in eligible if compared.quality(one) is not None]
     if measure is None or not scored:
         return None, say("verdict.nothing_scored")
+    if all_fail.at_the_floor(measure, [value for one in scored if (value := compared.quality(one)) is not None]):
+        return None, all_fail.reason(compared, scored)
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
-    best = min(scored, key=lambda one: _loss(compared, one, tracked(measure)))
+    # Of equal figures the cheaper one.
+    best = min(scored, key=lambda one: (_loss(compared, one, tracked(measure)), *_costs(compared, one)))
     others = [one for one in scored if one is not best]
     rivals = family(compared, measure, best, others, margin=compared.settings.margin)
     cheaper = _cheaper(compared, best, others, rivals)
@@ -148,6 +153,13 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         taken, cost = cheaper
         return taken, _reason_cheaper(compared, taken, best, cost)
     return best, _reason_best(compared, best, others, rivals, len(scored))
+
+
+def _costs(compared: Comparison, candidate: Candidate) -> list[float]:
+    """Return what a candidate costs, in the order of the settings; what was not measured is dear."""
+    names = [compared.memory if wanted == "memory" else wanted for wanted in compared.settings.cost]
+    values = [candidate.metric(name) if name else None for name in names]
+    return [math.inf if value is None else value for value in values]
 
 
 def _cheaper(
@@ -208,9 +220,27 @@ def _reason_best(
     else:
         ending = "verdict.some_worse"
     names = say.listed(open_) if 0 < len(open_) <= 3 else say("verdict.candidates", n=len(open_))
-    return text + say(
+    text += say(
         ending, names=names, n=len(others) - len(open_), confidence=say.number(compared.settings.confidence, ".0%")
     )
+    fewest = [_too_few(one) for label, one in rivals.items() if label in open_]
+    if open_ and fewest and all(fewest):
+        margin = figure(tracked(measure), compared.settings.margin, say)
+        text += " " + say("verdict.too_few", documents=compared.documents, fewest=max(fewest), margin=margin)
+    elif open_ and any(_has_no_range(one) for label, one in rivals.items() if label in open_):
+        text += " " + say("verdict.no_range", measure=say.name(measure.name))
+    return text
+
+
+def _too_few(verdict: Verdict) -> int:
+    """Return how many documents it takes at least to show that a candidate is as good; 0 where there are enough."""
+    test = verdict.paired.non_inferiority
+    return test.fewest if test is not None and test.fewest and verdict.paired.documents < test.fewest else 0
+
+
+def _has_no_range(verdict: Verdict) -> bool:
+    test = verdict.paired.non_inferiority
+    return test is not None and test.bound is None
 
 
 def _nobody(compared: Comparison, decision: Decision, finished: Sequence[Candidate]) -> str:

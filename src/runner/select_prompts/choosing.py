@@ -113,7 +113,7 @@ def joined(candidate: Candidate, parts: Sequence[tuple[ScoredRun, Sequence[str]]
     columns = [np.bincount(cluster, weights=column, minlength=len(names)) for column in stats.T]
     totals: Array = np.stack(columns, axis=1).astype(np.float64)
     combine = combined(candidate)
-    interval = statistics.bootstrap_interval(totals, combine)
+    interval = statistics.confidence_interval(totals, combine, candidate.measure)
     low, high = (interval.low, interval.high) if interval else (None, None)
     return Figure(float(combine(totals.sum(axis=0))), low, high, len(rows), len(names))
 

@@ -1,6 +1,7 @@
 """Which candidate the report recommends, and what it says of constraints, costs and trust."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,62 @@ def three(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_cheaper_of_equals_is_taken_and_the_reason_says_so(three: Path):
-    decision = decide(compared(three))
+def test_the_cheaper_one_that_is_shown_to_be_as_good_is_taken(three: Path):
+    shutil.rmtree(three / "22")
+    scored_job(
+        three / "22", "model=demo_m", "quant=w4a16", answers=wrong(1), references=REFERENCES, figures=cost(1.1, 7.0)
+    )
+    decision = decide(compared(three, margin=0.15))
     assert decision.taken is not None and decision.taken.label == "demo_m w4a16"
     assert "7.00\u202fGiB instead of 16.00\u202fGiB (−56%)" in decision.reason
-    assert "less than 1.0\u202f% below the best one's (demo_m bf16" in decision.reason
+    assert "less than 15.0\u202f% below the best one's (demo_m bf16" in decision.reason
+    few = decide(compared(three))
+    assert few.taken is not None and few.taken.label == "demo_m bf16"
+    assert "40 documents are too few to show that another is less than 1.0\u202f% worse: at least 299" in few.reason
+
+
+def test_of_equal_figures_the_cheaper_one_is_taken(three: Path):
+    decision = decide(compared(three))
+    assert decision.taken is not None and decision.taken.label == "demo_m w4a16"
+    assert "demo_m bf16 can't be told apart from it" in decision.reason and "shown to be" not in decision.reason
     assert decision.axes == ("quality/exact_match", "latency/p95_s", "memory/gpu_peak_gib")
     assert decision.optimal == {"demo_m bf16", "demo_m w4a16", "demo_s bf16"}
+
+
+SHORT = [f"слово {number}" for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("language", "undecided", "format_", "finer"),
+    [
+        ("en", "All 2 candidates fail alike", "contain the reference among other words", "By CER, demo_m bf16 is best"),
+        ("ru", "Все 2 кандидата одинаково не справились", "эталон есть, но среди других слов", "demo_m bf16"),
+    ],
+)
+def test_where_all_fail_alike_nobody_is_recommended(tmp_path: Path, language, undecided, format_, finer):
+    wordy = {"1": "Ответ: {}", "22": "Я вижу на этой картинке такие слова: {}, и больше ничего там нет"}
+    for (name, form), model in zip(wordy.items(), ("demo_m", "demo_s"), strict=True):
+        answers: list[str | None] = [form.format(one) for one in SHORT]
+        scored_job(tmp_path / name, f"model={model}", answers=answers, references=SHORT, figures=cost(1, 16))
+    decision = decide(compared(tmp_path, language=language))
+    assert decision.taken is None
+    for part in (undecided, "0.0\u202f%", format_, finer):
+        assert part in decision.reason
+    alone = decide(loading.build(collect(tmp_path / "1"), ReportConfig(), "title", tmp_path).comparisons[0])
+    assert alone.taken is None and alone.reason.startswith("The only candidate fails")
+
+
+@pytest.mark.parametrize(
+    ("answer", "figures", "hint"),
+    [("", {}, "are empty"), ("не то", {}, "Look at the prompt and at the references")],
+)
+def test_where_all_fail_alike_the_reason_says_what_to_look_at(tmp_path: Path, answer, figures, hint):
+    for name, model in (("1", "demo_m"), ("22", "demo_s")):
+        answers: list[str | None] = [answer] * 12
+        scored_job(tmp_path / name, f"model={model}", answers=answers, references=SHORT, figures=figures)
+    decision = decide(compared(tmp_path))
+    assert decision.taken is None and hint in decision.reason
+    assert "By CER" not in decision.reason  # it does not tell them apart, either
 
 
 def test_a_dominated_candidate_is_not_pareto_optimal(three: Path):
