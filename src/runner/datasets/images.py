@@ -68,7 +68,7 @@ def _part(whole: EncodedImage, box: tuple[int, int, int, int], path: Path) -> En
         raise BadImage(f"{path}: {list(box)} (dataset.region) lies outside of the picture, {size} pixels")
     part = picture.crop((left, top, min(right, picture.width), min(bottom, picture.height)))
     digest = hashlib.sha256(f"{whole.digest}#box={box}".encode()).hexdigest()
-    return EncodedImage(png(part), "image/png", digest, part.width, part.height, whole.remarks)
+    return EncodedImage(png(part), "image/png", digest, part.width, part.height, remarks=whole.remarks)
 
 
 def read_image(image: Image) -> EncodedImage:
