@@ -20,6 +20,8 @@ from typing import Any
 
 # Beginnings that are tried; an answer with more brackets than this is no JSON but noise.
 _MAX_STARTS = 1000
+# Brackets and strings that are looked at for all beginnings together: else noise would take the square of its length.
+_MAX_TOKENS = 300_000
 _FENCE = re.compile(r"```[^\n`]*\n(?P<inner>.*?)(?:```|\Z)", re.DOTALL)
 _OPENING = re.compile(r"[{\[]")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
@@ -47,15 +49,16 @@ def find(text: str, *, of_scalars: bool = False) -> Found:
 
 def _top_level(text: str, *, of_scalars: bool) -> Iterator[Found]:
     """Yield the values of a text, whole and broken ones, that stand in no other."""
-    at = 0
+    at, left = 0, _MAX_TOKENS
     for _ in range(_MAX_STARTS):
         opening = _OPENING.search(text, at)
-        if opening is None:
+        if opening is None or left <= 0:
             return
         start = opening.start()
         found, at = _value(text, start)
         if found is None:
-            end, whole = _closing(text, start)
+            end, whole, looked_at = _closing(text, start)
+            left -= looked_at
             inner = text[start:end]
             if _KEY.search(inner):
                 words = "the JSON of the answer is broken" if whole else "the JSON of the answer is cut off"
@@ -91,17 +94,17 @@ def _value(text: str, start: int) -> tuple[Found | None, int]:
     return Found(value, repeated=tuple(repeated)), end
 
 
-def _closing(text: str, start: int) -> tuple[int, bool]:
-    """Return where the bracket at `start` is closed, or the end of the text and False."""
-    depth = 0
-    for token in _STRING_OR_BRACKET.finditer(text, start):
+def _closing(text: str, start: int) -> tuple[int, bool, int]:
+    """Return where the bracket at `start` is closed, or the end of the text and False; and how much was looked at."""
+    depth = number = 0
+    for number, token in enumerate(_STRING_OR_BRACKET.finditer(text, start), start=1):
         if token[0] in "{[":
             depth += 1
         elif token[0] in "}]":
             depth -= 1
             if not depth:
-                return token.end(), True
-    return len(text), False
+                return token.end(), True, number
+    return len(text), False, number
 
 
 def _refuse(word: str) -> None:
