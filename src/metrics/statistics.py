@@ -11,6 +11,7 @@ the bounds that hold for any distribution in that range (metrics.bounded): docs/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -119,11 +120,11 @@ def studentised_interval(found: Jackknifed, confidence: float = CONFIDENCE) -> I
     With few documents the t interval misses on the side of the longer tail. The estimated skewness may be too small as
     well as too large, so the wider end counts on either side.
     """
-    from scipy import stats
+    from scipy import special  # importing scipy.stats would take longer than all else that a small job computes
 
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
-    critical = float(stats.t.ppf((1 + confidence) / 2, len(found.pseudo) - 1))
+    critical = float(special.stdtrit(len(found.pseudo) - 1, (1 + confidence) / 2))  # quantile of Student's t
     above = max(critical, -_uncorrected(-critical, found.skew))
     below = max(critical, _uncorrected(critical, found.skew))
     return Interval(found.value - below * found.error, found.value + above * found.error)
@@ -152,11 +153,19 @@ def confidence_interval(
     sums = None if measure is None else bounded.of_figure(measure, combine, totals)
     alike = found.deviation == 0
     if sums is None:
-        return None if alike else studentised
+        return None if alike else _within(studentised, measure)
     if not alike and len(totals) > _CUT_UP_TO:
         return Interval(max(studentised.low, sums.low), min(studentised.high, sums.high))
     low, high = sums.bounds((1 - confidence) / 2, draws=replicates, seed=seed)
     return Interval(low, high) if alike else Interval(max(studentised.low, low), min(studentised.high, high))
+
+
+def _within(interval: Interval, measure: Measure | None) -> Interval:
+    """Cut an interval at the ends of what the figure can be at all: no error rate is below 0."""
+    if measure is None:
+        return interval
+    high = math.inf if measure.high is None else measure.high
+    return Interval(max(interval.low, measure.low), min(interval.high, high))
 
 
 def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> Interval | None:

@@ -123,3 +123,10 @@ def test_senseless_settings_are_refused():
     ):
         with pytest.raises(ValueError, match="confidence"):
             interval()
+
+
+def test_no_error_rate_has_an_interval_that_goes_below_zero():
+    """Nor where a document is beyond the worst that was assumed, so that no bounds are known."""
+    totals = np.array([[30.0, 10.0], [2.0, 10.0]])
+    interval = confidence_interval(totals, ratio_of_sums, CER)
+    assert interval is not None and interval.low == 0.0 and interval.high > 1.6
