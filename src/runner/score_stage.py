@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import logging
 import re
@@ -66,8 +67,9 @@ class Scoring:
         for note in self.sets[0].notes if self.sets else ():
             if all(note in other.notes for other in self.sets):
                 log.info("%s", note)  # of the file, and not of one model in it
+        taken: set[str] = set()
         for one in self.sets:
-            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _file_name(one.name))
+            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _folder_name(one.name, taken))
             for note in one.notes:
                 if not all(note in other.notes for other in self.sets):
                     log.warning("%s: %s", one.name, note)
@@ -129,8 +131,13 @@ def judge_later(folder: Path) -> None:
             add_scores.add_scores(where, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
+def _folder_name(name: str, taken: set[str]) -> str:
+    """Return a name for the folder of a model, which no other one has: "a/b" and "a b" would both be a_b."""
+    plain = re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
+    names = (plain if number == 1 else f"{plain}_{number}" for number in itertools.count(1))
+    free = next(one for one in names if one.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
 
 
 def _take_back(folder: Path) -> None:
