@@ -23,6 +23,13 @@ _REFUSED = re.compile(
     r"support|recogni[sz]ed|unknown|unexpected|not permitted|extra|not allowed|invalid", re.IGNORECASE
 )
 
+# Another value helps, which the words name; to leave it out would be to ask for something else.
+_OUT_OF_RANGE = re.compile(
+    r"too (large|high|big|long|small|low)|at (most|least)|(less|greater|smaller|larger|more) than|between"
+    r"|range|maximum",
+    re.IGNORECASE,
+)
+
 
 def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...]:
     """Name the settings that this endpoint can't be told and that are not neutral: the answer would not be theirs."""
@@ -66,7 +73,7 @@ def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
     words, keys = failure.message, []
     if "max_completion_tokens" in words and not {"max_tokens"} & {*endpoint.rename, *endpoint.omit}:
         keys.append("+backend.rename.max_tokens=max_completion_tokens")
-    elif _REFUSED.search(words):
+    elif _REFUSED.search(words) and not _OUT_OF_RANGE.search(words):
         sent = (name for name in SETTINGS if name not in endpoint.omit)
         named = [name for name in sent if re.search(rf"\b{endpoint.rename.get(name, name)}\b", words)]
         keys += [f"'backend.omit=[{','.join([*endpoint.omit, *named])}]'"] if named else []

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from backends import wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart
 from backends.client import Client
 from backends.failures import refuses_streams
@@ -95,6 +96,7 @@ def test_one_bad_picture_does_not_end_streaming_for_all_others():
         ("bad_request", "HTTP 400: Streaming is not supported for this model", True),
         ("bad_request", "HTTP 422: body.stream: Extra inputs are not permitted", True),
         ("bad_request", "HTTP 400: Unsupported value: 'stream' does not support true", True),
+        ("bad_request", "HTTP 400: Your organization must be verified to stream this model. Please go to: https", True),
         ("server_error", "HTTP 501: stream=true is not implemented", True),
         ("bad_request", "HTTP 400: unknown field stream_options", False),
         ("bad_request", "HTTP 400: temperature is not supported", False),
@@ -104,3 +106,19 @@ def test_one_bad_picture_does_not_end_streaming_for_all_others():
 )
 def test_what_refuses_a_stream(kind, words: str, refused: bool):
     assert refuses_streams(Failure(kind, words)) is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("Unrecognized request argument supplied: stream_options", "'backend.omit=[stream_options]'"),
+        ("'temperature' does not support 0.0 with this model. Only the default is supported.", "'backend.omit=[temper"),
+        # To leave it out would lift the limit, or take another value than was asked for.
+        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens", ""),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1", ""),
+    ],
+)
+def test_a_setting_is_left_out_where_it_is_refused_and_not_where_its_value_is(words: str, remedy: str):
+    failure = Failure("bad_request", words)
+    told = wire.with_remedy(failure, 400, Endpoint("http://127.0.0.1/v1", "m", dialect="openai"))
+    assert ("What helps: " in told.message) == bool(remedy) and remedy in told.message
