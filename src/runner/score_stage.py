@@ -101,6 +101,7 @@ class Scoring:
         sets = open_answers(path, columns, dataset, filtered=filtered)
         if len(sets) == 1 and sets[0].folder is None and add_scores.given_on_command_line("model.name"):
             sets = [replace(sets[0], name=self.config.model.name)]
+        _refuse_references(sets)
         if not self._dataset_is_named():
             return sets
         # Those of this runner, and VLMHyperBench's, know their samples already.
@@ -129,6 +130,14 @@ def judge_later(folder: Path) -> None:
         judging = plan_judging(config) if config.stage == "all" else None
         if judging is not None and judging.needs_memory:
             add_scores.add_scores(where, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
+
+
+def _refuse_references(sets: list[AnswerSet]) -> None:
+    """Refuse names from a file that a config would take for a reference: `${oc.env:KEY}` would read the environment."""
+    said = [(what, one) for one in sets if not one.folder for what in (one.name, one.source) if "${" in what]
+    problems = [Problem(f"the name {what!r} holds '${{'", one.source, "call it otherwise") for what, one in said]
+    if problems:
+        raise Refused(problems)
 
 
 def _folder_name(name: str, taken: set[str]) -> str:
