@@ -149,7 +149,7 @@ class Generation:
     for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
     (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
     (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
-    `not_streamed`, and `finish_reason=WORD` for the server's own word.
+    `repeated_messages`, `not_streamed`, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str

@@ -7,6 +7,8 @@ OpenAI's form is `{"index": 0, "delta": {"content": "Пет"}, "finish_reason": 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 LENGTH, FILTERED, TOOLS, BROKEN = "length", "content_filter", "tool_calls", "error"
@@ -51,7 +53,7 @@ class Piece(NamedTuple):
     reasoning: str = ""
     refusal: str = ""
     tools: tuple[str, ...] = ()
-    whole: bool = False  # a whole message, not the next piece of one
+    whole: bool = False  # a message, which may repeat what came before; not the next piece of one
 
 
 def meaning(word: str) -> str | None:
@@ -69,21 +71,39 @@ def index(choice: dict[str, Any], position: int) -> int:
 def read(choice: dict[str, Any]) -> Piece:
     """Return what a choice says. Raise TypeError or AttributeError where it is none."""
     delta = choice.get("delta")
-    if delta is not None and delta.keys() <= _PLAIN and isinstance(delta.get("content"), str):
+    if delta and delta.keys() <= _PLAIN and delta.get("content") and isinstance(delta["content"], str):
         return Piece(delta["content"])  # nearly every chunk
-    said = choice.get("message") if delta is None else delta
-    if said is None:
-        text = choice.get("text")  # the form of /v1/completions
-        return Piece(_content(text)[0]) if text is not None else Piece()
+    piece = Piece() if delta is None else _said(delta)
+    if any(piece):
+        return piece
+    # In place of a delta, or beside one that is empty.
+    message, text = choice.get("message"), choice.get("text")
+    if message is not None and (delta is None or isinstance(message, dict)):
+        return _said(message)._replace(whole=True)
+    if text is not None and (delta is None or isinstance(text, str)):  # the form of /v1/completions, always a piece
+        return Piece(_content(text)[0], whole=delta is not None)
+    return piece
+
+
+def together(pieces: Sequence[str], messages: Sequence[str]) -> str:
+    """Return what pieces and messages say: a message may be a piece like any other, or repeat all that came before."""
+    told, said = "".join(pieces), [message for message in messages if message]
+    whole = said[-1] if repeat(said) else "".join(said)
+    if not told or (whole and whole.startswith(told)):
+        return whole
+    return told if told.endswith(whole) else told + whole
+
+
+def repeat(messages: Sequence[str]) -> bool:
+    """Say whether each of several messages holds all that the one before it said."""
+    said = [message for message in messages if message]
+    return len(said) > 1 and all(later.startswith(earlier) for earlier, later in pairwise(said))
+
+
+def _said(said: dict[str, Any]) -> Piece:
     text, thought, refusal = _content(said.get("content"))
     named = said.get("reasoning_content") or said.get("reasoning") or said.get("thinking")
-    return Piece(
-        text,
-        thought + _plain(named),
-        refusal + _plain(said.get("refusal")),
-        _tools(said),
-        whole=delta is None,
-    )
+    return Piece(text, thought + _plain(named), refusal + _plain(said.get("refusal")), _tools(said))
 
 
 def _content(content: Any) -> tuple[str, str, str]:

@@ -57,7 +57,7 @@ class Client:
         # A query (Azure's api-version) belongs behind the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
-        self._streams = True  # until the endpoint says that it can't
+        self._streams = True  # until an endpoint that said that it can't has answered without
 
     async def __aenter__(self) -> Self:
         """Open the session. Connections are made when they are needed."""
@@ -88,15 +88,15 @@ class Client:
         if refused := wire.unsendable(request, self.endpoint):
             message = f"{', '.join(refused)} can't be sent to an OpenAI endpoint: leave the default, or dialect=local"
             return Generation(request.key, None, Failure("bad_request", message))
-        body = wire.body(request, self.endpoint)
-        clock = _Clock(time.time(), time.perf_counter())
-        answer = Answer()
+        clock, answer, stream = _Clock(time.time(), time.perf_counter()), Answer(), self._streams
         try:
-            failure = await self._exchange(body if self._streams else wire.unstreamed(body), answer, clock)
-            if self._streams and failure is not None and failures.refuses_streams(failure):
-                self._streams = False
-                clock = _Clock(time.time(), time.perf_counter())
-                failure = await self._exchange(wire.unstreamed(body), answer, clock)
+            failure = await self._exchange(wire.body(request, self.endpoint, stream=stream), answer, clock)
+            # By what this request asked for: another one may have learnt meanwhile that the endpoint doesn't stream.
+            if stream and failure is not None and failures.refuses_streams(failure):
+                clock, answer = _Clock(time.time(), time.perf_counter()), Answer()
+                failure = await self._exchange(wire.body(request, self.endpoint, stream=False), answer, clock)
+                # Words about a stream may have been about the picture's: only an answer shows what was meant.
+                self._streams = self._streams and failure is not None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._explain(error)
         clock.end()

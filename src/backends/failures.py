@@ -28,7 +28,8 @@ _NAMES = ("type", "error_type", "error_code")
 _MESSAGES = ("message", "detail", "error_msg", "error_message", "msg", "error")
 _NO_STREAMS = re.compile(
     r"\bstream(ing)?\b.*(support|allow|available|implement|disabled|permitted|unknown|unexpected|invalid|false)"
-    r"|(support|allow|implement|permit|unknown|unexpected|invalid|disabled|extra).*\bstream(ing)?\b",
+    # OpenAI's reasoning models: "Your organization must be verified to stream this model"; in one piece they answer.
+    r"|(support|allow|implement|permit|unknown|unexpected|invalid|disabled|extra|be verified).*\bstream(ing)?\b",
     re.IGNORECASE | re.DOTALL,
 )
 _SHOWN = 400  # characters of an endpoint's own words

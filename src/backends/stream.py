@@ -45,6 +45,7 @@ class Answer:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
+        self._messages: list[chunks.Piece] = []  # that came in place of pieces, or behind them
         self._tools: list[str] | None = None
         self._remarks: dict[str, None] = {}  # in the order in which they were made
         self._unknown = b""  # the first event that is no chunk that we know
@@ -58,7 +59,7 @@ class Answer:
         if event.data.strip() == b"[DONE]":
             self.done = True
             return
-        if event.name == "ping":
+        if event.name == "ping" or not (event.name or event.data.strip()):  # to keep the connection open
             return
         try:
             self._add_chunk(json.loads(event.data.decode("utf-8")), event)
@@ -119,12 +120,7 @@ class Answer:
         piece = chunks.read(choice)
         if piece.tools:
             self._tools = [*(self._tools or ()), *filter(None, piece.tools)]
-        if not piece.whole or not (told := "".join(self._text)):
-            self._append(piece)
-        elif piece.text.startswith(told):  # a message that repeats all that was said before
-            self._append(chunks.Piece(piece.text[len(told) :]))
-        elif not told.endswith(piece.text):
-            self._append(chunks.Piece(piece.text))
+        self._append(piece)
 
     def _append(self, piece: chunks.Piece) -> None:
         found = len(piece.text) + len(piece.reasoning) + len(piece.refusal)
@@ -137,6 +133,9 @@ class Answer:
             self.first_text_at = self.last_choice_at
             self._first = (found, None if self.token_ids is None else len(self.token_ids))
         self._pieces += 1
+        if piece.whole:
+            self._messages.append(piece)
+            return
         if len(piece.text) == found:  # nearly every chunk
             self._text.append(piece.text)
             return
@@ -151,16 +150,18 @@ class Answer:
     def _parts(self) -> tuple[str | None, str]:
         """Return reasoning and answer, where the engine doesn't keep them apart by the marks in the text."""
         if self._split is None:
-            if self._reasoning:
-                self._split = _joined(self._reasoning), _joined(self._text).lstrip()
-            else:
-                self._split = reasoning.split(_joined(self._text))
+            text, thought = self._all(self._text, "text"), self._all(self._reasoning, "reasoning")
+            self._split = (thought, text.lstrip()) if thought else reasoning.split(text)
         return self._split
+
+    def _all(self, pieces: list[str], name: str) -> str:
+        """Return what pieces and messages say together."""
+        return _whole(chunks.together(pieces, [getattr(message, name) for message in self._messages]))
 
     @property
     def text(self) -> str:
         """The answer without its reasoning; where there is only a refusal, its words."""
-        return self._parts()[1] or _joined(self._refusal)
+        return self._parts()[1] or self._all(self._refusal, "refusal")
 
     @property
     def reasoning(self) -> str | None:
@@ -172,8 +173,9 @@ class Answer:
         """What must be told of this answer (`Generation.remarks`)."""
         made = dict(self._remarks)
         for word, applies in (
-            ("reasoning_in_content", not self._reasoning and self.reasoning is not None),
-            ("refusal", self._refusal or self.finish_reason == "refusal"),
+            ("reasoning_in_content", self.reasoning is not None and not self._all(self._reasoning, "reasoning")),
+            ("repeated_messages", chunks.repeat([message.text for message in self._messages])),
+            ("refusal", self._all(self._refusal, "refusal") or self.finish_reason == "refusal"),
             ("tool_calls", self._tools is not None),
             ("end_of_turn", _END_OF_TURN.search(self.text[-40:])),
             ("no_finish_reason", self.finish_reason is None),
@@ -198,6 +200,8 @@ class Answer:
             return float(max(0, tokens - first))
         if self._pieces == 1:
             return 0.0
+        if self._messages:  # they may repeat each other, so their lengths tell nothing
+            return None
         details = self.usage.get("completion_tokens_details")
         unseen = count(details.get("reasoning_tokens")) if isinstance(details, dict) and not self._reasoning else None
         tokens = max(0, tokens - (unseen or 0))
@@ -276,8 +280,7 @@ def seconds(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) and value >= 0 else None
 
 
-def _joined(pieces: list[str]) -> str:
-    text = "".join(pieces)
+def _whole(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # an emoji's two \u escapes may come in two chunks; half of one can't be stored

@@ -23,6 +23,13 @@ _REFUSED = re.compile(
     r"support|recogni[sz]ed|unknown|unexpected|not permitted|extra|not allowed|invalid", re.IGNORECASE
 )
 
+# Another value helps, which the words name; to leave it out would be to ask for something else.
+_OUT_OF_RANGE = re.compile(
+    r"too (large|high|big|long|small|low)|at (most|least)|(less|greater|smaller|larger|more) than|between"
+    r"|range|maximum",
+    re.IGNORECASE,
+)
+
 
 def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...]:
     """Name the settings that this endpoint can't be told and that are not neutral: the answer would not be theirs."""
@@ -39,9 +46,9 @@ def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...
     return tuple(name for name, is_asked in asked.items() if is_asked)
 
 
-def body(request: GenerationRequest, endpoint: Endpoint) -> bytes:
-    """Return the JSON body that asks `request` of `endpoint`, as a stream."""
-    pieces = [_json(_settings(request, endpoint))[:-1], b',"messages":[']
+def body(request: GenerationRequest, endpoint: Endpoint, *, stream: bool = True) -> bytes:
+    """Return the JSON body that asks `request` of `endpoint`, as a stream or for an answer in one piece."""
+    pieces = [_json(_settings(request, endpoint, stream=stream))[:-1], b',"messages":[']
     for index, message in enumerate(request.messages):
         if index:
             pieces.append(b",")
@@ -50,18 +57,12 @@ def body(request: GenerationRequest, endpoint: Endpoint) -> bytes:
     return b"".join(pieces)
 
 
-def unstreamed(body: bytes) -> bytes:
-    """Return a body of ours that asks for the answer as one piece, for endpoints that refuse to stream.
-
-    The key stands before all texts, in which its quotes would be escaped.
-    """
-    plain = body.replace(b'"stream":true', b'"stream":false', 1)
-    return plain.replace(b'"stream_options":{"include_usage":true},', b"", 1)
-
-
-def _settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
+def _settings(request: GenerationRequest, endpoint: Endpoint, *, stream: bool) -> dict[str, Any]:
     """Return everything but the messages, without what this endpoint does not take and under the names it takes."""
     settings = _all_settings(request, endpoint)
+    if not stream:
+        settings["stream"] = False
+        del settings["stream_options"]
     return {endpoint.rename.get(name, name): value for name, value in settings.items() if name not in endpoint.omit}
 
 
@@ -72,7 +73,7 @@ def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
     words, keys = failure.message, []
     if "max_completion_tokens" in words and not {"max_tokens"} & {*endpoint.rename, *endpoint.omit}:
         keys.append("+backend.rename.max_tokens=max_completion_tokens")
-    elif _REFUSED.search(words):
+    elif _REFUSED.search(words) and not _OUT_OF_RANGE.search(words):
         sent = (name for name in SETTINGS if name not in endpoint.omit)
         named = [name for name in sent if re.search(rf"\b{endpoint.rename.get(name, name)}\b", words)]
         keys += [f"'backend.omit=[{','.join([*endpoint.omit, *named])}]'"] if named else []

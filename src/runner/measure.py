@@ -40,6 +40,7 @@ REMARKS = {
     "other_choices": "came with further choices: only the first (index 0) is read",
     "end_of_turn": "end with a token such as <|im_end|>, which the server left in the text: it is scored with it",
     "no_finish_reason": "came without a finish_reason: whether they were cut off is not known",
+    "repeated_messages": "came as messages of which each repeats all before: the last one is read",
     "not_streamed": "were not streamed: they have no time to the first token and none per token",
 }
 

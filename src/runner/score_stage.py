@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import logging
 import re
@@ -66,8 +67,9 @@ class Scoring:
         for note in self.sets[0].notes if self.sets else ():
             if all(note in other.notes for other in self.sets):
                 log.info("%s", note)  # of the file, and not of one model in it
+        taken: set[str] = set()
         for one in self.sets:
-            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _file_name(one.name))
+            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _folder_name(one.name, taken))
             for note in one.notes:
                 if not all(note in other.notes for other in self.sets):
                     log.warning("%s: %s", one.name, note)
@@ -99,6 +101,7 @@ class Scoring:
         sets = open_answers(path, columns, dataset, filtered=filtered)
         if len(sets) == 1 and sets[0].folder is None and add_scores.given_on_command_line("model.name"):
             sets = [replace(sets[0], name=self.config.model.name)]
+        _refuse_references(sets)
         if not self._dataset_is_named():
             return sets
         # Those of this runner, and VLMHyperBench's, know their samples already.
@@ -129,8 +132,21 @@ def judge_later(folder: Path) -> None:
             add_scores.add_scores(where, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
+def _refuse_references(sets: list[AnswerSet]) -> None:
+    """Refuse names from a file that a config would take for a reference: `${oc.env:KEY}` would read the environment."""
+    said = [(what, one) for one in sets if not one.folder for what in (one.name, one.source) if "${" in what]
+    problems = [Problem(f"the name {what!r} holds '${{'", one.source, "call it otherwise") for what, one in said]
+    if problems:
+        raise Refused(problems)
+
+
+def _folder_name(name: str, taken: set[str]) -> str:
+    """Return a name for the folder of a model, which no other one has: "a/b" and "a b" would both be a_b."""
+    plain = re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
+    names = (plain if number == 1 else f"{plain}_{number}" for number in itertools.count(1))
+    free = next(one for one in names if one.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
 
 
 def _take_back(folder: Path) -> None:

@@ -75,6 +75,14 @@ ANSWERS = {
         {"choices": [{"message": {"content": "Ива"}}]},
         {"choices": [{"message": {"content": "Иванов"}, "finish_reason": "stop"}]},
     ),
+    "a gateway: messages that are pieces": sse(*({"choices": [{"message": {"content": x}}]} for x in "Иванов"), END),
+    "a gateway: an empty delta beside the message": sse(
+        {"choices": [{"index": 0, "delta": {"role": "assistant"}, "message": {"content": "Иванов"}}]}, END
+    ),
+    "a gateway: an empty delta beside the text": sse(
+        said("Ива"), {"choices": [{"index": 0, "delta": {}, "text": "Иванов", "finish_reason": "stop"}]}
+    ),
+    "an event without data": sse("data:\n\n", said("Иванов"), END),
     "text_completion: text in place of delta": sse(
         {"choices": [{"index": 0, "text": "Ива"}]}, {"choices": [{"index": 0, "text": "нов", "finish_reason": "stop"}]}
     ),
@@ -103,6 +111,25 @@ def test_forms_of_an_answer(form: str) -> None:
     assert answer.finish_reason == (None if form.startswith("no finish_reason") else "stop")
     assert ("other_choices" in answer.remarks) == ("choices" in form)
     assert ("no_finish_reason" in answer.remarks) == form.startswith("no finish_reason")
+
+
+def messages(*texts: str) -> Answer:
+    return read(sse(*({"choices": [{"message": {"content": text}}]} for text in texts), END))
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole", "told"),
+    [
+        (("Год 20", "0", "0"), "Год 2000", False),  # pieces of which one repeats the end, or the beginning
+        (("1", "1", "2"), "112", False),
+        (("а", "ба", "ба"), "абаба", False),
+        (("1", "11", "112"), "112", True),
+        (("12", "", "12"), "12", True),
+    ],
+)
+def test_messages_are_pieces_unless_each_repeats_all_before_which_is_told(texts, whole: str, told: bool) -> None:
+    answer = messages(*texts)
+    assert (answer.text, "repeated_messages" in answer.remarks) == (whole, told)
 
 
 THOUGHTS = {

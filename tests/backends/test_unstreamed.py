@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from backends.api import Endpoint, Failure, GenerationRequest, Message, TextPart
+from backends import wire
+from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart
 from backends.client import Client
 from backends.failures import refuses_streams
 from tests.runner.judging.scripted_judge import COMPLETION_TOKENS, Reply, ScriptedJudge
@@ -37,12 +38,65 @@ def test_a_whole_reply_is_an_answer_without_a_time_to_its_first_token(refuses: b
         assert body["messages"][0]["content"] == 'Is "stream":true JSON?'
 
 
+def _ask(script, number: int, **endpoint) -> tuple[list[Generation], list[dict]]:
+    """Ask one endpoint several questions at once."""
+
+    async def ask(url: str):
+        questions = [GenerationRequest(str(one), (Message("user", (TextPart("?"),)),)) for one in range(number)]
+        async with Client(Endpoint(url, "m", **endpoint), max_connections=number) as client:
+            return await asyncio.gather(*map(client.ask, questions))
+
+    with ScriptedJudge(script) as judge:
+        return asyncio.run(ask(judge.url)), judge.bodies
+
+
+def test_each_of_several_requests_at_once_is_asked_again_without_a_stream():
+    def script(body, _number):
+        refusal = Reply(status=400, words="Streaming is not supported for this model")
+        return refusal if body["stream"] else Reply("Петров", stream=False)
+
+    answers, _ = _ask(script, 8)
+    assert [(one.error, one.text) for one in answers] == [(None, "Петров")] * 8
+
+
+def test_a_setting_that_is_left_out_or_renamed_stays_so_without_a_stream():
+    def script(body, _number):
+        return Reply(status=400, words="stream is not allowed") if body["stream"] else Reply("Петров", stream=False)
+
+    for changed in ({"omit": ("stream_options",)}, {"rename": {"stream_options": "options", "max_tokens": "most"}}):
+        (answer,), bodies = _ask(script, 1, **changed)
+        assert answer.text == "Петров" and [body["stream"] for body in bodies] == [True, False]
+        assert "stream_options" not in bodies[1] and "options" not in bodies[1]
+        assert {name: value for name, value in bodies[0].items() if name not in ("stream", "options")} == {
+            name: value for name, value in bodies[1].items() if name != "stream"
+        }
+
+
+def test_one_bad_picture_does_not_end_streaming_for_all_others():
+    """Pillow's words for a broken picture speak of its data stream; unsupported ones speak of support."""
+    words = "broken data stream when reading image file: unsupported image"
+
+    def script(_body, number):
+        return Reply(status=400, words=words) if number < 2 else Reply("Петров")
+
+    async def ask(url: str):
+        async with Client(Endpoint(url, "m")) as client:
+            return [await client.ask(GenerationRequest(key, (Message("user", (TextPart("?"),)),))) for key in "ab"]
+
+    with ScriptedJudge(script) as judge:
+        bad, good = asyncio.run(ask(judge.url))
+    assert bad.error is not None and words in bad.error.message
+    assert (good.text, good.timing.ttft_s is not None) == ("Петров", True)
+    assert [body["stream"] for body in judge.bodies] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("kind", "words", "refused"),
     [
         ("bad_request", "HTTP 400: Streaming is not supported for this model", True),
         ("bad_request", "HTTP 422: body.stream: Extra inputs are not permitted", True),
         ("bad_request", "HTTP 400: Unsupported value: 'stream' does not support true", True),
+        ("bad_request", "HTTP 400: Your organization must be verified to stream this model. Please go to: https", True),
         ("server_error", "HTTP 501: stream=true is not implemented", True),
         ("bad_request", "HTTP 400: unknown field stream_options", False),
         ("bad_request", "HTTP 400: temperature is not supported", False),
@@ -52,3 +106,19 @@ def test_a_whole_reply_is_an_answer_without_a_time_to_its_first_token(refuses: b
 )
 def test_what_refuses_a_stream(kind, words: str, refused: bool):
     assert refuses_streams(Failure(kind, words)) is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("Unrecognized request argument supplied: stream_options", "'backend.omit=[stream_options]'"),
+        ("'temperature' does not support 0.0 with this model. Only the default is supported.", "'backend.omit=[temper"),
+        # To leave it out would lift the limit, or take another value than was asked for.
+        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens", ""),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1", ""),
+    ],
+)
+def test_a_setting_is_left_out_where_it_is_refused_and_not_where_its_value_is(words: str, remedy: str):
+    failure = Failure("bad_request", words)
+    told = wire.with_remedy(failure, 400, Endpoint("http://127.0.0.1/v1", "m", dialect="openai"))
+    assert ("What helps: " in told.message) == bool(remedy) and remedy in told.message

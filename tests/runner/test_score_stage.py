@@ -323,3 +323,10 @@ def test_generate_and_score_apart_give_what_one_job_gives(cli: CommandLine):
     figures = [{k: v for k, v in record(job)["metrics"].items() if k.startswith("quality/")} for job in (one, apart)]
     assert figures[0] == figures[1] != {}
     assert (one / "scores_by_id.csv").read_bytes() == (apart / "scores_by_id.csv").read_bytes()
+
+
+def test_a_name_in_a_table_never_reads_the_environment(cli: CommandLine):
+    (cli.folder / "a.csv").write_text("model_name,Image,candidate\nplain,1,x\n${oc.env:HOME},1,x\npri${ce,1,x\n")
+    ended = cli("stage=score", "answers=a.csv", "metrics=[text]")
+    assert ended.code == 2 and "the name '${oc.env:HOME}' holds '${'" in ended.err and "'pri${ce'" in ended.err
+    assert not list(cli.folder.rglob("config.yaml")), "nothing was written"

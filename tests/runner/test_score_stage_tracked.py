@@ -116,3 +116,12 @@ def test_a_folder_that_lacks_something_leaves_no_run_behind(cli: CommandLine):
     with pytest.raises(KeyError):
         tracking.upload(folder)
     assert not (cli.folder / "mlflow.db").exists(), "no run is left open, or KILLED, by what is wrong with a folder"
+
+
+def test_models_whose_names_would_give_one_folder_keep_a_folder_each(cli: CommandLine):
+    (cli.folder / "a.csv").write_text("model_name,Image,candidate,reference\na/b,1,x,x\na b,1,y,x\nA_B,1,x,x\n")
+    ended = cli("stage=score", "answers=a.csv", "metrics=[exact_match]", "hydra.run.dir=out")
+    assert ended.code == 0, ended.err
+    records = [json.loads(path.read_text()) for path in sorted((cli.folder / "out").glob("*/metrics.json"))]
+    assert {one["name"]: one["metrics"]["quality/exact_match"] for one in records} == {"a/b": 1, "a b": 0, "A_B": 1}
+    assert set(runs(cli)) == {"a/b", "a b", "A_B"}

@@ -46,7 +46,8 @@ def joined(one: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
                     problems.append(Problem(what, f"{one.source}, {one.name}", "keep one of them"))
     if not found and not problems:
         problems.append(_unknown(one, dataset))
-    if not problems and (shifted := _other_samples(one, dataset, found)) is not None:
+    shifted = None if problems else _other_samples(one, dataset, found) or _from_one(one, dataset, found, strangers)
+    if shifted is not None:
         problems.append(shifted)
     if problems:
         raise Refused(problems)
@@ -187,6 +188,8 @@ def _notes(
         yield f"{len(strangers)} rows belong to no sample of {dataset.name} and are left out: {listed(strangers)}"
     if absent := [repr(sample.id) for sample in dataset if sample.id not in answered]:
         yield f"{len(absent)} of {len(dataset)} samples have no answer and count as failed: {listed(absent)}"
+    if _begins_at_one(one, dataset, found):
+        yield f"the ids begin at 1, those of {dataset.name} at 0, and no other column shows that the same is meant"
     if other := _references(dataset, found)[1]:
         yield f"{len(other)} answers came with another reference than {dataset.name} has, which counts: {listed(other)}"
 
@@ -199,6 +202,25 @@ def _other_samples(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[
     told = f"{len(differing)} of {compared} answers came with another reference than {dataset.name} has"
     remedy = "do the ids name other samples? Leave out the table's references: answer_columns={references: null}"
     return Problem(f"{told}: {listed(differing)}", f"{one.source}, {one.name}", remedy)
+
+
+def _begins_at_one(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> bool:
+    """Say whether only numbers from 1 on name samples, and the dataset's sample 0 has no answer."""
+    answered, samples = {name for name, _ in found}, {sample.id for sample in dataset}
+    if "1" not in answered or "0" not in samples - answered or _references(dataset, found)[0]:
+        return False
+    return all(not row["question"] and row["document"] == row["sample_id"] for row in one.rows)
+
+
+def _from_one(
+    one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row], strangers: Sequence[str]
+) -> Problem | None:
+    """Say where all rows are counted from 1 and all samples from 0, so that each answer would stand one sample off."""
+    last = len(dataset)
+    if strangers != [repr(str(last))] or not _begins_at_one(one, dataset, found):
+        return None
+    what = f"ids go from 1 to {last}, and those of {dataset.name} from 0 to {last - 1}"
+    return Problem(what, f"{one.source}, {one.name}", "write them as the dataset has them (docs/datasets.md)")
 
 
 def _unknown(one: AnswerSet, dataset: LoadedDataset) -> Problem:

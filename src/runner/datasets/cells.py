@@ -140,8 +140,8 @@ def _formatted(value: Decimal, code: str) -> str | None:
             sections[-1].append((kind, text))
     section = sections[0]
     if value < 0 and len(sections) > 1:
-        # The second section is of negative numbers, and brings their sign.
-        if [one for one in sections[1] if one != ("literal", "-")] != section:
+        # The second section is of negative numbers, and brings their sign; `0.00;[Red]0.00` shows them without one.
+        if sections[1] != [("literal", "-"), *section]:
             return None
     elif value == 0 and len(sections) > 2 and sections[2] != section:
         return None
@@ -158,7 +158,7 @@ def _formatted(value: Decimal, code: str) -> str | None:
 
 def _digits(value: Decimal, code: str) -> str | None:
     """Return the digits of a number, without its sign, under the part of a format that holds places for them."""
-    found = re.fullmatch(r"(#,##)?(#*)(0*)(?:\.(0*))?", code)
+    found = re.fullmatch(r"(#,##)?(#*)(0*)(?:\.(0+))?", code)
     if found is None:
         return None
     thousands, _, zeros, decimals = found.groups()

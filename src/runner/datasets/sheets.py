@@ -11,6 +11,7 @@ The first visible sheet of cells is read, unless one is named; where there are s
 from __future__ import annotations
 
 import datetime
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,12 @@ def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], 
     """Return the title of the sheet that is read, notes on the choice, and its lines."""
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-    book = CalamineWorkbook.from_path(path)
+    is_xls = path.suffix.lower() == ".xls"
+    is_packed = is_xls and _is_packed(path)
+    # Not from_path, which believes the name: .xlsx files called .xls are common (1C, web pages).
+    book = (
+        CalamineWorkbook.from_filelike(io.BytesIO(path.read_bytes())) if is_packed else CalamineWorkbook.from_path(path)
+    )
     sheets = {
         one.name: one.visible == SheetVisibleEnum.Visible
         for one in book.sheets_metadata
@@ -91,7 +97,7 @@ def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], 
     elif not sheets[title]:
         notes.append(f"{path.name}: sheet {title!r} was read, which is hidden")
     kind = path.suffix.lower()
-    if kind == ".xls" and not _is_packed(path):
+    if is_xls and not is_packed:
         return title, notes, _xls(path, title)
     if kind == ".ods":
         return title, notes, odf_sheets.read(path, title)

@@ -211,7 +211,7 @@ class Interview:
             self.fresh.add(ask.key)
             self._failures.pop(ask.key, None)
         else:
-            self._failures[ask.key] = error
+            self._failures[ask.key] = self.judge.told(error)
         progress.advance(failed=error is not None)
         if error is not None and error.kind != "over_budget":
             self._stop_where_too_many_fail()

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from backends.api import Backend, Endpoint, EngineSpec, Sampling
+from backends.api import Backend, Endpoint, EngineSpec, Failure, Sampling
 from metrics.judge import Judge
 from metrics.rubric import Kind, Rubric
 from runner import model_checks, paths, plan
@@ -57,6 +57,12 @@ class PlannedJudge:
         if name in {field.name for field in dataclasses.fields(JudgeModelConfig)}:
             return f"{where}.{name}"
         return f"+{where}.set.{name}" if name == "max_failed" else f"+{where}.set.backend.{name}"
+
+    def told(self, failure: Failure) -> Failure:
+        """Return a failure whose remedy names the judge's settings in place of a candidate's."""
+        words = failure.message.replace("'backend.omit=", f"'{self.setting('omit')}=")
+        words = words.replace("+backend.rename.", f"{self.setting('rename')}.")
+        return dataclasses.replace(failure, message=words)
 
     @property
     def sampling(self) -> Sampling:

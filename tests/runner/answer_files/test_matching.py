@@ -181,3 +181,20 @@ def test_answers_of_vlmhyperbench_name_their_dataset(tmp_path: Path):
 def test_a_path_tells_pictures_of_one_name_apart(tmp_path: Path):
     given = [answer("x", "x/a.png", field="Дата"), answer("y", "/mnt/disk/y/a.png", field="Дата")]
     assert texts(match(given, tmp_path, pictures=("x/a.png", "y/a.png"))) == {"s1Дата": "x", "s2Дата": "y"}
+
+
+def test_ids_that_are_counted_from_1_are_told_and_refused_where_they_are_plainly_one_off(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"not opened for scoring")
+    lines = [{"id": str(n), "images": ["a.png"], "question": f"{n}?", "references": [f"r{n}"]} for n in range(4)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    numbered = open_dataset(DatasetConfig(name="n", format="jsonl", path=str(tmp_path / "rows.jsonl")), pictures=False)
+
+    def matched(*ids: int, **more: str) -> AnswerSet:
+        return joined(AnswerSet("product", [answer(f"r{n}", id=str(n), **more) for n in ids], "answers.csv"), numbered)
+
+    with pytest.raises(Refused, match="ids go from 1 to 4, and those of n from 0 to 3"):
+        matched(1, 2, 3, 4)
+    doubt = "the ids begin at 1"
+    assert any(doubt in note for note in matched(1, 2, 3).notes)
+    assert not any(doubt in note for note in (*matched(0, 1, 2).notes, *matched(2, 3).notes))
+    assert not any(doubt in note for note in matched(1, question="1?").notes)

@@ -50,6 +50,8 @@ def test_a_number_is_read_as_it_is_shown(value, code, shown):
     [
         (1234.5, "#,##0.00"),  # 1,234.50 or 1 234,50: the program's language decides
         (-1.5, "0.00;(0.00)"),
+        (-1.5, "0.00;[Red]0.00"),  # shown red and without a sign
+        (-1.5, "0.00;0.00-"),
         (0.5, "# ?/?"),
         (5e6, "0.00E+00"),
         (1500000, "0,"),

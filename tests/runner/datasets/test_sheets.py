@@ -14,6 +14,7 @@ from openpyxl.chart import BarChart
 
 from runner.datasets import DatasetConfig, LoadedDataset, open_dataset
 from runner.datasets.sheets import read_sheet
+from runner.datasets.tables import Cells
 from runner.errors import Refused
 from tests.runner.datasets.bad_input import has, refusal
 
@@ -175,6 +176,17 @@ def test_the_older_format_keeps_the_same_rule(tmp_path: Path):
         "(C4) holds '4081781",
         "(C5) holds the error #N/A",
     )
+
+
+def test_an_xlsx_that_is_called_xls_is_read_as_what_it_is(tmp_path: Path):
+    made = openpyxl.Workbook()
+    made.active.append(["File_name", "Question", "Answer"])
+    made.active.append(["a.jpg", "Кто?", 7])
+    made.active["C2"].number_format = "000"
+    made.save(tmp_path / "a.xlsx")
+    (tmp_path / "a.xlsx").rename(tmp_path / "a.xls")
+    (row,) = read_sheet(tmp_path / "a.xls").lines(["Answer"])
+    assert isinstance(row, Cells) and row.texts["Answer"] == "007"
 
 
 # ------------------------------------------------------------------------------------------------- OpenDocument

@@ -334,3 +334,21 @@ def test_the_endpoint_of_a_single_job_is_asked_within_the_job(cli: CommandLine, 
     folder: Path = job(cli)
     assert record(folder)["metrics"]["judge/score"] == 3
     assert "judge:" in (folder / "config.yaml").read_text()
+
+
+def test_the_remedies_for_refused_settings_are_the_judges_and_work(cli: CommandLine, scripted):
+    def script(body, _number):
+        if shown(body)["answer"] == "one" and "temperature" in body:
+            return Reply(status=400, words="Unsupported parameter: 'temperature' is not supported with this model.")
+        if shown(body)["answer"] == "two" and "max_tokens" in body:
+            return Reply(status=400, words="Unsupported parameter: use 'max_completion_tokens' instead.")
+        return absolute(8)
+
+    command = (*SCORE, f"answers={table(cli, ['one', 'two'])}", "judge=absolute", *scripted(script).arguments())
+    cli(*command)
+    said = json.dumps(verdicts(job(cli)), ensure_ascii=False)
+    remedies = [f"+{WHERE}.set.backend.omit=[temperature]",
+                f"+{WHERE}.set.backend.rename.max_tokens=max_completion_tokens"]  # fmt: skip
+    assert f"What helps: '{remedies[0]}'" in said and f"What helps: {remedies[1]}" in said
+    cli(*command, *remedies)
+    assert {one["state"] for found in verdicts(job(cli)).values() for one in found} == {"valid"}
