@@ -16,7 +16,7 @@ from metrics.registry import MetricError, create
 from runner import answers, score
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
-from runner.report.results import Result, choices
+from runner.report.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report.texts import Texts, load
 from runner.report_settings import ReportConfig
 
@@ -84,8 +84,8 @@ def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> lis
     labels = []
     for result, choice in zip(results, told, strict=True):
         words = [choice["model"], choice["quant"]]
-        words = [word for word in words if word and word != "unknown"] or [result.name]
-        others = [(key, value) for key, value in choice.items() if key not in ("model", "quant")]
+        words = [word for word in words if word and word != UNKNOWN] or [result.name]
+        others = [(key, one) for key, one in choice.items() if key not in ALWAYS and one not in ("", UNKNOWN)]
         words += [
             value if key in ("backend", "prompt") else f"{key.rpartition('.')[2]} {value}" for key, value in others
         ]
