@@ -45,7 +45,7 @@ def _hint(compared: Comparison, scored: Sequence[Candidate]) -> str:
     within = sum(_contains(compared, key[0], answer.text or "") for key, answer in answers)
     for found, what in ((truncated, "truncated"), (empty, "empty"), (within, "within")):
         if found / len(answers) >= NOTABLE:
-            return compared.texts(f"verdict.fail_{what}", share=f"{found / len(answers):.0%}")
+            return compared.texts(f"verdict.fail_{what}", share=compared.texts.number(found / len(answers), ".0%"))
     return compared.texts("verdict.fail_prompt")
 
 
@@ -75,6 +75,6 @@ def _finer(compared: Comparison, scored: Sequence[Candidate]) -> str:
             best=best.label,
             value=figure(name, values[best], say),
             n=worse,
-            confidence=f"{compared.settings.confidence:.0%}",
+            confidence=say.number(compared.settings.confidence, ".0%"),
         )
     return ""
