@@ -68,7 +68,8 @@ def _finer(compared: Comparison, scored: Sequence[Candidate]) -> str:
         sign = -1 if measure.better == "higher" else 1
         best = min(values, key=lambda one, values=values, sign=sign: sign * values[one])  # type: ignore[misc]
         others = [one for one in values if one is not best]
-        worse = sum(one.word == "worse" for one in family(compared, measure, best, others).values())
+        tested = family(compared, measure, best, others, best_of=len(values))
+        worse = sum(one.word == "worse" for one in tested.values())
         return say(
             "verdict.finer_separates" if worse else "verdict.finer_open",
             measure=say.name(measure.name),

@@ -147,7 +147,7 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
     # Of equal figures the cheaper one.
     best = min(scored, key=lambda one: (_loss(compared, one, tracked(measure)), *_costs(compared, one)))
     others = [one for one in scored if one is not best]
-    rivals = family(compared, measure, best, others, margin=compared.settings.margin)
+    rivals = family(compared, measure, best, others, compared.settings.margin, best_of=len(scored))
     if ahead := [label for label, one in rivals.items() if one.word == "better"]:
         # Only where the best figure leaves out more: on what both have scored it is not the best.
         return None, _reason_unscored(compared, best, ahead)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from metrics.api import Measure
 from metrics.paired import compare
-from metrics.verdict import Verdict, verdicts
+from metrics.verdict import Verdict, against_the_best, verdicts
 from runner.report.model import Candidate, Comparison
 
 
@@ -32,8 +32,10 @@ def family(
     baseline: Candidate,
     candidates: Sequence[Candidate],
     margin: float | None = None,
+    *,
+    best_of: int = 0,
 ) -> dict[str, Verdict]:
-    """Return the verdict on each candidate by its label.
+    """Return the verdict on each candidate by its label; `best_of`: the baseline is the best of so many.
 
     There is none without a sample that both have scored, and none where they were scored by unequal versions.
     """
@@ -55,7 +57,8 @@ def family(
         )
         for run in runs
     ]
-    return {one.paired.candidate: one for one in verdicts(made, confidence=confidence)}
+    level = against_the_best(confidence, best_of) if best_of else confidence
+    return {one.paired.candidate: one for one in verdicts(made, confidence=level)}
 
 
 def _one_version(one: Candidate, other: Candidate, metric: str) -> bool:
