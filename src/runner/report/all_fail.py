@@ -30,7 +30,8 @@ def reason(compared: Comparison, scored: Sequence[Candidate]) -> str:
     say, measure = compared.texts, compared.measure
     assert measure is not None
     values = [value for one in scored if (value := compared.quality(one)) is not None]
-    told = figure(tracked(measure), values[0], say)
+    ends = dict.fromkeys(figure(tracked(measure), value, say) for value in (min(values), max(values)))
+    told = " – ".join(ends)  # error rates may be beyond the end of the scale, each by another length
     text = say("verdict.all_fail", n=len(scored), measure=say.name(measure.name), value=told)
     return " ".join([text, _hint(compared, scored), _finer(compared, scored)]).strip()
 

@@ -144,6 +144,8 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         return None, all_fail.reason(compared, scored)
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
+    if len(scored) == 1 and len(eligible) > 1:
+        return scored[0], say("verdict.only_scored", measure=say.name(measure.name), value=_told(compared, scored[0]))
     # Of equal figures the cheaper one.
     best = min(scored, key=lambda one: (_loss(compared, one, tracked(measure)), *_costs(compared, one)))
     others = [one for one in scored if one is not best]

@@ -121,7 +121,7 @@ def _measures(
     usable = [one for one in usable if one.group == "quality" or tracked(one) in JUDGED]
     # `cer_mean` says nearly what `cer` says.
     usable = [one for one in usable if not (one.name.endswith("_mean") and one.name.removesuffix("_mean") in measured)]
-    rank = {name: position for position, name in enumerate((settings.measure, *PREFERRED))}
+    rank = {name: position for position, name in enumerate(dict.fromkeys((settings.measure, *PREFERRED)))}
     usable.sort(key=lambda one: rank.get(one.name, len(rank)))
     if settings.measure is not None and usable and usable[0].name != settings.measure:
         raise ValueError(f"report.measure: {settings.measure!r} was not measured; measured are: {_listed(usable)}")

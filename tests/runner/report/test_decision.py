@@ -219,6 +219,27 @@ def test_documents_that_are_too_few_are_those_scored_for_both(tmp_path: Path):
     assert "38 documents are too few" in decide(compared(tmp_path)).reason
 
 
+@pytest.mark.parametrize("measure", ["cer", "exact_match"])
+def test_the_measure_that_decides_is_the_one_asked_for(three: Path, measure):
+    one = compared(three, measure=measure)
+    assert one.measure is not None and one.measure.name == measure
+
+
+def test_error_rates_beyond_an_empty_answers_are_told_as_they_are(tmp_path: Path):
+    for name, model, times in (("1", "demo_m", 9), ("22", "demo_s", 5)):
+        answers: list[str | None] = [one * times for one in SHORT]
+        scored_job(tmp_path / name, f"model={model}", answers=answers, references=SHORT)
+    decision = decide(compared(tmp_path, measure="cer"))
+    assert decision.taken is None and "their CER is 400.0\u202f% – 800.0\u202f%, so it can't tell" in decision.reason
+
+
+def test_the_only_one_that_was_scored_is_not_said_to_meet_constraints(tmp_path: Path):
+    scored_job(tmp_path / "1", "model=demo_m", answers=[None] * 12, references=SHORT)
+    scored_job(tmp_path / "22", "model=demo_s", answers=list(SHORT), references=SHORT)
+    decision = decide(compared(tmp_path))
+    assert decision.taken is not None and decision.reason.startswith("The only one of which an answer was scored")
+
+
 def test_jobs_on_different_questions_are_compared_apart(three: Path):
     path = three / "333" / "environment.json"
     path.write_text(path.read_text().replace('"same"', '"other"'))
