@@ -43,8 +43,8 @@ _TIE, _ROUNDED = 1e-12, 1e-9
 class CorpusTest:
     """The outcome: `p` (two-sided) is the largest of its parts, each of which is there where its question is asked.
 
-    `method` says how p was found, for people. `reach` is
-    the end of the range that the third question was asked with, times the largest document's weight over the mean.
+    `method` says how p was found, for people. `reach` is the end of the range that the third question was asked with,
+    times the largest document's weight over the mean.
     """
 
     p: float
@@ -123,7 +123,8 @@ def _swapped(sides: tuple[Array, Array], combine: Callable[[Array], Array], draw
             bits = generator.integers(0, 2, size=(rows, n), dtype=np.int8)
         moved = np.einsum("bd,dk->bk", 2.0 * bits - 1.0, half)
         made = np.abs(combine(middle + moved) - combine(middle - moved))
-        count += int((made >= seen * (1 - _ROUNDED) - _TIE).sum())
+        # A swap under which a figure is undefined (nothing was counted on one side) speaks for nothing.
+        count += int((~(made < seen * (1 - _ROUNDED) - _TIE)).sum())
     if exact:
         return count / swaps, "exact"
     return (count + 1) / (swaps + 1), f"{swaps:,} draws"

@@ -184,6 +184,8 @@ def compare(
     sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
     if sides[0].shape != sides[1].shape:
         raise ValueError(f"{measure.name}: {baseline.name} and {candidate.name} carry different statistics")
+    if not all(np.isfinite(side).all() for side in sides):
+        raise ValueError(f"{measure.name}: statistics of {baseline.name} or {candidate.name} are not finite")
     names, cluster = np.unique(documents, return_inverse=True)
     totals = [_by_document(stats, cluster, len(names)) for stats in sides]
     figures = [combine(side) for side in totals]
@@ -255,13 +257,12 @@ def _interval(
     """Return the interval of the difference: as wide as the range allows where documents are nearly alike."""
     if found is None:
         return None
-    if not nearly_alike(found):
-        return statistics.studentised_interval(found, confidence)
+    made = statistics.studentised_interval(found, confidence)
     if sums is None:
-        return statistics.studentised_interval(found, confidence) if found.deviation else None
-    low, high = sums.bounds((1 - confidence) / 2, **draws)
-    narrow = statistics.studentised_interval(found, confidence)
-    return statistics.Interval(min(low, narrow.low), max(high, narrow.high))
+        return made if found.deviation else None
+    low, high = sums.bounds((1 - confidence) / 2, **draws) if nearly_alike(found) else (made.low, made.high)
+    # No two figures are further apart than the range is wide.
+    return statistics.Interval(max(min(low, made.low), sums.low), min(max(high, made.high), sums.high))
 
 
 def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:
@@ -278,7 +279,7 @@ def _non_inferiority(
     measure: Measure, sums: BoundedSums | None, margin: float | None, confidence: float, draws: Mapping[str, int]
 ) -> NonInferiority | None:
     """Compare the one-sided bound of the difference with the margin."""
-    if margin is None:
+    if margin is None or measure.better == "neither":
         return None
     if not margin > 0:
         raise ValueError(f"margin must be above 0 (in units of {measure.name}), not {margin}")

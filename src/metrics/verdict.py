@@ -17,7 +17,8 @@ from metrics.documents_needed import POWER, documents_needed, fewest_for
 from metrics.paired import NonInferiority, Paired
 from metrics.significance import holm
 
-Word = Literal["better", "worse", "not distinguishable"]
+# Higher and lower are said of measures that judge nothing (`better="neither"`).
+Word = Literal["better", "worse", "higher", "lower", "not distinguishable"]
 _MCNEMAR = "McNemar, exact"
 
 
@@ -26,8 +27,8 @@ class Verdict:
     """A comparison as one of a family.
 
     `p` belongs to `test`, `p_adjusted` is Holm's. `documents_needed` is how many documents in all would find the
-    difference seen so far with a probability of 0.8 (None: there is no difference to find); `reason` says why a small p
-    or its absence did not lead to a decision.
+    difference seen so far with a probability of 0.8 (None: there is no difference to find, or so many did not find it);
+    `reason` says why a small p or its absence did not lead to a decision.
     """
 
     paired: Paired
@@ -88,6 +89,16 @@ def verdicts(comparisons: Sequence[Paired], *, family: str = "", confidence: flo
     ]
 
 
+def against_the_best(confidence: float, candidates: int) -> float:
+    """Return at which confidence to judge all others against the best, so that `confidence` holds of all they say.
+
+    Who is best is seen in the same data, so any of the k (k - 1) / 2 pairs could have been tested, and Holm's
+    correction over k - 1 comparisons is not enough: of 15 equal candidates one is then called worse in 18% of all data
+    sets. With alpha 2 / k Holm's first step is Bonferroni's over all pairs.
+    """
+    return 1 - (1 - confidence) * 2 / max(candidates, 2)
+
+
 def _family(comparisons: Sequence[Paired]) -> str:
     baselines = sorted({one.baseline for one in comparisons})
     measures = sorted({one.measure.name for one in comparisons})
@@ -107,11 +118,21 @@ def _verdict(one: Paired, test: str, p: float, adjusted: float, family: tuple[st
     word: Word = "not distinguishable"
     reason, fewest = "", 0
     if adjusted < alpha and one.difference:
-        word = "better" if one.gain > 0 else "worse"
+        word = _word(one)
     else:
         reason, fewest = _undecided(one, test, alpha / size)
     needed = documents_needed(one.difference, one.spread, alpha=alpha / size, power=POWER)
-    return Verdict(one, word, test, p, adjusted, name, size, level, max(needed, fewest) if needed else None, reason)
+    if needed is not None:
+        needed = max(needed, fewest)
+        if word == "not distinguishable" and needed <= one.documents:
+            needed = None
+    return Verdict(one, word, test, p, adjusted, name, size, level, needed, reason)
+
+
+def _word(one: Paired) -> Word:
+    if one.measure.better == "neither":
+        return "higher" if one.difference > 0 else "lower"
+    return "better" if one.gain > 0 else "worse"
 
 
 def _undecided(one: Paired, test: str, alpha: float) -> tuple[str, int]:
@@ -120,6 +141,8 @@ def _undecided(one: Paired, test: str, alpha: float) -> tuple[str, int]:
     if one.documents < fewest:
         return f"{one.documents} documents are too few for any difference to show, it takes {fewest}", fewest
     found = one.test
+    if found is None and one.difference:
+        return "nothing can be tested, for without one of the documents there is no figure", 0
     if test == _MCNEMAR or found is None or not one.difference:
         return "", 0
     if found.unseen is not None and found.p == found.unseen:
@@ -129,7 +152,7 @@ def _undecided(one: Paired, test: str, alpha: float) -> tuple[str, int]:
         return alike, fewest_alike(one.difference, found.reach, alpha / 2)
     if one.wilcoxon.p < alpha:
         way = "higher" if one.wilcoxon.rank_biserial > 0 else "lower"
-        return f"most documents are {way}, of the overall figure that is not shown: look at the documents", 0
+        return f"most documents are {way}, but that is not shown of the overall figure: look at the documents", 0
     return "", 0
 
 
@@ -137,7 +160,7 @@ def _non_inferior(one: Paired, test: NonInferiority) -> str:
     """Say whether a candidate was shown to be no worse, and if not, what stands in the way."""
     text = f"non-inferior within {test.margin:g}: "
     if test.bound is None:
-        return text + f"can't be shown, for {one.measure.name} has no range, or a document is beyond it"
+        return text + f"can't be shown: {one.measure.name} has no range, a document is beyond it, or lengths differ"
     bound = f"(difference at worst {test.bound:+.3f}, one-sided {test.confidence:.0%})"
     if test.holds:
         return f"{text}yes {bound}"

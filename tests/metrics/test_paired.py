@@ -216,3 +216,43 @@ def test_statistics_of_several_measures_share_the_places_of_their_samples():
         first["c"]
     with pytest.raises(ValueError, match="1 statistics, and 2 of others"):
         first.add("b", (1.0,))
+
+
+def test_no_interval_of_a_share_is_wider_than_shares_can_differ():
+    one = paired(run("a", [0.0, 0.0, 0.0]), run("b", [1.0, 0.0, 0.0]))
+    assert (one.ci_low, one.ci_high) == (-1.0, 1.0)
+
+
+def test_a_number_of_documents_that_did_not_settle_it_is_not_said_to_settle_it():
+    unbounded = Measure("errors", "lower", "mean", 0, None, "given")
+    values = np.full(12, 0.1)
+    even = paired(run("a", values, measure="errors"), run("b", values + 0.1, measure="errors"), unbounded)
+    (verdict,) = verdicts([even])
+    assert (verdict.word, verdict.documents_needed) == ("not distinguishable", None)
+    # All that was counted is on one document of eleven: without it there is no figure.
+    documents = {str(row): str(row) for row in range(11)}
+    sides = [
+        ScoredRun(name, documents, {row: np.array([edits, 10.0] if row == "0" else [0.0, 0.0]) for row in documents}, 0)
+        for name, edits in (("a", 1.0), ("b", 5.0))
+    ]
+    (verdict,) = verdicts([paired(*sides, ERRORS)])
+    assert (verdict.test, verdict.documents_needed) == ("no test", None)
+    assert "without one of the documents there is no figure" in str(verdict) and "would settle" not in str(verdict)
+
+
+def test_what_judges_nothing_is_higher_or_lower_and_never_better():
+    length = Measure("length", "neither", "mean", 0, None, "given")
+    values = np.random.default_rng(0).uniform(50, 90, size=30)
+    noise = np.random.default_rng(1).normal(0, 2, 30)
+    base = run("a", values, measure="length")
+    others = [run(name, values + way * 20 + noise, measure="length") for name, way in (("up", 1), ("down", -1))]
+    made = verdicts([paired(base, one, length, margin=1) for one in others])
+    assert [one.word for one in made] == ["higher", "lower"]
+    assert made[0].paired.non_inferiority is None
+
+
+def test_statistics_that_are_no_numbers_are_refused():
+    documents = {str(row): str(row) for row in range(3)}
+    good, bad = ({row: np.array([value, 1.0]) for row in documents} for value in (0.5, np.nan))
+    with pytest.raises(ValueError, match="errors: statistics of a or b are not finite"):
+        paired(ScoredRun("a", documents, good, 0), ScoredRun("b", documents, bad, 0), ERRORS)

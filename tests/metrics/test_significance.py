@@ -10,6 +10,7 @@ from scipy import stats
 
 from metrics.documents_needed import documents_needed, fewest_for
 from metrics.significance import EXACT_UP_TO, holm, mcnemar, signed_rank
+from metrics.verdict import against_the_best
 from tests.metrics.cases import quick
 
 
@@ -112,3 +113,17 @@ def test_documents_needed_at_the_edges():
     assert (fewest_for(0.05), fewest_for(0.05 / 7)) == (6, 9)
     assert documents_needed(100, 1e-9, alpha=0.05) == 6
     assert 2 * 0.5 ** fewest_for(0.05) < 0.05 < 2 * 0.5 ** (fewest_for(0.05) - 1)
+
+
+@pytest.mark.parametrize("candidates", [3, 8])
+def test_others_are_not_worse_than_the_best_only_because_it_was_picked(candidates):
+    random, uncorrected, false = np.random.default_rng(candidates), 0, 0
+    for _ in range(1500):
+        scores = random.normal(size=(candidates, 40))
+        best = scores.mean(axis=1).argmax()
+        others = [number for number in range(candidates) if number != best]
+        p = holm({str(number): float(stats.ttest_rel(scores[best], scores[number]).pvalue) for number in others})
+        uncorrected += min(p.values()) < 0.05
+        false += min(p.values()) < 1 - against_the_best(0.95, candidates)
+    assert false / 1500 <= 0.06 < uncorrected / 1500
+    assert against_the_best(0.95, 2) == pytest.approx(0.95), "two candidates are one pair"

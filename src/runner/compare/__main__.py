@@ -149,10 +149,14 @@ class _Comparison:
         self.verdicts[measure] = {(one.paired.baseline, one.paired.candidate): one for one in told}
 
     def _leading(self, first: Scored, second: Scored) -> str | None:
-        """Return the measure that says whether a sample got better: the one asked for, else cer or the first."""
-        wanted: list[str] = self.given.measure or ["cer"]
-        for measure in [*wanted, *self.verdicts]:
-            if measure in first.measures and measure in second.measures:
+        """Return the measure that says whether a sample got better: the one asked for, else cer or the first.
+
+        A measure that judges nothing (the length of an answer) does not say it.
+        """
+        wanted: list[str] = [*(self.given.measure or ()), "cer", *self.verdicts]
+        for measure in wanted:
+            both = measure in first.measures and measure in second.measures
+            if both and first.measures[measure][2].better != "neither":
                 return measure
         return None
 

@@ -127,7 +127,8 @@ def _words(choice: Mapping[str, str]) -> str:
 def _names(results: Sequence[Result]) -> dict[Path, str]:
     """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
     found: dict[Path, str] = {}
-    told = [f"{result.name} ({besides(choice)})" for result, choice in zip(results, choices(results), strict=True)]
+    more = [besides(choice) for choice in choices(results)]
+    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
     for result, words in zip(results, told, strict=True):
         if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
             found[result.folder] = words

@@ -30,7 +30,8 @@ def reason(compared: Comparison, scored: Sequence[Candidate]) -> str:
     say, measure = compared.texts, compared.measure
     assert measure is not None
     values = [value for one in scored if (value := compared.quality(one)) is not None]
-    told = figure(tracked(measure), values[0], say)
+    ends = dict.fromkeys(figure(tracked(measure), value, say) for value in (min(values), max(values)))
+    told = " – ".join(ends)  # error rates may be beyond the end of the scale, each by another length
     text = say("verdict.all_fail", n=len(scored), measure=say.name(measure.name), value=told)
     return " ".join([text, _hint(compared, scored), _finer(compared, scored)]).strip()
 
@@ -45,7 +46,7 @@ def _hint(compared: Comparison, scored: Sequence[Candidate]) -> str:
     within = sum(_contains(compared, key[0], answer.text or "") for key, answer in answers)
     for found, what in ((truncated, "truncated"), (empty, "empty"), (within, "within")):
         if found / len(answers) >= NOTABLE:
-            return compared.texts(f"verdict.fail_{what}", share=f"{found / len(answers):.0%}")
+            return compared.texts(f"verdict.fail_{what}", share=compared.texts.number(found / len(answers), ".0%"))
     return compared.texts("verdict.fail_prompt")
 
 
@@ -68,13 +69,14 @@ def _finer(compared: Comparison, scored: Sequence[Candidate]) -> str:
         sign = -1 if measure.better == "higher" else 1
         best = min(values, key=lambda one, values=values, sign=sign: sign * values[one])  # type: ignore[misc]
         others = [one for one in values if one is not best]
-        worse = sum(one.word == "worse" for one in family(compared, measure, best, others).values())
+        tested = family(compared, measure, best, others, best_of=len(values))
+        worse = sum(one.word == "worse" for one in tested.values())
         return say(
             "verdict.finer_separates" if worse else "verdict.finer_open",
             measure=say.name(measure.name),
             best=best.label,
             value=figure(name, values[best], say),
             n=worse,
-            confidence=f"{compared.settings.confidence:.0%}",
+            confidence=say.number(compared.settings.confidence, ".0%"),
         )
     return ""

@@ -144,10 +144,15 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         return None, all_fail.reason(compared, scored)
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
+    if len(scored) == 1 and len(eligible) > 1:
+        return scored[0], say("verdict.only_scored", measure=say.name(measure.name), value=_told(compared, scored[0]))
     # Of equal figures the cheaper one.
     best = min(scored, key=lambda one: (_loss(compared, one, tracked(measure)), *_costs(compared, one)))
     others = [one for one in scored if one is not best]
-    rivals = family(compared, measure, best, others, margin=compared.settings.margin)
+    rivals = family(compared, measure, best, others, compared.settings.margin, best_of=len(scored))
+    if ahead := [label for label, one in rivals.items() if one.word == "better"]:
+        # Only where the best figure leaves out more: on what both have scored it is not the best.
+        return None, _reason_unscored(compared, best, ahead)
     cheaper = _cheaper(compared, best, others, rivals)
     if cheaper is not None:
         taken, cost = cheaper
@@ -204,6 +209,19 @@ def _reason_cheaper(compared: Comparison, taken: Candidate, best: Candidate, cos
     )
 
 
+def _reason_unscored(compared: Comparison, best: Candidate, ahead: list[str]) -> str:
+    say, measure = compared.texts, compared.measure
+    assert measure is not None
+    return say(
+        "verdict.unscored",
+        best=best.label,
+        measure=say.name(measure.name),
+        value=_told(compared, best),
+        names=say.listed(ahead),
+        confidence=say.number(compared.settings.confidence, ".0%"),
+    )
+
+
 def _reason_best(
     compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict], n: int
 ) -> str:
@@ -223,10 +241,12 @@ def _reason_best(
     text += say(
         ending, names=names, n=len(others) - len(open_), confidence=say.number(compared.settings.confidence, ".0%")
     )
-    fewest = [_too_few(one) for label, one in rivals.items() if label in open_]
-    if open_ and fewest and all(fewest):
+    tested = [one for label, one in rivals.items() if label in open_]
+    fewest = [_too_few(one) for one in tested]
+    if fewest and all(fewest):
         margin = figure(tracked(measure), compared.settings.margin, say)
-        text += " " + say("verdict.too_few", documents=compared.documents, fewest=max(fewest), margin=margin)
+        shared = min(one.paired.documents for one in tested)  # scored for both, which may not be all
+        text += " " + say("verdict.too_few", documents=shared, fewest=max(fewest), margin=margin)
     elif open_ and any(_has_no_range(one) for label, one in rivals.items() if label in open_):
         text += " " + say("verdict.no_range", measure=say.name(measure.name))
     return text

@@ -16,7 +16,7 @@ from metrics.registry import MetricError, create
 from runner import answers, score
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
-from runner.report.results import Result, choices
+from runner.report.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report.texts import Texts, load
 from runner.report_settings import ReportConfig
 
@@ -84,8 +84,8 @@ def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> lis
     labels = []
     for result, choice in zip(results, told, strict=True):
         words = [choice["model"], choice["quant"]]
-        words = [word for word in words if word and word != "unknown"] or [result.name]
-        others = [(key, value) for key, value in choice.items() if key not in ("model", "quant")]
+        words = [word for word in words if word and word != UNKNOWN] or [result.name]
+        others = [(key, one) for key, one in choice.items() if key not in ALWAYS and one not in ("", UNKNOWN)]
         words += [
             value if key in ("backend", "prompt") else f"{key.rpartition('.')[2]} {value}" for key, value in others
         ]
@@ -121,7 +121,7 @@ def _measures(
     usable = [one for one in usable if one.group == "quality" or tracked(one) in JUDGED]
     # `cer_mean` says nearly what `cer` says.
     usable = [one for one in usable if not (one.name.endswith("_mean") and one.name.removesuffix("_mean") in measured)]
-    rank = {name: position for position, name in enumerate((settings.measure, *PREFERRED))}
+    rank = {name: position for position, name in enumerate(dict.fromkeys((settings.measure, *PREFERRED)))}
     usable.sort(key=lambda one: rank.get(one.name, len(rank)))
     if settings.measure is not None and usable and usable[0].name != settings.measure:
         raise ValueError(f"report.measure: {settings.measure!r} was not measured; measured are: {_listed(usable)}")

@@ -15,6 +15,8 @@ from runner import decisive
 
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
+# How another program made its answers (runner.foreign).
+UNKNOWN = "unknown"
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
@@ -78,10 +80,13 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
 
 
 def besides(choice: Mapping[str, str]) -> str:
-    """Return in a few words what tells a job from the others besides its model and quant; `` where nothing does."""
+    """Return in a few words what tells a job from the others besides its model and quant; `` where nothing does.
+
+    What is not set or not known has no word: the job without an adapter is not called `adapter`.
+    """
     words = []
     for key, value in choice.items():
-        if key in ALWAYS:
+        if key in ALWAYS or value in ("", UNKNOWN):
             continue
         name = key.rpartition(".")[2]
         short = Path(value).stem if name == "path" else value
@@ -91,7 +96,7 @@ def besides(choice: Mapping[str, str]) -> str:
 
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for the config of each job what `choices` does for the job."""
-    flat = [dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs]
+    flat = _with_unknown([dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs])
     own = [{key: value for key, value in one.items() if not _below(key, OF_THE_JUDGE)} for one in flat]
     chosen = _telling([{key: value for key, value in one.items() if not _below(key, ADDRESS)} for one in own])
     if _number(own, chosen) < len({tuple(one.items()) for one in own}):
@@ -109,14 +114,34 @@ def _telling(flat: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the keys that tell flat configs apart, with the words that stand for them."""
     keys = dict.fromkeys(key for one in flat for key in one)
     # What isn't known of another program's answers is no choice, and no column.
-    differing = [key for key in keys if len({one.get(key) for one in flat} - {"unknown"}) > 1]
+    differing = [key for key in keys if len({one.get(key) for one in flat} - {UNKNOWN}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
     chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
     chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}
-    if _number(flat, chosen) < len({tuple(one.items()) for one in flat}):
-        # Names alone don't tell all jobs apart: the keys that differ within groups join them.
-        chosen |= {key: key for key in differing if key not in chosen and not key.startswith("model.checkpoints")}
+    # Names alone may not tell all jobs apart: the keys that differ within groups join them, at last those of which only
+    # some are known.
+    for joining in (differing, [key for key in keys if len({one.get(key) for one in flat}) > 1]):
+        if _number(flat, chosen) == len({tuple(one.items()) for one in flat}):
+            break
+        within = [key for key in joining if key not in chosen and not key.startswith("model.checkpoints")]
+        chosen |= {key: key.removesuffix(".name") if key.count(".") == 1 else key for key in within}
     return chosen
+
+
+def _with_unknown(flat: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return flat configs in which nothing is said of a group whose name is unknown.
+
+    A job of another program's answers has the defaults of this runner in its config. They were not its settings, and
+    the path of the default model is not where that program lies.
+    """
+    keys = dict.fromkeys(key for one in flat for key in one)
+    told = []
+    for one in flat:
+        dark = {group for group in GROUPS if one.get(f"{group}.name") == UNKNOWN}
+        dark |= {"model"} if "backend" in dark else set()
+        hidden = [key for key in keys if key.partition(".")[0] in dark and key != "model.name"]
+        told.append(dict(one) | dict.fromkeys(hidden, UNKNOWN))
+    return told
 
 
 def _number(flat: Sequence[Mapping[str, str]], keys: Iterable[str]) -> int:

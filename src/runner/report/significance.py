@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from metrics.api import Measure
 from metrics.paired import compare
-from metrics.verdict import Verdict, verdicts
+from metrics.verdict import Verdict, against_the_best, verdicts
 from runner.report.model import Candidate, Comparison
 
 
@@ -17,14 +17,12 @@ def against(compared: Comparison) -> tuple[dict[str, dict[str, Verdict]], list[s
     others = [one for one in compared.candidates if one is not compared.baseline]
     for measure in compared.measures:
         name = compared.metrics[measure.name][0]
-        base = _version(compared.baseline, name)
-        comparable = [one for one in others if _version(one, name) in (base, None) or base is None]
         notes += [
             compared.texts("note.versions", candidate=one.label, baseline=compared.baseline.label, metric=name)
             for one in others
-            if one not in comparable
+            if not _one_version(compared.baseline, one, name)
         ]
-        found[measure.name] = family(compared, measure, compared.baseline, comparable)
+        found[measure.name] = family(compared, measure, compared.baseline, others)
     return found, list(dict.fromkeys(notes))
 
 
@@ -34,13 +32,20 @@ def family(
     baseline: Candidate,
     candidates: Sequence[Candidate],
     margin: float | None = None,
+    *,
+    best_of: int = 0,
 ) -> dict[str, Verdict]:
-    """Return the verdict on each candidate by its label; without a sample that both have scored there is none."""
+    """Return the verdict on each candidate by its label; `best_of`: the baseline is the best of so many.
+
+    There is none without a sample that both have scored, and none where they were scored by unequal versions.
+    """
     base = baseline.runs.get(measure.name)
     if base is None:
         return {}
-    metric, confidence = compared.metrics[measure.name][1], compared.settings.confidence
-    runs = [run for one in candidates if (run := one.runs.get(measure.name)) and set(run.stats) & set(base.stats)]
+    name, metric = compared.metrics[measure.name]
+    confidence = compared.settings.confidence
+    comparable = [one for one in candidates if _one_version(baseline, one, name)]
+    runs = [run for one in comparable if (run := one.runs.get(measure.name)) and set(run.stats) & set(base.stats)]
     made = [
         compare(
             measure,
@@ -52,7 +57,14 @@ def family(
         )
         for run in runs
     ]
-    return {one.paired.candidate: one for one in verdicts(made, confidence=confidence)}
+    level = against_the_best(confidence, best_of) if best_of else confidence
+    return {one.paired.candidate: one for one in verdicts(made, confidence=level)}
+
+
+def _one_version(one: Candidate, other: Candidate, metric: str) -> bool:
+    """Tell whether the same version of a metric scored both, as far as it is known."""
+    versions = {_version(one, metric), _version(other, metric)} - {None}
+    return len(versions) < 2
 
 
 def _version(candidate: Candidate, metric: str) -> str | None:

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from runner.compare.__main__ import main
+from metrics.registry import create
+from runner.compare.__main__ import _Comparison, main
 from runner.compare.jobs import find_jobs
 from runner.compare.verdicts import against_baseline
 from tests.runner.job_folders import job_folder
@@ -176,3 +178,12 @@ def test_help_imports_nothing_slow():
     code += "print([name for name in ('numpy', 'pandas', 'mlflow', 'torch') if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]" and "--fail-if" in ended.stdout
+
+
+def test_the_length_of_an_answer_does_not_say_that_it_got_better():
+    length, cer = create("text").measures[0], create("cer").measures[0]
+    job = SimpleNamespace(measures={"length_mean": ("text", None, length), "cer": ("cer", None, cer)})
+    asked = SimpleNamespace(given=SimpleNamespace(measure=["length_mean"]), verdicts={"length_mean": {}})
+    assert length.better == "neither" and _Comparison._leading(asked, job, job) == "cer"
+    del job.measures["cer"]
+    assert _Comparison._leading(asked, job, job) is None

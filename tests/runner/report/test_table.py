@@ -10,7 +10,7 @@ from rich.console import Console
 
 from runner import terminal, terminal_table
 from runner.report import __main__ as command
-from runner.report.results import choices, collect
+from runner.report.results import besides, choices, collect, told_apart
 from runner.report.table import comparison
 from runner.terminal_table import Column, fit
 from runner.tracking.description import run_name
@@ -146,3 +146,29 @@ def test_a_run_is_not_named_by_its_judge(tmp_path: Path):
     judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.base_url=http://one.example/v1")
     folder = JobFolder.read(job_folder(tmp_path / "a", "prompt=plain", *judge))
     assert run_name("demo_m-bf16", folder.config, folder.environment) == "demo_m-bf16-hf prompt=plain"
+
+
+def test_another_programs_answers_are_not_told_by_our_defaults(tmp_path: Path):
+    for name, temperature in (("a", 0.0), ("bb", 0.7)):
+        job_folder(tmp_path / name, f"sampling.temperature={temperature}", "prompt=plain")
+    # What runner.foreign writes: names that are unknown, and beside them the defaults of this runner.
+    configs = [dict(one.config) for one in collect(tmp_path)]
+    foreign = {**configs[0], "model": {**configs[0]["model"], "name": "ScanPro", "checkpoints": {}}}
+    for group in ("quant", "backend", "env", "prompt", "sampling"):
+        foreign[group] = {**foreign[group], "name": "unknown"}
+    told = told_apart([*configs, foreign])
+    assert [one["sampling.temperature"] for one in told] == ["0.0", "0.7", "unknown"]
+    assert set(told[0]) == {"model", "quant", "sampling.temperature"}
+    assert [besides(one) for one in told] == ["temperature 0.0", "temperature 0.7", ""]
+    # Under the name of a model of the sweep it is no file of that model.
+    namesake = {**foreign, "model": {**foreign["model"], "name": configs[0]["model"]["name"], "path": "elsewhere"}}
+    assert set(told_apart([configs[0], namesake])[1]) == {"model", "quant"}
+    # Of two of its kind what is known of one tells them apart.
+    known = {**foreign, "prompt": {**foreign["prompt"], "name": "ours"}}
+    assert [one["prompt"] for one in told_apart([foreign, known])] == ["unknown", "ours"]
+
+
+def test_a_job_is_not_named_by_what_it_does_not_have(tmp_path: Path):
+    config = dict(collect(job_folder(tmp_path / "a"))[0].config)
+    adapted = {**config, "model": {**config["model"], "adapter": "lora_7"}}
+    assert [besides(one) for one in told_apart([config, adapted])] == ["", "adapter lora_7"]
