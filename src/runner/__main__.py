@@ -89,6 +89,8 @@ def is_expected(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """Put an expected error into words, without a traceback."""
+    if isinstance(error, RunnerError):
+        return str(error)
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"

@@ -19,8 +19,8 @@ from runner.datasets.api import Frames
 from runner.datasets.encoded import BadImage, EncodedImage
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-# FFmpeg looks at a file's content: what is called .mp4 may be a list of other files (HLS, concat), which would lead out of
-# the dataset's folder, and whose pictures the digest would not name. These kinds hold their pictures themselves.
+# FFmpeg looks at a file's content: what is called .mp4 may be a list of other files (HLS, concat), which would lead out
+# of the dataset's folder, and whose pictures the digest would not name. These kinds hold their pictures themselves.
 WITHIN_ITSELF = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 ROUNDING_S = 0.001  # Matroska's times are whole milliseconds
 QUALITY = 95  # of JPEG: a frame was compressed before; a change makes new digests

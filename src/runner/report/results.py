@@ -85,7 +85,10 @@ def besides(choice: Mapping[str, str]) -> str:
             continue
         name = key.rpartition(".")[2]
         short = Path(value).stem if name == "path" else value
-        words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
+        if not value:  # null: `region` alone would say the opposite
+            words.append(f"without {name}")
+        else:
+            words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
     return " ".join(" ".join(words).split())
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from runner import terminal, terminal_table
 from runner.report import __main__ as command
-from runner.report.results import choices, collect
+from runner.report.results import besides, choices, collect, told_apart
 from runner.report.table import comparison
 from runner.terminal_table import Column, fit
 from runner.tracking.description import run_name
@@ -146,3 +146,10 @@ def test_a_run_is_not_named_by_its_judge(tmp_path: Path):
     judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.base_url=http://one.example/v1")
     folder = JobFolder.read(job_folder(tmp_path / "a", "prompt=plain", *judge))
     assert run_name("demo_m-bf16", folder.config, folder.environment) == "demo_m-bf16-hf prompt=plain"
+
+
+def test_a_name_says_what_a_job_is_without():
+    """`region` alone would read as if that job were shown a part of the page."""
+    base = {"model": {"name": "m"}, "quant": {"name": "q"}}
+    whole, part = told_apart([{**base, "dataset": {"region": None}}, {**base, "dataset": {"region": "answer_bbox"}}])
+    assert (besides(whole), besides(part)) == ("without region", "region answer_bbox")
