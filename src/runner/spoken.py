@@ -52,7 +52,7 @@ def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], lis
     taken, unread, swept = [], [], []
     for override in overrides:
         try:
-            taken.append(understood(override, is_text=_is_of_texts(override)))
+            taken.append(understood(override, is_text=is_of_texts(override)))
             parsed = parser.parse_override(taken[-1])
         except NotUnderstood as problem:
             unread.append(_unread(override, str(problem)))
@@ -91,7 +91,7 @@ def _takes_text(key: str) -> bool:
     return schema.kind_at(key.lstrip("+")) in (str, Any, None) and "/" not in key
 
 
-def _is_of_texts(override: str) -> bool:
+def is_of_texts(override: str) -> bool:
     """Tell whether a key takes text, or a list or mapping of texts; a group takes the name of a file."""
     key = override.partition("=")[0].lstrip("+")
     kind = schema.kind_at(key)

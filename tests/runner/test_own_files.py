@@ -91,3 +91,12 @@ def test_a_list_for_a_group_that_there_is_not_is_no_traceback(cli: CommandLine):
     ended = cli("--config-dir", str(folder.parent), "experiment=my", "tracking=none")
     assert ended.code == 2 and "Traceback" not in ended.err
     assert "my.yaml, line 3: there is no group /metric; did you mean /metrics?" in ended.err
+
+
+def test_texts_that_look_like_numbers_stay_as_written_in_a_sweep_of_a_file(cli: CommandLine):
+    folder = cli.folder / "own" / "experiment"
+    folder.mkdir(parents=True)
+    sweep = 'hydra:\n  mode: MULTIRUN\n  sweeper: {params: {dataset.name: "1.10,true", dataset.limit: "1"}}\n'
+    (folder / "my.yaml").write_text(GLOBAL + sweep)
+    ended = cli("--config-dir", str(folder.parent), "experiment=my", "tracking=none", "plan=commands")
+    assert ended.code == 0 and "'1.10'" in ended.out and "'true'" in ended.out, ended.out + ended.err
