@@ -24,6 +24,8 @@ SHARED = (ROOT.parent / "shared" / "data").resolve()
 # Where this is set, each of some thousand processes compiles every module anew: the suite took twice the CPU.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# pytest-xdist tells its workers the width of its own terminal, by which our tables would leave columns out.
+os.environ.pop("COLUMNS", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -117,9 +117,11 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""
         from runner.overrides import spelled
         from runner.quoting import understood
+        from runner.spoken import is_of_texts
 
         found: dict[tuple[str, ...], None] = {}
-        params = [understood(param) for param in self._parse_config()]  # in a file, too: field: Фамилия,Имя
+        # In a file, too: `field: Фамилия,Имя`.
+        params = [understood(param, is_text=is_of_texts(param)) for param in self._parse_config()]
         for job in self.jobs:
             own = [spelled(key, value) for key, value in job.items()]
             (product,) = self.split_arguments(parser.parse_overrides([*own, *params, *arguments]), None)

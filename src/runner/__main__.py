@@ -89,6 +89,8 @@ def is_expected(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """Put an expected error into words, without a traceback."""
+    if isinstance(error, RunnerError):
+        return str(error)
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"
@@ -174,10 +176,11 @@ def main() -> None:
         is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
         raise SystemExit(getattr(error, "exit_code", 1 if is_system else 2)) from None
     except AssertionError:
-        lacking = misspelt.lacking(sys.argv[1:])
-        if debug or lacking is None:
+        # Hydra's, too, where a list is chosen for a group that there is not: `override /metric: [cer]`
+        wrong = misspelt.lacking(sys.argv[1:]) or own_files.told("", sys.argv[1:])
+        if debug or wrong is None:
             raise
-        print(redact(lacking), file=sys.stderr)  # noqa: T201
+        print(redact(wrong), file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("ended by SIGTERM" if _signals else "interrupted", file=sys.stderr)  # noqa: T201

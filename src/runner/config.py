@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -383,14 +384,22 @@ def typed(cfg: DictConfig) -> Config:
             raise Refused(missing)
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
-        remedy = INTERPOLATED if isinstance(error, (InterpolationKeyError, GrammarParseError)) else ""
-        raise Refused(Problem(str(error).splitlines()[0], str(error.full_key or ""), remedy)) from error
+        raise Refused(_unresolved(error)) from error
     assert isinstance(config, Config)
     if unknown := list(_unknown(config)):
         raise Refused(Problem("there is no such key, and a + adds none", key) for key in unknown)
     if problems := list(check_values(cfg)):
         raise Refused(problems)
     return config
+
+
+def _unresolved(error: OmegaConfBaseException) -> Problem:
+    """Put OmegaConf's words for a value that can't be had into ours."""
+    what, where = str(error).splitlines()[0], str(error.full_key or "")
+    if unset := re.search(r"Environment variable '(\w+)' not found", what):
+        return Problem(f"there is no environment variable {unset[1]}", where, f"export {unset[1]}=...")
+    remedy = INTERPOLATED if isinstance(error, (InterpolationKeyError, GrammarParseError)) else ""
+    return Problem(what, where, remedy)
 
 
 def _missing(cfg: DictConfig) -> set[str]:

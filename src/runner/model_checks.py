@@ -43,6 +43,10 @@ def pictures(config: Config, dataset: Dataset) -> None:
     if config.backend.name == "ocr" and prompt.ocr:
         what = f"model={model.name} is an OCR program, and what stands in the prompt is not read"
         raise Refused(Problem(what, "prompt.ocr", "leave it out"))
+    if config.backend.name == "ocr" and not any(sample.images for sample in dataset):
+        where = "dataset.blind" if config.dataset.blind == "no_image" else "dataset"
+        what = f"model={model.name} is an OCR program, and there is no picture that it could read"
+        raise Refused(Problem(what, where, "run it on pictures, apart from models that are asked without"))
     if model.family == "document_qa" and prompt.ocr:
         what = f"model={model.name} reads pages by itself, and takes what stands in the prompt for the question"
         raise Refused(Problem(what, "prompt.ocr", "leave it out; models of text alone choose it themselves"))

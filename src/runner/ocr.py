@@ -1,12 +1,13 @@
 """The text of a page as an OCR program reads it, for models that take text alone, or beside the picture.
 
-What was read is kept by the picture's content, the program's version and its languages, in the folder `ocr` of the
-store: a page is read once, however many questions, prompts and models it serves. The text stands in the message that is
-asked, so it is part of an answer's key.
+What was read is kept by the picture's content, the program's version, its languages and their files, in the folder
+`ocr` of the store: a page is read once, however many questions, prompts and models it serves. The text stands in the
+message that is asked, so it is part of an answer's key.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends.ocr_engines import OcrMissing
-from backends.ocr_engines.tesseract import Tesseract, check, installed, version
+from backends.ocr_engines.tesseract import Tesseract, check, digests, installed, version
 from runner import paths
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
@@ -91,7 +92,9 @@ def find(config: PromptConfig) -> Ocr | None:
         what, _, remedy = str(error).partition(". Remedy: ")
         raise Refused(Problem(what, "prompt.ocr_languages", remedy)) from error
     name = f"tesseract {program} {config.ocr_languages}"
-    return Ocr(name, config.ocr_languages, paths.store_dir() / "ocr" / name.replace(" ", "-"))
+    files = json.dumps(digests(config.ocr_languages), sort_keys=True)
+    trained = hashlib.sha256(files.encode()).hexdigest()[:8]  # tessdata_best reads otherwise than tessdata_fast
+    return Ocr(name, config.ocr_languages, paths.store_dir() / "ocr" / f"{name.replace(' ', '-')}-{trained}")
 
 
 def tesseract() -> tuple[str, tuple[str, ...]]:

@@ -159,6 +159,9 @@ def _default(word: str, names: Any, place: _Place) -> Iterator[str]:
     if name.startswith("hydra/") or "optional " in word:
         return
     if not any((folder / name).is_dir() for folder in place.folders):
+        if not absolute and any((folder / group).is_dir() for folder in place.folders):
+            yield f"a group is named from the root: override /{group}: {names}"
+            return
         groups = {
             path.parent.relative_to(folder).as_posix() for folder in place.folders for path in folder.rglob("*.yaml")
         }

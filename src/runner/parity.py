@@ -146,6 +146,8 @@ def _side(result: Result) -> Side:
 
 
 def _rule(result: Result) -> visual_input.ResizeRule | None:
+    if result.config["dataset"].get("region") is not None:  # rows name the whole page, and a part of it was sent
+        return None
     model, environment = result.config["model"], result.environment
     location, revision = str(environment.get("checkpoint", "")), str(environment.get("checkpoint_digest", ""))
     revision = revision.rpartition("@")[2] if revision.startswith(f"{location}@") else ""

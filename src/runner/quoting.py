@@ -27,24 +27,38 @@ class NotUnderstood(ValueError):
     """A value that can be read in several ways or in none; the message says what would be taken."""
 
 
-def understood(argument: str) -> str:
+def understood(argument: str, *, is_text: bool = False) -> str:
     """Return a `key=value` as Hydra takes it, with the texts in quotation marks that its grammar wouldn't take bare.
 
     Lists, mappings, choices (`a,b`), functions (`choice(...)`), quotation marks and `${...}` keep their meaning, and a
     backslash before `,`, a bracket or a brace is an escape, as in Hydra. What Hydra takes bare is left as it is, with
-    all of Hydra's escapes. Raise NotUnderstood where brackets don't pair or the key of a mapping is not ASCII.
+    all of Hydra's escapes. `is_text`: the key takes text, so that `1.10` and `true` are texts and stay as written,
+    where Hydra would hand on 1.1 and True. Raise NotUnderstood where brackets don't pair or the key of a mapping is not
+    ASCII.
     """
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-") or _UNQUOTED.fullmatch(value):
+    bare = _UNQUOTED.fullmatch(value) and not (is_text and _is_changed(value))
+    if not equals or argument.startswith("-") or bare:
         return argument
-    return f"{key}={_Reader(value).value()}"
+    return f"{key}={_Reader(value, is_text=is_text).value()}"
+
+
+def _is_changed(text: str) -> bool:
+    """Tell whether Hydra takes a text for a number or a truth value that is written otherwise."""
+    text = text.strip(_BLANKS)
+    for kind in (int, float):
+        try:
+            return str(kind(text)) != text
+        except (ValueError, OverflowError):
+            continue
+    return text.lower() in ("true", "false")
 
 
 class _Reader:
     """Reads one value from left to right, and spells it as Hydra takes it."""
 
-    def __init__(self, value: str) -> None:
-        self.text, self.at = value, 0
+    def __init__(self, value: str, *, is_text: bool = False) -> None:
+        self.text, self.at, self.is_text = value, 0, is_text
 
     def value(self) -> str:
         """Return the whole value: one element, or several with commas between them."""
@@ -140,6 +154,8 @@ class _Reader:
         if depth:  # a bracket that nothing closes is a character like any other
             self.at = self._plain_end(begin, ends)
         told = self.text[begin : self.at]
+        if self.is_text and _is_changed(told):
+            return in_quotes(told.strip(_BLANKS))
         if _UNQUOTED.fullmatch(told) or _CALL.fullmatch(told.strip(_BLANKS)):
             return told
         if not alone or self.at < len(self.text):

@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from backends import redaction
 from runner.errors import Problem
 
+# Names and these stand in tables, names of folders and in MLflow, also where the config only refers to a variable.
+_SHOWN = ("tracking.experiment",)
 _REFERENCE = re.compile(r"\$[A-Za-z_]\w*")
 _HEADERS = "backend.headers."
 # Where a setting's name tells what its value is: it goes to an engine.
@@ -20,7 +22,7 @@ _NAMED = re.compile(r"^(?:backend|env)\.(?:headers|engine_args|variables)\.(.+)$
 def find(cfg: DictConfig) -> Iterator[Problem]:
     """Yield what a config must not hold. No message repeats a value."""
     for key, value in _leaves("", OmegaConf.to_container(cfg, resolve=False)):
-        if (problem := _problem(key, value)) is not None:
+        if (problem := _problem(key, value) or _shown(cfg, key, value)) is not None:
             yield problem
 
 
@@ -47,6 +49,18 @@ def _problem(key: str, value: str) -> Problem | None:
     if what is None:
         return None
     return Problem(f"{what}, and would be kept in files and process lists", key, remedy)
+
+
+def _shown(cfg: DictConfig, key: str, value: str) -> Problem | None:
+    """Say what is wrong with a name that refers to a secret: it is written out where people read it."""
+    if "${" not in value or not (key in _SHOWN or key.endswith(".name")):
+        return None
+    what = redaction.problem("", str(OmegaConf.select(cfg, key)))
+    return (
+        Problem(f"{what}, and would be kept in files, folder names and tables", key, "write a name that is no secret")
+        if what
+        else None
+    )
 
 
 def _leaves(key: str, node: Any) -> Iterator[tuple[str, str]]:

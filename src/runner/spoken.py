@@ -20,6 +20,8 @@ from runner.misspelt import SEVERAL
 from runner.overrides import command, in_quotes, in_shell
 from runner.quoting import NotUnderstood, understood
 
+# Keys that take one text, or a list of them.
+FILTERS = ("dataset.split", "dataset.doc_class", "dataset.field")
 # What may begin a sweep without -m.
 SWEEPING = ("hydra.mode", "experiment")
 
@@ -50,7 +52,7 @@ def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], lis
     taken, unread, swept = [], [], []
     for override in overrides:
         try:
-            taken.append(understood(override))
+            taken.append(understood(override, is_text=is_of_texts(override)))
             parsed = parser.parse_override(taken[-1])
         except NotUnderstood as problem:
             unread.append(_unread(override, str(problem)))
@@ -87,6 +89,14 @@ def _is_sweep(flags: Sequence[str], overrides: Sequence[str]) -> bool:
 
 def _takes_text(key: str) -> bool:
     return schema.kind_at(key.lstrip("+")) in (str, Any, None) and "/" not in key
+
+
+def is_of_texts(override: str) -> bool:
+    """Tell whether a key takes text, or a list or mapping of texts; a group takes the name of a file."""
+    key = override.partition("=")[0].lstrip("+")
+    kind = schema.kind_at(key)
+    inner = schema.without_none(typing.get_args(kind)[-1]) if typing.get_origin(kind) in (list, dict) else kind
+    return inner is str or key in FILTERS
 
 
 def _takes_list(key: str) -> bool:

@@ -109,6 +109,12 @@ def test_an_interpolation_that_was_not_meant(cli: CommandLine, text: str):
     assert "for the characters themselves write \\${...}" in refused(cli, f"prompt.system={text}")
 
 
+def test_an_environment_variable_that_is_not_there_is_told_of_once(cli: CommandLine):
+    message = refused(cli, "dataset.path=${oc.env:NOT_SET_HERE}/scans")
+    assert "dataset.path: there is no environment variable NOT_SET_HERE\n      -> export NOT_SET_HERE=..." in message
+    assert message.count("NOT_SET_HERE") == 2 and "full_key" not in message
+
+
 def test_a_forgotten_m_is_named_also_where_an_experiment_might_bring_it(cli: CommandLine):
     message = refused(cli, "experiment=reference_answers", "dataset.path=x", "model=demo_s,demo_m")
     assert message.startswith("model=demo_s,demo_m: these are several values, and -m is missing")

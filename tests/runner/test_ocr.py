@@ -65,7 +65,9 @@ def test_a_page_is_read_once_whatever_it_is_called(tmp_path: Path, store: Path, 
     assert again.text((Image(copy), Image(first))) == f"{text}\n\n{text}"
     assert again.mean_s() > 0
     (kept,) = (store / "ocr").rglob("*.json")
-    assert kept.parent.name.startswith("tesseract-") and kept.parent.name.endswith("-rus+eng")
+    assert kept.parent.name.startswith("tesseract-") and "-rus+eng-" in kept.parent.name
+    monkeypatch.setattr(ocr, "digests", lambda languages: {f"data.{one}": "other" for one in languages.split("+")})
+    assert reader().folder != again.folder, "another file of a language reads otherwise"
 
 
 @needs_tesseract

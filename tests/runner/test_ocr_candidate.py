@@ -83,6 +83,7 @@ def test_rapidocr_in_an_environment_without_it_is_refused():
         (["model=rapidocr", "quant=bf16"], "has no quantisation"),
         (["model=rapidocr", "model.max_pixels=100352"], "no setting max_pixels"),
         (["model=rapidocr", "prompt.ocr=tesseract"], "is an OCR program"),
+        (["model=rapidocr", "dataset.blind=no_image"], "dataset.blind: .* no picture that it could read"),
     ],
 )
 def test_what_has_no_meaning_is_refused(overrides: list[str], words: str):

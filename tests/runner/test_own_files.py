@@ -38,6 +38,8 @@ def faults(folder: Path, name: str, text: str) -> list[tuple[int, str]]:
         ("experiment/my", GLOBAL + "defaults:\n  - override /modle: demo_s\n", 3, "no group /modle; did you mean /model?"),  # noqa: E501
         ("experiment/my", GLOBAL + "defaults:\n  - override /model: demo_x\n", 3, "did you mean model=demo_s or model=demo_m?"),  # noqa: E501
         ("experiment/my", GLOBAL + "defaults:\n  - /model: demo_s\n", 3, "write `override /model: demo_s`"),
+        ("experiment/my", GLOBAL + "defaults:\n  - model: demo_s\n", 3, "from the root: override /model: demo_s"),
+        ("experiment/my", GLOBAL + "defaults:\n  - override model: demo_s\n", 3, "from the root: override /model: demo_s"),  # noqa: E501
         ("experiment/my", GLOBAL + "model: demo_s\n", 2, "- override /model: demo_s"),
         ("experiment/my", GLOBAL + "default: []\n", 2, "did you mean defaults?"),
         ("experiment/my", "concurrency: 4\n", 1, "its first line is: # @package _global_"),
@@ -79,3 +81,22 @@ def test_the_command_says_it(cli: CommandLine):
     ):
         ended = cli("--config-dir", "own", argument, "plan=dry")
         assert ended.code == 2 and said in ended.err and "ModelConfig" not in ended.err, ended.err
+
+
+def test_a_list_for_a_group_that_there_is_not_is_no_traceback(cli: CommandLine):
+    """Hydra ends with a bare AssertionError (core/default_element.py, get_name)."""
+    folder = cli.folder / "own" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "my.yaml").write_text(GLOBAL + "defaults:\n  - override /metric: [cer]\n")
+    ended = cli("--config-dir", str(folder.parent), "experiment=my", "tracking=none")
+    assert ended.code == 2 and "Traceback" not in ended.err
+    assert "my.yaml, line 3: there is no group /metric; did you mean /metrics?" in ended.err
+
+
+def test_texts_that_look_like_numbers_stay_as_written_in_a_sweep_of_a_file(cli: CommandLine):
+    folder = cli.folder / "own" / "experiment"
+    folder.mkdir(parents=True)
+    sweep = 'hydra:\n  mode: MULTIRUN\n  sweeper: {params: {dataset.name: "1.10,true", dataset.limit: "1"}}\n'
+    (folder / "my.yaml").write_text(GLOBAL + sweep)
+    ended = cli("--config-dir", str(folder.parent), "experiment=my", "tracking=none", "plan=commands")
+    assert ended.code == 0 and "'1.10'" in ended.out and "'true'" in ended.out, ended.out + ended.err

@@ -94,3 +94,10 @@ def test_jobs_that_differ_in_more_than_the_backend_are_not_compared(tmp_path: Pa
     job(tmp_path / "b", "backend=vllm", "model.max_pixels=6272")
     job(tmp_path / "c", "backend=hf", "quant=bf16")
     assert parity.compare(collect(tmp_path)) == []
+
+
+def test_where_a_part_of_the_page_was_sent_the_whole_page_proves_nothing(tmp_path: Path) -> None:
+    job(tmp_path / "b", "backend=vllm", "dataset.region=answer_bbox", image_tokens=48, prompt_digest="same")
+    job(tmp_path / "a", "backend=hf", "dataset.region=answer_bbox", **HF)
+    (seen,) = compared(tmp_path).other.seen.values()
+    assert seen.pixels is None and seen.pixels_by == "unknown"

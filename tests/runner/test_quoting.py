@@ -165,7 +165,8 @@ def commands() -> list[str]:
     """Every `columns=` that docs, configs and messages tell a user to write."""
     files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("conf/**/*.yaml"), *ROOT.glob("src/**/*.py")]
     found = [one["argument"] for file in files for one in COMMAND.finditer(Path(file).read_text(encoding="utf-8"))]
-    return sorted({one for one in found if "{" in one or "columns." in one})
+    # `{{` is half of an f-string, which is no command yet.
+    return sorted({one for one in found if ("{" in one or "columns." in one) and "{{" not in one})
 
 
 def test_every_command_with_columns_is_taken_as_it_is_written():
@@ -203,3 +204,19 @@ def test_the_dataset_file_of_the_docs_reads_a_table_with_names_of_its_own(tmp_pa
     (sample,) = open_dataset(DatasetConfig(**{**yaml.safe_load(written), "path": str(tmp_path)}), tmp_path)
     assert (sample.document, sample.question, sample.references) == ("7", "Кто?", ("Жуков",))
     assert (sample.doc_class, sample.field) == ("анкета", "Фамилия")
+
+
+@pytest.mark.parametrize("text", ["1.10", "007", "1e3", "true", "TRUE", "1_000", "+5", "NaN"])
+def test_what_looks_like_a_number_stays_as_written_where_a_key_takes_text(text: str):
+    """Hydra hands on 1.1, 1000.0 and True, and a field called 1.10 would be another one."""
+    keys = ("dataset.field", "dataset.name")
+    (taken, unread) = spoken.read(["-m"], [f"{keys[0]}={text}", f"{keys[1]}={text}", f"{keys[0]}=[{text},Ж]"])
+    assert not unread and [plain(PARSER.parse_override(one).value()) for one in taken] == [text, text, [text, "Ж"]]
+    (swept, mapping), _ = spoken.read(["-m"], [f"{keys[0]}={text},5", f"model.checkpoints={{bf16: {text}}}"])
+    assert [str(plain(one)) for one in PARSER.parse_override(swept).value().list] == [text, "5"]
+    assert plain(PARSER.parse_override(mapping).value()) == {"bf16": text}
+
+
+def test_numbers_stay_numbers_where_a_key_takes_them():
+    given = ["sampling.temperature=1.10", "dataset.field=null", "+backend.engine_args.x=true", "dataset.limit=5"]
+    assert spoken.read([], given) == (given, [])

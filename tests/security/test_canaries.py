@@ -139,6 +139,8 @@ REFUSED = {
     "a tracking server with a password": [f"tracking.uri=http://me:{IN_ADDRESSES}@127.0.0.1:9"],
     "a path with a password": [f"dataset.path=s3://me:{IN_ADDRESSES}@bucket/x"],
     "a variable for the engine": ["+env.variables.HF_TOKEN=abcdefghij", "env=uv"],
+    "a name read from the environment": ["dataset.name='${oc.env:OPENAI_API_KEY}'"],
+    "MLflow's experiment read from there": ["tracking.experiment='of ${oc.env:DB_PASSWORD}'"],
     "a token anywhere": ["prompt.system=sk-proj-0123456789abcdef"],
 }
 

@@ -139,7 +139,9 @@ def _open(path: Path, data: bytes) -> PilImage:
     except PIL.Image.DecompressionBombError as error:
         raise BadImage(f"{path}: too many pixels; up to {MAX_PIXELS:,} are read") from error
     except PIL.UnidentifiedImageError as error:
-        raise BadImage(f"{path}: not a picture that can be read: damaged, or no {', '.join(PASSED_THROUGH)}") from error
+        raise BadImage(
+            f"{path}: not a picture that can be read: damaged, or none of {', '.join(OPENED)}, PDF"
+        ) from error
     except Exception as error:  # decoders raise whatever they trip over: SyntaxError, struct.error, EOFError ...
         raise BadImage(f"{path}: damaged picture: {error}") from error
 

@@ -19,6 +19,9 @@ from runner.datasets.api import Frames
 from runner.datasets.encoded import BadImage, EncodedImage
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+# FFmpeg looks at a file's content: what is called .mp4 may be a list of other files (HLS, concat), which would lead out
+# of the dataset's folder, and whose pictures the digest would not name. These kinds hold their pictures themselves.
+WITHIN_ITSELF = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 ROUNDING_S = 0.001  # Matroska's times are whole milliseconds
 QUALITY = 95  # of JPEG: a frame was compressed before; a change makes new digests
 
@@ -57,7 +60,7 @@ def times(duration_s: float, frames: Frames) -> list[float]:
 def _draw(path: Path, frames: Frames, source: str) -> Iterator[EncodedImage]:
     import av
 
-    with av.open(str(path)) as container:
+    with av.open(str(path), options={"format_whitelist": WITHIN_ITSELF}) as container:
         if not container.streams.video:
             raise BadImage(f"{path}: there is no picture in it, sound alone")
         stream = container.streams.video[0]

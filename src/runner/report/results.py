@@ -82,15 +82,18 @@ def choices(results: Sequence[Result]) -> list[dict[str, str]]:
 def besides(choice: Mapping[str, str]) -> str:
     """Return in a few words what tells a job from the others besides its model and quant; `` where nothing does.
 
-    What is not set or not known has no word: the job without an adapter is not called `adapter`.
+    What is not known has no word, and the job without an adapter is called `without adapter`.
     """
     words = []
     for key, value in choice.items():
-        if key in ALWAYS or value in ("", UNKNOWN):
+        if key in ALWAYS or value == UNKNOWN:
             continue
         name = key.rpartition(".")[2]
         short = Path(value).stem if name == "path" else value
-        words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
+        if not value:  # null: `region` alone would say the opposite
+            words.append(f"without {name}")
+        else:
+            words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
     return " ".join(" ".join(words).split())
 
 

@@ -203,6 +203,15 @@ def test_a_damaged_video_fails_its_sample(tmp_path: Path, content: bytes, words:
         read_images((Image(tmp_path / "clip.mp4", frames=Frames()),))
 
 
+def test_a_list_of_other_files_is_no_video(tmp_path: Path):
+    """FFmpeg would read it as one (concat): seen with PyAV, whatever the file is called."""
+    clip(tmp_path / "other.mp4")
+    listed = tmp_path / "listed.mp4"
+    listed.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(BadImage, match=r"listed\.mp4: the video can't be decoded"):
+        read_images((Image(listed, frames=Frames()),))
+
+
 def test_sound_alone(tmp_path: Path):
     import av
     import numpy

@@ -171,4 +171,11 @@ def test_another_programs_answers_are_not_told_by_our_defaults(tmp_path: Path):
 def test_a_job_is_not_named_by_what_it_does_not_have(tmp_path: Path):
     config = dict(collect(job_folder(tmp_path / "a"))[0].config)
     adapted = {**config, "model": {**config["model"], "adapter": "lora_7"}}
-    assert [besides(one) for one in told_apart([config, adapted])] == ["", "adapter lora_7"]
+    assert [besides(one) for one in told_apart([config, adapted])] == ["without adapter", "adapter lora_7"]
+
+
+def test_a_name_says_what_a_job_is_without():
+    """`region` alone would read as if that job were shown a part of the page."""
+    base = {"model": {"name": "m"}, "quant": {"name": "q"}}
+    whole, part = told_apart([{**base, "dataset": {"region": None}}, {**base, "dataset": {"region": "answer_bbox"}}])
+    assert (besides(whole), besides(part)) == ("without region", "region answer_bbox")
