@@ -100,8 +100,10 @@ class CommandLine:
 
     def __init__(self, folder: Path, packages: Path, database: Path | None = None) -> None:
         self.folder = folder
+        self._given_database: int | None = None  # when the database was changed that a test was given
         if database is not None and not (folder / "mlflow.db").exists():
             _copy_database(database, folder)
+            self._given_database = (folder / "mlflow.db").stat().st_mtime_ns
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
         self.environment |= {
             "PYTHONPATH": str(packages),
@@ -136,8 +138,11 @@ class CommandLine:
         )
 
     def left(self) -> set[str]:
-        """What stands in the folder."""
-        return {path.relative_to(self.folder).parts[0] for path in self.folder.rglob("*")}
+        """What stands in the folder, but for a database that was given and has not changed."""
+        found = {path.relative_to(self.folder).parts[0] for path in self.folder.rglob("*")}
+        database = self.folder / "mlflow.db"
+        is_unchanged = database.exists() and database.stat().st_mtime_ns == self._given_database
+        return found - {"mlflow.db"} if is_unchanged else found
 
 
 @pytest.fixture

@@ -40,11 +40,12 @@ def test_stored_answers_stand_beside_what_was_published(cli: CommandLine, shared
     table = shared / "screen_annotation" / "judgement_scores.xlsx"
     ended = cli("experiment=screen_annotation_judge", f"answers={table}", "tracking=none")
     assert ended.code == 0, ended.err
-    rows, notes = compare(collect(cli.folder))
+    rows, sources = compare(collect(cli.folder))
     ratios = {row.job: row for row in rows if row.measure == "quality/judge_ratio"}
     assert len(ratios) == 8
     assert all(abs(row.own - row.published) < 0.006 for row in ratios.values()), "rounded to two digits there"
-    assert notes[0].endswith("(n: 50, as there)")
+    assert (sources[0].here, sources[0].there) == (50, 50)
+    assert "(n: 50, as there)" in ended.out
     again = cli("outputs", module="runner.published")
     assert again.code == 0 and "Qwen2-VL-7B-Instruct-GPTQ-Int8" in again.out and "gpt-4o-mini" in again.out
     assert "quality/judge_ratio" in ended.out, "at the end of the command as well"

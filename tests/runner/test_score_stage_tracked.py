@@ -102,7 +102,8 @@ def test_answers_of_vlmhyperbench(cli: CommandLine):
     assert runs(cli)["model_a"].data.metrics["quality/exact_match"] == 0.5
 
 
-def test_a_folder_that_lacks_something_leaves_no_run_behind(cli: CommandLine):
+def test_a_folder_that_lacks_something_leaves_no_run_behind(new_cli: CommandLine):
+    cli = new_cli
     path = write(cli.folder, "csv")
     assert cli("stage=score", f"answers={path.name}", "metrics=[cer]", "tracking=none").code == 0
     folder = next(cli.folder.glob("outputs/*/*/large"))

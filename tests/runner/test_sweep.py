@@ -33,7 +33,9 @@ def questions_about_one_picture(folder: Path, questions: list[str]) -> Path:
     """Write a JSONL of these questions."""
     from PIL import Image
 
-    Image.new("RGB", (56, 56)).save(folder / "0.png")
+    picture = Image.new("RGB", (56, 56), "white")
+    picture.paste("black", (10, 20, 40, 24))  # a page of one flat colour would be told of
+    picture.save(folder / "0.png")
     lines = [{"id": str(number), "images": ["0.png"], "question": text} for number, text in enumerate(questions)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder / "rows.jsonl"
