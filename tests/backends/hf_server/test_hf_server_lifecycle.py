@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from tests.patience import patient
 
@@ -62,9 +61,7 @@ def test_sigterm_in_the_middle_of_an_answer(start_server, tiny_qwen):
     server = start_server("--model", str(tiny_qwen))
     response = server.open_stream("Count", max_tokens=1900)
     response.read(10)
-    started = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - started < 1.5
     assert "Traceback" not in server.log.read_text()
 
 

@@ -305,10 +305,8 @@ def test_the_key_is_no_flag_and_not_shown(monkeypatch):
 
 def test_the_http_side_imports_no_torch():
     code = "import sys, backends.hf_server.http; print({'torch', 'transformers', 'numpy', 'runner'} & set(sys.modules))"
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=patient(60))
     assert done.stdout.strip() == "set()", done.stdout
-    assert time.monotonic() - started < 10
 
 
 def test_an_answered_batch_is_let_go_before_the_next_comes():
