@@ -53,12 +53,12 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.check_judges(jobs)
         order = by_engine(specs)
         batch, specs = [batch[index] for index in order], [specs[index] for index in order]
-        configs = [configs[index] for index in order]
+        configs, jobs = [configs[index] for index in order], [jobs[index] for index in order]
         if configs[0].plan != "run":
             self._tell(batch, configs)
             return []
         # 3. Run them, each in a folder that says what it is.
-        batch = self._in_folders(batch, [sweep.without_hydra(cfg) for cfg in configs])
+        batch = self._in_folders(batch, jobs)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:

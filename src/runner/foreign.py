@@ -53,7 +53,7 @@ def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
         "config_hash": uid[:16],
         "conditions": {},
         # The engine's environment isn't known unless it was named; where the job was started is what uploads need.
-        "env": str(cfg.env.name) if _is_given("env") else "unknown",
+        "env": str(cfg.env.name) if "env" in _given() else "unknown",
         "cwd": str(Path.cwd()),
         "dataset_digest": one.dataset_digest,
         "prompt_digest": None,
@@ -66,15 +66,15 @@ def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
     }
 
 
-def _is_given(key: str) -> bool:
-    """Say whether the command line names a key."""
-    return key in {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+def _given() -> set[str]:
+    """Return the keys that the command line names."""
+    return {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
 
 
 def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
     """Return the config with what is known of these answers: what the command line says, else `unknown`."""
     cfg = copy.deepcopy(composed)
-    given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+    given = _given()
     with open_dict(cfg):
         if not given & {"model", "model.name"}:
             cfg.model.name = one.name

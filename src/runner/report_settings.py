@@ -30,7 +30,7 @@ METRICS = {
     "energy": ("joules_per_request",),
     "engine": ("load_s", "starts"),
     "cache": ("prefix_hit_rate", "mm_hit_rate"),
-    "samples": ("total", "reused", "failed", "unscored", "truncated"),
+    "samples": ("total", "reused", "failed", "unscored", "truncated", "refused"),
     "harness": ("overhead_share",),
 }  # fmt: skip
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)

@@ -2,6 +2,6 @@
 
 `protocol` reads a request, `completions` writes an answer, `errors` are what a client is told, `images` decodes
 pictures, `http` ties them together and `serving` listens. `backends.hf_server` and `backends.ocr_server` stand on it.
-It runs in whatever environment an engine needs, so it imports nothing of this project outside this package, and only
-pillow and aiohttp from outside.
+It runs in whatever environment an engine needs, so of this project it imports only `backends.pictures` beside this
+package, and only pillow and aiohttp from outside.
 """

@@ -15,7 +15,7 @@ from runner.report.decision import decide
 from runner.report.model import Comparison, Remark
 from runner.report.results import collect
 from runner.report.trust import warnings
-from runner.report_settings import ReportConfig, TrustConfig, constraint_problems, parse_constraints
+from runner.report_settings import ReportConfig, TrustConfig, constraint_problems, parse_constraints, unknown_metric
 from tests.runner.report.jobs import scored_job
 
 REFERENCES = [f"слово {number}" for number in range(40)]
@@ -307,3 +307,9 @@ def test_the_command_line_of_the_docs_sets_constraints():
         "latency/p95_s < 1.5",
         "licence = apache-2.0",
     ]
+
+
+def test_every_figure_of_samples_may_be_a_constraint():
+    """The names that `runner.run` tracks; a constraint on one that is not listed would be refused as a typing error."""
+    for name in ("total", "reused", "failed", "unscored", "truncated", "refused"):
+        assert unknown_metric(f"samples/{name}") is None
