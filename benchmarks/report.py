@@ -71,7 +71,8 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     from omegaconf import OmegaConf
 
     from metrics.registry import create
-    from runner import config, measure, paths, score
+    from runner import config, measure, score
+    from runner.base import paths
 
     folder.mkdir()
     config.register()

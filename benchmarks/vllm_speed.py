@@ -25,9 +25,10 @@ from parts.limits import Limit, tell
 from backends import wire
 from backends.api import Engine, EngineFailed, GenerationRequest
 from backends.process.server import start
-from runner import config, engine_environment, load, paths
+from runner import config, engine_environment, load
+from runner.base import paths
+from runner.base.progress import Progress
 from runner.plan import Job, plan
-from runner.progress import Progress
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

@@ -36,7 +36,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
         from runner import sweep
-        from runner.errors import JobFailed
+        from runner.base.errors import JobFailed
         from runner.job_files import write_config
         from runner.plan import plan_sweep
 

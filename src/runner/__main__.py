@@ -23,8 +23,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from backends.redaction import redact
-from runner import config, misspelt, own_files, paths, spoken
-from runner.errors import RunnerError
+from runner import config, misspelt, own_files, spoken
+from runner.base import paths
+from runner.base.errors import RunnerError
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import paths
+from runner.base import paths
+from runner.base.errors import Problem, Refused
 from runner.config import Config
-from runner.errors import Problem, Refused
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 * 2**20

@@ -17,8 +17,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
 from runner import secret_values
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
-from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
 from runner.report_settings import ReportConfig, report_problems
 

@@ -29,9 +29,10 @@ from rich.console import Console
 
 from backends.process import built_environments, docker, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
-from runner import engine_environment, environment, image_check, paths
+from runner import engine_environment, image_check
+from runner.base import machine, paths
+from runner.base.errors import Refused
 from runner.config import Config, EnvConfig
-from runner.errors import Refused
 
 _GIB = 2**30
 _ROOM_GIB = 10  # for an environment of vLLM with CUDA, while it is built
@@ -65,7 +66,7 @@ def gpus() -> Iterator[Finding]:
         return
     try:
         yield Finding("ok", f"NVIDIA driver {pynvml.nvmlSystemGetDriverVersion()}")
-        for index, name in enumerate(environment.gpus()):
+        for index, name in enumerate(machine.gpus()):
             memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index))
             free, total = int(memory.free) / _GIB, int(memory.total) / _GIB
             busy = free < 0.9 * total
@@ -115,7 +116,7 @@ def room() -> Iterator[Finding]:
     total = psutil.virtual_memory().total / _GIB
     short = free < _MEMORY_GIB
     remedy = f"below {_MEMORY_GIB} GiB, which vLLM on a CPU takes with a demo model" if short else ""
-    yield Finding("warn" if short else "ok", f"memory: {free:.0f} of {total:.0f} GiB free, {environment.cpu()}", remedy)
+    yield Finding("warn" if short else "ok", f"memory: {free:.0f} of {total:.0f} GiB free, {machine.cpu()}", remedy)
 
 
 def recognition() -> Iterator[Finding]:
@@ -177,13 +178,13 @@ def built() -> Iterator[Finding]:
 
 def machines() -> Iterator[Finding]:
     """Look for rented machines that were not given back."""
-    for machine in rentals.left(engine_environment.machine_records()):
-        where = f"rented from {machine.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(machine.started_at))}"
-        if machine.host == platform.node():
-            yield Finding("fail", f"{where}, nobody looks after it", machine.warning)
+    for rented in rentals.left(engine_environment.machine_records()):
+        where = f"rented from {rented.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(rented.started_at))}"
+        if rented.host == platform.node():
+            yield Finding("fail", f"{where}, nobody looks after it", rented.warning)
         else:
-            remedy = f"unless a runner there uses it: {machine.warning}"
-            yield Finding("warn", f"{where}: {machine.name}", remedy)
+            remedy = f"unless a runner there uses it: {rented.warning}"
+            yield Finding("warn", f"{where}: {rented.name}", remedy)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner import paths
+from runner.base import paths
 
 HEAD = """# Models
 

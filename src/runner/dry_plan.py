@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.api import EngineSpec
-from runner import paths
+from runner.base import paths
+from runner.base.progress import Progress
 from runner.overrides import command, config_dir_option
 from runner.plan import Job
-from runner.progress import Progress
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

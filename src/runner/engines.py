@@ -16,9 +16,10 @@ from backends.pool import Pool
 from backends.process import rentals
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
-from runner import engine_environment, paths, store
+from runner import engine_environment, store
+from runner.base import paths
+from runner.base.errors import JobFailed
 from runner.config import Config
-from runner.errors import JobFailed
 
 log = logging.getLogger(__name__)
 _pool: Pool | None = None

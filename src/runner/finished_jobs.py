@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 NAMES = "a job's folder, a sweep's folder, or the id of an MLflow run (32 digits)"

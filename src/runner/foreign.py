@@ -11,8 +11,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from runner import environment, measure, store
+from runner import measure, store
 from runner.answer_files import AnswerSet
+from runner.base import machine
 from runner.job_files import write_config, write_json
 
 # Groups of the config that say how answers were made.
@@ -46,7 +47,7 @@ def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
     """Return what is known of where the answers come from."""
     # Equal answers under the same name are the same run: scoring them again adds to it.
     uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
-    return environment.describe() | {
+    return machine.describe() | {
         "job_uid": uid,
         "sweep": sweep,
         "overrides": list(HydraConfig.get().overrides.task),

@@ -10,10 +10,10 @@ from backends.api import Endpoint, Generation, Mark
 from backends.fleet import Fleet
 from runner import load, measurements
 from runner.ask_all import AskAll, allowed_failures
+from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.engines import acquire, log_path
 from runner.plan import Job
-from runner.progress import Progress
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

@@ -6,7 +6,8 @@ import platform
 from typing import Any
 
 from backends.api import Backend, EngineSpec
-from runner import backend_code, checkpoints, engine_environment, environment, ocr, paths
+from runner import backend_code, checkpoints, engine_environment, ocr
+from runner.base import machine, paths
 from runner.config import Config
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
@@ -28,7 +29,7 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
         "quant": spec.quant,
         "weights": spec.weights,
         "settings": settings,
-        "environment": environment.fingerprint(spec.env),
+        "environment": machine.fingerprint(spec.env),
         "pixels": [config.model.min_pixels, config.model.max_pixels],
     }
 
@@ -36,11 +37,11 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
 def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
     """Return what decides the timing of an answer and not its text."""
     remote = engine_environment.chosen(config).remote
-    here = {"host": platform.node(), "cpu": environment.cpu(), "gpu": environment.visible_gpus()}
+    here = {"host": platform.node(), "cpu": machine.cpu(), "gpu": machine.visible_gpus()}
     there = {"host": "remote", "cpu": "unknown", "gpu": (remote.gpu if remote else None) or "unknown"}
     return {
         **(there if remote else here),
-        "engine": environment.fingerprint(spec.env),
+        "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
         **({"replicas": str(replicas)} if (replicas := config.backend.replicas) > 1 else {}),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.process.docker import DockerProblem, label_of
-from runner import paths
+from runner.base import paths
 
 DEFAULTS = {
     "model": "demo_m",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner import engine_environment, environment
+from runner import engine_environment
+from runner.base import machine
+from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig
-from runner.errors import Problem, Refused
 
 # Requirements whose wheels are built for CUDA and start on nothing else.
 CUDA_ALONE = {"vllm.txt": "env=vllm_cpu", "sglang.txt": "env=sglang_cpu"}
@@ -33,7 +34,7 @@ def _wanted(config: Config, env: EnvConfig) -> Problem | None:
     if device.startswith("cuda"):
         if lacking:
             return Problem(f"CUDA is asked for, and {lacking}", "backend.device", "backend.device=cpu, or auto")
-        index, count = device.partition(":")[2], len(environment.gpus())
+        index, count = device.partition(":")[2], len(machine.gpus())
         if index.isdecimal() and count and int(index) >= count and env.kind != "container":
             return Problem(
                 f"{device} is asked for, and there are {count} GPUs", "backend.device", f"cuda:0 to {count - 1}"
@@ -50,7 +51,7 @@ def _wanted(config: Config, env: EnvConfig) -> Problem | None:
 
 def lacks_gpu() -> str | None:
     """Say why there is no GPU to be had here; None where there is one, or may be."""
-    if environment.gpus():
+    if machine.gpus():
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         return "CUDA_VISIBLE_DEVICES hides all GPUs" if hidden in ("", "-1") else None
     if any(Path(device).exists() for device in _DEVICES):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import profile_rows, summary_tables, terminal
+from runner import profile_rows, summary_tables
+from runner.base import terminal
 from runner.profile_rows import Speed
 from runner.report.results import Result
 from runner.summaries import again

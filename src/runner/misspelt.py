@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from runner import paths, schema
+from runner import schema
+from runner.base import paths
 
 # Groups that take several words at once, or whose files are laid over one another on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from backends.api import Backend
-from runner import paths
+from runner.base import paths
+from runner.base.errors import Problem, Refused
 from runner.config import Config
 from runner.datasets.api import Dataset
-from runner.errors import Problem, Refused
 
 MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
 OUR_ENGINES = ("hf", "vllm", "sglang", "ocr")  # of which a model's file says whether they can run it

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from backends.ocr_engines import OcrMissing
 from backends.ocr_engines.tesseract import Tesseract, check, digests, installed, version
-from runner import paths
+from runner.base import paths
+from runner.base.errors import Problem, Refused
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.errors import Problem, Refused
 from runner.prompts import PromptConfig
 
 ENGINES = ("tesseract",)

@@ -12,8 +12,8 @@ from backends.api import EngineSpec
 from backends.ocr import LANGUAGES, OcrBackend
 from backends.ocr_engines import OcrMissing, rapid, tesseract
 from runner import engine_environment
+from runner.base.errors import Problem, Refused
 from runner.config import Config
-from runner.errors import Problem, Refused
 
 
 def named(config: Config, spec: EngineSpec, backend: OcrBackend) -> EngineSpec:

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from runner import paths, schema
+from runner import schema
+from runner.base import paths
 
 _FILE = re.compile(r"In '([\w/.-]+)'")
 _PACKAGE = re.compile(r"\s*#\s*@package\s+(\S+)")

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import answers, decisive, terminal, visual_input
+from runner import answers, decisive, visual_input
+from runner.base import terminal
 from runner.report.results import Result
 from runner.summaries import again
 

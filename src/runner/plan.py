@@ -19,16 +19,17 @@ from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampli
 from backends.ocr import OcrBackend
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, machine, model_checks, ocr, ocr_program, paths, store
+from runner import checkpoints, engine_environment, machine, model_checks, ocr, ocr_program, store
+from runner.base import paths
+from runner.base.errors import Problem, Refused
+from runner.base.progress import Progress
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.datasets import open_dataset
 from runner.datasets.api import Dataset, Sample
 from runner.datasets.config import DatasetConfig
-from runner.errors import Problem, Refused
 from runner.identity import conditions, identity
 from runner.ocr import Ocr
-from runner.progress import Progress
 from runner.prompts import Prompt, load_prompt
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.report.published import show
 from runner.report.results import collect
 

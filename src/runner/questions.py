@@ -13,12 +13,12 @@ from typing import Any
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, Pixels, TextPart, VideoPart
 from runner import limits, load, store
 from runner.ask_all import Starts, too_many
+from runner.base.errors import JobFailed
+from runner.base.progress import Progress
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.errors import JobFailed
 from runner.plan import Job
-from runner.progress import Progress
 from runner.prompts import PromptError
 from runner.store import Shelf
 

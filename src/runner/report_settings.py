@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.errors import Problem
+from runner.base.errors import Problem
 
 LANGUAGES = ("en", "ru")
 # First parts of the names of tracked metrics: DESIGN of names is in docs/report.md.

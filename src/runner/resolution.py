@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import profile_rows, summary_tables, terminal
+from runner import profile_rows, summary_tables
+from runner.base import terminal
 from runner.profile_rows import Speed
 from runner.report.results import Result, quality_names
 from runner.summaries import again

@@ -14,20 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import (
-    answers,
-    decisive,
-    engine_environment,
-    engines,
-    environment,
-    judging,
-    limits,
-    measure,
-    paths,
-    score,
-    store,
-)
-from runner.errors import JobFailed, RunnerError
+from runner import answers, decisive, engine_environment, engines, judging, limits, measure, score, store
+from runner.base import machine, paths
+from runner.base.errors import JobFailed, RunnerError
 from runner.generate import generate
 from runner.job_files import apart, copy_log, write_config, write_json
 from runner.plan import Job, plan, reading_notes, warn, whole_pages
@@ -139,7 +128,7 @@ def _not_all_failed(job: Job, generated: Generated) -> None:
 
 
 class Record:
-    """What a job leaves besides its answers: config.yaml, environment.json, metrics.json, engine.log, and its run."""
+    """What a job leaves besides its answers: config.yaml, machine.json, metrics.json, engine.log, and its run."""
 
     def __init__(self, folder: Path, job: Job, cfg: DictConfig) -> None:
         """Write what is known at the start."""
@@ -158,7 +147,7 @@ class Record:
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
         remote = engine_environment.chosen(job.config).remote
         self.environment: dict[str, Any] = (
-            environment.describe()
+            machine.describe()
             | {
                 **({"gpus": [remote.gpu or "unknown"], "cpu": "unknown"} if remote else {}),  # ours would be a lie
                 "job_uid": uuid.uuid4().hex,

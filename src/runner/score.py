@@ -14,7 +14,7 @@ from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner import answers, score_tables, verdicts
-from runner.progress import Progress
+from runner.base.progress import Progress
 
 NO_FIGURE = "no figure for "
 FIELDS = tuple(field.name for field in dataclasses.fields(Score))

@@ -18,11 +18,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runner import add_scores, foreign, paths, store, tracking
+from runner import add_scores, foreign, store, tracking
 from runner.answer_files import AnswerSet, joined, open_answers
+from runner.base import paths
+from runner.base.errors import Problem, Refused
 from runner.config import Config, typed
 from runner.datasets import open_dataset
-from runner.errors import Problem, Refused
 from runner.judging import check, plan_judging
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from backends import redaction
-from runner.errors import Problem
+from runner.base.errors import Problem
 
 # Names and these stand in tables, names of folders and in MLflow, also where the config only refers to a variable.
 _SHOWN = ("tracking.experiment",)

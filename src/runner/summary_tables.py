@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner import terminal, terminal_table
+from runner.base import terminal, terminal_table
+from runner.base.terminal_table import Column
 from runner.report.results import Result
-from runner.terminal_table import Column
 
 MISSING = "–"
 Point = tuple[float, float]

@@ -12,10 +12,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import engines, judging, summaries, terminal
+from runner import engines, judging, summaries
 from runner import report as reports
+from runner.base import terminal
+from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.config import typed
-from runner.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
 from runner.report.results import Result, collect

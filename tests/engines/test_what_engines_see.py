@@ -16,7 +16,8 @@ from hydra import compose, initialize_config_dir
 from backends.api import Launch
 from backends.hf_server.images import decode_image
 from backends.process.uv_environment import cache_dir
-from runner import config, engine_environment, paths
+from runner import config, engine_environment
+from runner.base import paths
 from runner.datasets import Image, read_image
 from runner.plan import plan
 from tests.backends.picture_modes import PAGES

@@ -9,7 +9,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from runner import config, paths
+from runner import config
+from runner.base import paths
 
 
 def job_folder(folder: Path, *overrides: str, text: str = "Петров", error: str | None = None, **metrics: float) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from runner import config, paths
-from runner.errors import Refused
+from runner import config
+from runner.base import paths
+from runner.base.errors import Refused
 from runner.plan import Job, plan
 
 

@@ -11,7 +11,7 @@ from backends.process.apptainer import ApptainerEnvironment
 from backends.process.docker import DockerEnvironment
 from backends.process.uv_environment import UvEnvironment
 from runner import config, engine_environment, ocr
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.identity import identity
 from runner.plan import plan
 

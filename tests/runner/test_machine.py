@@ -3,16 +3,18 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from runner import config, environment, machine
+from runner import config
+from runner import machine as machine_check
+from runner.base import machine
+from runner.base.errors import Refused
 from runner.config import Config
-from runner.errors import Refused
 from tests.conftest import ROOT, CommandLine
 
 
 @pytest.fixture(autouse=True)
 def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "gpus", lambda: ())
-    monkeypatch.setattr(machine, "_DEVICES", ())
+    monkeypatch.setattr(machine, "gpus", lambda: ())
+    monkeypatch.setattr(machine_check, "_DEVICES", ())
 
 
 def given(*overrides: str) -> Config:
@@ -34,7 +36,7 @@ def given(*overrides: str) -> Config:
 )
 def test_cuda_without_a_gpu(overrides: list[str], remedy: str):
     with pytest.raises(Refused, match="no GPU") as refused:
-        machine.check(given(*overrides))
+        machine_check.check(given(*overrides))
     assert remedy in str(refused.value)
 
 
@@ -49,18 +51,18 @@ def test_cuda_without_a_gpu(overrides: list[str], remedy: str):
     ],
 )
 def test_what_needs_no_gpu_here(overrides: list[str]):
-    machine.check(given(*overrides))
+    machine_check.check(given(*overrides))
 
 
 def test_gpus_that_are_hidden_or_too_few(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(environment, "gpus", lambda: ("one", "two"))
+    monkeypatch.setattr(machine, "gpus", lambda: ("one", "two"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    machine.check(given("backend.device=cuda:1"))
+    machine_check.check(given("backend.device=cuda:1"))
     with pytest.raises(Refused, match="there are 2 GPUs"):
-        machine.check(given("backend.device=cuda:2"))
+        machine_check.check(given("backend.device=cuda:2"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(Refused, match="CUDA_VISIBLE_DEVICES hides all GPUs"):
-        machine.check(given("backend.device=cuda"))
+        machine_check.check(given("backend.device=cuda"))
 
 
 def test_the_command_refuses_and_leaves_nothing(cli: CommandLine):

@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from runner import config, paths
-from runner.errors import Refused
+from runner import config
+from runner.base import paths
+from runner.base.errors import Refused
 from runner.plan import Job, plan
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here

@@ -10,10 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from backends.ocr_engines import tesseract
-from runner import config, ocr, paths
+from runner import config, ocr
+from runner.base import paths
+from runner.base.errors import Refused
 from runner.datasets.api import Image
 from runner.datasets.images import BadImage
-from runner.errors import Refused
 from runner.ocr import Ocr
 from runner.plan import Job, plan
 from runner.prompts import PromptConfig

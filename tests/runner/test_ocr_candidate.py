@@ -12,8 +12,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from backends.ocr_engines import OcrMissing, tesseract
-from runner import config, paths
-from runner.errors import Refused
+from runner import config
+from runner.base import paths
+from runner.base.errors import Refused
 from runner.plan import Job, plan, warn
 from tests.conftest import CommandLine
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from runner import progress
-from runner.progress import Progress
+from runner.base import progress
+from runner.base.progress import Progress
 from tests.patience import patient
 
 

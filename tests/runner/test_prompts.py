@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from backends.api import ImagePart, Message, TextPart
+from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, Sample, open_dataset
-from runner.errors import Refused
 from runner.prompts import Prompt, PromptConfig, PromptError, load_prompt
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.report.published import Published, compare
 from runner.report.results import collect
 from tests.conftest import ROOT, CommandLine

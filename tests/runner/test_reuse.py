@@ -10,10 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from backends.api import Generation
-from runner import config, environment, paths
+from runner import config
+from runner.base import machine, paths
+from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.plan import Job, plan
-from runner.progress import Progress
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 
@@ -94,7 +95,7 @@ def test_another_version_of_a_library_is_another_environment(tmp_path: Path):
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: gptqmodel\nVersion: 9.9\n")
     assert "gptqmodel 9.9" in fingerprint() and fingerprint() != before
-    assert before.strip() == environment.fingerprint("current")
+    assert before.strip() == machine.fingerprint("current")
 
 
 def test_a_picture_that_changes_while_the_job_runs_fails_its_question(made: Made, documents: Path, tmp_path: Path):

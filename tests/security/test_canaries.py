@@ -13,8 +13,9 @@ import psutil
 import pytest
 from hydra import compose, initialize_config_dir
 
-from runner import config, paths
-from runner.errors import Refused
+from runner import config
+from runner.base import paths
+from runner.base.errors import Refused
 from runner.plan import plan
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, engines, jobs, wait_for

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import sheets
-from runner.errors import Refused
 from tests.conftest import CommandLine
 from tests.faults.results import last
 

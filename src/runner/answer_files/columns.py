@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.tables import Table, as_value
-from runner.errors import Problem, Refused
 
 # What a column can mean -> what it is called where `answer_columns` doesn't say otherwise.
 COLUMNS = {

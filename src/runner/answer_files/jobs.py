@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.answer_files.api import AnswerSet
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 
 NEEDED = ("sample_id", "repeat", "document", "references", "text", "error")
 FOLDER_FILES = ("config.yaml", "environment.json", "metrics.json")

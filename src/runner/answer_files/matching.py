@@ -16,9 +16,9 @@ from typing import Any
 from backends.api import Failure
 from runner import answers
 from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
+from runner.base.errors import Problem, Refused
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
-from runner.errors import Problem, Refused
 
 Row = Mapping[str, Any]
 

@@ -21,10 +21,10 @@ from backends.api import Failure
 from metrics.numerals import figure, has_decimal_comma
 from runner.answer_files import columns as meanings
 from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
+from runner.base.errors import Problem
 from runner.datasets.api import Sample
 from runner.datasets.findings import Findings
 from runner.datasets.tables import Cells, Table
-from runner.errors import Problem
 
 NO_ERROR = ("", "0", "0.0", "false", "none", "null", "nan", "no", "нет", "-", "ok")
 

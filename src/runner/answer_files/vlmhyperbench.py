@@ -11,9 +11,9 @@ from pathlib import Path
 
 from backends.api import Failure
 from runner.answer_files.api import AnswerSet, listed, odd_answers, row
+from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
 from runner.datasets.tables import Table
-from runner.errors import Problem, Refused
 
 COLUMNS = ("id", "model_answer")
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison. Return 0, 1 where a condition of --fail-if holds, 2 where nothing can be compared."""
     given = _parser().parse_args(arguments)
     from runner import finished_jobs
-    from runner.errors import Refused, RunnerError
+    from runner.base.errors import Refused, RunnerError
 
     try:
         with finished_jobs.folders(given.jobs, given.tracking_uri) as found:

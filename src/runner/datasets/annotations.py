@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
 from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import as_rows, check_header, check_options, chosen_columns
 from runner.datasets.text_files import read_csv
-from runner.errors import Problem, Refused
 
 READS = "a table with the columns data_index; split; image_path; question; answer; doc_class; question_type"
 COLUMNS = {

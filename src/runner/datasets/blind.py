@@ -10,8 +10,8 @@ import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.api import Image, Sample
-from runner.errors import Problem, Refused
 
 BLIND = ("none", "no_image", "other_document")
 

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
 from runner.datasets.json_values import as_row, parse
 from runner.datasets.paths import need_file, show
 from runner.datasets.reader import Row
 from runner.datasets.tables import check_options, chosen_columns
 from runner.datasets.text_files import read_text
-from runner.errors import Problem, Refused
 
 READS = 'a JSON object with a list "data" of questions'
 NAMES = {

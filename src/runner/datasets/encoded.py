@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runner.errors import RunnerError
+from runner.base.errors import RunnerError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
 from runner.datasets.reader import Row
-from runner.errors import Problem, Refused
 
 NAMES = ("split", "doc_class", "field")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 
 SHOWN = 20
 

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
 from runner.datasets.images import SUFFIXES
 from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import check_options
-from runner.errors import Problem, Refused
 
 
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:

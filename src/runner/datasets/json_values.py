@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner.base.errors import Problem
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, as_value
-from runner.errors import Problem
 
 
 class Number(str):

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runner.base.errors import Problem
 from runner.datasets.config import DatasetConfig
 from runner.datasets.json_values import as_row, parse
 from runner.datasets.paths import need_file, show
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, check_options, chosen_columns
-from runner.errors import Problem
 
 READS = "JSON lines with id, images, question and more"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets import regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
@@ -18,7 +19,6 @@ from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
 from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_sample
-from runner.errors import Problem, Refused
 
 
 @dataclass(frozen=True, slots=True)

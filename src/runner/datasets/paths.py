@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets import video
 from runner.datasets.api import Frames, Image
 from runner.datasets.images import PDF_SUFFIX, SUFFIXES
-from runner.errors import Problem, Refused
 from runner.overrides import spelled
 
 _PAGE = re.compile(r"#page=([^#]*)$")

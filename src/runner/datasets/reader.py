@@ -25,9 +25,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.api import Sample
 from runner.datasets.config import DatasetConfig
-from runner.errors import Problem, Refused
 
 GROUP = "runner.datasets"
 BUILT_IN = {

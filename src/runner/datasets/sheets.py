@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.base.errors import Problem, Refused
 from runner.datasets import cells, odf_sheets, xlsx_sheets
 from runner.datasets.cells import Cell
 from runner.datasets.paths import need_file, show
 from runner.datasets.tables import Record, Table
-from runner.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook

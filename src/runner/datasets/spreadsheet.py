@@ -17,11 +17,11 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.base.errors import Problem
 from runner.datasets.config import DatasetConfig
 from runner.datasets.reader import Note, Row
 from runner.datasets.sheets import read_sheet
 from runner.datasets.tables import as_rows, check_header, check_options, chosen_columns
-from runner.errors import Problem
 
 READS = "a spreadsheet with the columns File_name, Question, Answer"
 COLUMNS = {"images": "File_name", "question": "Question", "references": "Answer"}

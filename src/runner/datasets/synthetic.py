@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.config import DatasetConfig
 from runner.datasets.reader import Row
-from runner.errors import Problem, Refused
 
 LARGEST = "largest"
 FEWEST = 4  # visual tokens of the smallest picture

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets import cells
 from runner.datasets.paths import need_file, show
 from runner.datasets.tables import Record, Table
-from runner.errors import Problem, Refused
 
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 

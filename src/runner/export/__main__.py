@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     from runner import finished_jobs
-    from runner.errors import Refused, RunnerError
+    from runner.base.errors import Refused, RunnerError
 
     try:
         with finished_jobs.folders(given.jobs, given.tracking_uri) as found:

@@ -14,13 +14,13 @@ from backends.process.endpoint import RunningEngine
 from metrics.rubric import InvalidVerdict, Reply, Rubric, Turn
 from runner import load, store
 from runner.ask_all import AskAll, Starts, allowed_failures, too_many
+from runner.base.errors import JobFailed
+from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.engines import acquire
-from runner.errors import JobFailed
 from runner.judging import pictures
 from runner.judging.budget import Spending
 from runner.judging.planned import PlannedJudge
-from runner.progress import Progress
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from metrics.api import Case
 from runner.answer_files import open_answers
+from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
-from runner.errors import Problem, Refused
 
 KEY = "judge.reference_answers"
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
-from runner import answers, paths, verdicts
+from runner import answers, verdicts
+from runner.base import paths
+from runner.base.progress import Progress
 from runner.judging import forecast
 from runner.judging.budget import Ledger, Price, Spending
 from runner.judging.conversation import Conversation, Interview
 from runner.judging.planned import Judging, PlannedJudge
 from runner.judging.rivals import with_rivals
-from runner.progress import Progress
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the labels and do what was asked. Return 2 where the file or the jobs don't fit."""
     given = _parser().parse_args(arguments)
     from runner import finished_jobs
+    from runner.base.errors import Refused, RunnerError
     from runner.compare.jobs import read_jobs
-    from runner.errors import Refused, RunnerError
     from runner.labels import table
 
     try:

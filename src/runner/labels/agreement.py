@@ -10,8 +10,8 @@ import numpy as np
 
 from metrics.agreement import Agreement, agreement
 from metrics.api import Score
+from runner.base.errors import Problem, Refused
 from runner.compare.jobs import Scored
-from runner.errors import Problem, Refused
 from runner.export.scored_answers import scored_answers
 from runner.labels.table import Labels
 

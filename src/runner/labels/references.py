@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import answers
+from runner.base.errors import Problem, Refused
 from runner.compare.jobs import Scored
-from runner.errors import Problem, Refused
 from runner.labels.table import Labels
 
 

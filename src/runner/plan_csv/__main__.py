@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from backends.redaction import redact
+from runner.base.errors import Problem, Refused, RunnerError
 from runner.datasets.paths import show
-from runner.errors import Problem, Refused, RunnerError
 from runner.overrides import command, spelled
 from runner.plan_csv.experiment_file import experiment
 from runner.plan_csv.rows import read_runs
@@ -96,7 +96,7 @@ def _write(target: Path, jobs: Sequence[PlannedJob], source: Path) -> None:
 
 def _config_dir(target: Path) -> list[str]:
     """Return the option that makes Hydra find an experiment outside of conf/."""
-    from runner import paths
+    from runner.base import paths
 
     folder = target.absolute().parent.parent
     return [] if folder == paths.conf_dir() else ["--config-dir", show(folder)]

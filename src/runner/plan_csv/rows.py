@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.base.errors import Problem, Refused
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv
-from runner.errors import Problem, Refused
 
 NEEDED = ("dataset", "task", "framework", "model_name", "metrics")
 OPTIONAL = (

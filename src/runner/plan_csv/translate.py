@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner import paths
+from runner.base import paths
+from runner.base.errors import Problem, Refused
 from runner.datasets.paths import show
 from runner.datasets.text_files import read_text
-from runner.errors import Problem, Refused
 from runner.plan_csv.rows import EvaluationRun
 
 

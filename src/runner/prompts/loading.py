@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 from runner.prompts.config import PromptConfig
 from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.prompt import Pair, Prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runner.errors import Problem
+from runner.base.errors import Problem
 
 NAMES = ("ocr", "prompt")
 KEY = "prompt.ocr_template"

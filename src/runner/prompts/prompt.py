@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backends.api import ImagePart, Message, TextPart, VideoPart
+from runner.base.errors import Problem
 from runner.datasets.api import Sample
-from runner.errors import Problem
 from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.template import VARIABLES, PromptError, Template
 

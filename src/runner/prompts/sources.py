@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from metrics.numerals import figure
+from runner.base.errors import Problem, Refused
 from runner.datasets.paths import resolve, show
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv, read_text
-from runner.errors import Problem, Refused
 from runner.prompts.prompt import Pair
 from runner.prompts.template import Template
 

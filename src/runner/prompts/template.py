@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from runner.base.errors import Problem, RunnerError
 from runner.datasets.api import Sample
-from runner.errors import Problem, RunnerError
 
 if TYPE_CHECKING:
     import jinja2

@@ -46,17 +46,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    from runner.errors import RunnerError
+    from runner.base.errors import RunnerError
 
     return (RunnerError, ValueError, OSError)
 
 
 def _report(given: argparse.Namespace, downloads: Path) -> int:
+    from runner.base.terminal import say
     from runner.report import spoken, write
     from runner.report.results import collect
     from runner.report.table import show
     from runner.report_settings import unknown_metric
-    from runner.terminal import say
 
     folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
     if absent := [folder for folder in folders if not folder.exists()]:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner import paths
+from runner.base import paths
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images

@@ -13,8 +13,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner import paths, terminal
-from runner.errors import Problem, Refused
+from runner.base import paths, terminal
+from runner.base.errors import Problem, Refused
 from runner.report.results import Result
 
 KEYS = {"source", "samples", "measures", "also", "figures"}

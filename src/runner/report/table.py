@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner import terminal, terminal_table
+from runner.base import terminal, terminal_table
+from runner.base.terminal_table import Column
 from runner.report.results import Result, choices, judge_names, quality_names
-from runner.terminal_table import Column
 
 MISSING = "–"
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.redaction import redact
-from runner.errors import Problem, Refused, RunnerError
+from runner.base.errors import Problem, Refused, RunnerError
 from runner.job_files import write_json
 from runner.select_prompts import collection_file, confirming
 from runner.select_prompts.candidates import find_candidates

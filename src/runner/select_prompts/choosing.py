@@ -10,7 +10,7 @@ import numpy as np
 
 from metrics import statistics
 from metrics.paired import Paired, ScoredRun, compare
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 from runner.prompts.template import Template
 from runner.select_prompts.candidates import Candidate, Pair, Tried
 

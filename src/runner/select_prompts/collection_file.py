@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from backends.redaction import redact
-from runner.errors import Problem, Refused
+from runner.base.errors import Problem, Refused
 from runner.prompts.template import Template
 from runner.select_prompts.choosing import Selection
 

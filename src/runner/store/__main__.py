@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from runner import paths
+from runner.base import paths
 from runner.store import upkeep
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

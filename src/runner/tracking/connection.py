@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from backends.redaction import redact
-from runner import paths
-from runner.errors import RunnerError
+from runner.base import paths
+from runner.base.errors import RunnerError
 from runner.tracking import views
 
 if TYPE_CHECKING:

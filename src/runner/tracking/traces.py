@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from runner import answers, score
+from runner.base.progress import Progress
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.progress import Progress
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

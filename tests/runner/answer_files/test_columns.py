@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from runner.answer_files import AnswerSet, open_answers
-from runner.errors import Refused
+from runner.base.errors import Refused
 
 
 def opened(tmp_path: Path, *lines: str, **columns: str | None) -> list[AnswerSet]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.answer_files import open_answers
-from runner.errors import Refused
+from runner.base.errors import Refused
 
 HEADER = "model_name,Image,candidate,reference,Time Taken (sec),Perplexity\n"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, open_dataset
-from runner.errors import Refused
 
 HEADER = "data_index;split;image_path;question;answer;doc_class;question_type;answer_bbox"
 GOOD = "1;test;1.jpg;Кто?;Я;акт;Имя;[]"

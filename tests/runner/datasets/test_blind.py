@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, open_dataset
 from runner.datasets.api import Image, Sample
 from runner.datasets.blind import blinded
-from runner.errors import Refused
 from tests.conftest import ROOT
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.base.errors import Problem
 from runner.datasets.api import Image
 from runner.datasets.paths import ImageFolder, resolve
-from runner.errors import Problem
 
 
 def form(name: str, text: str) -> str:

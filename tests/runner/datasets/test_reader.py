@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from runner.base.errors import Problem
 from runner.datasets import DatasetConfig, Image, Row, Sample, open_dataset, reader
-from runner.errors import Problem
 from tests.runner.datasets.bad_input import has, refusal
 
 

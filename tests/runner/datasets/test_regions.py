@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
+from runner.base.errors import Refused
 from runner.datasets import open_dataset, regions
 from runner.datasets.api import Frames, Image
 from runner.datasets.config import DatasetConfig
 from runner.datasets.images import BadImage, read_images
-from runner.errors import Refused
 
 
 def dataset(folder: Path, box: Any, images: tuple[str, ...] = ("page.png",), **more: Any):

@@ -12,10 +12,10 @@ import openpyxl
 import pytest
 from openpyxl.chart import BarChart
 
+from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, LoadedDataset, open_dataset
 from runner.datasets.sheets import read_sheet
 from runner.datasets.tables import Cells
-from runner.errors import Refused
 from tests.runner.datasets.bad_input import has, refusal
 
 HEADER = ["File_name", "Question", "Answer"]

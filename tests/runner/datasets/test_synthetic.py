@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import open_dataset
 from runner.datasets.config import DatasetConfig
 from runner.datasets.images import read_images
-from runner.errors import Refused
 from runner.visual_input import ResizeRule
 
 UNLIMITED = ResizeRule(28, 3136, 10**9)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, open_dataset
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv
-from runner.errors import Refused
 from tests.runner.datasets.bad_input import GOOD, HEADER, annotations, has
 
 

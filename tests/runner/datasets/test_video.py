@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.base.errors import Refused
 from runner.datasets import BadImage, DatasetConfig, open_dataset, read_images, video
 from runner.datasets.api import Frames, Image
-from runner.errors import Refused
 
 
 def clip(path: Path, seconds: int = 4, rate: int = 10) -> Path:
@@ -255,7 +255,8 @@ def test_a_moving_picture_is_one_part_with_its_rate(tmp_path: Path):
 def planned(folder: Path, *overrides: str):
     from hydra import compose, initialize_config_dir
 
-    from runner import config, paths
+    from runner import config
+    from runner.base import paths
     from runner.plan import plan
 
     (folder / "rows.jsonl").write_text(json.dumps({"id": "1", "question": "?", "video": "clip.mp4"}))

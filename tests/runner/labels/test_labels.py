@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.labels.__main__ import main
 from runner.labels.table import read
 from tests.conftest import CommandLine

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.plan_csv.rows import EvaluationRun
 from runner.plan_csv.translate import Folders, translate
 from tests.conftest import ROOT, CommandLine

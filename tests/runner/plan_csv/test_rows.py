@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import Refused
+from runner.base.errors import Refused
 from runner.plan_csv.rows import LIST, read_runs
 
 HEADER = (

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from runner import config, paths
+from runner import config
+from runner.base import paths
 from runner.report import loading
 from runner.report.decision import decide
 from runner.report.model import Comparison, Remark

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from runner import terminal, terminal_table
+from runner.base import terminal, terminal_table
+from runner.base.terminal_table import Column, fit
 from runner.report import __main__ as command
 from runner.report.results import besides, choices, collect, told_apart
 from runner.report.table import comparison
-from runner.terminal_table import Column, fit
 from runner.tracking.description import run_name
 from runner.tracking.runs import JobFolder
 from tests.runner.job_folders import job_folder

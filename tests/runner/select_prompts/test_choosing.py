@@ -7,8 +7,8 @@ import pytest
 
 from metrics.paired import ScoredRun
 from metrics.registry import create
+from runner.base.errors import Refused
 from runner.datasets.api import Sample
-from runner.errors import Refused
 from runner.prompts import Prompt
 from runner.prompts.template import Template
 from runner.select_prompts.candidates import Candidate, Tried
