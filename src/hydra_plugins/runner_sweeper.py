@@ -78,8 +78,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
     def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
         """Return the overrides with the name of each job's folder, unless the user has given another pattern."""
+        from runner.config.overrides import in_quotes
         from runner.job_files import SUBDIR, subdir
-        from runner.overrides import in_quotes
         from runner.report.results import besides, told_apart
 
         assert self.config is not None
@@ -115,9 +115,9 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each job, each combination once: one that was overridden may equal another."""
-        from runner.overrides import spelled
-        from runner.quoting import understood
-        from runner.spoken import is_of_texts
+        from runner.config.overrides import spelled
+        from runner.config.quoting import understood
+        from runner.config.spoken import is_of_texts
 
         found: dict[tuple[str, ...], None] = {}
         # In a file, too: `field: Фамилия,Имя`.

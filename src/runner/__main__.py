@@ -23,9 +23,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from backends.redaction import redact
-from runner import config, misspelt, own_files, spoken
+from runner import config
 from runner.base import paths
 from runner.base.errors import RunnerError
+from runner.config import misspelt, own_files, spoken
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 

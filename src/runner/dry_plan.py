@@ -20,7 +20,7 @@ from rich.table import Table
 from backends.api import EngineSpec
 from runner.base import paths
 from runner.base.progress import Progress
-from runner.overrides import command, config_dir_option
+from runner.config.overrides import command, config_dir_option
 from runner.plan import Job
 from runner.questions import Generated, Questions
 from runner.store import Shelf

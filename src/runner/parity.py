@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import answers, decisive, visual_input
+from runner import answers, visual_input
 from runner.base import terminal
+from runner.config import decisive
 from runner.report.results import Result
 from runner.summaries import again
 

@@ -25,9 +25,9 @@ from runner.base.errors import Problem, Refused
 from runner.base.progress import Progress
 from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
+from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
 from runner.datasets.api import Dataset, Sample
-from runner.datasets.config import DatasetConfig
 from runner.identity import conditions, identity
 from runner.ocr import Ocr
 from runner.prompts import Prompt, load_prompt

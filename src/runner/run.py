@@ -14,9 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, decisive, engine_environment, engines, judging, limits, measure, score, store
+from runner import answers, engine_environment, engines, judging, limits, measure, score, store
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
+from runner.config import decisive
 from runner.generate import generate
 from runner.job_files import apart, copy_log, write_config, write_json
 from runner.plan import Job, plan, reading_notes, warn, whole_pages

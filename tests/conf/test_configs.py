@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from metrics.rubric import Rubric
-from runner import config, configuration_reference, document
+from runner import config
+from runner.config import reference, write_docs
 from tests.conf import effective
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -115,12 +116,12 @@ def test_a_model_says_what_a_reviewer_needs(model: str):
 
 def test_the_page_of_models_is_current():
     page = (CONF.parent / "docs" / "models.md").read_text(encoding="utf-8")
-    assert page == document.models(CONF / "model"), "run: python -m runner.document"
+    assert page == write_docs.models(CONF / "model"), "run: python -m runner.document"
 
 
 def test_the_reference_of_all_keys_is_current():
     page = (CONF.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
-    assert page == configuration_reference.page(), "run: python -m runner.document"
+    assert page == reference.page(), "run: python -m runner.document"
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) > 90
     assert not [row for row in rows if row.rstrip().endswith("|  |")], (

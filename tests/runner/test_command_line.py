@@ -10,7 +10,7 @@ import pytest
 
 from runner import config
 from runner.__main__ import parts
-from runner.quoting import understood
+from runner.config.quoting import understood
 from tests.conftest import CommandLine
 
 ECHO = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")

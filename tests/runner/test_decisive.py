@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from runner import decisive
-from runner.config import Config
+from runner.config import Config, decisive
 
 
 def test_every_key_of_a_job_is_classified_once():

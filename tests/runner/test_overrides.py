@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.overrides import command, spelled
+from runner.config.overrides import command, spelled
 
 
 @given(st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc"))) | st.text(alphabet="'\\\"a,[]{}$ ="))

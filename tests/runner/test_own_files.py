@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import own_files
+from runner.config import own_files
 from tests.conftest import ROOT, CommandLine
 
 CONF = ROOT / "conf"

@@ -17,7 +17,7 @@ from tests.patience import patient
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
     """The lines that were said; no time passes between them unless a test lets it."""
-    caplog.set_level(logging.INFO, logger="runner.progress")
+    caplog.set_level(logging.INFO, logger="runner.base.progress")
     clock = {"now": 100.0}
     monkeypatch.setattr(time, "monotonic", lambda: clock["now"])
     return caplog, clock

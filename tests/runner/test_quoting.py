@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import spoken
-from runner.overrides import in_quotes
-from runner.quoting import NotUnderstood, understood
+from runner.config import spoken
+from runner.config.overrides import in_quotes
+from runner.config.quoting import NotUnderstood, understood
 from tests.conftest import ROOT
 
 PARSER = OverridesParser.create()

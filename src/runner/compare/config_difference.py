@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner import decisive
+from runner.config import decisive
 from runner.report.results import Result
 
 # Parts of environment.json; the digests tell a file that was edited under the same name.

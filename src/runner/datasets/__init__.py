@@ -4,8 +4,8 @@
 are needed. A format is one file here (`annotations.py`, `spreadsheet.py`, ...) with one function, `read`.
 """
 
+from runner.config.dataset import DatasetConfig
 from runner.datasets.api import Dataset, Image, Sample
-from runner.datasets.config import DatasetConfig
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import pages, read_image, read_images
 from runner.datasets.opening import LoadedDataset, open_dataset

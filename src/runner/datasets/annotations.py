@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import as_rows, check_header, check_options, chosen_columns

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.json_values import as_row, parse
 from runner.datasets.paths import need_file, show
 from runner.datasets.reader import Row

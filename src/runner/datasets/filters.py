@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.reader import Row
 
 NAMES = ("split", "doc_class", "field")

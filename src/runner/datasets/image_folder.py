@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.images import SUFFIXES
 from runner.datasets.paths import show
 from runner.datasets.reader import Row

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
+from runner.config.dataset import DatasetConfig
 from runner.datasets import regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
-from runner.datasets.config import DatasetConfig
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show

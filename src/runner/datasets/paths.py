@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
+from runner.config.overrides import spelled
 from runner.datasets import video
 from runner.datasets.api import Frames, Image
 from runner.datasets.images import PDF_SUFFIX, SUFFIXES
-from runner.overrides import spelled
 
 _PAGE = re.compile(r"#page=([^#]*)$")
 

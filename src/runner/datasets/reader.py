@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from runner.base.errors import Problem, Refused
+from runner.config.dataset import DatasetConfig
 from runner.datasets.api import Sample
-from runner.datasets.config import DatasetConfig
 
 GROUP = "runner.datasets"
 BUILT_IN = {

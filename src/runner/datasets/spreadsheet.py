@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.base.errors import Problem
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.reader import Note, Row
 from runner.datasets.sheets import read_sheet
 from runner.datasets.tables import as_rows, check_header, check_options, chosen_columns

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config.dataset import DatasetConfig
 from runner.datasets.reader import Row
 
 LARGEST = "largest"

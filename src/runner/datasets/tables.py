@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.base.errors import Problem, Refused
+from runner.config.dataset import DatasetConfig
 from runner.datasets import cells
 from runner.datasets.cells import Cell
-from runner.datasets.config import DatasetConfig
 from runner.datasets.reader import Row
 
 # What a column can mean; the names of `dataset.columns` and of JSONL rows.

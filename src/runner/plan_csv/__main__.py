@@ -16,8 +16,8 @@ from types import FrameType
 
 from backends.redaction import redact
 from runner.base.errors import Problem, Refused, RunnerError
+from runner.config.overrides import command, spelled
 from runner.datasets.paths import show
-from runner.overrides import command, spelled
 from runner.plan_csv.experiment_file import experiment
 from runner.plan_csv.rows import read_runs
 from runner.plan_csv.translate import Folders, PlannedJob, translate

@@ -4,7 +4,7 @@
 images)` makes the messages.
 """
 
-from runner.prompts.config import PromptConfig
+from runner.config.prompt import PromptConfig
 from runner.prompts.loading import load_prompt
 from runner.prompts.prompt import Prompt
 from runner.prompts.template import PromptError

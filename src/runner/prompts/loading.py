@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.prompts.config import PromptConfig
+from runner.config.prompt import PromptConfig
 from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.prompt import Pair, Prompt
 from runner.prompts.sources import Source, pairs_of, read_source

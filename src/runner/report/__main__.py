@@ -53,10 +53,10 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _report(given: argparse.Namespace, downloads: Path) -> int:
     from runner.base.terminal import say
+    from runner.config.report_settings import unknown_metric
     from runner.report import spoken, write
     from runner.report.results import collect
     from runner.report.table import show
-    from runner.report_settings import unknown_metric
 
     folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
     if absent := [folder for folder in folders if not folder.exists()]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.verdict import Verdict
+from runner.config.report_settings import Constraint, parse_constraints
 from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import family
-from runner.report_settings import Constraint, parse_constraints
 
 # A difference in cost below this share is not worth a worse answer; timings on shared machines vary by as much.
 NOTICEABLE = 0.05

@@ -14,11 +14,11 @@ from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner import answers, score
+from runner.config.report_settings import ReportConfig
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
 from runner.report.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report.texts import Texts, load
-from runner.report_settings import ReportConfig
 
 log = logging.getLogger(__name__)
 PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")

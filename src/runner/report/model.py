@@ -13,9 +13,9 @@ from pathlib import Path
 from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
 from metrics.verdict import Verdict
+from runner.config.report_settings import ReportConfig
 from runner.report.results import Result
 from runner.report.texts import Texts
-from runner.report_settings import ReportConfig
 
 Key = tuple[str, int]  # sample id, repeat
 # The most exact account of memory first: what is needed, what was held on the GPU, what the processes held.

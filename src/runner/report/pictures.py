@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.base import paths
+from runner.config.report_settings import PicturesConfig
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.report_settings import PicturesConfig
 
 PAGE = re.compile(r"(.+)#page=(\d+)")
 # A picture that is hardly larger and has few bytes travels as it is: made smaller it would be no lighter.

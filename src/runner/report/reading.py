@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from metrics.paired import Paired, ScoredRun, compare
-from runner import decisive
+from runner.config import decisive
 
 if TYPE_CHECKING:
     from metrics.api import Array, Measure, Metric

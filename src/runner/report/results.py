@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
-from runner import decisive
+from runner.config import decisive
 
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")

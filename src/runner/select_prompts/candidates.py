@@ -10,10 +10,10 @@ from pathlib import Path
 
 from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
-from runner import decisive
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.compare.jobs import Scored, find_jobs
+from runner.config import decisive
 from runner.datasets.api import Sample
 from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import QuotedString
 from metrics.paired import Paired, compare
 from runner.base.errors import JobFailed
 from runner.compare.jobs import Scored, find_jobs
-from runner.overrides import config_dir_option, spelled
+from runner.config.overrides import config_dir_option, spelled
 from runner.select_prompts.candidates import key_of, prompt_config
 from runner.select_prompts.choosing import Figure, Selection, combined, joined
 

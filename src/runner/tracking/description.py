@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runner.decisive import INDIFFERENT
+from runner.config.decisive import INDIFFERENT
 
 # Groups that are part of a job's name, and keys that don't tell one experiment from another.
 NAMED = ("model", "quant", "backend")

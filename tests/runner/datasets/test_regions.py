@@ -11,9 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 from runner.base.errors import Refused
+from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset, regions
 from runner.datasets.api import Frames, Image
-from runner.datasets.config import DatasetConfig
 from runner.datasets.images import BadImage, read_images
 
 

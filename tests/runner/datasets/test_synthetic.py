@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from runner.base.errors import Refused
+from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
-from runner.datasets.config import DatasetConfig
 from runner.datasets.images import read_images
 from runner.visual_input import ResizeRule
 

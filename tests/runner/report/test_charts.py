@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from runner import report
+from runner.config.report_settings import ReportConfig
 from runner.report import charts, loading
 from runner.report.charts.input_tokens import binned
 from runner.report.model import Comparison
 from runner.report.results import collect
-from runner.report_settings import ReportConfig
 from tests.runner.report.jobs import scored_job
 
 REFERENCES = [f"слово {number}" for number in range(12)]

@@ -11,12 +11,18 @@ from hydra import compose, initialize_config_dir
 
 from runner import config
 from runner.base import paths
+from runner.config.report_settings import (
+    ReportConfig,
+    TrustConfig,
+    constraint_problems,
+    parse_constraints,
+    unknown_metric,
+)
 from runner.report import loading
 from runner.report.decision import decide
 from runner.report.model import Comparison, Remark
 from runner.report.results import collect
 from runner.report.trust import warnings
-from runner.report_settings import ReportConfig, TrustConfig, constraint_problems, parse_constraints, unknown_metric
 from tests.runner.report.jobs import scored_job
 
 REFERENCES = [f"слово {number}" for number in range(40)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import PIL.Image
 
+from runner.config.report_settings import PicturesConfig
 from runner.report.pictures import gather
-from runner.report_settings import PicturesConfig
 
 
 def picture(path: Path, width: int, colour: int) -> str:

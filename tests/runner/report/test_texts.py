@@ -9,10 +9,10 @@ from string import Formatter
 import pytest
 
 from runner import report
+from runner.config.report_settings import LANGUAGES
 from runner.report.figures import figure
 from runner.report.results import collect
 from runner.report.texts import load
-from runner.report_settings import LANGUAGES
 from tests.runner.report.jobs import scored_job
 
 FORMS = {"en": 2, "ru": 3}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from runner.overrides import in_quotes
+from runner.config.overrides import in_quotes
 
 # What Hydra takes without quotation marks; `\,` and the like are its escapes.
 _UNQUOTED = re.compile(r"(?:[\w/+.$%*@?|: \t-]|\\[\\()\[\]{}:=, \t]|\\(?![\\()\[\]{}:=, \t])|\$\{[^{}]+\})*", re.ASCII)

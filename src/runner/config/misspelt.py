@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from runner import schema
 from runner.base import paths
+from runner.config import lookup
 
 # Groups that take several words at once, or whose files are laid over one another on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
@@ -22,11 +22,11 @@ def remedy(error: Exception) -> str | None:
         group, _, name = error.missing_cfg_file.rpartition("/")
         # Hydra knows no options where a list was given: metrics=[cer,wre]
         options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
-        return f"there is no {group}={name}" + schema.meant(name, options, f"{group}=") if options else None
+        return f"there is no {group}={name}" + lookup.meant(name, options, f"{group}=") if options else None
     cause = error.__cause__
     if isinstance(cause, ValidationError) and cause.full_key and str(error).startswith("Error merging override"):
         override = str(error).splitlines()[0].removeprefix("Error merging override ").strip().strip("'")
-        want = schema.wanted(schema.kind_at(str(cause.full_key)), cause.value)
+        want = lookup.wanted(lookup.kind_at(str(cause.full_key)), cause.value)
         return f"{override}: {cause.full_key} takes {want}" if want else None
     if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return None
@@ -44,7 +44,7 @@ def remedy(error: Exception) -> str | None:
     inside = inside or [key for one in alike for key in within if key.endswith(f".{one}")]
     if inside:
         return f"there is no key {wrong}; did you mean {' or '.join(inside[:3])}?"
-    return f"there is no key {wrong}" + schema.meant(name, keys, prefix)
+    return f"there is no key {wrong}" + lookup.meant(name, keys, prefix)
 
 
 def lacking(overrides: Sequence[str]) -> str | None:
@@ -80,4 +80,4 @@ def _inside(group: str) -> list[str]:
 
 def _keys(path: str) -> list[str] | None:
     """Return the keys of the schema at a dotted path; None where that is no part of the schema."""
-    return schema.keys(schema.kind_at(path))
+    return lookup.keys(lookup.kind_at(path))

@@ -16,11 +16,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
-from runner import secret_values
 from runner.base.errors import Problem, Refused
-from runner.datasets.config import DatasetConfig
+from runner.config import secret_values
+from runner.config.dataset import DatasetConfig
+from runner.config.report_settings import ReportConfig, report_problems
 from runner.prompts import PromptConfig
-from runner.report_settings import ReportConfig, report_problems
 
 # When this command began: it names the folder of its jobs, however many there are.
 STARTED = datetime.now()

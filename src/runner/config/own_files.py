@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from omegaconf._utils import get_yaml_loader
 
-from runner import schema
 from runner.base import paths
+from runner.config import lookup
 
 _FILE = re.compile(r"In '([\w/.-]+)'")
 _PACKAGE = re.compile(r"\s*#\s*@package\s+(\S+)")
@@ -69,7 +69,7 @@ def faults(file: Path, group: str, places: Sequence[Path]) -> Iterator[tuple[int
             yield 1, "an experiment sets keys of a whole job, so its first line is: # @package _global_"
             return
         package = "" if package == "_global_" else package.replace("_group_", group.replace("/", "."))
-        kind = schema.kind_at(package)
+        kind = lookup.kind_at(package)
         if root is None or kind is None:
             return
         if not isinstance(root, yaml.MappingNode):
@@ -90,7 +90,7 @@ class _Place:
 
 
 def _mapping(loader: Any, node: yaml.MappingNode, kind: Any, prefix: str, place: _Place) -> Iterator[tuple[int, str]]:
-    known = schema.keys(kind)
+    known = lookup.keys(kind)
     for key_node, value in node.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if not prefix and key == "defaults":
@@ -100,7 +100,7 @@ def _mapping(loader: Any, node: yaml.MappingNode, kind: Any, prefix: str, place:
         elif known is not None and key not in known:
             yield line, _unknown(key, known, prefix, place)
         else:
-            yield from _value(loader, value, schema.inner(kind, key), f"{prefix}{key}", place, line)
+            yield from _value(loader, value, lookup.inner(kind, key), f"{prefix}{key}", place, line)
 
 
 def _unknown(key: str, known: Sequence[str], prefix: str, place: _Place) -> str:
@@ -109,11 +109,11 @@ def _unknown(key: str, known: Sequence[str], prefix: str, place: _Place) -> str:
         return (
             f"{key}: its keys stand at the margin in a file of conf/{place.group}/, without a line `{key}:` above them"
         )
-    return f"there is no key {prefix}{key}{schema.meant(key, known, prefix)}"
+    return f"there is no key {prefix}{key}{lookup.meant(key, known, prefix)}"
 
 
 def _value(loader: Any, node: yaml.Node, kind: Any, key: str, place: _Place, line: int) -> Iterator[tuple[int, str]]:
-    nested = schema.keys(kind) is not None or typing.get_origin(kind) is dict
+    nested = lookup.keys(kind) is not None or typing.get_origin(kind) is dict
     if isinstance(node, yaml.MappingNode):
         if nested or kind is Any:
             yield from _mapping(loader, node, kind, f"{key}.", place)
@@ -126,12 +126,12 @@ def _value(loader: Any, node: yaml.Node, kind: Any, key: str, place: _Place, lin
     if nested and not place.package and "." not in key and isinstance(value, (str, list)):
         words = value if isinstance(value, str) else f"[{', '.join(map(str, value))}]"
         yield line, f"{key} is a group, and its file is chosen in the list of defaults: - override /{key}: {words}"
-    elif (want := schema.wanted(kind, value)) is not None:
+    elif (want := lookup.wanted(kind, value)) is not None:
         yield line, f"{key} takes {want}, not {value!r}"
 
 
 def _kind(kind: Any) -> str:
-    return "a list" if typing.get_origin(kind) is list else schema.WORDS.get(kind, "one value")
+    return "a list" if typing.get_origin(kind) is list else lookup.WORDS.get(kind, "one value")
 
 
 def _defaults(loader: Any, node: yaml.Node, place: _Place) -> Iterator[tuple[int, str]]:
@@ -146,7 +146,7 @@ def _defaults(loader: Any, node: yaml.Node, place: _Place) -> Iterator[tuple[int
                 given not in ("_self_", "base_config")
                 and find(given.removeprefix("/"), places := _places(given, place)) is None
             ):
-                yield line, f"there is no {given}" + schema.meant(given, _names(places))
+                yield line, f"there is no {given}" + lookup.meant(given, _names(places))
             continue
         for word, names in given.items() if isinstance(given, dict) else ():
             yield from ((line, what) for what in _default(str(word), names, place))
@@ -166,7 +166,7 @@ def _default(word: str, names: Any, place: _Place) -> Iterator[str]:
         groups = {
             path.parent.relative_to(folder).as_posix() for folder in place.folders for path in folder.rglob("*.yaml")
         }
-        yield f"there is no group {group}" + schema.meant(name, sorted(groups - {"."}), "/")
+        yield f"there is no group {group}" + lookup.meant(name, sorted(groups - {"."}), "/")
         return
     if place.group == "experiment" and not is_override:
         yield f"a job has a {name} already: write `override /{name}: {names}`"
@@ -176,7 +176,7 @@ def _default(word: str, names: Any, place: _Place) -> Iterator[str]:
     for one in names if isinstance(names, list) else [names]:
         if one is not None and find(f"{name}/{one}", place.folders) is None:
             known = _names([folder / name for folder in place.folders])
-            yield f"there is no {name}={one}" + schema.meant(str(one), known, f"{name}=")
+            yield f"there is no {name}={one}" + lookup.meant(str(one), known, f"{name}=")
 
 
 def _places(given: str, place: _Place) -> list[Path]:

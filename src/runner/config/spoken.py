@@ -15,10 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from runner import schema
-from runner.misspelt import SEVERAL
-from runner.overrides import command, in_quotes, in_shell
-from runner.quoting import NotUnderstood, understood
+from runner.config import lookup
+from runner.config.misspelt import SEVERAL
+from runner.config.overrides import command, in_quotes, in_shell
+from runner.config.quoting import NotUnderstood, understood
 
 # Keys that take one text, or a list of them.
 FILTERS = ("dataset.split", "dataset.doc_class", "dataset.field")
@@ -78,7 +78,7 @@ def without_m(override: str, parsed: Override | None = None, together: str | Non
     if bare and _takes_text(key):
         lines.append(f"      -> one text with a comma: {in_shell(f'{key}={in_quotes(value)}')}")
     values = parsed.value().list if parsed is not None and parsed.is_choice_sweep() else []
-    if len(values) == 2 and all(type(one) is int for one in values) and schema.kind_at(key.lstrip("+")) is float:
+    if len(values) == 2 and all(type(one) is int for one in values) and lookup.kind_at(key.lstrip("+")) is float:
         lines.append(f"      -> a decimal number has a point: {key}={values[0]}.{values[1]}")
     return "\n".join(lines)
 
@@ -88,19 +88,19 @@ def _is_sweep(flags: Sequence[str], overrides: Sequence[str]) -> bool:
 
 
 def _takes_text(key: str) -> bool:
-    return schema.kind_at(key.lstrip("+")) in (str, Any, None) and "/" not in key
+    return lookup.kind_at(key.lstrip("+")) in (str, Any, None) and "/" not in key
 
 
 def is_of_texts(override: str) -> bool:
     """Tell whether a key takes text, or a list or mapping of texts; a group takes the name of a file."""
     key = override.partition("=")[0].lstrip("+")
-    kind = schema.kind_at(key)
-    inner = schema.without_none(typing.get_args(kind)[-1]) if typing.get_origin(kind) in (list, dict) else kind
+    kind = lookup.kind_at(key)
+    inner = lookup.without_none(typing.get_args(kind)[-1]) if typing.get_origin(kind) in (list, dict) else kind
     return inner is str or key in FILTERS
 
 
 def _takes_list(key: str) -> bool:
-    kind = schema.kind_at(key.lstrip("+"))
+    kind = lookup.kind_at(key.lstrip("+"))
     return kind is Any or typing.get_origin(kind) is list or key.lstrip("+") in SEVERAL
 
 

@@ -57,12 +57,12 @@ def _location(where: str) -> str:
 
 
 if __name__ == "__main__":
-    from runner import configuration_reference
+    from runner.config import reference
 
     docs = paths.root() / "docs"
     for name, text in (
         ("models.md", models(paths.conf_dir() / "model")),
-        ("configuration.md", configuration_reference.page()),
+        ("configuration.md", reference.page()),
     ):
         (docs / name).write_text(text, encoding="utf-8")
         print(f"{docs / name} written")  # noqa: T201

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from runner.config import CHOICES, RANGES, Config
+from runner.config.schema import CHOICES, RANGES, Config
 
 HEAD = """# Configuration reference
 
