@@ -6,9 +6,10 @@ import platform
 from typing import Any
 
 from backends.api import Backend, EngineSpec
-from runner import backend_code, checkpoints, engine_environment, ocr
+from runner import backend_code, checkpoints, engine_environment
 from runner.base import machine, paths
 from runner.config import Config
+from runner.prompts import ocr
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
 TIMING_ONLY = ("batch_size", "device", "threads", "prefix_cache", "mm_cache", "api_key_variable")

@@ -19,7 +19,7 @@ from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampli
 from backends.ocr import OcrBackend
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, machine, model_checks, ocr, ocr_program, store
+from runner import checkpoints, engine_environment, machine, model_checks, ocr_program, store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.base.progress import Progress
@@ -29,8 +29,8 @@ from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
 from runner.datasets.api import Dataset, Sample
 from runner.identity import conditions, identity
-from runner.ocr import Ocr
-from runner.prompts import Prompt, load_prompt
+from runner.prompts import Prompt, load_prompt, ocr
+from runner.prompts.ocr import Ocr
 
 log = logging.getLogger(__name__)
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")

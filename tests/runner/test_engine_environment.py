@@ -10,10 +10,11 @@ from backends.hf import HfBackend
 from backends.process.apptainer import ApptainerEnvironment
 from backends.process.docker import DockerEnvironment
 from backends.process.uv_environment import UvEnvironment
-from runner import config, engine_environment, ocr
+from runner import config, engine_environment
 from runner.base.errors import Refused
 from runner.identity import identity
 from runner.plan import plan
+from runner.prompts import ocr
 
 CONF = Path(__file__).parents[2] / "conf"
 

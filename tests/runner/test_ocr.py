@@ -10,14 +10,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from backends.ocr_engines import tesseract
-from runner import config, ocr
+from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
 from runner.datasets.api import Image
 from runner.datasets.images import BadImage
-from runner.ocr import Ocr
 from runner.plan import Job, plan
-from runner.prompts import PromptConfig
+from runner.prompts import PromptConfig, ocr
+from runner.prompts.ocr import Ocr
 
 needs_tesseract = pytest.mark.skipif(
     shutil.which("tesseract") is None, reason="tesseract is not installed: apt install tesseract-ocr tesseract-ocr-rus"
