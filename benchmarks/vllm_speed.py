@@ -25,10 +25,11 @@ from parts.limits import Limit, tell
 from backends import wire
 from backends.api import Engine, EngineFailed, GenerationRequest
 from backends.process.server import start
-from runner import config, engine_environment, load
+from runner import config, load
 from runner.base import paths
 from runner.base.progress import Progress
-from runner.plan import Job, plan
+from runner.planning import environments
+from runner.planning.plan import Job, plan
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 
@@ -111,7 +112,7 @@ def main() -> int:
         known = questions(planned, folder)
         asks = [known[number % len(known)] for number in range(arguments.requests)]
         requests = [ask.build() for ask in asks]
-        environment = engine_environment.resolve(planned.config)
+        environment = environments.resolve(planned.config)
         log = folder / "engine.log"
         try:
             engine = start(planned.backend, planned.spec, log_path=log, timeout_s=600, environment=environment)

@@ -38,7 +38,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner import sweep
         from runner.base.errors import JobFailed
         from runner.job_files import write_config
-        from runner.plan import plan_sweep
+        from runner.planning.plan import plan_sweep
 
         gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
@@ -98,7 +98,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
         from runner import dry_plan, sweep
-        from runner.plan import plan
+        from runner.planning.plan import plan
 
         assert self.config is not None
         jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]

@@ -17,7 +17,7 @@ from backends.api import Generation
 from metrics.api import Case
 from runner.datasets.api import Image, Sample
 from runner.datasets.encoded import BadImage
-from runner.plan import Job
+from runner.planning.plan import Job
 from runner.prompts import PromptError
 from runner.questions import Generated
 from runner.store import Shelf, to_json

@@ -21,7 +21,7 @@ from backends.api import EngineSpec
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
-from runner.plan import Job
+from runner.planning.plan import Job
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

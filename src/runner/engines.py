@@ -16,10 +16,11 @@ from backends.pool import Pool
 from backends.process import rentals
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
-from runner import engine_environment, store
+from runner import store
 from runner.base import paths
 from runner.base.errors import JobFailed
 from runner.config import Config
+from runner.planning import environments
 
 log = logging.getLogger(__name__)
 _pool: Pool | None = None
@@ -85,7 +86,7 @@ def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) 
     """Start one engine, on GPUs of its own where the job asks for that."""
     for machine in machines_left(0.0):
         log.warning("%s", machine.warning)
-    environment = engine_environment.resolve(job.config)
+    environment = environments.resolve(job.config)
     claimed = claim(job.config.pool.gpus, on_progress) if job.config.pool.gpus else None
     if claimed is not None:
         environment = OnGpus(environment, claimed.devices)
@@ -117,7 +118,7 @@ def close() -> None:
 
 def machines_left(since: float) -> list[rentals.Left]:
     """Return the machines rented from here after this moment (Unix time) that nobody uses and that may still run."""
-    left = rentals.left(engine_environment.machine_records())
+    left = rentals.left(environments.machine_records())
     return [one for one in left if one.started_at >= since and one.host == platform.node()]
 
 

@@ -13,7 +13,7 @@ from runner.ask_all import AskAll, allowed_failures
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.engines import acquire, log_path
-from runner.plan import Job
+from runner.planning.plan import Job
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

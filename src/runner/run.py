@@ -14,13 +14,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engine_environment, engines, judging, limits, measure, score, store
+from runner import answers, engines, judging, limits, measure, score, store
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.config import decisive
 from runner.generate import generate
 from runner.job_files import apart, copy_log, write_config, write_json
-from runner.plan import Job, plan, reading_notes, warn, whole_pages
+from runner.planning import environments
+from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
 from runner.questions import Generated
 from runner.store import Shelf
 
@@ -146,7 +147,7 @@ class Record:
             raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
-        remote = engine_environment.chosen(job.config).remote
+        remote = environments.chosen(job.config).remote
         self.environment: dict[str, Any] = (
             machine.describe()
             | {

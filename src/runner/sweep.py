@@ -17,7 +17,7 @@ from runner import report as reports
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.config import typed
-from runner.plan import Job, attempt, dataset, forget_datasets, plan
+from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
 from runner.report.results import Result, collect
 from runner.run import run

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import checkpoints
+from runner.planning import checkpoints
 
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 

@@ -16,10 +16,11 @@ from hydra import compose, initialize_config_dir
 from backends.api import Launch
 from backends.hf_server.images import decode_image
 from backends.process.uv_environment import cache_dir
-from runner import config, engine_environment
+from runner import config
 from runner.base import paths
 from runner.datasets import Image, read_image
-from runner.plan import plan
+from runner.planning import environments
+from runner.planning.plan import plan
 from tests.backends.picture_modes import PAGES
 from tests.conftest import NO_ROOM
 
@@ -56,7 +57,7 @@ def test_every_engine_sees_the_same_page(tmp_path: Path, backend: str):
     config.register()
     given = ["model=demo_m", "quant=fp32", "tracking=none", f"backend={backend}", f"env={backend}_cpu"]
     with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        environment = engine_environment.resolve(plan(compose("config", given)).config)
+        environment = environments.resolve(plan(compose("config", given)).config)
     cache_dir().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache_dir()).free / 2**30
     if free < ROOM_GIB[backend] and not any(cache_dir().glob(f"{backend}_cpu-*/.built.json")):

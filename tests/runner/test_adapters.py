@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.plan import Job, plan
+from runner.planning.plan import Job, plan
 
 
 def planned(*overrides: str) -> Job:

@@ -8,7 +8,7 @@ import pytest
 from backends.hf import HfBackend
 from backends.sglang import SglangBackend
 from backends.vllm import VllmBackend
-from runner import backend_code
+from runner.planning import backend_code
 
 FILES = {
     "__init__.py": "",

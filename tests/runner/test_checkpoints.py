@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import checkpoints
 from runner.base.errors import Refused
 from runner.config import Config, ModelConfig, QuantConfig
+from runner.planning import checkpoints
 
 
 def config(model: ModelConfig, quant: str = "bf16", dummy: bool = False) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.process.uv_environment import BUILT
-from runner import doctor
+from runner.planning import doctor
 from tests.conftest import CommandLine
 
 

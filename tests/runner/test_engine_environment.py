@@ -10,10 +10,11 @@ from backends.hf import HfBackend
 from backends.process.apptainer import ApptainerEnvironment
 from backends.process.docker import DockerEnvironment
 from backends.process.uv_environment import UvEnvironment
-from runner import config, engine_environment
+from runner import config
 from runner.base.errors import Refused
-from runner.identity import identity
-from runner.plan import plan
+from runner.planning import environments
+from runner.planning.identity import identity
+from runner.planning.plan import plan
 from runner.prompts import ocr
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -38,7 +39,7 @@ def composed(*overrides: str):
     ],
 )
 def test_who_decides(overrides: list[str], label: str):
-    found = engine_environment.resolve(config.typed(composed(*overrides)))
+    found = environments.resolve(config.typed(composed(*overrides)))
     assert found.name.partition("@")[0] == label
     assert isinstance(found, UvEnvironment) == (label != "current")
 
@@ -59,7 +60,7 @@ def test_who_decides(overrides: list[str], label: str):
 )
 def test_what_is_refused(overrides: list[str], words: str):
     with pytest.raises(Refused, match=f"(?s){words}"):
-        engine_environment.resolve(config.typed(composed("backend=hf", *overrides)))
+        environments.resolve(config.typed(composed("backend=hf", *overrides)))
 
 
 @pytest.mark.parametrize(
@@ -72,20 +73,20 @@ def test_what_is_refused(overrides: list[str], words: str):
     ],
 )
 def test_containers_need_no_daemon_until_their_name_is_asked_for(env: str, kind: type):
-    found = engine_environment.resolve(config.typed(composed(f"env={env}", "+env.variables={A: true}")))
+    found = environments.resolve(config.typed(composed(f"env={env}", "+env.variables={A: true}")))
     assert isinstance(found, kind) and found.label == env and found.variables == {"A": "true"}
 
 
 def test_an_image_that_can_not_be_had_refuses_the_job(tmp_path: Path):
     nowhere = f"env.container.host=unix://{tmp_path}/sock"
     with pytest.raises(Refused, match=r"env=docker: .*(no Docker daemon answers|there is no program `docker`)"):
-        engine_environment.name(config.typed(composed("env=docker", nowhere)))
+        environments.name(config.typed(composed("env=docker", nowhere)))
 
 
 def test_a_digest_in_the_name_needs_no_daemon(tmp_path: Path):
     image = f"env.container.image=owner/image:1@sha256:{'0' * 64}"
     nowhere = f"env.container.host=unix://{tmp_path}/sock"
-    assert engine_environment.name(config.typed(composed("env=docker", image, nowhere))) == f"docker@sha256:{'0' * 64}"
+    assert environments.name(config.typed(composed("env=docker", image, nowhere))) == f"docker@sha256:{'0' * 64}"
 
 
 def test_tesseract_of_an_image_is_named_by_its_digest(monkeypatch: pytest.MonkeyPatch):

@@ -4,10 +4,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from runner import config
-from runner import machine as machine_check
 from runner.base import machine
 from runner.base.errors import Refused
 from runner.config import Config
+from runner.planning import machine_check as machine_check
 from tests.conftest import ROOT, CommandLine
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.plan import Job, plan
+from runner.planning.plan import Job, plan
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here
 UNSUPPORTED = sorted(
@@ -64,7 +64,7 @@ def test_endpoints_are_models_by_name(monkeypatch: pytest.MonkeyPatch):
 def test_a_cached_model_in_mistrals_format_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from huggingface_hub import constants
 
-    from runner import checkpoints
+    from runner.planning import checkpoints
 
     commit = "a" * 40
     cache = tmp_path / "models--owner--Large"

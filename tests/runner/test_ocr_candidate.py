@@ -15,7 +15,7 @@ from backends.ocr_engines import OcrMissing, tesseract
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.plan import Job, plan, warn
+from runner.planning.plan import Job, plan, warn
 from tests.conftest import CommandLine
 
 needs_tesseract = pytest.mark.skipif(
@@ -138,7 +138,7 @@ def test_models_and_a_program_in_one_sweep(cli: CommandLine):
 
 def test_what_reads_a_page_is_part_of_the_code_that_decides_an_answer():
     from backends.ocr import OcrBackend
-    from runner import backend_code
+    from runner.planning import backend_code
 
     named = backend_code._with_siblings(OcrBackend.__module__)
     assert {"backends.ocr_engines.tesseract", "backends.ocr_engines.rapid"} <= named

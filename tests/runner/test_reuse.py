@@ -14,7 +14,7 @@ from runner import config
 from runner.base import machine, paths
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.plan import Job, plan
+from runner.planning.plan import Job, plan
 from runner.questions import Generated, Questions
 from runner.store import Shelf
 

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.plan import plan
+from runner.planning.plan import plan
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, engines, jobs, wait_for
 from tests.patience import patient

@@ -17,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from backends.api import Backend, Endpoint, EngineSpec, Failure, Sampling
 from metrics.judge import Judge
 from metrics.rubric import Kind, Rubric
-from runner import model_checks, plan
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
 from runner.datasets import open_dataset
-from runner.identity import conditions, identity
 from runner.judging.rivals import Rivals, read_rivals
+from runner.planning import model_checks, plan
+from runner.planning.identity import conditions, identity
 
 WORDS = ("model", "quant", "backend", "env")
 ENDPOINT = ("base_url", "dialect", "headers")

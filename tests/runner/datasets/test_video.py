@@ -257,7 +257,7 @@ def planned(folder: Path, *overrides: str):
 
     from runner import config
     from runner.base import paths
-    from runner.plan import plan
+    from runner.planning.plan import plan
 
     (folder / "rows.jsonl").write_text(json.dumps({"id": "1", "question": "?", "video": "clip.mp4"}))
     config.register()

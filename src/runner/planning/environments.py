@@ -20,10 +20,10 @@ from backends.process.docker import DockerEnvironment
 from backends.process.environments import Environment
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.uv_environment import UvEnvironment
-from runner import checkpoints
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig
+from runner.planning import checkpoints
 
 
 def chosen(config: Config) -> EnvConfig:

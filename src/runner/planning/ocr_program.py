@@ -11,15 +11,15 @@ import dataclasses
 from backends.api import EngineSpec
 from backends.ocr import LANGUAGES, OcrBackend
 from backends.ocr_engines import OcrMissing, rapid, tesseract
-from runner import engine_environment
 from runner.base.errors import Problem, Refused
 from runner.config import Config
+from runner.planning import environments
 
 
 def named(config: Config, spec: EngineSpec, backend: OcrBackend) -> EngineSpec:
     """Return the spec with the program's name and content. Raise Refused where it is not installed here."""
     engine, options = backend.options(spec)
-    kind = engine_environment.chosen(config).kind
+    kind = environments.chosen(config).kind
     try:
         if kind in ("container", "remote") or (engine == "rapidocr" and kind == "uv"):
             told = {"environment": spec.env}

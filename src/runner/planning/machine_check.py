@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner import engine_environment
 from runner.base import machine
 from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig
+from runner.planning import environments
 
 # Requirements whose wheels are built for CUDA and start on nothing else.
 CUDA_ALONE = {"vllm.txt": "env=vllm_cpu", "sglang.txt": "env=sglang_cpu"}
@@ -20,7 +20,7 @@ def check(config: Config) -> None:
     """Refuse CUDA on a machine without a GPU. Environments that run elsewhere, and endpoints, are not looked at."""
     if config.backend.base_url or config.reuse == "answers":  # stored answers may be all that is wanted
         return
-    env = engine_environment.chosen(config)
+    env = environments.chosen(config)
     if env.kind == "remote" or (env.container is not None and env.kind == "container" and env.container.host):
         return
     problem = _wanted(config, env)

@@ -6,9 +6,9 @@ import platform
 from typing import Any
 
 from backends.api import Backend, EngineSpec
-from runner import backend_code, checkpoints, engine_environment
 from runner.base import machine, paths
 from runner.config import Config
+from runner.planning import backend_code, checkpoints, environments
 from runner.prompts import ocr
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
@@ -21,7 +21,7 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
     if adapter := settings.get("adapter"):
         settings["adapter"] = checkpoints.folder_digest(paths.resolve(adapter))
     # A program of the system, which no environment of Python names.
-    in_image = engine_environment.chosen(config).kind == "container"  # whose digest names it
+    in_image = environments.chosen(config).kind == "container"  # whose digest names it
     read_by = {"tesseract": ocr.tesseract()[0]} if config.model.family == "document_qa" and not in_image else {}
     return read_by | {
         "backend": spec.backend,
@@ -37,7 +37,7 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
 
 def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
     """Return what decides the timing of an answer and not its text."""
-    remote = engine_environment.chosen(config).remote
+    remote = environments.chosen(config).remote
     here = {"host": platform.node(), "cpu": machine.cpu(), "gpu": machine.visible_gpus()}
     there = {"host": "remote", "cpu": "unknown", "gpu": (remote.gpu if remote else None) or "unknown"}
     return {

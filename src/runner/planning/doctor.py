@@ -29,10 +29,10 @@ from rich.console import Console
 
 from backends.process import built_environments, docker, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
-from runner import engine_environment, image_check
 from runner.base import machine, paths
 from runner.base.errors import Refused
 from runner.config import Config, EnvConfig
+from runner.planning import environments, image_check
 
 _GIB = 2**30
 _ROOM_GIB = 10  # for an environment of vLLM with CUDA, while it is built
@@ -178,7 +178,7 @@ def built() -> Iterator[Finding]:
 
 def machines() -> Iterator[Finding]:
     """Look for rented machines that were not given back."""
-    for rented in rentals.left(engine_environment.machine_records()):
+    for rented in rentals.left(environments.machine_records()):
         where = f"rented from {rented.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(rented.started_at))}"
         if rented.host == platform.node():
             yield Finding("fail", f"{where}, nobody looks after it", rented.warning)
@@ -239,7 +239,7 @@ def _current() -> set[Path]:
         try:
             config = Config(env=EnvConfig(name="auto"))
             config.backend.env = file.stem
-            found = engine_environment.resolve(config)
+            found = environments.resolve(config)
         except Refused:
             continue  # `auto` itself, and `uv`, which names no requirements of its own
         if isinstance(found, UvEnvironment):

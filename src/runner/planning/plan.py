@@ -19,16 +19,17 @@ from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampli
 from backends.ocr import OcrBackend
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import checkpoints, engine_environment, machine, model_checks, ocr_program, store
+from runner import store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.base.progress import Progress
-from runner.checkpoints import Checkpoint
 from runner.config import Config, typed
 from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
 from runner.datasets.api import Dataset, Sample
-from runner.identity import conditions, identity
+from runner.planning import checkpoints, environments, machine_check, model_checks, ocr_program
+from runner.planning.checkpoints import Checkpoint
+from runner.planning.identity import conditions, identity
 from runner.prompts import Prompt, load_prompt, ocr
 from runner.prompts.ocr import Ocr
 
@@ -113,7 +114,7 @@ def plan(cfg: DictConfig, *, here: bool = False) -> Job:
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
     if here and config.stage != "score":
-        attempt(problems, lambda: machine.check(config))
+        attempt(problems, lambda: machine_check.check(config))
     spec_and_backend = attempt(problems, lambda: served(config))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: dataset(config.dataset))
@@ -242,7 +243,7 @@ def _backend(config: Config) -> Backend:
 
 
 def _environment(config: Config) -> str:
-    return engine_environment.name(config)
+    return environments.name(config)
 
 
 def _metrics(config: Config) -> dict[str, Metric]:
@@ -314,7 +315,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
     }
     # The nearer to the command line, the stronger.
     engine_args = (
-        engine_environment.chosen(config).engine_args | model.engine_args.get(backend.name, {}) | backend.engine_args
+        environments.chosen(config).engine_args | model.engine_args.get(backend.name, {}) | backend.engine_args
     )
     if model_checks.shows_videos(config) and backend.name == "vllm":
         # conf/backend/vllm.yaml reserves nothing for videos, since a job without them would pay for it.

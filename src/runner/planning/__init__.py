@@ -1,0 +1,1 @@
+"""From a composed configuration to a job that is known to be able to run."""
