@@ -25,12 +25,13 @@ from parts.limits import Limit, tell
 from backends import wire
 from backends.api import Engine, EngineFailed, GenerationRequest
 from backends.process.server import start
-from runner import config, load
+from runner import config
+from runner.asking import load
+from runner.asking.questions import Generated, Questions
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.planning import environments
 from runner.planning.plan import Job, plan
-from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 GOAL = 0.97

@@ -15,11 +15,11 @@ from typing import Any
 
 from backends.api import Generation
 from metrics.api import Case
+from runner.asking.questions import Generated
 from runner.datasets.api import Image, Sample
 from runner.datasets.encoded import BadImage
 from runner.planning.plan import Job
 from runner.prompts import PromptError
-from runner.questions import Generated
 from runner.store import Shelf, to_json
 
 

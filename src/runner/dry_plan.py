@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.api import EngineSpec
+from runner.asking.questions import Generated, Questions
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
 from runner.planning.plan import Job
-from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 # How many stored answers, and job folders, tell how long another will take.

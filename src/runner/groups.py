@@ -63,7 +63,7 @@ class GroupTask:
 
     def __call__(self, _cfg: DictConfig) -> list[JobReturn]:
         """Run the group whose number Hydra gave to this task."""
-        from runner import engines
+        from runner.asking import engines
 
         group = self.groups[HydraConfig.get().job.num]
         os.chdir(self.cwd)  # a worker of Ray or Slurm may have begun elsewhere; dataset.path may be relative

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backends import chunks
-from runner.questions import Generated
+from runner.asking.questions import Generated
 
 REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {

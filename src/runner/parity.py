@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import answers, visual_input
+from runner import answers
+from runner.asking import visual_input
 from runner.base import terminal
 from runner.config import decisive
 from runner.report.results import Result

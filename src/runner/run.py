@@ -14,15 +14,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, engines, judging, limits, measure, score, store
+from runner import answers, judging, measure, score, store
+from runner.asking import engines, largest_input
+from runner.asking.generate import generate
+from runner.asking.questions import Generated
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.config import decisive
-from runner.generate import generate
 from runner.job_files import apart, copy_log, write_config, write_json
 from runner.planning import environments
 from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
-from runner.questions import Generated
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     record.metrics |= score.values(aggregates) | score.repeats(folder)
     record.metrics |= measure.figures(seen, generated.measured, timed=generated.timed)
     if job.dataset.is_search:
-        found, told = limits.figures(list(answers.read(folder / "answers.jsonl")))
+        found, told = largest_input.figures(list(answers.read(folder / "answers.jsonl")))
         record.metrics |= found
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
@@ -121,7 +122,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
 def _not_all_failed(job: Job, generated: Generated) -> None:
     if generated.keys or not generated.failures:
         return
-    if job.dataset.probes and any(limits.is_limit(one.error) for one in generated.failures.values()):
+    if job.dataset.probes and any(largest_input.is_limit(one.error) for one in generated.failures.values()):
         return  # that it doesn't fit is what was to be found out
     total = len(generated.failures)
     error = next(iter(generated.failures.values())).error

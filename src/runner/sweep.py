@@ -12,8 +12,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import engines, judging, summaries
+from runner import judging, summaries
 from runner import report as reports
+from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.config import typed

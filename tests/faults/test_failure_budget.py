@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.ask_all import allowed_failures
+from runner.asking.ask_all import allowed_failures
 from tests.conftest import CommandLine
 from tests.faults.results import ECHO, jobs
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from backends.api import Generation, GenerationRequest, Message, TextPart
-from runner import load
+from runner.asking import load
 from runner.datasets.images import BadImage
 from tests.backends.scripted_endpoint import ScriptedEndpoint
 

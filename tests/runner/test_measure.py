@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from backends.api import Failure, Generation
-from runner import load, measure
-from runner.measurements import joined
-from runner.questions import Generated
+from runner import measure
+from runner.asking import load
+from runner.asking.questions import Generated
+from runner.asking.stored_timings import joined
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):

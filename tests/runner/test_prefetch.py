@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.prefetch import MOST, Prefetch
+from runner.asking.prefetch import MOST, Prefetch
 
 
 def run_slots(prefetch: Prefetch, slots: int) -> list[int]:

@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 
 from backends.api import Generation
 from runner import config
+from runner.asking.questions import Generated, Questions
 from runner.base import machine, paths
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.planning.plan import Job, plan
-from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 SMALL = ("tracking=none", "dataset.limit=2", "metrics=[]")

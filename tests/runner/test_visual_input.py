@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.visual_input import ResizeRule, resize_rule
+from runner.asking.visual_input import ResizeRule, resize_rule
 from tests.conftest import ROOT
 
 QWEN2_VL = ROOT / "assets" / "architectures" / "qwen2vl_2b"

@@ -12,12 +12,13 @@ from backends.api import Failure, Generation, GenerationRequest, ImagePart, Mess
 from backends.fleet import Fleet
 from backends.process.endpoint import RunningEngine
 from metrics.rubric import InvalidVerdict, Reply, Rubric, Turn
-from runner import load, store
-from runner.ask_all import AskAll, Starts, allowed_failures, too_many
+from runner import store
+from runner.asking import load
+from runner.asking.ask_all import AskAll, Starts, allowed_failures, too_many
+from runner.asking.engines import acquire
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.engines import acquire
 from runner.judging import pictures
 from runner.judging.budget import Spending
 from runner.judging.planned import PlannedJudge

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from runner.asking.visual_input import ResizeRule
 from runner.base.errors import Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
 from runner.datasets.images import read_images
-from runner.visual_input import ResizeRule
 
 UNLIMITED = ResizeRule(28, 3136, 10**9)
 

@@ -239,7 +239,7 @@ def test_what_is_refused_before_a_run(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_moving_picture_is_one_part_with_its_rate(tmp_path: Path):
     from backends.api import ImagePart, VideoPart
-    from runner.questions import parts_of
+    from runner.asking.questions import parts_of
 
     clip(tmp_path / "clip.mp4")
     image = read_images((Image(clip(tmp_path / "still.mp4", 1), frames=Frames(1, 1)),))

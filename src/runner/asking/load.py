@@ -15,8 +15,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 
 from backends.api import Endpoint, Failure, FailureKind, Generation, GenerationRequest, Message, Sampling, TextPart
 from backends.client import Client
+from runner.asking.prefetch import Prefetch
 from runner.datasets.encoded import BadImage
-from runner.prefetch import Prefetch
 from runner.prompts import PromptError
 
 # After these the engine may be dead: vLLM answers 500 for a moment when its worker has died.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, Pixels, TextPart, VideoPart
-from runner import limits, load, store
-from runner.ask_all import Starts, too_many
+from runner import store
+from runner.asking import largest_input, load
+from runner.asking.ask_all import Starts, too_many
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.api import Sample
@@ -80,7 +81,9 @@ class Questions:
             return
         for sample in self.job.dataset:
             for repeat in range(self.job.config.sampling.repeats):
-                if self.job.dataset.probes and any(limits.is_limit(one.error) for one in self.result.failures.values()):
+                if self.job.dataset.probes and any(
+                    largest_input.is_limit(one.error) for one in self.result.failures.values()
+                ):
                     return  # the others are as large
                 if (ask := self._ask(sample, repeat)) is not None:
                     yield ask
@@ -88,7 +91,7 @@ class Questions:
     def _searched(self) -> Iterator[load.Ask]:
         """Yield the questions of a search for the largest sample that is answered; each waits for the one before."""
         samples = tuple(self.job.dataset)
-        search = limits.search(len(samples))
+        search = largest_input.search(len(samples))
         index = next(search)
         while True:
             if (ask := self._ask(samples[index], 0)) is not None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from backends.api import Endpoint, Failure, Generation, Mark
 from backends.fleet import Fleet
-from runner import load
+from runner.asking import load
+from runner.asking.engines import NeedsEngine
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
-from runner.engines import NeedsEngine
 
 log = logging.getLogger(__name__)
 OnAnswer = Callable[[load.Ask, Generation], load.Ask | None]

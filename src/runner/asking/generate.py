@@ -8,13 +8,13 @@ import functools
 
 from backends.api import Endpoint, Generation, Mark
 from backends.fleet import Fleet
-from runner import load, measurements
-from runner.ask_all import AskAll, allowed_failures
+from runner.asking import load, stored_timings
+from runner.asking.ask_all import AskAll, allowed_failures
+from runner.asking.engines import acquire, log_path
+from runner.asking.questions import Generated, Questions
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.engines import acquire, log_path
 from runner.planning.plan import Job
-from runner.questions import Generated, Questions
 from runner.store import Shelf
 
 
@@ -69,7 +69,7 @@ def _asking(job: Job, shelf: Shelf, result: Generated, progress: Progress) -> As
         return acquire(job, progress.say)
 
     def measured(tally: load.Tally, engine: Fleet, mark: Mark) -> None:
-        result.measured = measurements.keep(job, shelf, tally, engine.since(mark), result.measured)
+        result.measured = stored_timings.keep(job, shelf, tally, engine.since(mark), result.measured)
 
     return AskAll(
         job,

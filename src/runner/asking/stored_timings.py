@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.api import EngineStats
-from runner.load import Tally
+from runner.asking.load import Tally
 from runner.planning.plan import Job
 from runner.store import Shelf
 

@@ -1,0 +1,1 @@
+"""Asks an engine the questions of a job and stores each answer as it comes."""
