@@ -71,8 +71,9 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     from omegaconf import OmegaConf
 
     from metrics.registry import create
-    from runner import config, measure, score
+    from runner import config, score
     from runner.base import paths
+    from runner.jobs import figures
 
     folder.mkdir()
     config.register()
@@ -83,7 +84,7 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     made = {one: create(one) for one in ("exact_match", "cer")}
     aggregates = score.score(folder / "answers.jsonl", made, folder / "scores.jsonl")
     counts = {"samples/total": len(rows), "samples/failed": 0, "memory/cpu_peak_gib": 1.0}
-    values = score.values(aggregates) | measure.figures(measure.Seen(rows), None, timed=True) | counts
+    values = score.values(aggregates) | figures.figures(figures.Seen(rows), None, timed=True) | counts
     record = {"name": folder.name, "status": "finished", "error": None, "started_at": 0.0, "finished_at": time.time(),
               "metrics": values, "notes": [],
               "aggregates": [dataclasses.asdict(one) for one in aggregates]}  # fmt: skip

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--experiment", default="documents")
     parser.add_argument("--to", type=Path, default=Path("docs/images"))
     given = parser.parse_args()
-    from runner import tracking
+    from runner.jobs import tracking
 
     folders = sorted(file.parent for file in given.sweep.glob("*/run_id"))
     runs = [(folder / "run_id").read_text().strip() for folder in folders]
@@ -101,7 +101,7 @@ def main() -> None:
 
 def _report(page: Page, address: str, experiment: str, sweep: str, given: argparse.Namespace) -> None:
     """Take a picture of the report on the run that it was logged to."""
-    from runner import tracking
+    from runner.jobs import tracking
 
     found = tracking.client(given.database).search_runs(
         [experiment], f"tags.`runner.kind` = 'report' and tags.`runner.sweep` = '{sweep}'"

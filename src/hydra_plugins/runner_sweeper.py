@@ -37,7 +37,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
         from runner import sweep
         from runner.base.errors import JobFailed
-        from runner.job_files import write_config
+        from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
 
         gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
@@ -79,8 +79,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
         """Return the overrides with the name of each job's folder, unless the user has given another pattern."""
         from runner.config.overrides import in_quotes
-        from runner.job_files import SUBDIR, subdir
-        from runner.report.results import besides, told_apart
+        from runner.jobs.job_files import SUBDIR, subdir
+        from runner.jobs.results import besides, told_apart
 
         assert self.config is not None
         given = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)

@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import score, tracking
+from runner import score
 from runner.base.errors import Problem, Refused
-from runner.job_files import write_config, write_json
+from runner.jobs import tracking
+from runner.jobs.job_files import write_config, write_json
 from runner.judging import Judged, Judging, judge
 
 log = logging.getLogger(__name__)

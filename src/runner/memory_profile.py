@@ -13,8 +13,8 @@ from pathlib import Path
 
 from runner import profile_rows, summary_tables
 from runner.base import terminal
+from runner.jobs.results import Result
 from runner.profile_rows import Speed
-from runner.report.results import Result
 from runner.summaries import again
 from runner.summary_tables import MISSING, Panel, number, span
 

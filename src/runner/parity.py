@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import answers
 from runner.asking import visual_input
 from runner.base import terminal
 from runner.config import decisive
-from runner.report.results import Result
+from runner.jobs import answers
+from runner.jobs.results import Result
 from runner.summaries import again
 
 FILE = "parity.json"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner import answers
 from runner.asking.largest_input import is_limit_kind
-from runner.report.results import Result
+from runner.jobs import answers
+from runner.jobs.results import Result
 
 _AT_ONCE = 0.01  # of the latency: text that comes within it after the first came with it
 

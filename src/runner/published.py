@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.base.errors import Refused
+from runner.jobs.results import collect
 from runner.report.published import show
-from runner.report.results import collect
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

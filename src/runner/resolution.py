@@ -9,8 +9,8 @@ from pathlib import Path
 
 from runner import profile_rows, summary_tables
 from runner.base import terminal
+from runner.jobs.results import Result, quality_names
 from runner.profile_rows import Speed
-from runner.report.results import Result, quality_names
 from runner.summaries import again
 from runner.summary_tables import Panel, number
 

@@ -14,14 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import answers, judging, measure, score, store
+from runner import judging, score, store
 from runner.asking import engines, largest_input
 from runner.asking.generate import generate
 from runner.asking.questions import Generated
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.config import decisive
-from runner.job_files import apart, copy_log, write_config, write_json
+from runner.jobs import answers, figures
+from runner.jobs.job_files import apart, copy_log, write_config, write_json
 from runner.planning import environments
 from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
 from runner.store import Shelf
@@ -100,12 +101,12 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
     log.info("%s: scoring%s", job.title, known)
     aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
-    seen = measure.Seen(answers.read(folder / "answers.jsonl"))
+    seen = figures.Seen(answers.read(folder / "answers.jsonl"))
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
     if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
         record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder)
-    record.metrics |= measure.figures(seen, generated.measured, timed=generated.timed)
+    record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
     if job.dataset.is_search:
         found, told = largest_input.figures(list(answers.read(folder / "answers.jsonl")))
         record.metrics |= found
@@ -113,9 +114,9 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
-    for remark in measure.remarks(generated):
+    for remark in figures.remarks(generated):
         log.warning("%s: %s", job.title, remark)
-    record.notes += [*reading_notes(job), *measure.notes(generated, seen)]
+    record.notes += [*reading_notes(job), *figures.notes(generated, seen)]
     return record.metrics
 
 
@@ -216,7 +217,7 @@ class Record:
         )
         if not self.job.config.tracking.uri:
             return
-        from runner import tracking
+        from runner.jobs import tracking
 
         if status == "killed":
             tracking.hurry()

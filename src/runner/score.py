@@ -13,8 +13,9 @@ from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
-from runner import answers, score_tables, verdicts
+from runner import score_tables, verdicts
 from runner.base.progress import Progress
+from runner.jobs import answers
 
 NO_FIGURE = "no figure for "
 FIELDS = tuple(field.name for field in dataclasses.fields(Score))

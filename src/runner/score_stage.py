@@ -18,12 +18,13 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runner import add_scores, foreign, store, tracking
-from runner.answer_files import AnswerSet, joined, open_answers
+from runner import add_scores, store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, typed
 from runner.datasets import open_dataset
+from runner.jobs import imported_answers, tracking
+from runner.jobs.answer_files import AnswerSet, joined, open_answers
 from runner.judging import check, plan_judging
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Scoring:
                 if not all(note in other.notes for other in self.sets):
                     log.warning("%s: %s", one.name, note)
             if one.folder is None:
-                foreign.make_folder(self.cfg, one, where, sweep="/".join(self.folder.parts[-2:]))
+                imported_answers.make_folder(self.cfg, one, where, sweep="/".join(self.folder.parts[-2:]))
             done.append((where, add_scores.add_scores(where, wanted, new=one.folder is None)))
         if all(one.folder for one in self.sets):
             given = paths.resolve(str(self.config.answers))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.report.results import Result, collect
+from runner.jobs.results import Result, collect
 
 log = logging.getLogger(__name__)
 # Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import Column
-from runner.report.results import Result
+from runner.jobs.results import Result
 
 MISSING = "–"
 Point = tuple[float, float]

@@ -18,9 +18,9 @@ from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
 from runner.config import typed
+from runner.jobs.results import Result, collect
 from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
-from runner.report.results import Result, collect
 from runner.run import run
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
     `only`: there is one job.
     """
     if uri := cfg.tracking.uri:
-        from runner import tracking
+        from runner.jobs import tracking
 
         try:
             (tracking.prepare_for_one if only else tracking.prepare)(uri, cfg.tracking.experiment)
@@ -174,7 +174,7 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     tables = [file for name in config.get("summaries") or () for file in summaries.write(name, folder, results)]
     _report(results, folder, tables, track=link)
     if link and config.tracking.uri:
-        from runner import tracking
+        from runner.jobs import tracking
 
         try:
             uri = tracking.uri_of(config, results[0].environment)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from runner import tracking
+from runner.jobs import tracking
 from tests.browser.conftest import Sweep
 from tests.patience import patient
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from runner import report
-from runner.report.results import collect
+from runner.jobs.results import collect
 from tests.browser.conftest import Opened
 from tests.runner.report.jobs import scored_job
 

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from backends.api import Failure, Generation
-from runner import measure
 from runner.asking import load
 from runner.asking.questions import Generated
 from runner.asking.stored_timings import joined
+from runner.jobs import figures
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):
@@ -31,7 +31,7 @@ def measured(wall: float = 4.0, asked: int = 4, **stats):
 
 def test_figures_of_four_answers():
     rows = [row(latency=latency) for latency in (1.0, 2.0, 3.0, 4.0)]
-    values = measure.figures(measure.Seen(rows), measured(cpu_peak_gib=0.5, energy_joules=8.0), timed=True)
+    values = figures.figures(figures.Seen(rows), measured(cpu_peak_gib=0.5, energy_joules=8.0), timed=True)
     assert values["latency/mean_s"] == 2.5 and values["latency/p50_s"] == 2.5
     assert values["tpot/p50_s"] == pytest.approx((2.1) / 3)
     assert values["ttft/p50_s"] == pytest.approx(0.4)
@@ -45,26 +45,26 @@ def test_figures_of_four_answers():
 
 
 def test_what_was_not_measured_is_absent():
-    values = measure.figures(measure.Seen([row(ttft=None, tokens=None)]), None, timed=True)
+    values = figures.figures(figures.Seen([row(ttft=None, tokens=None)]), None, timed=True)
     assert not [name for name in values if name.startswith(("memory", "throughput", "ttft", "tpot", "energy"))]
     assert "latency/p50_s" in values
 
 
 def test_failed_answers_do_not_count():
-    values = measure.figures(measure.Seen([row(latency=1.0), row(text=None, latency=99.0)]), None, timed=True)
+    values = figures.figures(figures.Seen([row(latency=1.0), row(text=None, latency=99.0)]), None, timed=True)
     assert values["latency/p99_s"] == 1.0
 
 
 def test_all_failed_gives_nothing():
-    assert measure.figures(measure.Seen([row(text=None)]), None, timed=True) == {}
+    assert figures.figures(figures.Seen([row(text=None)]), None, timed=True) == {}
 
 
 def test_answers_from_elsewhere_give_no_timing():
-    assert set(measure.figures(measure.Seen([row()]), measured(), timed=False)) == {"text/length_mean"}
+    assert set(figures.figures(figures.Seen([row()]), measured(), timed=False)) == {"text/length_mean"}
 
 
 def test_one_token_has_no_time_per_token():
-    assert "tpot/p50_s" not in measure.figures(measure.Seen([row(tokens=1)]), None, timed=True)
+    assert "tpot/p50_s" not in figures.figures(figures.Seen([row(tokens=1)]), None, timed=True)
 
 
 def test_joined_measurements_add_time_and_keep_the_higher_peak():
@@ -81,7 +81,7 @@ def test_throughput_counts_answers_and_not_failures():
     tally.count(Generation("a", "абвг", None, completion_tokens=2))
     for key in "bcd":
         tally.count(Generation(key, None, Failure("bad_request", "no")))
-    values = measure.figures(measure.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    values = figures.figures(figures.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
     assert values["throughput/requests_per_s"] == 0.5
     assert values["throughput/output_tokens_per_s"] == 1.0
     assert values["throughput/chars_per_s"] == 2.0
@@ -92,7 +92,7 @@ def test_an_answer_without_a_token_count_leaves_no_token_rate():
     tally = load.Tally(wall_s=2.0)
     tally.count(Generation("a", "абвг", None, completion_tokens=2))
     tally.count(Generation("b", "абвг", None))
-    values = measure.figures(measure.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
+    values = figures.figures(figures.Seen([row()]), dataclasses.asdict(tally) | {"stats": {}}, timed=True)
     assert "throughput/output_tokens_per_s" not in values and "throughput/requests_per_s" in values
 
 
@@ -100,11 +100,11 @@ def test_notes_say_what_the_figures_leave_out():
     rows = [row(), row(attempts=3)]
     keys = {("0", 0): "a", ("1", 0): "b"}
     failure = Generation("b", None, Failure("timeout", "after 3 s"))
-    assert "other conditions" in measure.notes(Generated(timed=False), measure.Seen([]))[0]
-    assert "no throughput" in measure.notes(Generated(), measure.Seen([]))[0]
-    assert measure.notes(Generated(keys=keys, measured=measured(asked=2)), measure.Seen([row()])) == []
-    assert "1 of 2" in measure.notes(Generated(keys=keys, measured=measured(asked=1)), measure.Seen([row()]))[0]
-    failed, again = measure.notes(Generated(failures={("1", 0): failure}, measured=measured()), measure.Seen(rows))
+    assert "other conditions" in figures.notes(Generated(timed=False), figures.Seen([]))[0]
+    assert "no throughput" in figures.notes(Generated(), figures.Seen([]))[0]
+    assert figures.notes(Generated(keys=keys, measured=measured(asked=2)), figures.Seen([row()])) == []
+    assert "1 of 2" in figures.notes(Generated(keys=keys, measured=measured(asked=1)), figures.Seen([row()]))[0]
+    failed, again = figures.notes(Generated(failures={("1", 0): failure}, measured=measured()), figures.Seen(rows))
     assert "1 of 2 answers failed" in failed and "after 3 s" in failed
     assert "1 answers took more than one attempt" in again
 
@@ -113,8 +113,8 @@ def test_a_time_per_token_divides_by_what_came_after_the_first_piece():
     def timed(after):
         return row(timing={"latency_s": 1.0, "ttft_s": 0.4, "tokens_after_first": after})
 
-    assert measure.figures(measure.Seen([timed(2.0)]), None, timed=True)["tpot/p50_s"] == pytest.approx(0.3)
-    assert "tpot/p50_s" not in measure.figures(measure.Seen([timed(0.0)]), None, timed=True)
+    assert figures.figures(figures.Seen([timed(2.0)]), None, timed=True)["tpot/p50_s"] == pytest.approx(0.3)
+    assert "tpot/p50_s" not in figures.figures(figures.Seen([timed(0.0)]), None, timed=True)
 
 
 def test_what_must_be_told_of_answers_is_counted_and_told():
@@ -128,9 +128,9 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
         filtered,
         row(),  # as earlier versions stored it
     ]
-    seen = measure.Seen(rows)
+    seen = figures.Seen(rows)
     assert (seen.refused, seen.filtered, seen.truncated) == (2, 1, 2)
-    noted = "\n".join(measure.notes(Generated(timed=False), seen))
+    noted = "\n".join(figures.notes(Generated(timed=False), seen))
     for words in (
         *("1 of 7 questions were refused by the endpoint's content filter", "1 answers are refusals"),
         *("1 answers held reasoning before the answer", "only the first (index 0)", "finish_reason 'repetition'"),
@@ -143,6 +143,6 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
 def test_remarks_on_pictures_are_notes_that_name_the_first_ones():
     blank = dict.fromkeys(f"{number}.png" for number in range(8))
     generated = Generated(remarks={"is one flat colour": blank, "moves": {"a.gif": None}})
-    notes = measure.notes(generated, measure.Seen([]))
+    notes = figures.notes(generated, figures.Seen([]))
     assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in notes
     assert "picture a.gif: moves" in notes

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runner.jobs.results import collect
 from runner.report import trust
 from runner.report.loading import build, settings_of
-from runner.report.results import collect
 from tests.conftest import CommandLine
 
 QUESTIONS = ("Напиши Фамилия", "Напиши Имя")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from runner import parity
-from runner.report.results import collect
+from runner.jobs.results import collect
 from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner import memory_profile
-from runner.report.results import collect
+from runner.jobs.results import collect
 from tests.conftest import CommandLine
 from tests.runner.job_folders import job_folder
 

@@ -179,7 +179,7 @@ def test_scores_are_added_to_a_job_where_it_lies_and_older_ones_stay(cli: Comman
     assert '"gone"' in (folder / "scores.jsonl").read_text()
     assert record(folder)["metrics"]["quality/exact_match"] == 1
     assert not (cli.folder / "outputs").exists(), "nothing is left beside the job"
-    from runner import tracking
+    from runner.jobs import tracking
 
     connection = tracking.client(f"sqlite:///{cli.folder / 'mlflow.db'}")
     (run,) = connection.search_runs(["1"])
@@ -201,7 +201,7 @@ def test_a_run_id_brings_its_files_and_takes_the_scores(cli: CommandLine):
     shutil.rmtree(folder)
     ended = cli("stage=score", f"answers={run_id}", "metrics=[wer]")
     assert ended.code == 0, ended.err
-    from runner import tracking
+    from runner.jobs import tracking
 
     (run,) = tracking.client(f"sqlite:///{cli.folder / 'mlflow.db'}").search_runs(["1"])
     assert run.info.run_id == run_id

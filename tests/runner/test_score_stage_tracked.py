@@ -26,7 +26,7 @@ ROWS = [
 
 def runs(cli: CommandLine) -> dict[str, Any]:
     """Return what was tracked, by the name of the model."""
-    from runner import tracking
+    from runner.jobs import tracking
 
     client = tracking.client(f"sqlite:///{cli.folder / 'mlflow.db'}")
     found = client.search_runs(["1"], "tags.`runner.kind` = 'job'")
@@ -112,7 +112,7 @@ def test_a_folder_that_lacks_something_leaves_no_run_behind(new_cli: CommandLine
     config = (folder / "config.yaml").read_text()
     assert "uri: null" in config
     (folder / "config.yaml").write_text(config.replace("uri: null", f"uri: sqlite:///{cli.folder}/mlflow.db"))
-    from runner import tracking
+    from runner.jobs import tracking
 
     with pytest.raises(KeyError):
         tracking.upload(folder)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison. Return 0, 1 where a condition of --fail-if holds, 2 where nothing can be compared."""
     given = _parser().parse_args(arguments)
-    from runner import finished_jobs
     from runner.base.errors import Refused, RunnerError
+    from runner.jobs import finished_jobs
 
     try:
         with finished_jobs.folders(given.jobs, given.tracking_uri) as found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.config import decisive
-from runner.report.results import Result
+from runner.jobs.results import Result
 
 # Parts of environment.json; the digests tell a file that was edited under the same name.
 ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",

@@ -11,8 +11,9 @@ from typing import Any
 from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
-from runner import answers, finished_jobs, score
-from runner.report.results import Result, besides, choices, collect
+from runner import score
+from runner.jobs import answers, finished_jobs
+from runner.jobs.results import Result, besides, choices, collect
 
 
 class CantCompare(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics.verdict import Verdict
-from runner.report.results import Result
+from runner.jobs.results import Result
 
 # Which figures a reader looks for first.
 GROUPS = ("quality", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "text", "repeats", "samples")

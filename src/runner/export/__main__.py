@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
     )
     given = parser.parse_args(arguments)
-    from runner import finished_jobs
     from runner.base.errors import Refused, RunnerError
+    from runner.jobs import finished_jobs
 
     try:
         with finished_jobs.folders(given.jobs, given.tracking_uri) as found:

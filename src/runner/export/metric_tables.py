@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
-from runner import answers, score, score_tables
+from runner import score, score_tables
 from runner.compare.jobs import Scored
+from runner.jobs import answers
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner import answers, score, verdicts
+from runner import score, verdicts
 from runner.compare.jobs import Scored
+from runner.jobs import answers
 
 
 @dataclass(frozen=True, slots=True)

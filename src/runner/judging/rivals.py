@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metrics.api import Case
-from runner.answer_files import open_answers
 from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
+from runner.jobs.answer_files import open_answers
 
 KEY = "judge.reference_answers"
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
-from runner import answers, verdicts
+from runner import verdicts
 from runner.base import paths
 from runner.base.progress import Progress
+from runner.jobs import answers
 from runner.judging import forecast
 from runner.judging.budget import Ledger, Price, Spending
 from runner.judging.conversation import Conversation, Interview

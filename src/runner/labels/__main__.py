@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the labels and do what was asked. Return 2 where the file or the jobs don't fit."""
     given = _parser().parse_args(arguments)
-    from runner import finished_jobs
     from runner.base.errors import Refused, RunnerError
     from runner.compare.jobs import read_jobs
+    from runner.jobs import finished_jobs
     from runner.labels import table
 
     try:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner import answers
 from runner.base.errors import Problem, Refused
 from runner.compare.jobs import Scored
+from runner.jobs import answers
 from runner.labels.table import Labels
 
 

@@ -153,7 +153,7 @@ def tracking() -> Iterator[Finding]:
     """Ask the tracking server."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if not uri.startswith("http"):
-        from runner.tracking import ui_command
+        from runner.jobs.tracking import ui_command
 
         look = f"; look at them with: {command}" if (command := ui_command(uri)) else ""
         yield Finding("ok", f"results are tracked in {uri.rpartition('@')[2]}{look}")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runner.jobs.results import Result
     from runner.report.model import Report
-    from runner.report.results import Result
 
 
 def write(results: Sequence[Result], path: Path, title: str, **settings: Any) -> Report:

@@ -54,8 +54,8 @@ def _errors() -> tuple[type[Exception], ...]:
 def _report(given: argparse.Namespace, downloads: Path) -> int:
     from runner.base.terminal import say
     from runner.config.report_settings import unknown_metric
+    from runner.jobs.results import collect
     from runner.report import spoken, write
-    from runner.report.results import collect
     from runner.report.table import show
 
     folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
@@ -103,7 +103,7 @@ def _download(given: argparse.Namespace, runs: Sequence[str], folder: Path) -> l
     """Bring the runs' files here and return their folders."""
     import os
 
-    from runner import tracking
+    from runner.jobs import tracking
     from runner.report import tracked
 
     uri = given.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"

@@ -13,11 +13,12 @@ from typing import Any
 from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
-from runner import answers, score
+from runner import score
 from runner.config.report_settings import ReportConfig
+from runner.jobs import answers
+from runner.jobs.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
-from runner.report.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)

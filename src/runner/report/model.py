@@ -14,7 +14,7 @@ from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
 from metrics.verdict import Verdict
 from runner.config.report_settings import ReportConfig
-from runner.report.results import Result
+from runner.jobs.results import Result
 from runner.report.texts import Texts
 
 Key = tuple[str, int]  # sample id, repeat

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from runner.base import paths, terminal
 from runner.base.errors import Problem, Refused
-from runner.report.results import Result
+from runner.jobs.results import Result
 
 KEYS = {"source", "samples", "measures", "also", "figures"}
 

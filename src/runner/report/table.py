@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import Column
-from runner.report.results import Result, choices, judge_names, quality_names
+from runner.jobs.results import Result, choices, judge_names, quality_names
 
 MISSING = "–"
 

@@ -23,7 +23,7 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
 
     Return the run's id, None where nothing is tracked or compared.
     """
-    from runner import tracking
+    from runner.jobs import tracking
 
     results = report.results
     config = OmegaConf.load(results[0].folder / "config.yaml")
@@ -58,7 +58,7 @@ def _pictures_allowed(folder: Path) -> bool:
 
 def job_runs(uri: str, experiment: str) -> list[str]:
     """Return the ids of an experiment's finished jobs, oldest first. Raise ValueError where there are none."""
-    from runner import tracking
+    from runner.jobs import tracking
 
     with tracking.as_tracking_error(uri):
         connection = tracking.client(uri)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from backends.redaction import redact
 from runner.base.errors import Problem, Refused, RunnerError
-from runner.job_files import write_json
+from runner.jobs.job_files import write_json
 from runner.select_prompts import collection_file, confirming
 from runner.select_prompts.candidates import find_candidates
 from runner.select_prompts.choosing import Figure, Selection, select

@@ -7,8 +7,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from runner.answer_files import AnswerSet, open_answers
 from runner.base.errors import Refused
+from runner.jobs.answer_files import AnswerSet, open_answers
 
 
 def opened(tmp_path: Path, *lines: str, **columns: str | None) -> list[AnswerSet]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from backends.api import Failure
-from runner.answer_files import AnswerSet, joined, open_answers
-from runner.answer_files.api import row
 from runner.base.errors import Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import open_dataset
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
+from runner.jobs.answer_files import AnswerSet, joined, open_answers
+from runner.jobs.answer_files.api import row
 
 ASKED = (("Сумма", "100,00"), ("Дата", "01.02.2024"))
 

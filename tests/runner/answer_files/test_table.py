@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.answer_files import open_answers
 from runner.base.errors import Refused
+from runner.jobs.answer_files import open_answers
 
 HEADER = "model_name,Image,candidate,reference,Time Taken (sec),Perplexity\n"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import answers_table
+from runner.jobs import answers_table
 from tests.conftest import CommandLine
 from tests.patience import patient
 from tests.runner.judging.conftest import job, record, rows, table, verdicts

@@ -8,10 +8,10 @@ import pytest
 
 from runner import report
 from runner.config.report_settings import ReportConfig
+from runner.jobs.results import collect
 from runner.report import charts, loading
 from runner.report.charts.input_tokens import binned
 from runner.report.model import Comparison
-from runner.report.results import collect
 from tests.runner.report.jobs import scored_job
 
 REFERENCES = [f"слово {number}" for number in range(12)]

@@ -18,10 +18,10 @@ from runner.config.report_settings import (
     parse_constraints,
     unknown_metric,
 )
+from runner.jobs.results import collect
 from runner.report import loading
 from runner.report.decision import decide
 from runner.report.model import Comparison, Remark
-from runner.report.results import collect
 from runner.report.trust import warnings
 from tests.runner.report.jobs import scored_job
 

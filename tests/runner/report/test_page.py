@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner import report
+from runner.jobs.results import collect
 from runner.report import __main__ as command
 from runner.report import page
-from runner.report.results import collect
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
 

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import Column, fit
+from runner.jobs.results import besides, choices, collect, told_apart
+from runner.jobs.tracking.description import run_name
+from runner.jobs.tracking.runs import JobFolder
 from runner.report import __main__ as command
-from runner.report.results import besides, choices, collect, told_apart
 from runner.report.table import comparison
-from runner.tracking.description import run_name
-from runner.tracking.runs import JobFolder
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
 

@@ -10,8 +10,8 @@ import pytest
 
 from runner import report
 from runner.config.report_settings import LANGUAGES
+from runner.jobs.results import collect
 from runner.report.figures import figure
-from runner.report.results import collect
 from runner.report.texts import load
 from tests.runner.report.jobs import scored_job
 

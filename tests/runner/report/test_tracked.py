@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import report, tracking
+from runner import report
+from runner.jobs import tracking
+from runner.jobs.results import collect
 from runner.report import __main__ as command
 from runner.report import tracked
-from runner.report.results import collect
 from tests.runner.report.jobs import scored_job
 
 

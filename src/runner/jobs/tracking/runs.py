@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from omegaconf import DictConfig, OmegaConf
 
-from runner import answers_table
-from runner.tracking import connection as server
-from runner.tracking import description, traces
+from runner.jobs import answers_table
+from runner.jobs.tracking import connection as server
+from runner.jobs.tracking import description, traces
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -56,7 +56,7 @@ def _ended(file: Path) -> float:
 
 
 def _downloaded(uri: str, run_id: str, folder: Path) -> Path:
-    from runner import tracking
+    from runner.jobs import tracking
 
     tracking.download(uri, run_id, folder)
     return folder

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from backends.api import Failure, Generation, Timing
-from runner import answers
 from runner.datasets import cells
 from runner.datasets.api import Sample
+from runner.jobs import answers
 
 # Texts that are answers like any other, and more probably a value that was lost on the way.
 SUSPICIOUS = ("none", "nan", "null", "n/a")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from runner.answer_files import columns as meanings
-from runner.answer_files import jobs, table, vlmhyperbench
-from runner.answer_files.api import AnswerSet
 from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
 from runner.datasets.table_files import SHEETS, read_table
+from runner.jobs.answer_files import columns as meanings
+from runner.jobs.answer_files import jobs, table, vlmhyperbench
+from runner.jobs.answer_files.api import AnswerSet
 
 READS = "answers: id;model_answer, or a table with the columns model_name, candidate, reference"
 KINDS = "a job's folder or answers.jsonl, a sweep's folder, an MLflow run id, a .csv, or a spreadsheet"

@@ -19,12 +19,12 @@ from typing import Any
 
 from backends.api import Failure
 from metrics.numerals import figure, has_decimal_comma
-from runner.answer_files import columns as meanings
-from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
 from runner.base.errors import Problem
 from runner.datasets.api import Sample
 from runner.datasets.findings import Findings
 from runner.datasets.tables import Cells, Table
+from runner.jobs.answer_files import columns as meanings
+from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
 
 NO_ERROR = ("", "0", "0.0", "false", "none", "null", "nan", "no", "нет", "-", "ok")
 

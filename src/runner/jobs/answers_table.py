@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner import answers, score
+from runner import score
+from runner.jobs import answers
 
 
 def write(folder: Path, path: Path) -> bool:

@@ -14,11 +14,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from backends.api import Failure
-from runner import answers
-from runner.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
 from runner.base.errors import Problem, Refused
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
+from runner.jobs import answers
+from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
 
 Row = Mapping[str, Any]
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.api import Failure
-from runner.answer_files.api import AnswerSet, listed, odd_answers, row
 from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
 from runner.datasets.tables import Table
+from runner.jobs.answer_files.api import AnswerSet, listed, odd_answers, row
 
 COLUMNS = ("id", "model_answer")
 

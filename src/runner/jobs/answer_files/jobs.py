@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.answer_files.api import AnswerSet
 from runner.base.errors import Problem, Refused
+from runner.jobs.answer_files.api import AnswerSet
 
 NEEDED = ("sample_id", "repeat", "document", "references", "text", "error")
 FOLDER_FILES = ("config.yaml", "environment.json", "metrics.json")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from runner import tracking
+from runner.jobs import tracking
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from backends.redaction import redact
 from runner.base import paths
 from runner.base.errors import RunnerError
-from runner.tracking import views
+from runner.jobs.tracking import views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

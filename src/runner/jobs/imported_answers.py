@@ -11,10 +11,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from runner import measure, store
-from runner.answer_files import AnswerSet
+from runner import store
 from runner.base import machine
-from runner.job_files import write_config, write_json
+from runner.jobs import figures
+from runner.jobs.answer_files import AnswerSet
+from runner.jobs.job_files import write_config, write_json
 
 # Groups of the config that say how answers were made.
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
@@ -35,7 +36,7 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "started_at": now,
         "finished_at": now,
         "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
-        | measure.figures(measure.Seen(one.rows), None, timed=True),
+        | figures.figures(figures.Seen(one.rows), None, timed=True),
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }

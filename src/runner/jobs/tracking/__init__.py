@@ -7,7 +7,7 @@ traces.py        single answers with their pictures, where they are asked for
 views.py         the page that the link at the end of a sweep opens
 """
 
-from runner.tracking.connection import (
+from runner.jobs.tracking.connection import (
     TrackingError,
     as_tracking_error,
     client,
@@ -18,7 +18,7 @@ from runner.tracking.connection import (
     ui_command,
     uri_of,
 )
-from runner.tracking.runs import download, upload
+from runner.jobs.tracking.runs import download, upload
 
 __all__ = [
     "TrackingError",
