@@ -71,9 +71,10 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     from omegaconf import OmegaConf
 
     from metrics.registry import create
-    from runner import config, score
+    from runner import config
     from runner.base import paths
     from runner.jobs import figures
+    from runner.scoring import score
 
     folder.mkdir()
     config.register()

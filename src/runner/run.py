@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Metric
-from runner import judging, score, store
+from runner import store
 from runner.asking import engines, largest_input
 from runner.asking.generate import generate
 from runner.asking.questions import Generated
@@ -25,6 +25,7 @@ from runner.jobs import answers, figures
 from runner.jobs.job_files import apart, copy_log, write_config, write_json
 from runner.planning import environments
 from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
+from runner.scoring import judging, score
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from runner import judging, summaries
 from runner import report as reports
+from runner import summaries
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
@@ -22,6 +22,7 @@ from runner.jobs.results import Result, collect
 from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
 from runner.run import run
+from runner.scoring import judging
 
 log = logging.getLogger(__name__)
 
@@ -121,17 +122,17 @@ def check_judges(configs: Sequence[DictConfig]) -> None:
 
 def judge_later(folder: Path) -> None:
     """Have the finished jobs judged by engines of ours, now that their candidates' engines can be closed."""
-    from runner import score_stage
+    from runner.scoring import stage
 
     engines.close()
-    score_stage.judge_later(folder)
+    stage.judge_later(folder)
 
 
 def scored(cfg: DictConfig, folder: Path) -> float | None:
     """Score answers that exist; no engine is started. Results are shown where they lie."""
-    from runner import score_stage
+    from runner.scoring import stage
 
-    where = score_stage.Scoring(cfg, folder)
+    where = stage.Scoring(cfg, folder)
     with prepared(cfg):
         objective = where.run()
     finish(where.shown, link=where.tracked)

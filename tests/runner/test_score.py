@@ -3,7 +3,7 @@ import json
 import pytest
 
 from metrics.registry import create_all
-from runner.score import score, unscored, values
+from runner.scoring.score import score, unscored, values
 
 
 def row(number: int, text: str | None, reference: str, **more) -> dict:

@@ -11,9 +11,9 @@ from typing import Any
 from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
-from runner import score
 from runner.jobs import answers, finished_jobs
 from runner.jobs.results import Result, besides, choices, collect
+from runner.scoring import score
 
 
 class CantCompare(ValueError):

@@ -17,7 +17,7 @@ from runner.compare.changed_samples import KINDS, Changed
 from runner.compare.jobs import Scored
 from runner.compare.metric_difference import Difference
 from runner.report.table import MISSING
-from runner.score_tables import write_csv
+from runner.scoring.tables import write_csv
 
 LONGEST = 120  # characters of an answer on the terminal; the CSV has all of them
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from runner.score_tables import FORMULA
+from runner.scoring.tables import FORMULA
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner import score_tables
 from runner.compare.changed_samples import answer
 from runner.compare.jobs import Scored
 from runner.export.scored_answers import ScoredAnswer, scored_answers
+from runner.scoring import tables
 
 KEYS = ("sample_id", "repeat", "candidate")
 FOR_PEOPLE = ("human_reference", "human_score", "comment")
@@ -30,7 +30,7 @@ def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
     measures = list(dict.fromkeys(name for _, found in doubtful.values() for one in found for name in one.scores))
     path = folder / "disagreements.csv"
     rows = [row for why, found in doubtful.values() for row in _rows(why, found, measures)]
-    score_tables.write_csv(path, [[*TOLD, *measures, *FOR_PEOPLE], *rows])
+    tables.write_csv(path, [[*TOLD, *measures, *FOR_PEOPLE], *rows])
     return {path: len(rows)}
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
-from runner import score, score_tables
 from runner.compare.jobs import Scored
 from runner.jobs import answers
+from runner.scoring import score, tables
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
@@ -23,16 +23,16 @@ def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
         if not (job.folder / "scores.jsonl").exists():
             continue
         cases = [answers.case(row) for row in answers.read(job.folder / "answers.jsonl")]
-        columns = score_tables.Columns.of(cases, score.read(job.folder / "scores.jsonl"))
+        columns = tables.Columns.of(cases, score.read(job.folder / "scores.jsonl"))
         record = json.loads((job.folder / "metrics.json").read_text(encoding="utf-8"))
         aggregates = [Aggregate(**figure) for figure in record["aggregates"]]
-        for name, (header, *rows) in score_tables.tables(cases, columns, aggregates).items():
+        for name, (header, *rows) in tables.tables(cases, columns, aggregates).items():
             names = ["job", *map(str, header)]
             collected.setdefault(name, []).extend(dict(zip(names, [job.name, *row], strict=True)) for row in rows)
     written = {}
     for name, found in collected.items():
         path = folder / f"metrics_{name}.csv"
         named = list(dict.fromkeys(column for row in found for column in row))
-        score_tables.write_csv(path, [named, *([row.get(column) for column in named] for row in found)])
+        tables.write_csv(path, [named, *([row.get(column) for column in named] for row in found)])
         written[path] = len(found)
     return written

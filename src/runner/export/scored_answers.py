@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner import score, verdicts
 from runner.compare.jobs import Scored
 from runner.jobs import answers
+from runner.scoring import score, verdicts
 
 
 @dataclass(frozen=True, slots=True)

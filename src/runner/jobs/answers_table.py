@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner import score
 from runner.jobs import answers
+from runner.scoring import score
 
 
 def write(folder: Path, path: Path) -> bool:

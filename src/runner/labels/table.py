@@ -17,7 +17,7 @@ from metrics.numerals import figure
 from runner.base.errors import Problem, Refused
 from runner.datasets.table_files import read_table
 from runner.datasets.tables import Cells
-from runner.score_tables import FORMULA
+from runner.scoring.tables import FORMULA
 
 READS = "labels: sample_id;repeat;candidate;human_reference;human_score, as python -m runner.export writes them"
 NEEDED = ("sample_id",)

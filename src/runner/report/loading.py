@@ -13,13 +13,13 @@ from typing import Any
 from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
-from runner import score
 from runner.config.report_settings import ReportConfig
 from runner.jobs import answers
 from runner.jobs.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
 from runner.report.texts import Texts, load
+from runner.scoring import score
 
 log = logging.getLogger(__name__)
 PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")

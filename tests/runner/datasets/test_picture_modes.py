@@ -13,8 +13,8 @@ import pytest
 from backends.hf_server.images import decode_image
 from runner.config.report_settings import PicturesConfig
 from runner.datasets import BadImage, Image, read_image
-from runner.judging import pictures as judged
 from runner.report.pictures import gather
+from runner.scoring.judging import pictures as judged
 from tests.backends.picture_modes import PAGES, Page, grey
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metrics.registry import create
-from runner import score
+from runner.scoring import score
 from tests.runner.job_folders import job_folder
 
 

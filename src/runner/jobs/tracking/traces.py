@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from runner import score
 from runner.base.progress import Progress
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
 from runner.jobs import answers
+from runner.scoring import score
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

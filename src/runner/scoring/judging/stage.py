@@ -12,15 +12,15 @@ from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
-from runner import verdicts
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.jobs import answers
-from runner.judging import forecast
-from runner.judging.budget import Ledger, Price, Spending
-from runner.judging.conversation import Conversation, Interview
-from runner.judging.planned import Judging, PlannedJudge
-from runner.judging.rivals import with_rivals
+from runner.scoring import verdicts
+from runner.scoring.judging import forecast
+from runner.scoring.judging.budget import Ledger, Price, Spending
+from runner.scoring.judging.conversation import Conversation, Interview
+from runner.scoring.judging.planned import Judging, PlannedJudge
+from runner.scoring.judging.rivals import with_rivals
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)

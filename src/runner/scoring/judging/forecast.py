@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from metrics.api import Case
 from runner.config import Config
 from runner.datasets.api import Dataset
-from runner.judging.budget import Price
-from runner.judging.conversation import Conversation, Interview
-from runner.judging.planned import Judging
 from runner.planning import plan
+from runner.scoring.judging.budget import Price
+from runner.scoring.judging.conversation import Conversation, Interview
+from runner.scoring.judging.planned import Judging
 
 log = logging.getLogger(__name__)
 EXPECTED_REPLY_TOKENS = 200  # where the store knows no reply of a judge

@@ -13,9 +13,9 @@ from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
-from runner import score_tables, verdicts
 from runner.base.progress import Progress
 from runner.jobs import answers
+from runner.scoring import tables, verdicts
 
 NO_FIGURE = "no figure for "
 FIELDS = tuple(field.name for field in dataclasses.fields(Score))
@@ -40,7 +40,7 @@ def score(
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
-    made, columns, parts = list(metrics.values()), score_tables.Columns(cases), list[Score]()
+    made, columns, parts = list(metrics.values()), tables.Columns(cases), list[Score]()
     others = set(older) - {measure.name for metric in made for measure in metric.measures}
     fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
     try:
@@ -57,7 +57,7 @@ def score(
     if splits.some_unanswerable(cases):
         asked = {measure.name for metric in made for measure in metric.measures}
         aggregates += splits.by_answerability(cases, (one for one in read(scores_path) if one.name in asked), made)
-    score_tables.write(scores_path.parent, cases, columns, aggregates)
+    tables.write(scores_path.parent, cases, columns, aggregates)
     return aggregates
 
 
@@ -76,9 +76,7 @@ def _scored(
             progress.advance()
 
 
-def _written(
-    scores: Iterable[Score], file: TextIO, columns: score_tables.Columns, parts: list[Score]
-) -> Iterator[Score]:
+def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:
     """Write scores and yield them on, once: a large job has millions. Keep what the tables need, and those of parts."""
     for one in scores:
         file.write(_line(one))
@@ -191,10 +189,10 @@ def judged(scores_path: Path) -> dict[tuple[str, int], tuple[float | None, str]]
     found: dict[tuple[str, int], tuple[float | None, str]] = {}
     with scores_path.open(encoding="utf-8") as file:
         for line in file:
-            if not any(f'"{name}"' in line for name in score_tables.JUDGED):
+            if not any(f'"{name}"' in line for name in tables.JUDGED):
                 continue
             row: dict[str, Any] = json.loads(line)
-            if row["name"] in score_tables.JUDGED and row.get("detail"):
+            if row["name"] in tables.JUDGED and row.get("detail"):
                 found[row["sample_id"], row["repeat"]] = (row["value"], row["detail"])
     return found
 

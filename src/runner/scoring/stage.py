@@ -18,14 +18,15 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runner import add_scores, store
+from runner import store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, typed
 from runner.datasets import open_dataset
 from runner.jobs import imported_answers, tracking
 from runner.jobs.answer_files import AnswerSet, joined, open_answers
-from runner.judging import check, plan_judging
+from runner.scoring import add_scores
+from runner.scoring.judging import check, plan_judging
 
 log = logging.getLogger(__name__)
 RUN_ID = re.compile(r"[0-9a-f]{32}")

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 
 from runner import store
 from runner.config import Config
-from runner.judging.planned import Judging, plan_judging
+from runner.scoring.judging.planned import Judging, plan_judging
 
 
 def judges_now(config: Config) -> Judging | None:

@@ -21,9 +21,9 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
 from runner.datasets import open_dataset
-from runner.judging.rivals import Rivals, read_rivals
 from runner.planning import model_checks, plan
 from runner.planning.identity import conditions, identity
+from runner.scoring.judging.rivals import Rivals, read_rivals
 
 WORDS = ("model", "quant", "backend", "env")
 ENDPOINT = ("base_url", "dialect", "headers")

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
 from metrics.api import Metric
-from runner import score
 from runner.base.errors import Problem, Refused
 from runner.jobs import tracking
 from runner.jobs.job_files import write_config, write_json
-from runner.judging import Judged, Judging, judge
+from runner.scoring import score
+from runner.scoring.judging import Judged, Judging, judge
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from runner.asking.engines import acquire
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.judging import pictures
-from runner.judging.budget import Spending
-from runner.judging.planned import PlannedJudge
+from runner.scoring.judging import pictures
+from runner.scoring.judging.budget import Spending
+from runner.scoring.judging.planned import PlannedJudge
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
