@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import report as reports
-from runner import summaries
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
@@ -23,6 +22,7 @@ from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
 from runner.run import run
 from runner.scoring import judging
+from runner.studies import summaries
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner import parity
 from runner.jobs.results import collect
+from runner.studies import parity
 from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 

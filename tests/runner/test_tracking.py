@@ -16,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 from PIL import Image
 
-from runner.compare import __main__ as compare
 from runner.jobs import answers_table, sync, tracking
+from runner.studies.compare import __main__ as compare
 from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 

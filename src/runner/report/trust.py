@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import parity
 from runner.report.model import Candidate, Comparison
+from runner.studies import parity
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from metrics.registry import create
-from runner.compare.__main__ import _Comparison, main
-from runner.compare.jobs import find_jobs
-from runner.compare.verdicts import against_baseline
+from runner.studies.compare.__main__ import _Comparison, main
+from runner.studies.compare.jobs import find_jobs
+from runner.studies.compare.verdicts import against_baseline
 from tests.runner.job_folders import job_folder
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from runner.export.__main__ import main
-from runner.export.cells import LONGEST, fitted
+from runner.studies.export.__main__ import main
+from runner.studies.export.cells import LONGEST, fitted
 from tests.runner.job_folders import job_folder
 
 HARMFUL = [

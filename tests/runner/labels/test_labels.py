@@ -9,8 +9,8 @@ import pytest
 from openpyxl import Workbook
 
 from runner.base.errors import Refused
-from runner.labels.__main__ import main
-from runner.labels.table import read
+from runner.studies.labels.__main__ import main
+from runner.studies.labels.table import read
 from tests.conftest import CommandLine
 from tests.runner.compare.test_compare import job
 

@@ -11,9 +11,9 @@ from runner.base.errors import Refused
 from runner.datasets.api import Sample
 from runner.prompts import Prompt
 from runner.prompts.template import Template
-from runner.select_prompts.candidates import Candidate, Tried
-from runner.select_prompts.choosing import select
-from runner.select_prompts.collection_file import as_template
+from runner.studies.select_prompts.candidates import Candidate, Tried
+from runner.studies.select_prompts.choosing import select
+from runner.studies.select_prompts.collection_file import as_template
 
 PAIR = ("passport", "Имя")
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner.compare.jobs import Scored, find_jobs
 from runner.report.reading import Reading, against, blindness, twins_key
+from runner.studies.compare.jobs import Scored, find_jobs
 
 
 def readings(jobs: Sequence[Scored], measures: Sequence[str] = ()) -> list[Reading]:

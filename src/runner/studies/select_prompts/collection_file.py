@@ -11,7 +11,7 @@ import yaml
 from backends.redaction import redact
 from runner.base.errors import Problem, Refused
 from runner.prompts.template import Template
-from runner.select_prompts.choosing import Selection
+from runner.studies.select_prompts.choosing import Selection
 
 
 def new_folder(folder: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from openpyxl import Workbook
 
-from runner.compare.jobs import Scored
-from runner.export.cells import cell
-from runner.export.scored_answers import ScoredAnswer, scored_answers
+from runner.studies.compare.jobs import Scored
+from runner.studies.export.cells import cell
+from runner.studies.export.scored_answers import ScoredAnswer, scored_answers
 
 Figure = Callable[[ScoredAnswer, Mapping[str, Any]], object]
 

@@ -12,11 +12,11 @@ from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
 from runner.base import paths
 from runner.base.errors import Problem, Refused
-from runner.compare.jobs import Scored, find_jobs
 from runner.config import decisive
 from runner.datasets.api import Sample
 from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template
+from runner.studies.compare.jobs import Scored, find_jobs
 
 Pair = tuple[str, str]  # (doc_class, field)
 

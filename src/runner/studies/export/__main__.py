@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
     """Write what was asked for, and say what came of it."""
-    from runner.compare.jobs import read_jobs
-    from runner.export import answer_lines, disagreements, metric_tables, workbooks
+    from runner.studies.compare.jobs import read_jobs
+    from runner.studies.export import answer_lines, disagreements, metric_tables, workbooks
 
     every = dict.fromkeys(job for group in groups for job in group)
     (jobs,) = read_jobs([list(every)])

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import profile_rows, summary_tables
 from runner.base import terminal
 from runner.jobs.results import Result, quality_names
-from runner.profile_rows import Speed
-from runner.summaries import again
-from runner.summary_tables import Panel, number
+from runner.studies import summary_tables
+from runner.studies.profile import rows
+from runner.studies.profile.rows import Speed
+from runner.studies.summaries import again
+from runner.studies.summary_tables import Panel, number
 
 NAME = "resolution"
 
@@ -35,7 +36,7 @@ def asked(results: Sequence[Result]) -> list[Asked]:
         model, dataset = result.config["model"], result.config["dataset"]
         pages = 1 + int(dataset.get("other_pages") or 0)
         limit = model.get("max_pixels")
-        found.append(Asked(result, summary_tables.series(result), limit, pages, profile_rows.speed(result)))
+        found.append(Asked(result, summary_tables.series(result), limit, pages, rows.speed(result)))
     return sorted(found, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
 
 

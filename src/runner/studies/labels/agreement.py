@@ -11,9 +11,9 @@ import numpy as np
 from metrics.agreement import Agreement, agreement
 from metrics.api import Score
 from runner.base.errors import Problem, Refused
-from runner.compare.jobs import Scored
-from runner.export.scored_answers import scored_answers
-from runner.labels.table import Labels
+from runner.studies.compare.jobs import Scored
+from runner.studies.export.scored_answers import scored_answers
+from runner.studies.labels.table import Labels
 
 if TYPE_CHECKING:
     from metrics.statistics import Interval

@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.compare.jobs import Scored
-from runner.export.scored_answers import scored_answers
+from runner.studies.compare.jobs import Scored
+from runner.studies.export.scored_answers import scored_answers
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import profile_rows, summary_tables
 from runner.base import terminal
 from runner.jobs.results import Result
-from runner.profile_rows import Speed
-from runner.summaries import again
-from runner.summary_tables import MISSING, Panel, number, span
+from runner.studies import summary_tables
+from runner.studies.profile import rows
+from runner.studies.profile.rows import Speed
+from runner.studies.summaries import again
+from runner.studies.summary_tables import MISSING, Panel, number, span
 
 NAME = "memory_profile"
 _HEADER = (
@@ -56,7 +57,7 @@ def profiled(results: Sequence[Result]) -> list[Profiled]:
             kind, peak = summary_tables.memory(result)
             name = summary_tables.series(result)
             asked = str(options.get("visual_tokens"))
-            found.append(Profiled(result, name, asked, profile_rows.speed(result), kind, peak))
+            found.append(Profiled(result, name, asked, rows.speed(result), kind, peak))
     order = {name: place for place, name in enumerate(dict.fromkeys(one.series for one in found))}
     return sorted(found, key=lambda one: (order[one.series], one.is_search, int(one.asked) if not one.is_search else 0))
 

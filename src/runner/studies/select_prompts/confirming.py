@@ -14,10 +14,10 @@ from hydra.core.override_parser.types import QuotedString
 
 from metrics.paired import Paired, compare
 from runner.base.errors import JobFailed
-from runner.compare.jobs import Scored, find_jobs
 from runner.config.overrides import config_dir_option, spelled
-from runner.select_prompts.candidates import key_of, prompt_config
-from runner.select_prompts.choosing import Figure, Selection, combined, joined
+from runner.studies.compare.jobs import Scored, find_jobs
+from runner.studies.select_prompts.candidates import key_of, prompt_config
+from runner.studies.select_prompts.choosing import Figure, Selection, combined, joined
 
 # What a prompt says, by its keys: a collection takes their place. The others, such as `ocr`, stay.
 TEXT = ("template", "collection", "default", "system", "path", "name", "version")

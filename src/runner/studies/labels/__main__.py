@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runner.compare.jobs import Scored
-    from runner.labels.table import Labels
+    from runner.studies.compare.jobs import Scored
+    from runner.studies.labels.table import Labels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the labels and do what was asked. Return 2 where the file or the jobs don't fit."""
     given = _parser().parse_args(arguments)
     from runner.base.errors import Refused, RunnerError
-    from runner.compare.jobs import read_jobs
     from runner.jobs import finished_jobs
-    from runner.labels import table
+    from runner.studies.compare.jobs import read_jobs
+    from runner.studies.labels import table
 
     try:
         labels = table.read(given.labels)
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _references(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
-    from runner.labels import references
+    from runner.studies.labels import references
 
     count, changed, folder = references.write(given.to, labels, jobs, only_labelled=given.only_labelled)
     print(f"{given.to}: {count} samples, {changed} with a reference from people")  # noqa: T201
@@ -72,7 +72,7 @@ def _references(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored
 
 
 def _agreement(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
-    from runner.labels import agreement
+    from runner.studies.labels import agreement
 
     named = {candidate for _, _, candidate in labels.scores}
     labelled = [job for job in jobs if job.name in named] or list(jobs)

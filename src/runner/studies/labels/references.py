@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.compare.jobs import Scored
 from runner.jobs import answers
-from runner.labels.table import Labels
+from runner.studies.compare.jobs import Scored
+from runner.studies.labels.table import Labels
 
 
 def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: bool) -> tuple[int, int, Path]:

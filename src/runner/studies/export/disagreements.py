@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner.compare.changed_samples import answer
-from runner.compare.jobs import Scored
-from runner.export.scored_answers import ScoredAnswer, scored_answers
 from runner.scoring import tables
+from runner.studies.compare.changed_samples import answer
+from runner.studies.compare.jobs import Scored
+from runner.studies.export.scored_answers import ScoredAnswer, scored_answers
 
 KEYS = ("sample_id", "repeat", "candidate")
 FOR_PEOPLE = ("human_reference", "human_score", "comment")

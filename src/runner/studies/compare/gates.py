@@ -15,9 +15,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from runner.compare import verdicts
-from runner.compare.jobs import CantCompare, Scored
-from runner.compare.metric_difference import Difference
+from runner.studies.compare import verdicts
+from runner.studies.compare.jobs import CantCompare, Scored
+from runner.studies.compare.metric_difference import Difference
 
 FORM = re.compile(
     r"\s*(?P<absolute>candidate\()?(?P<metric>[^<>=()]+?)(?(absolute)\))\s*(?P<operator>>=|<=|>|<)\s*"

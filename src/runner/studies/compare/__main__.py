@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from metrics.verdict import Verdict
-    from runner.compare.gates import Outcome
-    from runner.compare.jobs import Scored
+    from runner.studies.compare.gates import Outcome
+    from runner.studies.compare.jobs import Scored
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +68,7 @@ class _Comparison:
     """One command: what is compared, and what is said about it."""
 
     def __init__(self, given: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
-        from runner.compare import gates, jobs, show
+        from runner.studies.compare import gates, jobs, show
 
         self.given, self.console = given, show.console()
         self.gates = [gates.parse(text) for text in given.fail_if]
@@ -80,8 +80,8 @@ class _Comparison:
 
     def run(self) -> int:
         """Show every pair, then the verdicts and the gates."""
-        from runner.compare import show
-        from runner.compare.changed_samples import changed
+        from runner.studies.compare import show
+        from runner.studies.compare.changed_samples import changed
 
         samples = []
         outcomes: list[Outcome] = []
@@ -103,8 +103,8 @@ class _Comparison:
         return self._decided(outcomes)
 
     def _pair(self, first: Scored, second: Scored) -> list[Outcome]:
-        from runner.compare import config_difference, gates, show
-        from runner.compare.metric_difference import differences
+        from runner.studies.compare import config_difference, gates, show
+        from runner.studies.compare.metric_difference import differences
 
         tested = {
             f"{first.measures[measure][2].group}/{measure}": told[first.name, second.name]
@@ -136,7 +136,7 @@ class _Comparison:
         return list(dict.fromkeys(measures))
 
     def _judge(self, measure: str) -> None:
-        from runner.compare.verdicts import of_pairs
+        from runner.studies.compare.verdicts import of_pairs
 
         asked = measure in (self.given.measure or ())
         both = [pair for pair in self.pairs if asked or all(measure in job.measures for job in pair)]

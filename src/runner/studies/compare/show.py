@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.compare.changed_samples import KINDS, Changed
-from runner.compare.jobs import Scored
-from runner.compare.metric_difference import Difference
 from runner.report.table import MISSING
 from runner.scoring.tables import write_csv
+from runner.studies.compare.changed_samples import KINDS, Changed
+from runner.studies.compare.jobs import Scored
+from runner.studies.compare.metric_difference import Difference
 
 LONGEST = 120  # characters of an answer on the terminal; the CSV has all of them
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")

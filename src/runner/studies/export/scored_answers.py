@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner.compare.jobs import Scored
 from runner.jobs import answers
 from runner.scoring import score, verdicts
+from runner.studies.compare.jobs import Scored
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runner.compare.jobs import Scored
+from runner.studies.compare.jobs import Scored
 
 Kind = Literal["worse", "better", "same score", "not compared"]
 KINDS: tuple[Kind, ...] = ("worse", "better", "same score", "not compared")

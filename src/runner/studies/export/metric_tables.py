@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
-from runner.compare.jobs import Scored
 from runner.jobs import answers
 from runner.scoring import score, tables
+from runner.studies.compare.jobs import Scored
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:

@@ -12,7 +12,7 @@ from metrics import statistics
 from metrics.paired import Paired, ScoredRun, compare
 from runner.base.errors import Problem, Refused
 from runner.prompts.template import Template
-from runner.select_prompts.candidates import Candidate, Pair, Tried
+from runner.studies.select_prompts.candidates import Candidate, Pair, Tried
 
 if TYPE_CHECKING:
     from metrics.api import Array

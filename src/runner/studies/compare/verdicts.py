@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from metrics.api import Measure, Metric
 from metrics.paired import Paired, ScoredRun, compare
 from metrics.verdict import Verdict, verdicts
-from runner.compare.jobs import CantCompare, Scored, chosen
+from runner.studies.compare.jobs import CantCompare, Scored, chosen
 
 if TYPE_CHECKING:
     from metrics.api import Array

@@ -17,10 +17,10 @@ from rich.table import Table
 from backends.redaction import redact
 from runner.base.errors import Problem, Refused, RunnerError
 from runner.jobs.job_files import write_json
-from runner.select_prompts import collection_file, confirming
-from runner.select_prompts.candidates import find_candidates
-from runner.select_prompts.choosing import Figure, Selection, select
-from runner.select_prompts.confirming import Confirmation
+from runner.studies.select_prompts import collection_file, confirming
+from runner.studies.select_prompts.candidates import find_candidates
+from runner.studies.select_prompts.choosing import Figure, Selection, select
+from runner.studies.select_prompts.confirming import Confirmation
 
 WIDE = 150  # columns, where there is no terminal to ask
 

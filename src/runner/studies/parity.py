@@ -25,7 +25,7 @@ from runner.base import terminal
 from runner.config import decisive
 from runner.jobs import answers
 from runner.jobs.results import Result
-from runner.summaries import again
+from runner.studies.summaries import again
 
 FILE = "parity.json"
 _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")

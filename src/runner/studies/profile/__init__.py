@@ -1,0 +1,1 @@
+"""How memory, latency and quality grow with batch, concurrency, context and resolution."""
