@@ -35,10 +35,10 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs. Raise Refused before any starts, or SweepFailed after all have ended."""
-        from runner import sweep
         from runner.base.errors import JobFailed
         from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
+        from runner.sweeps import sweep
 
         gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
@@ -97,8 +97,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
-        from runner import dry_plan, sweep
         from runner.planning.plan import plan
+        from runner.sweeps import dry_plan, sweep
 
         assert self.config is not None
         jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
@@ -130,7 +130,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
 
     def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
         """Run the jobs here, one after the other, or hand one group to each worker of another launcher."""
-        from runner import groups
+        from runner.sweeps import groups
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         if type(self.launcher) is BasicLauncher:

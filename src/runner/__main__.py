@@ -38,7 +38,7 @@ config.register()
 
 def job(cfg: DictConfig) -> float | None:
     """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
-    from runner import run, sweep
+    from runner.sweeps import run, sweep
 
     if not gc.get_freeze_count():
         gc.freeze()  # what the program consists of stays: no collection looks at it again

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.groups import Group, as_tasks, grouped
+from runner.sweeps.groups import Group, as_tasks, grouped
 from tests.cluster import eight_jobs
 from tests.conftest import CommandLine
 from tests.runner.test_sweep import gone

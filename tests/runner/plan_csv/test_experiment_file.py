@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from runner.plan_csv.experiment_file import experiment
-from runner.plan_csv.translate import PlannedJob
+from runner.sweeps.plan_csv.experiment_file import experiment
+from runner.sweeps.plan_csv.translate import PlannedJob
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Co", "Cn"]), max_size=60).filter(
     lambda text: "${" not in text

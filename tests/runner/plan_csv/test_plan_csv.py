@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from runner.base.errors import Refused
-from runner.plan_csv.rows import EvaluationRun
-from runner.plan_csv.translate import Folders, translate
+from runner.sweeps.plan_csv.rows import EvaluationRun
+from runner.sweeps.plan_csv.translate import Folders, translate
 from tests.conftest import ROOT, CommandLine
 from tests.runner.plan_csv.test_rows import HEADER
 

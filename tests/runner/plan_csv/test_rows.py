@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.base.errors import Refused
-from runner.plan_csv.rows import LIST, read_runs
+from runner.sweeps.plan_csv.rows import LIST, read_runs
 
 HEADER = (
     "dataset;task;framework;model_name;system_prompt;prompt_collection;metrics;only_evaluate_metrics;"

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.plan_csv.translate import PlannedJob
+from runner.sweeps.plan_csv.translate import PlannedJob
 
 GROUPS = ("model", "quant", "backend", "dataset", "prompt", "metrics")
 

@@ -14,7 +14,7 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.datasets.paths import show
 from runner.datasets.text_files import read_text
-from runner.plan_csv.rows import EvaluationRun
+from runner.sweeps.plan_csv.rows import EvaluationRun
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from runner.config import typed
 from runner.jobs.results import Result, collect
 from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
 from runner.report import published, table
-from runner.run import run
 from runner.scoring import judging
 from runner.studies import summaries
+from runner.sweeps.run import run
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def single(cfg: DictConfig) -> float | None:
 
 def _tell(cfg: DictConfig, folder: Path) -> None:
     """Say what the only job would do, or print its command."""
-    from runner import dry_plan
+    from runner.sweeps import dry_plan
 
     try:
         if cfg.stage == "score":

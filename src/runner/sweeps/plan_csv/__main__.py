@@ -18,9 +18,9 @@ from backends.redaction import redact
 from runner.base.errors import Problem, Refused, RunnerError
 from runner.config.overrides import command, spelled
 from runner.datasets.paths import show
-from runner.plan_csv.experiment_file import experiment
-from runner.plan_csv.rows import read_runs
-from runner.plan_csv.translate import Folders, PlannedJob, translate
+from runner.sweeps.plan_csv.experiment_file import experiment
+from runner.sweeps.plan_csv.rows import read_runs
+from runner.sweeps.plan_csv.translate import Folders, PlannedJob, translate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
