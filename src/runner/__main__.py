@@ -130,7 +130,7 @@ def _not_utf8() -> Path | None:
 
 def _machines_left() -> bool:
     """Say, as the last thing, which machines that this command rented may still run; return whether there are any."""
-    engines = sys.modules.get("runner.engines")
+    engines = sys.modules.get("runner.asking.engines")
     left = engines.machines_left(config.STARTED.timestamp()) if engines is not None else []
     for machine in left:
         print(machine.warning, file=sys.stderr)  # noqa: T201

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from runner.base.errors import Refused
 from runner.jobs.results import collect
-from runner.report.published import Published, compare
+from runner.studies.published import Published, compare
 from tests.conftest import ROOT, CommandLine
 
 FILES = sorted((ROOT / "data" / "published").glob("*.yaml"))

@@ -16,8 +16,9 @@ from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 from PIL import Image
 
-from runner.jobs import answers_table, sync, tracking
-from runner.studies.compare import __main__ as compare
+from runner import commands
+from runner.base.tracking_address import ui_command
+from runner.jobs import answers_table, tracking
 from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 
@@ -130,13 +131,10 @@ def test_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "secret" not in str(caught.value)
 
 
-def test_sync_uploads_what_was_not_tracked(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_sync_uploads_what_was_not_tracked(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     job_folder(tmp_path / "sweep" / "0_job", "tracking.experiment=sync")
     job_folder(tmp_path / "sweep" / "1_job_", "tracking.experiment=sync")
-    monkeypatch.setattr("sys.argv", ["sync", str(tmp_path / "sweep"), str(tmp_path / "nothing")])
-    assert sync.main() == 1
+    assert commands.run("sync", [str(tmp_path / "sweep"), str(tmp_path / "nothing")]) == 1
     assert "no finished job" in capsys.readouterr().err
     client = MlflowClient(uri)
     assert len(client.search_runs([client.get_experiment_by_name("sync").experiment_id])) == 2
@@ -148,11 +146,11 @@ def test_runs_are_compared_by_their_ids(uri: str, tmp_path: Path, capsys: pytest
         tracking.upload(job_folder(tmp_path / name, *options, f"concurrency={number}", **{"latency/p95_s": number}))
         for number, name in ((1, "one"), (4, "four"))
     ]
-    assert compare.main([*runs, "--fail-if", "latency/p95_s>+10%"]) == 1
+    assert commands.run("compare", [*runs, "--fail-if", "latency/p95_s>+10%"]) == 1
     captured = capsys.readouterr()
     assert "concurrency" in captured.out and "+300.0%" in captured.err
-    assert compare.main([runs[0], "0" * 32]) == 2
-    assert "can't compare" in capsys.readouterr().err
+    assert commands.run("compare", [runs[0], "0" * 32]) == 2
+    assert capsys.readouterr().err.startswith("compare: ")
 
 
 def with_tracking(folder: Path, **options: object) -> Path:
@@ -310,20 +308,20 @@ def test_the_command_shows_this_database(tmp_path: Path, monkeypatch: pytest.Mon
     (folder := tmp_path / "my runs").mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    plain = tracking.ui_command("sqlite:///mlflow.db")
+    plain = ui_command("sqlite:///mlflow.db")
     assert plain is not None and shlex.split(plain)[-2:] == ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     assert plain.startswith("python -m mlflow ui --host 127.0.0.1 --port 5000 ")
-    assert shlex.split(tracking.ui_command("runs of ours") or "")[-1] == str(folder / "runs of ours")
+    assert shlex.split(ui_command("runs of ours") or "")[-1] == str(folder / "runs of ours")
     for server in ("http://mlflow.example:80", "https://mlflow.example", "databricks", "databricks://profile"):
-        assert tracking.ui_command(server) is None, "a server shows itself"
+        assert ui_command(server) is None, "a server shows itself"
     secret = "postgresql://me:hunter2@host/runs"
-    assert "hunter2" not in (tracking.ui_command(secret) or "hunter2")
+    assert "hunter2" not in (ui_command(secret) or "hunter2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", secret)
-    assert (tracking.ui_command(secret) or "").endswith('--backend-store-uri "$MLFLOW_TRACKING_URI"')
+    assert (ui_command(secret) or "").endswith('--backend-store-uri "$MLFLOW_TRACKING_URI"')
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert tracking.ui_command("sqlite:///mlflow.db") == "make ui"
-    assert tracking.ui_command("sqlite:///other.db") != "make ui", "make ui would show another one"
+    assert ui_command("sqlite:///mlflow.db") == "make ui"
+    assert ui_command("sqlite:///other.db") != "make ui", "make ui would show another one"
 
 
 def test_for_one_job_a_database_is_made_without_mlflow_in_this_process(tmp_path: Path):

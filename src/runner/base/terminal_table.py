@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FRAME = 3  # a column's border and the blanks beside its text; one more border ends the row
 JOB = "job"
+MISSING = "–"  # what was not measured
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 from runner.base.errors import Problem, Refused
 from runner.config import secret_values
 from runner.config.dataset import DatasetConfig
+from runner.config.prompt import PromptConfig
 from runner.config.report_settings import ReportConfig, report_problems
-from runner.prompts import PromptConfig
 
 # When this command began: it names the folder of its jobs, however many there are.
 STARTED = datetime.now()

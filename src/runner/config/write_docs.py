@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.base import paths
+from runner.base import command_line, paths
 
 HEAD = """# Models
 
@@ -56,9 +57,11 @@ def _location(where: str) -> str:
     return name if name.startswith("assets/") else f"{name}, not pinned"
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """Write both pages."""
     from runner.config import reference
 
+    command_line.parser("document", __doc__).parse_args(arguments)
     docs = paths.root() / "docs"
     for name, text in (
         ("models.md", models(paths.conf_dir() / "model")),
@@ -66,3 +69,4 @@ if __name__ == "__main__":
     ):
         (docs / name).write_text(text, encoding="utf-8")
         print(f"{docs / name} written")  # noqa: T201
+    return 0

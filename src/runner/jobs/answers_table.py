@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.jobs import answers
-from runner.scoring import score
+from runner.jobs import answers, scores_file
 
 
 def write(folder: Path, path: Path) -> bool:
@@ -33,8 +32,8 @@ def table(folder: Path) -> Iterator[dict[str, Any]]:
     if not (folder / "answers.jsonl").exists():
         return
     scores = folder / "scores.jsonl"
-    correct = score.correct(scores) if scores.exists() else {}
-    judged = score.judged(scores) if scores.exists() else {}
+    correct = scores_file.correct(scores) if scores.exists() else {}
+    judged = scores_file.judged(scores) if scores.exists() else {}
     yield from _rows(folder, correct, judged)
 
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
+from runner.base.tracking_address import default_uri
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 NAMES = "a job's folder, a sweep's folder, or the id of an MLflow run (32 digits)"
-
-
-def default_uri() -> str:
-    """Return where runs are tracked unless a command line says otherwise, as conf/tracking/mlflow.yaml has it."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
 @contextlib.contextmanager

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from runner.base import command_line
 from runner.jobs import tracking
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Upload each job folder found at or below the given ones; a folder that is tracked already changes nothing."""
-    parser = argparse.ArgumentParser(prog="python -m runner.sync", description=__doc__)
+    parser = command_line.parser("sync", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a job's folder, or a sweep's")
     failed = 0
-    for given in parser.parse_args().folders:
+    for given in parser.parse_args(arguments).folders:
         found = sorted(file.parent for file in given.rglob("metrics.json") if file.parent.name != "artifacts")
         if not found:
             print(f"{given}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
@@ -26,7 +27,3 @@ def main() -> int:
                 print(f"{folder}: {error}", file=sys.stderr)  # noqa: T201
                 failed += 1
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

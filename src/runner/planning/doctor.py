@@ -10,16 +10,14 @@ python -m runner.doctor image=NAME backend=vllm model=... ...  with other words 
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,8 +27,9 @@ from rich.console import Console
 
 from backends.process import built_environments, docker, rentals
 from backends.process.uv_environment import UvEnvironment, cache_dir
-from runner.base import machine, paths
+from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
+from runner.base.tracking_address import default_uri, ui_command
 from runner.config import Config, EnvConfig
 from runner.planning import environments, image_check
 
@@ -151,10 +150,8 @@ def hub() -> Iterator[Finding]:
 
 def tracking() -> Iterator[Finding]:
     """Ask the tracking server."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    uri = default_uri()
     if not uri.startswith("http"):
-        from runner.jobs.tracking import ui_command
-
         look = f"; look at them with: {command}" if (command := ui_command(uri)) else ""
         yield Finding("ok", f"results are tracked in {uri.rpartition('@')[2]}{look}")
         return
@@ -258,20 +255,16 @@ def _unreachable(url: str) -> str | None:
         return str(getattr(error, "reason", error))
 
 
-def main() -> None:
-    """Run the command line."""
-    if sys.argv[1:] and sys.argv[1].startswith("image="):
-        raise SystemExit(image_check.check(sys.argv[1].removeprefix("image="), sys.argv[2:]))
-    parser = argparse.ArgumentParser(prog="python -m runner.doctor", description=(__doc__ or "").split("\n\n")[0])
+def main(given: Sequence[str]) -> int:
+    """Look at this machine, its environments or an image. Return 1 where a check failed."""
+    if given and given[0].startswith("image="):
+        return image_check.check(given[0].removeprefix("image="), given[1:])
+    parser = command_line.parser("doctor", __doc__)
     commands = parser.add_subparsers(dest="command")
     envs = commands.add_parser("envs", help="list the environments that env=uv has built")
     envs.add_argument("--prune", nargs="*", metavar="LABEL", help="remove outdated ones, and those named; `all`")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     console = Console()
     if arguments.command == "envs":
-        raise SystemExit(list_environments(console, arguments.prune))
-    raise SystemExit(check_all(console))
-
-
-if __name__ == "__main__":
-    main()
+        return list_environments(console, arguments.prune)
+    return check_all(console)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from runner.base.terminal_table import MISSING
 from runner.report.texts import Texts
 
 # Shares between 0 and 1, which people read as percent. CER and WER may exceed 1; they are read so all the same.
 _PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention",
             "samples_share", "harness/overhead_share", "cache/")  # fmt: skip
-MISSING = "–"
 
 
 def is_percent(name: str) -> bool:

@@ -14,12 +14,11 @@ from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
-from runner.jobs import answers
+from runner.jobs import answers, scores_file
 from runner.jobs.results import ALWAYS, UNKNOWN, Result, choices
 from runner.report import significance
 from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
 from runner.report.texts import Texts, load
-from runner.scoring import score
 
 log = logging.getLogger(__name__)
 PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
@@ -157,7 +156,7 @@ def _candidate(
     scores = result.folder / "scores.jsonl"
     if scores.exists():
         judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
-        _take_scores(candidate, documents, [one.name for one in measures], judged, score.read(scores))
+        _take_scores(candidate, documents, [one.name for one in measures], judged, scores_file.read(scores))
     return candidate
 
 

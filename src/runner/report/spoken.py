@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from runner.report.decision import Decision, decide
 from runner.report.model import Comparison, Report
-from runner.report.reading import blindness
 from runner.report.trust import Distrust, warnings
+from runner.studies.blind_baseline import blindness
 
 _made: weakref.WeakKeyDictionary[Comparison, Decision] = weakref.WeakKeyDictionary()
 

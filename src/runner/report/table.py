@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.base import terminal, terminal_table
-from runner.base.terminal_table import Column
+from runner.base.terminal_table import MISSING, Column
 from runner.jobs.results import Result, choices, judge_names, quality_names
-
-MISSING = "–"
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
-from runner.jobs import answers
+from runner.jobs import answers, scores_file
 from runner.scoring import tables, verdicts
 
 NO_FIGURE = "no figure for "
-FIELDS = tuple(field.name for field in dataclasses.fields(Score))
 
 
 def score(
@@ -39,7 +37,7 @@ def score(
     cases = verdicts.attached([answers.case(row) for row in answers.read(answers_path)], answers_path.parent)
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
-    older = _by_measure(read(scores_path)) if keep is not None and scores_path.exists() else {}
+    older = _by_measure(scores_file.read(scores_path)) if keep is not None and scores_path.exists() else {}
     made, columns, parts = list(metrics.values()), tables.Columns(cases), list[Score]()
     others = set(older) - {measure.name for metric in made for measure in metric.measures}
     fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
@@ -47,7 +45,7 @@ def score(
         with fresh.open("w", encoding="utf-8") as file:
             scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
             aggregates = aggregate(cases, scores, made) if cases and made else []
-            file.writelines(_line(one) for name in sorted(others) for one in older[name])
+            file.writelines(scores_file.line(one) for name in sorted(others) for one in older[name])
         fresh.replace(scores_path)
     finally:
         fresh.unlink(missing_ok=True)  # or half of a large file would keep a full disk full
@@ -56,7 +54,8 @@ def score(
     aggregates += splits.by_part(cases, parts, made)
     if splits.some_unanswerable(cases):
         asked = {measure.name for metric in made for measure in metric.measures}
-        aggregates += splits.by_answerability(cases, (one for one in read(scores_path) if one.name in asked), made)
+        written = (one for one in scores_file.read(scores_path) if one.name in asked)
+        aggregates += splits.by_answerability(cases, written, made)
     tables.write(scores_path.parent, cases, columns, aggregates)
     return aggregates
 
@@ -79,23 +78,11 @@ def _scored(
 def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:
     """Write scores and yield them on, once: a large job has millions. Keep what the tables need, and those of parts."""
     for one in scores:
-        file.write(_line(one))
+        file.write(scores_file.line(one))
         columns.add(one)
         if one.part:
             parts.append(one)
         yield one
-
-
-def _line(score: Score) -> str:
-    return json.dumps({name: getattr(score, name) for name in FIELDS}, ensure_ascii=False) + "\n"
-
-
-def read(scores_path: Path) -> Iterator[Score]:
-    """Yield the scores of a scores.jsonl."""
-    with scores_path.open(encoding="utf-8") as file:
-        for line in file:
-            row: dict[str, Any] = json.loads(line)
-            yield Score(**{**row, "stats": tuple(row.get("stats", ()))})
 
 
 def kept(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -> frozenset[str]:
@@ -103,7 +90,7 @@ def kept(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -
     if not scores_path.exists():
         return frozenset()
     cases = [answers.case(row) for row in answers.read(answers_path)]
-    older = _by_measure(read(scores_path))
+    older = _by_measure(scores_file.read(scores_path))
     return frozenset(name for name, metric in metrics.items() if _complete(metric, cases, older) is not None)
 
 
@@ -128,7 +115,7 @@ def repeats(folder: Path) -> dict[str, float]:
     if alike is None:
         return {}
     figures = {f"repeats/{name}": getattr(alike, name) for name in ("unique_answers", "identical", "similarity")}
-    for measure, scores in _by_measure(read(folder / "scores.jsonl")).items():
+    for measure, scores in _by_measure(scores_file.read(folder / "scores.jsonl")).items():
         groups: dict[str, list[float]] = defaultdict(list)
         for one in scores:
             if one.value is not None and not one.part:
@@ -161,7 +148,7 @@ def without_figure(aggregates: list[Aggregate], scores_path: Path) -> list[str]:
         if one.doc_class is None and one.measure_group == "quality" and not one.n and one.n_unscored
     }
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in read(scores_path) if empty else ():
+    for one in scores_file.read(scores_path) if empty else ():
         if one.name in empty and one.value is None:
             reasons[one.name][one.reason] += 1
     return [
@@ -169,32 +156,6 @@ def without_figure(aggregates: list[Aggregate], scores_path: Path) -> list[str]:
         for name, count in empty.items()
         if reasons[name]
     ]
-
-
-def correct(scores_path: Path) -> dict[tuple[str, int], bool]:
-    """Return which answers match a reference exactly, where that metric was asked for."""
-    found: dict[tuple[str, int], bool] = {}
-    with scores_path.open(encoding="utf-8") as file:
-        for line in file:
-            if '"exact_match"' not in line:  # most lines; to read them all takes seconds where there are millions
-                continue
-            row: dict[str, Any] = json.loads(line)
-            if row["name"] == "exact_match" and not row["part"] and row["value"] is not None:
-                found[row["sample_id"], row["repeat"]] = bool(row["value"])
-    return found
-
-
-def judged(scores_path: Path) -> dict[tuple[str, int], tuple[float | None, str]]:
-    """Return each answer's score by judges and their explanations, where it was judged."""
-    found: dict[tuple[str, int], tuple[float | None, str]] = {}
-    with scores_path.open(encoding="utf-8") as file:
-        for line in file:
-            if not any(f'"{name}"' in line for name in tables.JUDGED):
-                continue
-            row: dict[str, Any] = json.loads(line)
-            if row["name"] in tables.JUDGED and row.get("detail"):
-                found[row["sample_id"], row["repeat"]] = (row["value"], row["detail"])
-    return found
 
 
 def _by_measure(scores: Iterable[Score]) -> dict[str, list[Score]]:

@@ -15,11 +15,10 @@ from pathlib import Path
 from metrics.aggregate import Aggregate
 from metrics.api import Case, Score
 from metrics.distribution import distribution
+from runner.jobs.scores_file import JUDGED
 
 AGGREGATE = ("measure", "value", "ci_low", "ci_high", "n", "n_unscored", "n_documents")
 GENERAL = ("mean", "std", "median", "geometric_mean", "total", "naive_ci95_halfwidth")
-# The measures of a judge that carry its explanation.
-JUDGED = ("ratio", "score")
 # A spreadsheet would run a cell that begins like this as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -5,7 +5,7 @@ One JSONL file, a *shelf*, per engine identity under `$RUNNER_STORE` (default mu
     lines.py     what a line holds, and how damage to it is seen
     shelf.py     appending and finding
     upkeep.py    ls, verify and gc, on all shelves of a store
-    __main__.py  python -m runner.store
+    command.py   python -m runner.store
 """
 
 from runner.store.lines import digest, from_json, to_json

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -389,10 +388,6 @@ def _record(one: Comparison) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Compare the backends of a sweep that has ended. Return 1 where they did not see the same input."""
-    return 1 if warnings(again("parity", __doc__)) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 1 if warnings(again("parity", __doc__, arguments)) else 0

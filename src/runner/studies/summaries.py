@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.base import command_line
+from runner.base.errors import Problem, Refused
 from runner.jobs.results import Result, collect
 
 log = logging.getLogger(__name__)
 # Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR
-MODULES = {name: f"runner.{name}" for name in ("parity", "memory_profile", "resolution")}
+MODULES = {
+    "parity": "runner.studies.parity",
+    "memory_profile": "runner.studies.profile.memory",
+    "resolution": "runner.studies.profile.resolution",
+}
 
 
 def write(name: str, folder: Path, results: Sequence[Result]) -> list[Path]:
@@ -25,17 +29,16 @@ def write(name: str, folder: Path, results: Sequence[Result]) -> list[Path]:
         return []
 
 
-def again(name: str, description: str | None) -> list[Result]:
+def again(name: str, description: str | None, arguments: Sequence[str]) -> list[Result]:
     """Do the work of `python -m runner.NAME SWEEP_DIR`: show one of the tables again and write its files anew.
 
-    Return the sweep's results; where there are none, say so and exit with 2.
+    Return the sweep's results. Raise Refused where there are none.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m runner.{name}", description=(description or "").splitlines()[0])
+    parser = command_line.parser(name, description)
     parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
-    folder = parser.parse_args().folder
+    folder = parser.parse_args(arguments).folder
     results = collect(folder)
     if not results:
-        print(f"{folder}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2)
+        raise Refused(Problem("no finished job in there (no metrics.json)", str(folder), "name a sweep's folder"))
     importlib.import_module(MODULES[name]).summarise(folder, results)
     return results

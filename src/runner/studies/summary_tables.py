@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.base import terminal, terminal_table
-from runner.base.terminal_table import Column
+from runner.base.terminal_table import MISSING, Column
 from runner.jobs.results import Result
 
-MISSING = "–"
 Point = tuple[float, float]
 
 

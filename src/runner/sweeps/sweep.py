@@ -16,12 +16,13 @@ from runner import report as reports
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
+from runner.base.tracking_address import ui_command
 from runner.config import typed
 from runner.jobs.results import Result, collect
 from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
-from runner.report import published, table
+from runner.report import table
 from runner.scoring import judging
-from runner.studies import summaries
+from runner.studies import published, summaries
 from runner.sweeps.run import run
 
 log = logging.getLogger(__name__)
@@ -184,7 +185,7 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
             log.warning("no link to MLflow: %s", error)
         else:
             terminal.say(f"MLflow:  {page_link}")
-            if command := tracking.ui_command(str(config.tracking.uri)):
+            if command := ui_command(str(config.tracking.uri)):
                 terminal.say(f"         start it with: {command}")
     return results
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from metrics.registry import create
-from runner.studies.compare.__main__ import _Comparison, main
+from runner import commands
+from runner.studies.compare.command import _Comparison
 from runner.studies.compare.jobs import find_jobs
 from runner.studies.compare.verdicts import against_baseline
 from tests.runner.job_folders import job_folder
@@ -46,7 +47,7 @@ def test_right_and_wrong_on_single_answers_is_mcnemar(tmp_path, capsys):
     assert {name: one.word for name, one in made.items()} == {"good": "better", "same": "not distinguishable"}
     assert made["good"].test == "McNemar, exact"
     assert made["good"].p == pytest.approx(2**-11)
-    assert main([str(tmp_path), "--measure", "exact_match"]) == 0
+    assert commands.run("compare", [str(tmp_path), "--measure", "exact_match"]) == 0
     assert "good against base: better by exact_match (0.600 against 0.000" in capsys.readouterr().out
 
 
@@ -63,7 +64,7 @@ def test_what_can_t_be_compared(tmp_path, capsys, arguments, said):
     other_version = "2" if not arguments or "nobody" in arguments else "1"
     job(tmp_path / "a", "base", {"1": 1.0, "2": 0.0})
     job(tmp_path / "b", "other", {"1": 1.0, "2": 1.0}, version=other_version)
-    assert main([str(tmp_path), "--measure", "exact_match", *arguments]) == 2
+    assert commands.run("compare", [str(tmp_path), "--measure", "exact_match", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -71,7 +72,7 @@ def test_jobs_of_one_name_are_told_apart_by_their_folder(tmp_path):
     for name in ("0_a", "1_b"):
         job(tmp_path / name, "same", {"1": 1.0, "2": 0.0})
     assert [one.name for one in find_jobs([tmp_path])] == ["same (0_a)", "same (1_b)"]
-    assert main([str(tmp_path / "nothing")]) == 2
+    assert commands.run("compare", [str(tmp_path / "nothing")]) == 2
 
 
 def test_what_differs_is_shown_and_written(tmp_path, capsys):
@@ -84,7 +85,7 @@ def test_what_differs_is_shown_and_written(tmp_path, capsys):
         (tmp_path / "b" / "config.yaml").read_text().replace("concurrency: 1", "concurrency: 4")
     )
     given = [str(tmp_path / "a"), str(tmp_path / "b"), "--changed", str(tmp_path / "changed.csv")]
-    assert main(given) == 0
+    assert commands.run("compare", given) == 0
     out = capsys.readouterr().out
     assert "concurrency" in out and "1 worse, 1 better, 1 same score" in out
     assert "Напиши Фамилия" in out and "calc" in out
@@ -100,7 +101,7 @@ def test_two_sweeps_pair_the_jobs_that_were_chosen_alike(tmp_path, capsys):
             folder = job(tmp_path / sweep / name, f"{name}-bf16", dict.fromkeys(map(str, range(12)), value))
             config = folder / "config.yaml"
             config.write_text(config.read_text().replace("name: demo_m", f"name: {name}"))
-    assert main([str(tmp_path / "first"), str(tmp_path / "second")]) == 0
+    assert commands.run("compare", [str(tmp_path / "first"), str(tmp_path / "second")]) == 0
     out = capsys.readouterr().out
     for name in ("demo_s", "demo_m"):
         assert f"{name}-bf16 (second/{name}) against {name}-bf16 (first/{name}): better by exact_match" in out
@@ -108,9 +109,14 @@ def test_two_sweeps_pair_the_jobs_that_were_chosen_alike(tmp_path, capsys):
     # A job without a counterpart is said, and no gate passes over it.
     gone = tmp_path / "second" / "demo_s" / "config.yaml"
     gone.write_text(gone.read_text().replace("name: demo_s", "name: another"))
-    assert main([str(tmp_path / "first"), str(tmp_path / "second")]) == 0
+    assert commands.run("compare", [str(tmp_path / "first"), str(tmp_path / "second")]) == 0
     assert "only in the first: model=demo_s" in capsys.readouterr().out
-    assert main([str(tmp_path / "first"), str(tmp_path / "second"), "--fail-if", "quality/exact_match<0"]) == 2
+    assert (
+        commands.run(
+            "compare", [str(tmp_path / "first"), str(tmp_path / "second"), "--fail-if", "quality/exact_match<0"]
+        )
+        == 2
+    )
 
 
 def job_with_figures(folder: Path, name: str, values: dict[str, float | None], **figures: float) -> Path:
@@ -150,7 +156,7 @@ def test_gates(tmp_path, capsys, condition, code, said):
     job_with_figures(tmp_path / "a", "base", dict.fromkeys(samples, 1.0))
     slow = {"latency/p95_s": 1.5}
     job_with_figures(tmp_path / "b", "cand", {name: float(int(name) > 5) for name in samples}, **slow)
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--fail-if", condition]) == code
+    assert commands.run("compare", [str(tmp_path / "a"), str(tmp_path / "b"), "--fail-if", condition]) == code
     captured = capsys.readouterr()
     assert said in (captured.out if code == 0 else captured.err)
 
@@ -160,21 +166,24 @@ def test_no_gate_passes_over_what_was_lost(tmp_path, capsys):
     job_with_figures(tmp_path / "a", "base", dict.fromkeys(samples, 1.0))
     job_with_figures(tmp_path / "b", "cand", {name: None if name == "7" else 1.0 for name in samples})
     gate = ["--fail-if", "quality/exact_match<-0.01"]
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), *gate]) == 2
+    assert commands.run("compare", [str(tmp_path / "a"), str(tmp_path / "b"), *gate]) == 2
     assert "1 samples that base has a score for have none in cand (7)" in capsys.readouterr().err
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), *gate, "--allow-unscored", "1"]) == 0
+    assert commands.run("compare", [str(tmp_path / "a"), str(tmp_path / "b"), *gate, "--allow-unscored", "1"]) == 0
     # One gate of two fails: the command fails. A candidate that has not finished is no candidate.
     latency = ["--fail-if", "latency/p95_s>-0.1"]
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), *gate, "--allow-unscored", "1", *latency]) == 1
+    assert (
+        commands.run("compare", [str(tmp_path / "a"), str(tmp_path / "b"), *gate, "--allow-unscored", "1", *latency])
+        == 1
+    )
     record = json.loads((tmp_path / "b" / "metrics.json").read_text())
     (tmp_path / "b" / "metrics.json").write_text(json.dumps(record | {"status": "failed", "error": "it died\nso"}))
     capsys.readouterr()
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), *latency]) == 2
+    assert commands.run("compare", [str(tmp_path / "a"), str(tmp_path / "b"), *latency]) == 2
     assert "cand has not finished, it is failed: it died" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_slow():
-    code = "import sys, runner.compare.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys, runner.commands as m\ntry: m.run('compare', ['--help'])\nexcept SystemExit: pass\n"
     code += "print([name for name in ('numpy', 'pandas', 'mlflow', 'torch') if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]" and "--fail-if" in ended.stdout

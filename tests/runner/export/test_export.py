@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from runner.studies.export.__main__ import main
+from runner import commands
 from runner.studies.export.cells import LONGEST, fitted
 from tests.runner.job_folders import job_folder
 
@@ -51,7 +51,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     with_answers(folder / "sweep" / "a", *HARMFUL, None, rouge1=0.5)
     with_answers(folder / "sweep" / "b", *HARMFUL[::-1], "Петров")
-    assert main([str(folder / "sweep"), "--to", str(folder / "out")]) == 0
+    assert commands.run("export", [str(folder / "sweep"), "--to", str(folder / "out")]) == 0
     return folder / "out"
 
 
@@ -116,7 +116,9 @@ def test_disagreements_are_what_people_should_look_at(exported: Path):
 def test_agreed_answers_are_looked_at_where_the_reference_says_otherwise(tmp_path: Path):
     for name in ("a", "b"):
         with_answers(tmp_path / "sweep" / name, "Петров", "ИВАНОВ", "петров .")
-    assert main([str(tmp_path / "sweep"), "--to", str(tmp_path / "out"), "--only", "disagreements"]) == 0
+    assert (
+        commands.run("export", [str(tmp_path / "sweep"), "--to", str(tmp_path / "out"), "--only", "disagreements"]) == 0
+    )
     rows = table(tmp_path / "out" / "disagreements.csv")
     assert [(row["sample_id"], row["why"]) for row in rows] == [("1", "not as the reference")] * 2 + [
         ("2", "not as the reference")
@@ -126,11 +128,11 @@ def test_agreed_answers_are_looked_at_where_the_reference_says_otherwise(tmp_pat
 def test_an_earlier_export_with_labels_is_not_replaced_by_chance(tmp_path: Path, capsys):
     with_answers(tmp_path / "sweep" / "a", "Петров")
     to = ["--to", str(tmp_path / "out")]
-    assert main([str(tmp_path / "sweep"), *to]) == 0
-    assert main([str(tmp_path / "sweep"), *to]) == 2
+    assert commands.run("export", [str(tmp_path / "sweep"), *to]) == 0
+    assert commands.run("export", [str(tmp_path / "sweep"), *to]) == 2
     assert "is not empty" in capsys.readouterr().err
-    assert main([str(tmp_path / "sweep"), *to, "--overwrite"]) == 0
-    assert main([str(tmp_path / "nothing"), *to]) == 2
+    assert commands.run("export", [str(tmp_path / "sweep"), *to, "--overwrite"]) == 0
+    assert commands.run("export", [str(tmp_path / "nothing"), *to]) == 2
     assert "name a job's folder" in capsys.readouterr().err
 
 
@@ -169,7 +171,7 @@ def test_what_judges_gave_stands_in_the_workbook_of_judgements(tmp_path: Path):
         common | {"order": 2, "state": "invalid", "candidate": {}, "rival": {}, "explanation": ""},
     ]
     (job / "verdicts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in verdicts), encoding="utf-8")
-    assert main([str(job), "--only", "workbooks", "--to", str(tmp_path / "out")]) == 0
+    assert commands.run("export", [str(job), "--only", "workbooks", "--to", str(tmp_path / "out")]) == 0
     judged = pd.read_excel(tmp_path / "out" / "judgement_scores.xlsx")
     assert (judged["Candidate_Score"][0], judged["Reference_Score"][0]) == (6, 9)
     assert judged["reference"][0] == "г-н Иванов"

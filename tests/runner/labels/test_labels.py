@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
+from runner import commands
 from runner.base.errors import Refused
-from runner.studies.labels.__main__ import main
 from runner.studies.labels.table import read
 from tests.conftest import CommandLine
 from tests.runner.compare.test_compare import job
@@ -62,7 +62,7 @@ def test_how_well_a_measure_agrees_with_people(tmp_path: Path, capsys):
         for name, value in values.items()
     ]
     file = labelled(tmp_path / "labels.csv", *rows)
-    assert main(["agreement", str(file), str(tmp_path / "sweep")]) == 0
+    assert commands.run("labels", ["agreement", str(file), str(tmp_path / "sweep")]) == 0
     out = capsys.readouterr().out
     assert "exact_match against people, 30 answers on 30 documents" in out
     assert "equal 96.7%" in out and "kappa 0.927 [" in out
@@ -88,7 +88,9 @@ def test_how_well_a_measure_agrees_with_people(tmp_path: Path, capsys):
 )
 def test_bad_labels(tmp_path: Path, capsys, rows, said):
     job(tmp_path / "a", "base", {"1": 1.0, "2": 0.0})
-    assert main(["agreement", str(labelled(tmp_path / "labels.csv", *rows)), str(tmp_path / "a")]) == 2
+    assert (
+        commands.run("labels", ["agreement", str(labelled(tmp_path / "labels.csv", *rows)), str(tmp_path / "a")]) == 2
+    )
     assert said in capsys.readouterr().err
 
 

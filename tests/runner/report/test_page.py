@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import report
+from runner import commands, report
 from runner.jobs.results import collect
-from runner.report import __main__ as command
 from runner.report import page
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
@@ -86,7 +85,7 @@ def test_command_writes_the_page_in_russian_under_other_constraints(tmp_path: Pa
     for name, model in (("a", "demo_m"), ("bb", "demo_s")):
         scored_job(tmp_path / name, f"model={model}", answers=["да"] * 9, references=["да"] * 9)
     arguments = [str(tmp_path), "--language", "ru", "--constraint", "quality/cer<=0.1", "--constraint", "licence=mit"]
-    assert command.main(arguments) == 0
+    assert commands.run("report", arguments) == 0
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '<html lang="ru">' in html and "Ни один кандидат не выполняет всех условий" in html
     assert "report.html" in capsys.readouterr().out
@@ -108,5 +107,5 @@ def test_command_writes_the_page_in_russian_under_other_constraints(tmp_path: Pa
 def test_what_the_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str):
     job_folder(tmp_path / "a")
     (tmp_path / "empty").mkdir()
-    assert command.main([one.format(folder=tmp_path) for one in arguments]) == 2
+    assert commands.run("report", [one.format(folder=tmp_path) for one in arguments]) == 2
     assert said in capsys.readouterr().err

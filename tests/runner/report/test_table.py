@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from runner import commands
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import Column, fit
 from runner.jobs.results import besides, choices, collect, told_apart
 from runner.jobs.tracking.description import run_name
 from runner.jobs.tracking.runs import JobFolder
-from runner.report import __main__ as command
 from runner.report.table import comparison
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
@@ -92,7 +92,7 @@ def test_the_verdict_is_said_as_the_page_says_it(tmp_path: Path, capsys: pytest.
     references = [f"слово {number}" for number in range(12)]
     for name, answers in (("demo_m", references), ("demo_s", ["нет"] * 12)):
         scored_job(tmp_path / name, f"model={name}", answers=answers, references=references)
-    assert command.main([str(tmp_path)]) == 0
+    assert commands.run("report", [str(tmp_path)]) == 0
     said = capsys.readouterr().out
     (line,) = [line for line in said.splitlines() if line.startswith("Verdict: ")]
     page = html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def test_the_verdict_is_said_as_the_page_says_it(tmp_path: Path, capsys: pytest.
     assert line == f"Verdict: take demo_m bf16. {reason}"
     assert said.index("┏") < said.index(line) < said.index("report:  ")
     assert "not to be trusted yet: only 12 documents" in said, "what speaks against it is not kept back"
-    assert command.main([str(tmp_path), "--constraint", "quality/cer<-1"]) == 0
+    assert commands.run("report", [str(tmp_path), "--constraint", "quality/cer<-1"]) == 0
     assert "Verdict: No recommendation. No candidate meets" in capsys.readouterr().out
 
 

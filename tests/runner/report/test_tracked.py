@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import report
+from runner import commands, report
 from runner.jobs import tracking
 from runner.jobs.results import collect
-from runner.report import __main__ as command
 from runner.report import tracked
 from tests.runner.report.jobs import scored_job
 
@@ -59,10 +58,10 @@ def test_report_of_an_experiment_and_of_runs(
 ):
     uri, folder = tracked_jobs
     out = tmp_path / "out.html"
-    assert command.main(["--experiment", "documents", "--tracking-uri", uri, "--out", str(out)]) == 0
+    assert commands.run("report", ["--experiment", "documents", "--tracking-uri", uri, "--out", str(out)]) == 0
     assert "2 candidates compared" in out.read_text(encoding="utf-8")
     run = (folder / "a" / "run_id").read_text().strip()
-    assert command.main([run, "--tracking-uri", uri, "--out", str(out)]) == 0
+    assert commands.run("report", [run, "--tracking-uri", uri, "--out", str(out)]) == 0
     assert "1 candidate compared" in out.read_text(encoding="utf-8")
-    assert command.main(["--experiment", "nothing", "--tracking-uri", uri]) == 2
+    assert commands.run("report", ["--experiment", "nothing", "--tracking-uri", uri]) == 2
     assert "no finished job is in the experiment 'nothing'" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 from backends.api import EngineSpec, Generation, Timing
 from runner.store import Shelf
-from runner.store.__main__ import seconds
+from runner.store.command import seconds
 from tests.patience import patient
 
 HERE, ELSEWHERE = {"gpu": "none"}, {"gpu": "H200"}

@@ -15,7 +15,6 @@ from runner.jobs.tracking.connection import (
     link,
     prepare,
     prepare_for_one,
-    ui_command,
     uri_of,
 )
 from runner.jobs.tracking.runs import download, upload
@@ -29,7 +28,6 @@ __all__ = [
     "link",
     "prepare",
     "prepare_for_one",
-    "ui_command",
     "upload",
     "uri_of",
 ]

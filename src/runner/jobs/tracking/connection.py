@@ -6,8 +6,6 @@ import functools
 import logging
 import os
 import platform
-import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,19 +15,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from backends.redaction import redact
-from runner.base import paths
 from runner.base.errors import RunnerError
+from runner.base.tracking_address import PASSWORD, UI
 from runner.jobs.tracking import views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
-UI = "http://127.0.0.1:5000"
-# What `mlflow ui` can show; at other addresses a server does it.
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql", "file")
 CLOCK_S = 60.0  # that the clock may have been set by meanwhile
-PASSWORD = re.compile(r"//[^/\s]*@")
 
 
 class TrackingError(RunnerError):
@@ -105,34 +99,6 @@ def link(uri: str, experiment: str, sweep: str | None = None) -> str:
     number = found.experiment_id if found else "0"
     shown = f"&viewStateShareKey={view}" if view else ""
     return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{shown}"
-
-
-def ui_command(uri: str) -> str | None:
-    """Return the command that shows in a browser what is tracked at an address; None where a server shows itself.
-
-    A database named by a relative path is named whole, so that the command works from any folder. A password is never
-    printed: where the address has one, the command takes it from MLFLOW_TRACKING_URI.
-    """
-    usual = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    if uri == usual and Path.cwd() == paths.PACKAGE.parents[1] and Path("Makefile").is_file():
-        return "make ui"
-    scheme = uri.partition(":")[0].partition("+")[0] if "://" in uri else "file"
-    if scheme not in DATABASES or uri == "databricks":
-        return None
-    if PASSWORD.search(uri):
-        store = '"$MLFLOW_TRACKING_URI"' if uri == usual else shlex.quote(PASSWORD.sub("//***@", uri))
-    else:
-        store = shlex.quote(_whole(uri))
-    host, port = UI.removeprefix("http://").split(":")
-    return f"python -m mlflow ui --host {host} --port {port} --backend-store-uri {store}"
-
-
-def _whole(uri: str) -> str:
-    """Return an address whose path, if it is one of a file or folder, is absolute."""
-    prefix, sqlite, path = uri.partition("sqlite:///")
-    if sqlite and not prefix and path:
-        return f"sqlite:///{Path(path).absolute()}"
-    return uri if "://" in uri else str(Path(uri).absolute())
 
 
 def experiment_id(connection: MlflowClient, name: str) -> str:

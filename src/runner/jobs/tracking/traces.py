@@ -20,8 +20,7 @@ from runner.base.progress import Progress
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.jobs import answers
-from runner.scoring import score
+from runner.jobs import answers, scores_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +35,7 @@ def log_traces(connection: MlflowClient, uri: str, run_id: str, folder: Path, co
     if wanted == "none" or not (folder / "answers.jsonl").exists():
         return
     scores = folder / "scores.jsonl"
-    correct = score.correct(scores) if scores.exists() else {}
+    correct = scores_file.correct(scores) if scores.exists() else {}
     rows = [row for row in answers.read(folder / "answers.jsonl") if wanted == "all" or _failed(row, correct)]
     experiment = connection.get_run(run_id).info.experiment_id
     there = _there(connection, experiment, run_id)

@@ -7,8 +7,9 @@ from typing import Any
 
 from metrics.api import Measure
 from metrics.verdict import Verdict
+from runner.base.terminal_table import MISSING
 from runner.report.decision import Decision
-from runner.report.figures import MISSING, figure, is_percent
+from runner.report.figures import figure, is_percent
 from runner.report.model import Candidate, Comparison, tracked
 
 # What is shown of speed and failures, as far as some candidate has it.

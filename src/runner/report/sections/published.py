@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.report import published
 from runner.report.decision import Decision
 from runner.report.model import Comparison
+from runner.studies import published
 
 
 def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from runner.report.decision import Decision
 from runner.report.figures import figure
 from runner.report.model import Comparison
-from runner.report.reading import Reading, against, blindness, twins_key
+from runner.studies.blind_baseline import Reading, against, blindness, twins_key
 
 
 def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:

@@ -4,5 +4,5 @@ jobs.py             finished jobs by folder, sweep or MLflow run, and which is c
 verdicts.py         paired tests by measure
 config_difference.py, metric_difference.py, changed_samples.py    what differs
 gates.py            `--fail-if`
-__main__.py         python -m runner.compare A B
+command.py          python -m runner.compare A B
 """

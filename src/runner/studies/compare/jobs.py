@@ -11,9 +11,8 @@ from typing import Any
 from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
-from runner.jobs import answers, finished_jobs
+from runner.jobs import answers, finished_jobs, scores_file
 from runner.jobs.results import Result, besides, choices, collect
-from runner.scoring import score
 
 
 class CantCompare(ValueError):
@@ -52,7 +51,7 @@ class Scored:
     def scores(self) -> list[Score]:
         """All its scores; none where it was not scored."""
         path = self.folder / "scores.jsonl"
-        return list(score.read(path)) if path.exists() else []
+        return list(scores_file.read(path)) if path.exists() else []
 
     @functools.cached_property
     def measures(self) -> dict[str, tuple[str, Metric, Measure]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.report.table import MISSING
+from runner.base.terminal_table import MISSING
 from runner.scoring.tables import write_csv
 from runner.studies.compare.changed_samples import KINDS, Changed
 from runner.studies.compare.jobs import Scored

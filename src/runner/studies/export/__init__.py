@@ -5,5 +5,5 @@ metric_tables.py   metrics_by_id.csv, metrics_by_field.csv, metrics_by_class.csv
 answer_lines.py    answers.jsonl
 disagreements.py   disagreements.csv, to be reviewed by people (runner.labels reads it again)
 cells.py           what a spreadsheet's cell can hold
-__main__.py        python -m runner.export SWEEP_DIR --to DIR
+command.py         python -m runner.export SWEEP_DIR --to DIR
 """

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
-from runner.jobs import answers
-from runner.scoring import score, tables
+from runner.jobs import answers, scores_file
+from runner.scoring import tables
 from runner.studies.compare.jobs import Scored
 
 
@@ -23,7 +23,7 @@ def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
         if not (job.folder / "scores.jsonl").exists():
             continue
         cases = [answers.case(row) for row in answers.read(job.folder / "answers.jsonl")]
-        columns = tables.Columns.of(cases, score.read(job.folder / "scores.jsonl"))
+        columns = tables.Columns.of(cases, scores_file.read(job.folder / "scores.jsonl"))
         record = json.loads((job.folder / "metrics.json").read_text(encoding="utf-8"))
         aggregates = [Aggregate(**figure) for figure in record["aggregates"]]
         for name, (header, *rows) in tables.tables(cases, columns, aggregates).items():

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner.jobs import answers
-from runner.scoring import score, verdicts
+from runner.jobs import answers, scores_file
+from runner.scoring import verdicts
 from runner.studies.compare.jobs import Scored
 
 
@@ -52,7 +52,7 @@ def scored_answers(job: Scored) -> Iterator[ScoredAnswer]:
     """Yield the answers of a job in their order."""
     found: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
     if (path := job.folder / "scores.jsonl").exists():
-        for one in score.read(path):
+        for one in scores_file.read(path):
             if not one.part:
                 found[one.sample_id, one.repeat][one.name] = one
     judged: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)

@@ -3,5 +3,5 @@
 table.py        reads and checks the file
 references.py   a JSONL dataset with the references that people gave
 agreement.py    how well a measure agrees with people
-__main__.py     python -m runner.labels references|agreement FILE.csv JOB...
+command.py      python -m runner.labels references|agreement FILE.csv JOB...
 """

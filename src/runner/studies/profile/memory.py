@@ -6,18 +6,18 @@ that works (`=largest`). Where there is no GPU, memory is the engine's CPU memor
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.base import terminal
+from runner.base.terminal_table import MISSING
 from runner.jobs.results import Result
 from runner.studies import summary_tables
 from runner.studies.profile import rows
 from runner.studies.profile.rows import Speed
 from runner.studies.summaries import again
-from runner.studies.summary_tables import MISSING, Panel, number, span
+from runner.studies.summary_tables import Panel, number, span
 
 NAME = "memory_profile"
 _HEADER = (
@@ -156,11 +156,7 @@ def _panels(jobs: Sequence[Profiled]) -> list[Panel]:
     return panels
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Show the profile of a sweep that has ended again, and write its files anew."""
-    again(NAME, __doc__)
+    again(NAME, __doc__, arguments)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.base import terminal
+from runner.base.terminal_table import MISSING
 from runner.jobs.results import Result, quality_names
 from runner.studies import summary_tables
 from runner.studies.profile import rows
@@ -76,7 +76,7 @@ def _row(one: Asked, measures: Sequence[str]) -> tuple[str, ...]:
         *(number(one.result.metric(f"quality/{name}"), ".3f") for name in measures),
         number(one.speed.latency_s, ".3f"),
         number(one.speed.prefill_s, ".3f"),
-        kind or summary_tables.MISSING,
+        kind or MISSING,
         number(peak, ".2f"),
     )
 
@@ -99,11 +99,7 @@ def _panels(jobs: Sequence[Asked], measures: Sequence[str]) -> list[Panel]:
     return [*panels, Panel(f"{kinds} memory", "visual tokens", "GiB", line("memory"))]
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Show the table of a sweep that has ended again, and write its files anew."""
-    again(NAME, __doc__)
+    again(NAME, __doc__, arguments)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from backends.redaction import redact
-from runner.base.errors import Problem, Refused, RunnerError
+from runner.base import command_line
+from runner.base.errors import Problem, Refused
 from runner.config.overrides import command, spelled
 from runner.datasets.paths import show
 from runner.sweeps.plan_csv.experiment_file import experiment
@@ -23,34 +24,30 @@ from runner.sweeps.plan_csv.rows import read_runs
 from runner.sweeps.plan_csv.translate import Folders, PlannedJob, translate
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print, write or run a plan. Return 0, 2 where the plan is wrong, or what the runner returned."""
+def main(arguments: Sequence[str]) -> int:
+    """Print, write or run a plan. Return 0, or what the runner returned."""
     given = _parser().parse_intermixed_args(arguments)
-    try:
-        path: Path = given.file
-        if not path.is_file():
-            raise Refused(Problem("there is no such file", str(path), "a user_config.csv of VLMHyperBench"))
-        for extra in given.overrides:
-            if "=" not in extra or extra.startswith("-"):
-                raise Refused(Problem(f"{extra!r} is no key=value", "command line", "such as tracking=none"))
-        runs = read_runs(path, given.base or _beside(path))
-        folders = Folders(path.absolute().parent, given.datasets, given.prompts, given.answers)
-        jobs = translate(runs, folders, given.model)
-        if given.write:
-            _write(given.write, jobs, path)
-        if given.run:
-            return _run(jobs, path, given.overrides)
-        if not given.write:
-            for job in jobs:
-                print(redact(command(*_arguments(job), *given.overrides)))  # noqa: T201
-    except (RunnerError, OSError) as error:
-        print(redact(f"{error}"), file=sys.stderr)  # noqa: T201
-        return getattr(error, "exit_code", 1)
+    path: Path = given.file
+    if not path.is_file():
+        raise Refused(Problem("there is no such file", str(path), "a user_config.csv of VLMHyperBench"))
+    for extra in given.overrides:
+        if "=" not in extra or extra.startswith("-"):
+            raise Refused(Problem(f"{extra!r} is no key=value", "command line", "such as tracking=none"))
+    runs = read_runs(path, given.base or _beside(path))
+    folders = Folders(path.absolute().parent, given.datasets, given.prompts, given.answers)
+    jobs = translate(runs, folders, given.model)
+    if given.write:
+        _write(given.write, jobs, path)
+    if given.run:
+        return _run(jobs, path, given.overrides)
+    if not given.write:
+        for job in jobs:
+            print(redact(command(*_arguments(job), *given.overrides)))  # noqa: T201
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m runner.plan_csv", description=__doc__)
+    parser = command_line.parser("plan_csv", __doc__)
     parser.add_argument("file", type=Path, help="user_config.csv")
     parser.add_argument("overrides", nargs="*", help="key=value, added to every job: tracking=none")
     parser.add_argument(
@@ -134,7 +131,3 @@ def _runner(*arguments: str) -> int:
                 continue
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,11 +11,12 @@ candidate's own figure). Exit code 1: a condition holds. 2: something can't be c
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runner.base import command_line
 
 if TYPE_CHECKING:
     from metrics.verdict import Verdict
@@ -23,30 +24,17 @@ if TYPE_CHECKING:
     from runner.studies.compare.jobs import Scored
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison. Return 0, 1 where a condition of --fail-if holds, 2 where nothing can be compared."""
+def main(arguments: Sequence[str]) -> int:
+    """Print the comparison. Return 0, or 1 where a condition of --fail-if holds."""
     given = _parser().parse_args(arguments)
-    from runner.base.errors import Refused, RunnerError
     from runner.jobs import finished_jobs
 
-    try:
-        with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
-            return _Comparison(given, found).run()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Refused as refused:
-        message = "\n  ".join(map(str, refused.problems))
-    except (RunnerError, ValueError, OSError) as error:
-        message = str(error)
-    print(f"can't compare: {message}", file=sys.stderr)  # noqa: T201
-    return 2
+    with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
+        return _Comparison(given, found).run()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m runner.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser("compare", __doc__)
     parser.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or run id; the baseline first")
     parser.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help="may be repeated")
     parser.add_argument("--allow-unscored", type=int, default=0, metavar="N",
@@ -172,7 +160,3 @@ class _Comparison:
         if any(outcome.crossed is None for outcome in outcomes):
             return 2
         return 1 if any(outcome.crossed for outcome in outcomes) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,43 +7,33 @@ agreement FILE JOB...                        how well the judge, or another meas
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runner.base import command_line
 
 if TYPE_CHECKING:
     from runner.studies.compare.jobs import Scored
     from runner.studies.labels.table import Labels
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the labels and do what was asked. Return 2 where the file or the jobs don't fit."""
+def main(arguments: Sequence[str]) -> int:
+    """Read the labels and do what was asked."""
     given = _parser().parse_args(arguments)
-    from runner.base.errors import Refused, RunnerError
     from runner.jobs import finished_jobs
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.labels import table
 
-    try:
-        labels = table.read(given.labels)
-        with finished_jobs.folders(given.jobs, given.tracking_uri) as groups:
-            (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
-            (_references if given.what == "references" else _agreement)(given, labels, jobs)
-    except Refused as refused:
-        message = "\n  ".join(map(str, refused.problems))
-    except (RunnerError, ValueError, OSError) as error:
-        message = str(error)
-    else:
-        return 0
-    print(f"can't take the labels: {message}", file=sys.stderr)  # noqa: T201
-    return 2
+    labels = table.read(given.labels)
+    with finished_jobs.folders(given.jobs, given.tracking_uri) as groups:
+        (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
+        (_references if given.what == "references" else _agreement)(given, labels, jobs)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m runner.labels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser("labels", __doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     for name in ("references", "agreement"):
         one = commands.add_parser(name)
@@ -82,7 +72,3 @@ def _agreement(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]
         for one in checked.doubts[: given.shown]:
             print(f"  {one.sample_id} {one.candidate}: people {one.human:g}, {measure} {one.measured:.3g}: "  # noqa: T201
                   f"{one.question!r} -> {one.answer[:120]!r} {one.explanation[:200]}".rstrip())  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

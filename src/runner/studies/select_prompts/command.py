@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.redaction import redact
-from runner.base.errors import Problem, Refused, RunnerError
+from runner.base import command_line
+from runner.base.errors import Problem, Refused
 from runner.jobs.job_files import write_json
 from runner.studies.select_prompts import collection_file, confirming
 from runner.studies.select_prompts.candidates import find_candidates
@@ -25,18 +26,9 @@ from runner.studies.select_prompts.confirming import Confirmation
 WIDE = 150  # columns, where there is no terminal to ask
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Choose, show, write and confirm. Return 0, 2 where nothing can be chosen, 1 where the confirmation failed."""
+def main(arguments: Sequence[str]) -> int:
+    """Choose, show, write and confirm; return 0."""
     given = _parser().parse_intermixed_args(arguments)
-    try:
-        _run(given)
-    except (RunnerError, OSError) as error:
-        print(redact(f"{error}"), file=sys.stderr)  # noqa: T201
-        return getattr(error, "exit_code", 1)
-    return 0
-
-
-def _run(given: argparse.Namespace) -> None:
     if given.confirm and not given.write:
         raise Refused(Problem("what is confirmed must be written first", "--confirm", "--write FOLDER"))
     candidates = find_candidates(given.folders, given.measure)
@@ -49,7 +41,7 @@ def _run(given: argparse.Namespace) -> None:
     if not given.write:
         for selection in selections:
             _show(console, selection, split, None)
-        return
+        return 0
     collection_file.new_folder(given.write)
     sweep = ", ".join(map(str, given.folders))
     files = [collection_file.write(selection, given.write, sweep, split) for selection in selections]
@@ -61,10 +53,11 @@ def _run(given: argparse.Namespace) -> None:
     for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
         _show(console, selection, split, confirmation)
         _say(console, f"written: {file}   (prompt=collection prompt.path={file})\n")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m runner.select_prompts", description=__doc__)
+    parser = command_line.parser("select_prompts", __doc__)
     parser.add_argument("folders", nargs="+", type=_folder, help="folders of sweeps over prompts; key=value: see below")
     parser.add_argument("--measure", default="cer", help="what decides; default: cer")
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="a new folder for the collections, one per model")
@@ -196,7 +189,3 @@ def _as_json(figure: Figure | None) -> dict[str, Any] | None:
         return None
     return {"value": figure.value, "ci_low": figure.low, "ci_high": figure.high, "n": figure.samples,
             "n_documents": figure.documents}  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from runner.base import command_line
 
 # What can be exported, and the files that it leaves.
 KINDS = {
@@ -16,9 +16,9 @@ KINDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files and list them. Return 2 where there is nothing to export."""
-    parser = argparse.ArgumentParser(prog="python -m runner.export", description=__doc__)
+def main(arguments: Sequence[str]) -> int:
+    """Write the files and list them."""
+    parser = command_line.parser("export", __doc__)
     parser.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or MLflow run id")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder for the files; made if need be")
     parser.add_argument("--only", action="append", choices=KINDS, help="may be repeated; default: all")
@@ -27,20 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
     )
     given = parser.parse_args(arguments)
-    from runner.base.errors import Refused, RunnerError
     from runner.jobs import finished_jobs
 
-    try:
-        with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
-            _export(found, given.to, given.only or tuple(KINDS), overwrite=given.overwrite)
-    except Refused as refused:
-        message = "\n  ".join(map(str, refused.problems))
-    except (RunnerError, ValueError, OSError) as error:
-        message = str(error)
-    else:
-        return 0
-    print(f"can't export: {message}", file=sys.stderr)  # noqa: T201
-    return 2
+    with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
+        _export(found, given.to, given.only or tuple(KINDS), overwrite=given.overwrite)
+    return 0
 
 
 def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
@@ -74,7 +65,3 @@ def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str]
             print(f"not written, none of their figures was measured: {', '.join(missing)}")  # noqa: T201
         if kind == "metrics" and not written:
             print("no tables of metrics: no job was scored")  # noqa: T201
-
-
-if __name__ == "__main__":
-    sys.exit(main())

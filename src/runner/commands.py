@@ -1,0 +1,95 @@
+"""The door of every command beside `python -m runner`: `python -m runner.NAME` is `runner/NAME.py`, which comes here.
+
+A command is a function `main(arguments) -> exit code`. What it raises becomes a message here, in one way for all: a
+user's mistake ends with 2, a failure with 1, an interruption with 130 or 143, and a bug of ours with its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+from backends.redaction import redact
+from runner.base.errors import Refused, RunnerError
+
+# Name -> the module that holds its `main`. It is imported when it is asked for, so that --help of one loads no other.
+COMMANDS = {
+    "compare": "runner.studies.compare.command",
+    "doctor": "runner.planning.doctor",
+    "document": "runner.config.write_docs",
+    "export": "runner.studies.export.command",
+    "labels": "runner.studies.labels.command",
+    "memory_profile": "runner.studies.profile.memory",
+    "parity": "runner.studies.parity",
+    "plan_csv": "runner.sweeps.plan_csv.command",
+    "published": "runner.studies.published",
+    "reading": "runner.studies.blind_baseline",
+    "report": "runner.report.command",
+    "resolution": "runner.studies.profile.resolution",
+    "select_prompts": "runner.studies.select_prompts.command",
+    "store": "runner.store.command",
+    "sync": "runner.jobs.sync",
+}
+OURS = ("runner", "backends", "metrics")
+
+
+def run(name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. `arguments` are those of the command line unless they are given."""
+    terminated: list[int] = []
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        terminated.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, terminate)
+    try:
+        code: int = importlib.import_module(COMMANDS[name]).main(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        _say("ended by SIGTERM" if terminated else "interrupted")
+        return 143 if terminated else 130
+    except Exception as error:  # noqa: BLE001 - all of them end here, in words or with their traceback
+        if not is_expected(error):
+            sys.stderr.write(redact(traceback.format_exc()))
+            return 1
+        _say(f"{name}: {words(error)}")
+        return error.exit_code if isinstance(error, RunnerError) else 2
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    return code
+
+
+def is_expected(error: Exception) -> bool:
+    """Tell what a user can mend from a bug of ours.
+
+    A ValueError is a message where our own code raised it, as it does for what can't be compared or read. One that a
+    library raised was not foreseen. Errors of the operating system name the file themselves.
+    """
+    if isinstance(error, (RunnerError, OSError)):
+        return True
+    if not isinstance(error, ValueError) or isinstance(error, UnicodeError):
+        return False
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OURS
+
+
+def words(error: Exception) -> str:
+    """Return what a user reads of an error: of a refusal its problems, without `before anything was started`."""
+    return "\n  ".join(map(str, error.problems)) if isinstance(error, Refused) else str(error)
+
+
+def _say(message: str) -> None:
+    print(redact(message), file=sys.stderr)  # noqa: T201

@@ -1,0 +1,101 @@
+"""`python -m runner.report SWEEP_DIR…`: shows the comparison of finished jobs again and writes their page anew.
+
+python -m runner.report multirun/2026-01-31/12-00-00 --constraint "latency/p95_s<1.5" --language ru
+python -m runner.report --experiment documents          all jobs of an MLflow experiment
+python -m runner.report RUN_ID RUN_ID                   some of its runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.base import command_line
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+CONSTRAINT = re.compile(r"([^<>=!]+?)\s*((?:<=|>=|==|!=|<|>|=).*)", re.DOTALL)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the report and return 0."""
+    with tempfile.TemporaryDirectory() as downloads:
+        return _report(_parser().parse_args(arguments), Path(downloads))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_line.parser("report", __doc__)
+    parser.add_argument("sources", nargs="*", help="folders of sweeps or jobs, ids of MLflow runs")
+    parser.add_argument("--experiment", help="an MLflow experiment: all its finished jobs")
+    parser.add_argument("--tracking-uri", help="of --experiment and run ids; default: MLFLOW_TRACKING_URI, ./mlflow.db")
+    parser.add_argument("--out", type=Path, help="the page; default: report.html in the first folder, else here")
+    parser.add_argument("--constraint", action="append", metavar="NAME<VALUE", help="instead of the sweep's own")
+    parser.add_argument("--baseline", help="a job's name or folder that the others are compared with")
+    parser.add_argument("--measure", help="the measure of quality that decides, such as cer")
+    parser.add_argument("--language", choices=("en", "ru"))
+    return parser
+
+
+def _report(given: argparse.Namespace, downloads: Path) -> int:
+    from runner.base.terminal import say
+    from runner.config.report_settings import unknown_metric
+    from runner.jobs.results import collect
+    from runner.report import spoken, write
+    from runner.report.table import show
+
+    folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
+    if absent := [folder for folder in folders if not folder.exists()]:
+        raise ValueError(f"{absent[0]} is neither a folder nor the id of an MLflow run")
+    runs = [one for one in given.sources if RUN_ID.fullmatch(one)]
+    searched = list(folders)
+    if runs or given.experiment:
+        searched += _download(given, runs, downloads)
+    if not searched:
+        raise ValueError("name a sweep's folder, --experiment NAME, or the ids of runs (--help tells more)")
+    results = [result for folder in searched for result in collect(folder)]
+    if not results:
+        raise ValueError(f"{', '.join(map(str, searched))}: no finished job in there (no metrics.json)")
+    for name, _ in map(_constraint, given.constraint or ()):
+        measured = {metric for result in results for metric in result.metrics}
+        if "/" in name and (told := unknown_metric(name, measured)):
+            raise ValueError(f"--constraint: {told}")
+    out = given.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
+    title = given.experiment or "/".join(searched[0].resolve().parts[-2:])
+    if not folders:
+        title = given.experiment or ", ".join(runs)
+    show(results)
+    for line in spoken.lines(write(results, out, title, **_settings(given))):
+        say(line)
+    say(f"report:  {out}")
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    settings = {name: getattr(given, name) for name in ("baseline", "measure", "language")}
+    if given.constraint:
+        settings["constraints"] = dict(_constraint(written) for written in given.constraint)
+    return settings
+
+
+def _constraint(written: str) -> tuple[str, str]:
+    found = CONSTRAINT.fullmatch(written.strip())
+    if found is None:
+        raise ValueError(f"--constraint {written!r}: it takes a form such as latency/p95_s<1.5 or licence=apache-2.0")
+    return found.group(1), found.group(2)
+
+
+def _download(given: argparse.Namespace, runs: Sequence[str], folder: Path) -> list[Path]:
+    """Bring the runs' files here and return their folders."""
+    import os
+
+    from runner.jobs import tracking
+    from runner.report import tracked
+
+    uri = given.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    wanted = [*runs, *(tracked.job_runs(uri, given.experiment) if given.experiment else [])]
+    for run in wanted:
+        tracking.download(uri, run, folder / run)
+    return [folder / run for run in wanted]
