@@ -81,7 +81,7 @@ def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     That the product makes its own is seen in tests/runner/test_tracking.py and by `make demo`.
     """
     folder = tmp_path_factory.mktemp("tracking_database")
-    command = "from runner.tracking import prepare; prepare('sqlite:///mlflow.db', 'documents')"
+    command = "from runner.jobs.tracking import prepare; prepare('sqlite:///mlflow.db', 'documents')"
     subprocess.run([sys.executable, "-c", command], cwd=folder, check=True, timeout=patient(120))
     return folder
 

@@ -6,3 +6,7 @@ import os
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
+
+from runner.base import moved
+
+moved.install()

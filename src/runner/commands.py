@@ -1,7 +1,8 @@
 """The door of every command beside `python -m runner`: `python -m runner.NAME` is `runner/NAME.py`, which comes here.
 
-A command is a function `main(arguments) -> exit code`. What it raises becomes a message here, in one way for all: a
-user's mistake ends with 2, a failure with 1, an interruption with 130 or 143, and a bug of ours with its traceback.
+A command is a function `main(arguments) -> exit code`. What it raises becomes a message here, in one way for all. What
+a user can mend, and what can't be reached, ends with 2; a failed job with 1; an interruption with 130 or 143; a bug of
+ours with its traceback and 1.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from backends.redaction import redact
-from runner.base.errors import Refused, RunnerError
+from runner.base.errors import JobFailed, Refused, RunnerError, SweepFailed
 
 # Name -> the module that holds its `main`. It is imported when it is asked for, so that --help of one loads no other.
 COMMANDS = {
@@ -63,7 +64,7 @@ def run(name: str, arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(redact(traceback.format_exc()))
             return 1
         _say(f"{name}: {words(error)}")
-        return error.exit_code if isinstance(error, RunnerError) else 2
+        return 1 if isinstance(error, (JobFailed, SweepFailed)) else 2  # compare ends with 1 where a gate fails
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])

@@ -1,4 +1,4 @@
-"""Makes job folders as `runner.run` leaves them, for tests of what reads them."""
+"""Makes job folders as `runner.sweeps.run` leaves them, for tests of what reads them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_the_wheel_works_from_any_folder(tmp_path: Path, make_cli: Callable[[Pat
     cli = make_cli(folder)
     cli.environment["PYTHONPATH"] = str(target)
     where = subprocess.run(
-        [sys.executable, "-c", "import runner, runner.paths as p; print(runner.__file__, p.conf_dir(), p.root())"],
+        [sys.executable, "-c", "import runner, runner.base.paths as p; print(runner.__file__, p.conf_dir(), p.root())"],
         cwd=folder, env=cli.environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert where.stdout.count(str(target)) == 3, where.stdout

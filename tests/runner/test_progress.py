@@ -80,7 +80,7 @@ def test_quick_work_is_no_line(said):
 def test_a_terminal_shows_a_bar_and_lines_stay_whole():
     code = """
 import logging, sys, time
-from runner.progress import Lines, Progress
+from runner.base.progress import Lines, Progress
 logging.basicConfig(level=logging.INFO, handlers=[Lines()], format="%(message)s")
 with Progress("job", 3) as work:
     work.say("asking")

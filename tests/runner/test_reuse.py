@@ -83,7 +83,7 @@ def test_what_decides_only_the_timing_does_not(made: Made):
 
 def test_another_version_of_a_library_is_another_environment(tmp_path: Path):
     """A real process with a library more: packages decide texts, so the fingerprint names them."""
-    code = "from runner.environment import fingerprint; print(fingerprint('current'))"
+    code = "from runner.base.machine import fingerprint; print(fingerprint('current'))"
 
     def fingerprint() -> str:
         command = [sys.executable, "-c", code]

@@ -328,7 +328,7 @@ def test_for_one_job_a_database_is_made_without_mlflow_in_this_process(tmp_path:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     program = f"""if True:
         import sys
-        from runner import tracking
+        from runner.jobs import tracking
         tracking.prepare_for_one({uri!r}, "alone")
         tracking.prepare_for_one({uri!r}, "alone")
         assert "mlflow" not in sys.modules

@@ -1,36 +1,18 @@
 """A job's configuration: its schema, the checks of its values, and the way from a command line to it.
 
-One dataclass for each group of conf/, in `schema`, `dataset`, `prompt` and `report_settings`.
+One dataclass for each group of conf/: `schema` is the whole job, the larger groups have files of their own.
 """
 
+from runner.config.composing import INTERPOLATED, STARTED, check_values, register, typed
 from runner.config.dataset import DatasetConfig
+from runner.config.engine import BackendConfig, ContainerConfig, EnvConfig, PoolConfig, RemoteConfig
+from runner.config.judge import JudgeConfig, JudgeModelConfig, JudgePromptConfig
+from runner.config.model import ModelConfig, QuantConfig
 from runner.config.prompt import PromptConfig
 from runner.config.report_settings import ReportConfig
-from runner.config.schema import (
-    CHOICES,
-    INTERPOLATED,
-    STARTED,
-    SUMMARIES,
-    BackendConfig,
-    Config,
-    ContainerConfig,
-    EnvConfig,
-    JudgeConfig,
-    JudgeModelConfig,
-    JudgePromptConfig,
-    ModelConfig,
-    PoolConfig,
-    QuantConfig,
-    RemoteConfig,
-    SamplingConfig,
-    TrackingConfig,
-    check_values,
-    register,
-    typed,
-)
+from runner.config.schema import SUMMARIES, Config, SamplingConfig, TrackingConfig
 
 __all__ = [
-    "CHOICES",
     "INTERPOLATED",
     "STARTED",
     "SUMMARIES",

@@ -1,10 +1,12 @@
-"""The keys of conf/dataset/*.yaml. Standard library only."""
+"""The keys of conf/dataset/*.yaml."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
+
+from runner.config.values import one_of, within
 
 
 @dataclass
@@ -19,15 +21,21 @@ class DatasetConfig:
     split: Any = None
     doc_class: Any = None  # of documents, such as passport
     field: Any = None  # of questions, such as surname
-    limit: int | None = None  # the first N samples that pass the filters
+    limit: int | None = within(None, 1)  # the first N samples that pass the filters
     blind: str = "none"  # no_image, other_document: a baseline that can't read; docs/datasets.md
     blind_seed: int = 0  # draws the other document
-    other_pages: int = 0  # pictures of other documents among each sample's own: what do more pages cost?
+    other_pages: int = within(
+        0, 0, 100
+    )  # pictures of other documents among each sample's own: what do more pages cost?
     region: str | None = None  # a column with a place on the page, [left, top, right, bottom]: that part alone is shown
-    region_margin: int = 4  # pixels shown around it; OCR programs read a text that touches the edge badly
+    region_margin: int = within(
+        4, 0, 10000
+    )  # pixels shown around it; OCR programs read a text that touches the edge badly
     question: str | None = None  # asked where a sample has no question of its own
-    video_fps: float = 1.0  # frames taken from a second of a video
-    video_frames: int = 16  # the most from one video; a longer one is covered evenly
-    video_as: str = "pictures"  # video: one moving picture, which some models take (docs/datasets.md)
+    video_fps: float = within(1.0, 0.001, 120)  # frames taken from a second of a video
+    video_frames: int = within(16, 1, 768)  # the most from one video; a longer one is covered evenly
+    video_as: str = one_of(
+        "pictures", "pictures", "video"
+    )  # video: one moving picture, which some models take (docs/datasets.md)
     columns: dict[str, str | None] = dataclasses.field(default_factory=dict)  # our name -> the file's; null: not read
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the reader: separator, encoding, sheet

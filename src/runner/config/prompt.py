@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runner.config.values import one_of
+
 
 @dataclass
 class PromptConfig:
@@ -17,7 +19,9 @@ class PromptConfig:
     collection: dict[str, Any] | None = None  # doc_class -> field -> template
     default: str | None = None  # the template where a collection has none
     system: str | None = None  # a template too; wins over the one of a YAML file
-    system_role: str = "system"  # system: a turn of its own; user: before the text of the user turn
+    system_role: str = one_of(
+        "system", "system", "user"
+    )  # system: a turn of its own; user: before the text of the user turn
     ocr: str | None = None  # tesseract: the text of the pages is read and stands in the prompt
     ocr_languages: str = "rus+eng"  # as tesseract names them
     # Jinja2: how the text of the pages and the prompt stand together

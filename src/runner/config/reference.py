@@ -10,15 +10,16 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.config.schema import CHOICES, RANGES, Config
+from runner.config import values
+from runner.config.schema import Config
 
 HEAD = """# Configuration reference
 
-Made from the schema (`src/runner/config.py` and what it names) by `python -m runner.document`; a test holds it
+Made from the schema (`src/runner/config/schema.py` and what it names) by `python -m runner.document`; a test holds it
 current. Every key can be given on the command line (`sampling.temperature=0.2`), in a file of its group under
 `conf/`, or in an experiment. The defaults here are the schema's: the file that is chosen in a group says its own,
 and `python -m runner --cfg job` prints what holds. `null` means *not given*. A key with braces takes any keys of
@@ -67,16 +68,15 @@ def _section(title: str, about: str, keys: Iterator[Key]) -> str:
 def _keys(schema: type, prefix: str) -> Iterator[Key]:
     comments, hints = _comments(schema), typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
-        kind = hints[field.name]
-        if type(None) in typing.get_args(kind):  # a part that may be left out has keys like any other: env.container
-            kind = next((one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)), kind)
         name = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(kind):
-            if prefix:  # those of the job itself have sections of their own
-                assert isinstance(kind, type)
-                yield from _keys(kind, f"{name}.")
-            continue
-        yield Key(name, _type(kind), _default(field), _meaning(name, comments.get(field.name, "")))
+        part, is_mapping = values.part_of(hints[field.name])
+        if part is None:
+            meaning = _meaning(name, comments.get(field.name, ""), field.metadata)
+            yield Key(name, _type(hints[field.name]), _default(field), meaning)
+        elif is_mapping:
+            yield from _keys(part, f"{name}.NAME.")
+        elif prefix:  # those of the job itself have sections of their own
+            yield from _keys(part, f"{name}.")
 
 
 def _comments(schema: type) -> dict[str, str]:
@@ -123,15 +123,11 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return repr(value).replace("'", '"') if isinstance(value, str) and not value.isascii() else str(value) or '""'
 
 
-def _meaning(name: str, comment: str) -> str:
+def _meaning(name: str, comment: str, metadata: Mapping[str, Any]) -> str:
     """Return the comment, and what values are allowed where it doesn't say."""
     if not comment and name.endswith(".name"):
         comment = "the word of its file on the command line; names it in results"
     parts = [comment] if comment else []
-    if choices := CHOICES.get(name):
-        missing = [one for one in choices if one not in comment]
-        parts += [f"one of {', '.join(choices)}"] if missing else []
-    if name in RANGES:
-        low, high = RANGES[name]
-        parts.append(f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}")
+    if any(one not in comment for one in metadata.get(values.CHOICES, ())) or values.LEAST in metadata:
+        parts.append(values.bounds(metadata))
     return "; ".join(parts)

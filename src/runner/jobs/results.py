@@ -15,7 +15,7 @@ from runner.config import decisive
 
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
-# How another program made its answers (runner.foreign).
+# How another program made its answers (runner.jobs.imported_answers).
 UNKNOWN = "unknown"
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")

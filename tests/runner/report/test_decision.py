@@ -317,6 +317,6 @@ def test_the_command_line_of_the_docs_sets_constraints():
 
 
 def test_every_figure_of_samples_may_be_a_constraint():
-    """The names that `runner.run` tracks; a constraint on one that is not listed would be refused as a typing error."""
+    """The names that `runner.sweeps.run` tracks; a constraint on another would be refused as a typing error."""
     for name in ("total", "reused", "failed", "unscored", "truncated", "refused"):
         assert unknown_metric(f"samples/{name}") is None

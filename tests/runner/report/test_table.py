@@ -151,7 +151,7 @@ def test_a_run_is_not_named_by_its_judge(tmp_path: Path):
 def test_another_programs_answers_are_not_told_by_our_defaults(tmp_path: Path):
     for name, temperature in (("a", 0.0), ("bb", 0.7)):
         job_folder(tmp_path / name, f"sampling.temperature={temperature}", "prompt=plain")
-    # What runner.foreign writes: names that are unknown, and beside them the defaults of this runner.
+    # What runner.jobs.imported_answers writes: names that are unknown, and beside them the defaults of this runner.
     configs = [dict(one.config) for one in collect(tmp_path)]
     foreign = {**configs[0], "model": {**configs[0]["model"], "name": "ScanPro", "checkpoints": {}}}
     for group in ("quant", "backend", "env", "prompt", "sampling"):

@@ -65,7 +65,7 @@ def prepare_for_one(uri: str, experiment: str) -> None:
     if prefix or not name or not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
         prepare(uri, experiment)
     elif not file.exists():
-        command = "import sys; from runner.tracking import prepare; prepare(*sys.argv[1:])"
+        command = "import sys; from runner.jobs.tracking import prepare; prepare(*sys.argv[1:])"
         made = subprocess.run(
             [sys.executable, "-c", command, uri, experiment], stderr=subprocess.PIPE, text=True, check=False
         )

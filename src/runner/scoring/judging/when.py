@@ -13,13 +13,13 @@ from runner.scoring.judging.planned import Judging, plan_judging
 
 
 def judges_now(config: Config) -> Judging | None:
-    """Return the judges that a job asks by itself; those that wait are asked by `runner.sweep`."""
+    """Return the judges that a job asks by itself; those that wait are asked by `runner.sweeps`."""
     judges = plan_judging(config) if config.stage == "all" else None
     return None if judges is not None and judges.needs_memory and _ended_by_us() else judges
 
 
 def _ended_by_us() -> bool:
-    """Say whether `runner.sweep` goes on after the jobs; under another sweeper, such as Optuna's, it doesn't."""
+    """Say whether `runner.sweeps` goes on after the jobs; under another sweeper, such as Optuna's, it doesn't."""
     hydra = HydraConfig.get()
     return hydra.mode != RunMode.MULTIRUN or str(hydra.sweeper.get("_target_", "")).endswith(".RunnerSweeper")
 

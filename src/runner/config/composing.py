@@ -1,0 +1,113 @@
+"""From what Hydra composed to the dataclasses of the schema: registering it, reading it, and checking its values."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
+
+from runner.base.errors import Problem, Refused
+from runner.config import secret_values, values
+from runner.config.report_settings import report_problems
+from runner.config.schema import SUMMARIES, Config
+
+# When this command began: it names the folder of its jobs, however many there are.
+STARTED = datetime.now()
+# What to do about a `${` that was not meant to stand for anything.
+INTERPOLATED = "${...} stands for another value; for the characters themselves write \\${...}"
+
+
+def register() -> None:
+    """Tell Hydra the schema, as `base_config`, and what `${started:%H-%M-%S-%f}` means.
+
+    Hydra's own `now` ends at seconds, and two commands may begin within one. Cached, so that a job that is composed in
+    another process keeps the folder of its sweep.
+    """
+    store = ConfigStore.instance()
+    # Hydra 1.3.8 deep-copies the whole store with its repository twice a job and five times a config group for --help
+    # (_internal/config_repository.py, CachingConfigRepository). The store is a singleton that copies each node it hands
+    # out (core/config_store.py, load), so nobody needs those copies; they took 80 % of the time of --help.
+    ConfigStore.__deepcopy__ = lambda self, _memo: self
+    schema = OmegaConf.structured(Config)
+    for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints):
+        # Else Hydra takes 'dataset.columns={question: Вопрос}' with a + only. What a key may be is checked by us.
+        OmegaConf.set_struct(free, False)
+    store.store(name="base_config", node=schema)
+    OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
+
+
+def _started(pattern: str) -> str:
+    return STARTED.strftime(pattern)
+
+
+def typed(cfg: DictConfig) -> Config:
+    """Turn a composed config into the dataclasses above. Raise Refused for a value that is missing or out of range."""
+    try:
+        missing = [Problem("a value is needed", key, f"give it: {key}=...") for key in sorted(_missing(cfg))]
+        if missing:
+            raise Refused(missing)
+        config = OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise Refused(_unresolved(error)) from error
+    assert isinstance(config, Config)
+    if unknown := list(_unknown(config)):
+        raise Refused(Problem("there is no such key, and a + adds none", key) for key in unknown)
+    if problems := list(check_values(cfg)):
+        raise Refused(problems)
+    return config
+
+
+def _unresolved(error: OmegaConfBaseException) -> Problem:
+    """Put OmegaConf's words for a value that can't be had into ours."""
+    what, where = str(error).splitlines()[0], str(error.full_key or "")
+    if unset := re.search(r"Environment variable '(\w+)' not found", what):
+        return Problem(f"there is no environment variable {unset[1]}", where, f"export {unset[1]}=...")
+    remedy = INTERPOLATED if isinstance(error, (InterpolationKeyError, GrammarParseError)) else ""
+    return Problem(what, where, remedy)
+
+
+def _missing(cfg: DictConfig) -> set[str]:
+    return {str(key) for key in OmegaConf.missing_keys(cfg)}
+
+
+def _unknown(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that `+key=value` or `++key=value` has added to a schema.
+
+    Nothing reads them, and the config.yaml of such a job fits the schema no more.
+    """
+    if dataclasses.is_dataclass(value):
+        names = {field.name for field in dataclasses.fields(value)}
+        yield from (f"{prefix}{name}" for name in getattr(value, "__dict__", {}) if name not in names)
+        for name in names:
+            yield from _unknown(getattr(value, name), f"{prefix}{name}.")
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _unknown(one, f"{prefix}{name}.")
+
+
+def check_values(cfg: DictConfig) -> Iterator[Problem]:
+    """Yield what a type can't say: values outside their choices or ranges."""
+    yield from values.problems(Config, cfg)
+    yield from report_problems(cfg.report)
+    if cfg.tracking.uri is not None and not cfg.tracking.uri:
+        yield Problem("it is empty", "tracking.uri", "tracking=none, or a MLFLOW_TRACKING_URI that is not empty")
+    yield from secret_values.find(cfg)
+    for name in cfg.summaries:
+        if name not in SUMMARIES:
+            yield Problem(f"{name!r} is not valid", "summaries", f"any of: {', '.join(SUMMARIES)}")
+    if (cfg.stage == "score") != (cfg.answers is not None):
+        yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
+    if cfg.backend.replicas > cfg.concurrency:
+        what = f"{cfg.backend.replicas} replicas and concurrency={cfg.concurrency}: some would never be asked"
+        yield Problem(what, "backend.replicas", f"concurrency={cfg.backend.replicas} or more")
+    if cfg.backend.replicas > 1 and cfg.backend.base_url:
+        yield Problem("an endpoint that runs already can't be replicated here", "backend.replicas", "leave it out")
+    low, high = cfg.model.min_pixels, cfg.model.max_pixels
+    if low and high and low > high:
+        yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

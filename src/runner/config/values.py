@@ -1,0 +1,70 @@
+"""What a key's type can't say: its choices and its range. They stand beside the field, and are checked from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.base.errors import Problem
+
+CHOICES, LEAST, MOST = "choices", "least", "most"
+
+
+def one_of(default: str | None, *choices: str) -> Any:
+    """Return a field that takes one of some words."""
+    return dataclasses.field(default=default, metadata={CHOICES: choices})
+
+
+def within(default: float | None, least: float, most: float = math.inf) -> Any:
+    """Return a field that takes a number from `least` to `most`, both of them allowed."""
+    return dataclasses.field(default=default, metadata={LEAST: least, MOST: most})
+
+
+def bounds(metadata: Mapping[str, Any]) -> str:
+    """Say which values a field takes; nothing where its type says it all."""
+    if choices := metadata.get(CHOICES):
+        return f"one of {', '.join(choices)}"
+    if LEAST not in metadata:
+        return ""
+    least, most = metadata[LEAST], metadata[MOST]
+    return f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+
+
+def problems(schema: Any, config: Any, prefix: str = "") -> Iterator[Problem]:
+    """Yield each value of a composed config that is none of its field's choices, or outside its range.
+
+    A part that may be left out, and a mapping whose values are parts of the schema, are looked into as well.
+    """
+    hints = _hints(schema)
+    for field in dataclasses.fields(schema):
+        value, key = config[field.name], f"{prefix}{field.name}"
+        if value is None:
+            continue
+        part, is_mapping = part_of(hints[field.name])
+        if part is not None:
+            named = {f"{key}.{name}": value[name] for name in value} if is_mapping else {key: value}
+            for name, inner in named.items():
+                yield from problems(part, inner, f"{name}.")
+        elif CHOICES in field.metadata and value not in field.metadata[CHOICES]:
+            yield Problem(f"{value!r} is not valid", key, bounds(field.metadata).replace("one of", "one of:"))
+        elif LEAST in field.metadata and not field.metadata[LEAST] <= value <= field.metadata[MOST]:
+            told = bounds(field.metadata)
+            yield Problem(f"{value!r} is out of range", key, told if told.startswith("at") else f"from {told}")
+
+
+def part_of(kind: Any) -> tuple[type | None, bool]:
+    """Return the part of the schema that a field holds, and whether it holds several of them by name."""
+    if dataclasses.is_dataclass(kind):
+        return typing.cast("type", kind), False
+    is_mapping = typing.get_origin(kind) is dict
+    inner = [one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)]
+    return (typing.cast("type", inner[0]), is_mapping) if inner else (None, False)
+
+
+@functools.cache
+def _hints(schema: Any) -> dict[str, Any]:
+    return typing.get_type_hints(schema)
