@@ -78,7 +78,7 @@ class Ended:
 def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with MLflow's database as our first run makes it. Making one takes seconds of CPU, copying it none.
 
-    That the product makes its own is seen in tests/runner/test_tracking.py and by `make demo`.
+    That the product makes its own is seen in tests/runner/jobs/test_tracking.py and by `make demo`.
     """
     folder = tmp_path_factory.mktemp("tracking_database")
     command = "from runner.jobs.tracking import prepare; prepare('sqlite:///mlflow.db', 'documents')"

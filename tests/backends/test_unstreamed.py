@@ -10,7 +10,7 @@ from backends import wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart
 from backends.client import Client
 from backends.failures import refuses_streams
-from tests.runner.judging.scripted_judge import COMPLETION_TOKENS, Reply, ScriptedJudge
+from tests.runner.scoring.judging.scripted_judge import COMPLETION_TOKENS, Reply, ScriptedJudge
 
 
 @pytest.mark.parametrize("refuses", [False, True])

@@ -14,7 +14,7 @@ from tests.cluster import eight_jobs
 from tests.cluster.services import PostgresTracking
 from tests.cluster.slurm import Slurm
 from tests.conftest import CommandLine
-from tests.runner.test_sweep import gone
+from tests.runner.sweeps.test_sweep import gone
 
 pytestmark = [pytest.mark.cluster]
 WITHOUT_GPU = ("hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1")

@@ -7,7 +7,7 @@ import pytest
 from runner.sweeps.groups import Group, as_tasks, grouped
 from tests.cluster import eight_jobs
 from tests.conftest import CommandLine
-from tests.runner.test_sweep import gone
+from tests.runner.sweeps.test_sweep import gone
 
 
 def test_groups_follow_the_engine():

@@ -21,5 +21,5 @@ def test_the_old_name_is_the_same_module(old: str):
 
 
 def test_an_unknown_name_is_as_unknown_as_before():
-    with pytest.raises(ModuleNotFoundError, match="No module named 'runner.error'"):
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'runner\.error'"):
         importlib.import_module("runner.error")

@@ -17,8 +17,8 @@ import pytest
 from runner.jobs import answers_table
 from tests.conftest import CommandLine
 from tests.patience import patient
-from tests.runner.judging.conftest import job, record, rows, table, verdicts
-from tests.runner.judging.scripted_judge import (
+from tests.runner.scoring.judging.conftest import job, record, rows, table, verdicts
+from tests.runner.scoring.judging.scripted_judge import (
     COMPLETION_TOKENS,
     PROMPT_TOKENS,
     Reply,

@@ -17,7 +17,7 @@ from runner.planning.identity import identity
 from runner.planning.plan import plan
 from runner.prompts import ocr
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 def composed(*overrides: str):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CommandLine
-from tests.runner.judging.scripted_judge import Reply, ScriptedJudge
+from tests.runner.scoring.judging.scripted_judge import Reply, ScriptedJudge
 
 
 @pytest.fixture

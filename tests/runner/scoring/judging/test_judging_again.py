@@ -9,8 +9,15 @@ from collections import Counter
 import pytest
 
 from tests.conftest import CommandLine
-from tests.runner.judging.conftest import job, record, rows, table, verdicts
-from tests.runner.judging.scripted_judge import COMPLETION_TOKENS, PROMPT_TOKENS, Reply, absolute, pairwise, shown
+from tests.runner.scoring.judging.conftest import job, record, rows, table, verdicts
+from tests.runner.scoring.judging.scripted_judge import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    Reply,
+    absolute,
+    pairwise,
+    shown,
+)
 
 WHERE = "judge.model.endpoint"
 AGAIN = ("stage=score", "metrics=[]", "judge=absolute")

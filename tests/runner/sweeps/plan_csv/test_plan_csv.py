@@ -12,7 +12,7 @@ from runner.base.errors import Refused
 from runner.sweeps.plan_csv.rows import EvaluationRun
 from runner.sweeps.plan_csv.translate import Folders, translate
 from tests.conftest import ROOT, CommandLine
-from tests.runner.plan_csv.test_rows import HEADER
+from tests.runner.sweeps.plan_csv.test_rows import HEADER
 
 DATA = ("--datasets", str(ROOT / "data"), "--prompts", str(ROOT / "data" / "demo_documents" / "prompts"))
 ECHO = ("backend.name=echo", "tracking=none")

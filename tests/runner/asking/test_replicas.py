@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.conftest import CommandLine
-from tests.runner.test_sweep import ECHO, RESTARTED, gone, results, rows
+from tests.runner.sweeps.test_sweep import ECHO, RESTARTED, gone, results, rows
 
 
 def texts(result: dict[str, Any]) -> list[tuple[str, str]]:

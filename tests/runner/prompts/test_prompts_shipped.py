@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from runner.datasets import DatasetConfig, open_dataset
 from runner.prompts import PromptConfig, load_prompt
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_shipped_prompts_fit_the_demo_documents() -> None:

@@ -12,7 +12,7 @@ from runner import commands
 from runner.base.errors import Refused
 from runner.studies.labels.table import read
 from tests.conftest import CommandLine
-from tests.runner.compare.test_compare import job
+from tests.runner.studies.compare.test_compare import job
 
 ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "tracking=none")
 

@@ -12,7 +12,7 @@ from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, Sample, open_dataset
 from runner.prompts import Prompt, PromptConfig, PromptError, load_prompt
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGES = (ImagePart(b"1", "image/png"), ImagePart(b"2", "image/png"))
 COLLECTIONS = sorted((ROOT.parent / "shared/data/demo_mini/prompts").glob("*.csv"))
 
