@@ -69,7 +69,7 @@ KERNEL_FAILED = (
         r"CUDA error: (an illegal memory access was encountered|an illegal instruction was encountered"
         r"|misaligned address|device-side assert triggered|unspecified launch failure|the launch timed out[^\n]*"
         r"|invalid configuration argument|too many resources requested for launch)",
-        "a CUDA kernel failed ({name}), which is a fault of the engine or of this model's kernels and not of the driver: "
+        "a CUDA kernel failed ({name}), which is a fault of the engine or the model's kernels and not of the driver: "
         "try another backend.attention or backend.engine_args.enforce_eager=true, another quant, or another version",
         "engine_died",
     ),
