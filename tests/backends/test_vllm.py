@@ -182,11 +182,7 @@ def test_the_context_is_what_fits_unless_it_is_said() -> None:
     assert given.count("--max-model-len") == 1 and given[given.index("--max-model-len") + 1] == "4096"
     assert "--max-model-len" not in line(**{"engine_args.max_model_len": "model"})
     # vllm 0.33.0, v1/core/kv_cache_planning.py:1405
-    fitted = "Auto-fit max_model_len: reduced from %d to %d to fit in available KV cache memory (%s)" % (
-        262144,
-        40960,
-        "x",
-    )
+    fitted = "Auto-fit max_model_len: reduced from 262144 to 40960 to fit in available KV cache memory (8.0 GiB)"
     assert VllmBackend().statistics(BEFORE, AFTER, f"{GPU_LOG}{fitted}").facts["context_tokens"] == "40960"
 
 
