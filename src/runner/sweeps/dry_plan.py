@@ -22,7 +22,7 @@ from runner.asking.questions import Generated, Questions
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.store import Shelf
 
 # How many stored answers, and job folders, tell how long another will take.

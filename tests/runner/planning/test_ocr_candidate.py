@@ -15,7 +15,8 @@ from backends.ocr_engines import OcrMissing, tesseract
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.planning.plan import Job, plan, warn
+from runner.planning.job import Job
+from runner.planning.plan import plan, warn
 from tests.conftest import CommandLine
 
 needs_tesseract = pytest.mark.skipif(
