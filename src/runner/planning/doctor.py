@@ -25,7 +25,7 @@ from typing import Literal
 import psutil
 from rich.console import Console
 
-from backends.process import built_environments, docker, rentals
+from backends.process import built_environments, docker, undoing
 from backends.process.uv_environment import UvEnvironment, cache_dir
 from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
@@ -175,7 +175,7 @@ def built() -> Iterator[Finding]:
 
 def machines() -> Iterator[Finding]:
     """Look for rented machines that were not given back."""
-    for rented in rentals.left(environments.machine_records()):
+    for rented in undoing.left(environments.machine_records()):
         where = f"rented from {rented.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(rented.started_at))}"
         if rented.host == platform.node():
             yield Finding("fail", f"{where}, nobody looks after it", rented.warning)
