@@ -125,8 +125,7 @@ def recognition() -> Iterator[Finding]:
     try:
         yield Finding("ok", f"tesseract {tesseract.version()}, languages: {', '.join(tesseract.installed())}")
     except OcrMissing as missing:
-        what, _, remedy = str(missing).partition(". Remedy: ")
-        yield Finding("warn", f"{what}: no model=tesseract_rus and no prompt.ocr", remedy)
+        yield Finding("warn", f"{missing.what}: no model=tesseract_rus and no prompt.ocr", missing.remedy)
 
 
 def hub() -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def test_another_version_of_the_program_is_another_model(monkeypatch: pytest.Mon
 
 def test_a_program_that_is_missing_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch):
     def missing(*_: object) -> None:
-        raise OcrMissing("tesseract does not run here: not in PATH. Remedy: apt install tesseract-ocr")
+        raise OcrMissing("tesseract does not run here: not in PATH", "apt install tesseract-ocr")
 
     monkeypatch.setattr(tesseract, "check", missing)
     with pytest.raises(
