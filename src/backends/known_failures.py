@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from backends.api import Failure, FailureKind
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One failure. A `{name}` in the message is the first group of the pattern that matched."""
-
-    pattern: re.Pattern[str]
-    message: str
-    kind: FailureKind = "start_failed"
+from backends.api import Failure, FailureKind, KnownFailure
 
 
-def known(pattern: str, message: str, kind: FailureKind = "start_failed") -> Known:
+def known(pattern: str, message: str, kind: FailureKind = "start_failed") -> KnownFailure:
     """Return a known failure; case doesn't matter."""
-    return Known(re.compile(pattern, re.IGNORECASE), message, kind)
+    return KnownFailure(re.compile(pattern, re.IGNORECASE), message, kind)
 
 
-def first(failures: Iterable[Known], text: str) -> Failure | None:
+def first(failures: Iterable[KnownFailure], text: str) -> Failure | None:
     """Return the first of `failures` that stands in `text`: list them from the special to the general."""
     for one in failures:
         if match := one.pattern.search(text):

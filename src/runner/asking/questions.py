@@ -19,7 +19,7 @@ from runner.base.progress import Progress
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.prompts import PromptError
 from runner.store import Shelf
 

@@ -15,11 +15,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from runner import report as reports
 from runner.asking import engines
 from runner.base import terminal
-from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
+from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed, attempt
 from runner.base.tracking_address import ui_command
 from runner.config import typed
 from runner.jobs.results import Result, collect
-from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
+from runner.planning import opened
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.report import table
 from runner.scoring import judging
 from runner.studies import published, summaries
@@ -61,7 +63,7 @@ def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
         yield
     finally:
         engines.close()
-        forget_datasets()
+        opened.forget()
 
 
 def single(cfg: DictConfig) -> float | None:
@@ -113,7 +115,7 @@ def check_judges(configs: Sequence[DictConfig]) -> None:
     for config in map(typed, configs):
         judges = attempt(problems, functools.partial(judging.plan_judging, config))
         if judges is not None and config.stage == "all":
-            samples = (sample.id for sample in dataset(config.dataset))
+            samples = (sample.id for sample in opened.dataset(config.dataset))
             attempt(problems, functools.partial(judging.check, samples, judges.rivals))
             planned.append((config, judges))
     if problems:
