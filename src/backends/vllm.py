@@ -72,10 +72,21 @@ _FACTS = {
 }
 _LOADED = re.compile(r"Model loading took ([\d.]+) GiB")
 _AVAILABLE = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
+# What graphs took. The V2 model runner, 0.33's default, captures twice, first to estimate and then for good, and
+# writes the same line both times (v1/worker/gpu/model_runner.py:1164, from profile_cudagraph_memory and capture_model).
 _GRAPHS = re.compile(r"Graph capturing finished in [\d.]+ secs, took (-?[\d.]+) GiB")
-_GRAPHS_ESTIMATED = re.compile(r"Estimated CUDA graph memory: ([\d.]+) GiB")
+# The estimate, as the V1 runner writes it (v1/worker/gpu_model_runner.py:6410), and the worker above both runners
+# (v1/worker/gpu_worker.py:1003).
+_GRAPHS_ESTIMATED = re.compile(
+    r"Estimated CUDA graph memory: ([\d.]+) GiB"
+    r"|CUDA graph pool memory: -?[\d.]+ GiB \(actual\), ([\d.]+) GiB \(estimated\)"
+)
+# The estimate is counted to the peak of activations unless VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0
+# (v1/worker/gpu_worker.py:720, :749); then the worker writes `is disabled` in place of this.
+_ESTIMATE_IS_COUNTED = "CUDA graph memory profiling is enabled"
 _USED_AT_START = re.compile(
     r"Actual usage is ([\d.]+) GiB for consumed memory \(weights \+ non-torch\), ([\d.]+) GiB for peak activation"
+    r"(?:, and (-?[\d.]+) GiB for CUDAGraph memory)?"
 )
 
 
@@ -132,8 +143,7 @@ class VllmBackend:
         reserved = _reserved(now, log)
         peak = now.highest("runner_peak")
         used = None if reserved is None or peak is None else peak * reserved
-        graphs = _number(_GRAPHS, log)
-        activation, consumed = _at_start(log)
+        activation, consumed, graphs = _at_start(log)
         parts = (consumed, activation, used)
         facts = {name: match[1].replace(",", "") for name, pattern in _FACTS.items() if (match := pattern.search(log))}
         times = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
@@ -183,17 +193,21 @@ def _reserved(metrics: Metrics, log: str) -> float | None:
     return int(value) / _GIB if value.isdigit() and int(value) else _number(_AVAILABLE, log)
 
 
-def _at_start(log: str) -> tuple[float | None, float | None]:
-    """Return the activation peak and what weights and libraries took, as vLLM measured them when it started (GPU only).
+def _at_start(log: str) -> tuple[float | None, float | None, float | None]:
+    """Return what the peak of activations, weights with libraries, and graphs took in GiB, as vLLM measured it.
 
-    vLLM counts its estimate of the graphs' memory to the activations: it is taken out again, the graphs are counted.
+    A CPU has none of them. With tensor parallelism they are those of the rank that writes first. vLLM may count its
+    estimate of the graphs' memory to the activations: it is taken out again, for the graphs are counted themselves.
     """
+    graphs = float(captures[-1]) if (captures := _GRAPHS.findall(log)) else None
     match = _USED_AT_START.search(log)
     if match is None:
-        return None, None
-    return max(0.0, float(match[2]) - (_number(_GRAPHS_ESTIMATED, log) or 0.0)), float(match[1])
+        return None, None, graphs
+    estimate = _number(_GRAPHS_ESTIMATED, log) or 0.0
+    peak = float(match[2]) - (estimate if _ESTIMATE_IS_COUNTED in log else 0.0)
+    return max(0.0, peak), float(match[1]), float(match[3]) if match[3] else graphs
 
 
 def _number(pattern: re.Pattern[str], log: str) -> float | None:
     match = pattern.search(log)
-    return float(match[1]) if match else None
+    return next((float(group) for group in match.groups() if group), None) if match else None
