@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling, VideoPart
@@ -105,12 +105,12 @@ class Job:
         )
 
 
-def plan(cfg: DictConfig, *, here: bool = False) -> Job:
+def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     """Check one job and open what it needs. Raise Refused with everything that is wrong.
 
     `here`: it will run on this machine, so what that lacks is refused, too.
     """
-    config = typed(cfg)
+    config = cfg if isinstance(cfg, Config) else typed(cfg)
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
     if here and config.stage != "score":
@@ -169,23 +169,24 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     return (ocr_program.named(config, spec, backend) if isinstance(backend, OcrBackend) else spec), backend
 
 
-def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[EngineSpec]:
-    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message.
+def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[tuple[Config, EngineSpec]]:
+    """Check every job of a sweep; return its settings and the engine it needs. One bad job refuses them all.
 
-    `here`: they will run on this machine.
+    No `Job` is kept, since each holds its dataset. `here`: they will run on this machine.
     """
     problems: list[Problem] = []
-    specs: list[EngineSpec] = []
+    planned: list[tuple[Config, EngineSpec]] = []
     with Progress("checking jobs", len(configs)) as progress:
         for cfg in configs:
             try:
-                specs.append(plan(cfg, here=here).spec)
+                job = plan(cfg, here=here)
+                planned.append((job.config, job.spec))
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()
     if problems:
         raise Refused(problems)
-    return specs
+    return planned
 
 
 def warn(job: Job) -> None:
@@ -256,7 +257,7 @@ def _metrics(config: Config) -> dict[str, Metric]:
 
 def dataset(config: DatasetConfig) -> Dataset:
     """Open a dataset once for all jobs of a sweep that use it."""
-    return _open(json.dumps(OmegaConf.to_container(OmegaConf.structured(config)), sort_keys=True, default=str))
+    return _open(json.dumps(dataclasses.asdict(config), sort_keys=True, default=str))
 
 
 def forget_datasets() -> None:

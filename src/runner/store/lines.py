@@ -21,12 +21,24 @@ from backends.api import Failure, Generation, Timing
 
 _CRC = b',"crc":"%08x"}'
 _CRC_BYTES = len(_CRC % 0)
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # json.dumps makes one for each call with options
+_LINE = json.JSONEncoder(ensure_ascii=False)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
 
 
 def digest(value: Any) -> str:
     """Name a JSON value by its content."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return digest_of_json(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Return a value in the one form that its digest is made of."""
+    return _CANONICAL.encode(value)
+
+
+def digest_of_json(written: str) -> str:
+    """Name what `as_json` wrote, or what was put together of such parts: `[A, B]`, with a comma and a blank."""
+    return hashlib.sha256(written.encode()).hexdigest()
 
 
 def to_json(generation: Generation) -> dict[str, Any]:
@@ -50,7 +62,7 @@ def from_json(row: Mapping[str, Any]) -> Generation:
 
 def encode(row: Mapping[str, Any]) -> bytes:
     """Return the line of a row, with its checksum and its end."""
-    body = json.dumps(row, ensure_ascii=False).encode()
+    body = _LINE.encode(row).encode()
     return body[:-1] + _CRC % zlib.crc32(body) + b"\n"
 
 
