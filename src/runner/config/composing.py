@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
 from runner.base.errors import Problem, Refused
-from runner.config import secret_values, values
+from runner.config import secret_values, values, yaml_files
 from runner.config.report_settings import report_problems
 from runner.config.schema import SUMMARIES, Config
 
@@ -40,6 +40,7 @@ def register() -> None:
     for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints):
         # Else Hydra takes 'dataset.columns={question: Вопрос}' with a + only. What a key may be is checked by us.
         OmegaConf.set_struct(free, False)
+    yaml_files.install()
     store.store(name="base_config", node=schema)
     defaults_list._create_interpolation_map = _choices_so_far
     OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
