@@ -62,6 +62,7 @@ class Side:
     seen: Mapping[Key, Seen]
     sampling: str
     is_greedy: bool
+    qwen_vl_utils: str = ""  # whether Qwen's own package gives pictures the sizes that the engine gave them
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _side(result: Result) -> Side:
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}
-    return Side(result.folder, _label(result), rows, seen, given, is_greedy=sampling["temperature"] == 0)
+    told = str((result.environment.get("engine") or {}).get("qwen_vl_utils", ""))
+    return Side(result.folder, _label(result), rows, seen, given, sampling["temperature"] == 0, told)
 
 
 def _rule(result: Result) -> visual_input.ResizeRule | None:
@@ -290,7 +292,8 @@ def _cells(side: Side, agreement: str, same_input: str) -> tuple[str, ...]:
         agreement,
         _range(one.prompt_tokens for one in seen),
         f"{_range(one.visual_tokens for one in seen)}\n{_how(one.tokens_by for one in seen)}",
-        f"{_sizes(seen)}\n{_how(one.pixels_by for one in seen)}",
+        f"{_sizes(seen)}\n{_how(one.pixels_by for one in seen)}"
+        + (f"\n(qwen-vl-utils {side.qwen_vl_utils})" if side.qwen_vl_utils else ""),
         same_input,
     )
 
@@ -378,6 +381,7 @@ def _record(one: Comparison) -> dict[str, Any]:
         "input_differs": dict(one.differences),
         "input_proven_equal": one.proven,
         "sampling": {name: side.sampling for name, side in sides.items()},
+        "qwen_vl_utils": {name: side.qwen_vl_utils for name, side in sides.items() if side.qwen_vl_utils},
         "divergences": [dataclasses.asdict(part) for part in one.divergences],
         "seen": {
             name: [
