@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from backends.api import Failure, FailureKind
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One failure. A `{name}` in the message is the first group of the pattern that matched."""
-
-    pattern: re.Pattern[str]
-    message: str
-    kind: FailureKind = "start_failed"
+from backends.api import Failure, FailureKind, KnownFailure
 
 
-def known(pattern: str, message: str, kind: FailureKind = "start_failed") -> Known:
+def known(pattern: str, message: str, kind: FailureKind = "start_failed") -> KnownFailure:
     """Return a known failure; case doesn't matter."""
-    return Known(re.compile(pattern, re.IGNORECASE), message, kind)
+    return KnownFailure(re.compile(pattern, re.IGNORECASE), message, kind)
 
 
-def first(failures: Iterable[Known], text: str) -> Failure | None:
+def first(failures: Iterable[KnownFailure], text: str) -> Failure | None:
     """Return the first of `failures` that stands in `text`: list them from the special to the general."""
     for one in failures:
         if match := one.pattern.search(text):
@@ -69,7 +59,7 @@ KERNEL_FAILED = (
         r"CUDA error: (an illegal memory access was encountered|an illegal instruction was encountered"
         r"|misaligned address|device-side assert triggered|unspecified launch failure|the launch timed out[^\n]*"
         r"|invalid configuration argument|too many resources requested for launch)",
-        "a CUDA kernel failed ({name}), which is a fault of the engine or of this model's kernels and not of the driver: "
+        "a CUDA kernel failed ({name}), which is a fault of the engine or the model's kernels and not of the driver: "
         "try another backend.attention or backend.engine_args.enforce_eager=true, another quant, or another version",
         "engine_died",
     ),

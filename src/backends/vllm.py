@@ -52,6 +52,7 @@ _OURS = {
     "trust_remote_code": "model.trust_remote_code",
 }
 _TRUST = "trust_request_mm_kwargs"
+_CONTEXT = "max_model_len"
 # The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -70,6 +71,8 @@ _FACTS = {
     "attention": re.compile(r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend"),
     "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
 }
+# What `--max-model-len auto` came to, where that is less than the model's own.
+_FITTED = re.compile(r"Auto-fit max_model_len: reduced from \d+ to (\d+) to fit")
 _LOADED = re.compile(r"Model loading took ([\d.]+) GiB")
 _AVAILABLE = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
 # What graphs took. The V2 model runner, 0.33's default, captures twice, first to estimate and then for good, and
@@ -124,7 +127,13 @@ class VllmBackend:
         # here the runner alone has the key. `false` leaves the flag out, for older versions that don't know it.
         if is_true(f"backend.engine_args.{_TRUST}", spec.arg(f"{PREFIX}{_TRUST}", "true")):
             argv.append("--trust-request-mm-kwargs")
-        argv += flags(spec, _OURS, but=(_TRUST,))
+        # Without it vLLM wants a KV cache for one request of the model's whole context, 36 GiB for the 262,144 tokens
+        # of Qwen3-VL-8B, and doesn't start on a smaller card. `auto` takes what fits (0.33,
+        # v1/core/kv_cache_planning.py:1337). `model` leaves the flag out, for older versions that don't know `auto`.
+        context = spec.arg(f"{PREFIX}{_CONTEXT}", "auto")
+        if context != "model":
+            argv += ["--max-model-len", context]
+        argv += flags(spec, _OURS, but=(_TRUST, _CONTEXT))
         return Launch(
             tuple(argv),
             variables=_variables(chosen.get("threads")),
@@ -147,6 +156,8 @@ class VllmBackend:
         parts = (consumed, activation, used)
         facts = {name: match[1].replace(",", "") for name, pattern in _FACTS.items() if (match := pattern.search(log))}
         times = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
+        if (fitted := _FITTED.search(log)) is not None:
+            facts["context_tokens"] = fitted[1]
         facts |= {name: f"{value:.6f}" for name, value in times.items() if value is not None}
         needed = None if None in parts else sum(part for part in parts if part is not None) + (graphs or 0.0)
         return EngineStats(

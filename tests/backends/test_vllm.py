@@ -173,6 +173,19 @@ def test_what_graphs_and_activations_took(lines: list[str], activation: float | 
     assert (stats.activation_gib, stats.graphs_gib) == (activation, graphs)
 
 
+def test_the_context_is_what_fits_unless_it_is_said() -> None:
+    def line(**args: str) -> tuple[str, ...]:
+        return VllmBackend().launch(EngineSpec("vllm", "m", args=tuple(args.items())), 1).argv
+
+    assert line()[line().index("--max-model-len") + 1] == "auto"
+    given = line(**{"engine_args.max_model_len": "4096"})
+    assert given.count("--max-model-len") == 1 and given[given.index("--max-model-len") + 1] == "4096"
+    assert "--max-model-len" not in line(**{"engine_args.max_model_len": "model"})
+    # vllm 0.33.0, v1/core/kv_cache_planning.py:1405
+    fitted = "Auto-fit max_model_len: reduced from 262144 to 40960 to fit in available KV cache memory (8.0 GiB)"
+    assert VllmBackend().statistics(BEFORE, AFTER, f"{GPU_LOG}{fitted}").facts["context_tokens"] == "40960"
+
+
 def test_on_a_cpu_the_need_is_unknown() -> None:
     stats = VllmBackend().statistics(BEFORE, AFTER, CPU_LOG)
     assert (stats.kv_reserved_gib, stats.kv_used_gib) == (8.0, 2.0)
