@@ -52,6 +52,19 @@ def test_the_same_input_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture
     assert kept["agreement"] == 1.0 and kept["seen"]["other"][0]["visual_tokens"] == 48
 
 
+def test_the_table_says_whether_qwens_own_package_gives_other_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    job(tmp_path / "a", "backend=hf", **HF)
+    job(tmp_path / "b", "backend=vllm", image_tokens=48, prompt_digest="same")
+    said = "0.0.14: the same sizes for 1 of 1 pictures"
+    environment = json.loads((tmp_path / "a" / "environment.json").read_text())
+    told = environment | {"engine": {"qwen_vl_utils": said}}
+    (tmp_path / "a" / "environment.json").write_text(json.dumps(told))
+    parity.summarise(tmp_path, collect(tmp_path))
+    assert "qwen-vl-utils" in capsys.readouterr().out
+    (kept,) = json.loads((tmp_path / parity.FILE).read_text())
+    assert kept["qwen_vl_utils"] == {"baseline": said}
+
+
 def test_what_decides_no_figure_keeps_no_pair_apart(tmp_path: Path) -> None:
     job(tmp_path / "a", "backend=hf", **HF)
     job(tmp_path / "b", "backend=vllm", "report.language=ru", "reuse=never", "max_failed=0.1", "objective=null")

@@ -47,6 +47,7 @@ def _record(one: Comparison) -> dict[str, Any]:
         "input_differs": dict(one.differences),
         "input_proven_equal": one.proven,
         "sampling": {name: side.sampling for name, side in sides.items()},
+        "qwen_vl_utils": {name: side.qwen_vl_utils for name, side in sides.items() if side.qwen_vl_utils},
         "divergences": [dataclasses.asdict(part) for part in one.divergences],
         "seen": {
             name: [

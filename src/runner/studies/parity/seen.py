@@ -44,6 +44,7 @@ class Side:
     seen: Mapping[Key, Seen]
     sampling: str
     is_greedy: bool
+    qwen_vl_utils: str = ""  # whether Qwen's own package gives pictures the sizes that the engine gave them
 
 
 def backend(result: Result) -> str:
@@ -65,7 +66,8 @@ def side(result: Result) -> Side:
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}
-    return Side(result.folder, label(result), rows, seen, given, is_greedy=sampling["temperature"] == 0)
+    compared = str((result.environment.get("engine") or {}).get("qwen_vl_utils", ""))
+    return Side(result.folder, label(result), rows, seen, given, sampling["temperature"] == 0, compared)
 
 
 def _rule(result: Result) -> visual_input.ResizeRule | None:
