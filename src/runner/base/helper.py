@@ -121,8 +121,16 @@ class Helper:
             self._replies[number] = (value, error)
 
     def _prioritise(self, lower_by: int) -> None:
-        """Set its priority; only root may raise one, so that elsewhere it stays low."""
+        """Set its priority.
+
+        As root it gets only what nobody else wants while it is low (SCHED_IDLE, sched(7)). Only root may raise a
+        priority again: elsewhere it stays at a low one that doesn't starve.
+        """
         with contextlib.suppress(OSError):
+            if os.geteuid() == 0 and hasattr(os, "SCHED_IDLE"):
+                policy = os.SCHED_IDLE if lower_by else os.SCHED_OTHER
+                os.sched_setscheduler(self._process.pid, policy, os.sched_param(0))
+                return
             own = os.getpriority(os.PRIO_PROCESS, 0)
             os.setpriority(os.PRIO_PROCESS, self._process.pid, min(own + lower_by, 19))
 
