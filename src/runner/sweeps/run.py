@@ -142,8 +142,6 @@ def _prepare_report(job: Job) -> None:
 
 def _answers_came(job: Job) -> None:
     """Begin what would have needed the cores of an endpoint that is timed."""
-    if not has_idle_cores():
-        _prepare_report(job)
     if job.config.tracking.uri:
         from runner.jobs import tracking
 

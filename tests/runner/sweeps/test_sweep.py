@@ -428,3 +428,15 @@ def test_an_engine_that_does_not_start_ahead_is_told_of_by_its_own_job(cli: Comm
     assert fine["status"] == "finished" and failed["status"] == "failed"
     assert failed["error"].startswith("the engine did not start"), "and not: for an earlier job"
     assert "invalid float value: 'soon'" in failed["error"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_an_engine_that_starts_ahead_is_not_left_behind(cli: CommandLine, sent: signal.Signals, code: int):
+    process = cli.start("-m", *ECHO, "tracking=none", "+backend.engine_args.start_s=0,600")
+    deadline = time.monotonic() + patient(60)
+    while not results(cli.folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, sent)
+    process.communicate(timeout=patient(60))
+    assert process.returncode == code
+    assert gone(str(cli.folder / "store"))

@@ -33,8 +33,9 @@ def start(uri: str, experiment: str, *, low: bool) -> None:
     """
     global _waiting
     stop()
-    _waiting = functools.partial(_start, uri, experiment, low=low)
-    if not low or has_idle_cores():
+    beside = low and has_idle_cores()
+    _waiting = functools.partial(_start, uri, experiment, low=beside)
+    if beside or not low:
         answers_came()
 
 
