@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import Constraint, parse_constraints
 from runner.report import all_fail
 from runner.report.figures import figure
@@ -168,7 +168,7 @@ def _costs(compared: Comparison, candidate: Candidate) -> list[float]:
 
 
 def _cheaper(
-    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict]
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, PairedVerdict]
 ) -> tuple[Candidate, str] | None:
     """Return the cheapest candidate shown to be no worse than the margin allows, and by which cost; or None."""
     equal = [one for one in others if (found := rivals.get(one.label)) and _not_inferior(found)]
@@ -184,7 +184,7 @@ def _cheaper(
     return None
 
 
-def _not_inferior(verdict: Verdict) -> bool:
+def _not_inferior(verdict: PairedVerdict) -> bool:
     test = verdict.paired.non_inferiority
     return test is not None and test.holds
 
@@ -223,7 +223,7 @@ def _reason_unscored(compared: Comparison, best: Candidate, ahead: list[str]) ->
 
 
 def _reason_best(
-    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict], n: int
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, PairedVerdict], n: int
 ) -> str:
     say, measure = compared.texts, compared.measure
     assert measure is not None
@@ -252,13 +252,13 @@ def _reason_best(
     return text
 
 
-def _too_few(verdict: Verdict) -> int:
+def _too_few(verdict: PairedVerdict) -> int:
     """Return how many documents it takes at least to show that a candidate is as good; 0 where there are enough."""
     test = verdict.paired.non_inferiority
     return test.fewest if test is not None and test.fewest and verdict.paired.documents < test.fewest else 0
 
 
-def _has_no_range(verdict: Verdict) -> bool:
+def _has_no_range(verdict: PairedVerdict) -> bool:
     test = verdict.paired.non_inferiority
     return test is not None and test.bound is None
 

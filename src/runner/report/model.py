@@ -12,7 +12,7 @@ from pathlib import Path
 
 from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import ReportConfig
 from runner.jobs.results import Result
 from runner.report.texts import Texts
@@ -118,7 +118,7 @@ class Comparison:
     texts: Texts
     baseline: Candidate
     metrics: Mapping[str, tuple[str, Metric]] = field(default_factory=dict)
-    verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, PairedVerdict]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     others: Sequence[Comparison] = ()  # the report's comparisons, this one included
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from metrics.api import Measure
 from metrics.paired import compare
-from metrics.verdict import Verdict, against_the_best, verdicts
+from metrics.paired_verdict import PairedVerdict, against_the_best, verdicts
 from runner.report.model import Candidate, Comparison
 
 
-def against(compared: Comparison) -> tuple[dict[str, dict[str, Verdict]], list[str]]:
+def against(compared: Comparison) -> tuple[dict[str, dict[str, PairedVerdict]], list[str]]:
     """Compare all candidates with the baseline by every measure; also return what can't be compared, and why."""
-    found: dict[str, dict[str, Verdict]] = {}
+    found: dict[str, dict[str, PairedVerdict]] = {}
     notes: list[str] = []
     others = [one for one in compared.candidates if one is not compared.baseline]
     for measure in compared.measures:
@@ -34,7 +34,7 @@ def family(
     margin: float | None = None,
     *,
     best_of: int = 0,
-) -> dict[str, Verdict]:
+) -> dict[str, PairedVerdict]:
     """Return the verdict on each candidate by its label; `best_of`: the baseline is the best of so many.
 
     There is none without a sample that both have scored, and none where they were scored by unequal versions.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Case
-from metrics.judge import Verdict
+from metrics.judge import JudgeVerdict
 
 NAME = "verdicts.jsonl"
-_VERDICT = tuple(field.name for field in dataclasses.fields(Verdict))
+_VERDICT = tuple(field.name for field in dataclasses.fields(JudgeVerdict))
 
 
 def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -38,11 +38,11 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
 
 def attached(cases: Sequence[Case], folder: Path) -> list[Case]:
     """Return cases with what judges said of them and the answers they were compared with, where there is such."""
-    found: dict[tuple[str, int], list[Verdict]] = defaultdict(list)
+    found: dict[tuple[str, int], list[JudgeVerdict]] = defaultdict(list)
     rivals: dict[tuple[str, int], str | None] = {}
     for row in read(folder):
         key = (row["sample_id"], row["repeat"])
-        found[key].append(Verdict(**{name: row[name] for name in _VERDICT}))
+        found[key].append(JudgeVerdict(**{name: row[name] for name in _VERDICT}))
         rivals[key] = row["rival_answer"]
     return [_with(case, tuple(found[key]), rivals[key]) if (key := _key(case)) in found else case for case in cases]
 
@@ -51,5 +51,5 @@ def _key(case: Case) -> tuple[str, int]:
     return case.sample_id, case.repeat
 
 
-def _with(case: Case, verdicts: tuple[Verdict, ...], rival: str | None) -> Case:
+def _with(case: Case, verdicts: tuple[JudgeVerdict, ...], rival: str | None) -> Case:
     return dataclasses.replace(case, rival=rival, facts={**case.facts, "verdicts": verdicts})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.api import Measure
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.base.terminal_table import MISSING
 from runner.report.decision import Decision
 from runner.report.figures import figure, is_percent
@@ -108,7 +108,7 @@ def _mark(compared: Comparison, candidate: Candidate, measure: Measure) -> tuple
     return (*WORDS[verdict.word], _told(compared, verdict, measure))
 
 
-def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
+def _told(compared: Comparison, verdict: PairedVerdict, measure: Measure) -> str:
     """Return what a mark rests on, for people."""
     one, name, say = verdict.paired, tracked(measure), compared.texts
     scale, sign = (100, "\u202f%") if is_percent(name) else (1, "")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from runner.base import command_line
 
 if TYPE_CHECKING:
-    from metrics.verdict import Verdict
+    from metrics.paired_verdict import PairedVerdict
     from runner.studies.compare.gates import Outcome
     from runner.studies.compare.jobs import Scored
 
@@ -61,7 +61,7 @@ class _Comparison:
         self.given, self.console = given, show.console()
         self.gates = [gates.parse(text) for text in given.fail_if]
         self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), given.baseline)
-        self.verdicts: dict[str, dict[tuple[str, str], Verdict]] = {}
+        self.verdicts: dict[str, dict[tuple[str, str], PairedVerdict]] = {}
         self.skipped: list[str] = []
         for measure in self._measures():
             self._judge(measure)

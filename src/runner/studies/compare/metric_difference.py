@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.jobs.results import Result
 
 # Which figures a reader looks for first.
@@ -18,7 +18,7 @@ class Difference:
     name: str
     first: float | None
     second: float | None
-    verdict: Verdict | None = None
+    verdict: PairedVerdict | None = None
 
     @property
     def change(self) -> float | None:
@@ -33,7 +33,9 @@ class Difference:
         return None if self.change is None or not self.first else self.change / abs(self.first)
 
 
-def differences(first: Result, second: Result, tested: dict[str, Verdict], *, groups: bool = False) -> list[Difference]:
+def differences(
+    first: Result, second: Result, tested: dict[str, PairedVerdict], *, groups: bool = False
+) -> list[Difference]:
     """Return the overall figures that either job has, in the order of `GROUPS`; with `groups` those by class, too.
 
     `tested` are verdicts by the tracked name of their measure.

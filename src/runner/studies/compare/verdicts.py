@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from metrics.api import Measure, Metric
 from metrics.paired import Paired, ScoredRun, compare
-from metrics.verdict import Verdict, verdicts
+from metrics.paired_verdict import PairedVerdict, verdicts
 from runner.studies.compare.jobs import CantCompare, Scored, chosen
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def against_baseline(
     jobs: Sequence[Scored], baseline: str, measure: str, *, margin: float | None = None, confidence: float = 0.95
-) -> list[Verdict]:
+) -> list[PairedVerdict]:
     """Compare every other job with the baseline by one measure; together they are one family."""
     first = chosen(jobs, baseline)
     others = [(first, job) for job in jobs if job is not first]
@@ -27,7 +27,7 @@ def against_baseline(
 
 def of_pairs(
     pairs: Sequence[tuple[Scored, Scored]], measure: str, *, margin: float | None = None, confidence: float = 0.95
-) -> list[Verdict]:
+) -> list[PairedVerdict]:
     """Compare the second of each pair with the first by one measure; together they are one family.
 
     A pair of which the second has no score at all is left out. Raise CantCompare where that leaves none, where a job
