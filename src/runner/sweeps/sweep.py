@@ -118,7 +118,7 @@ def check_judges(configs: Sequence[DictConfig]) -> None:
             planned.append((config, judges))
     if problems:
         raise Refused(problems)
-    judging.before_jobs(planned)
+    judging.announce_costs(planned)
 
 
 def judge_later(folder: Path) -> None:

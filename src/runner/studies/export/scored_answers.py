@@ -10,7 +10,7 @@ from typing import Any
 
 from metrics.api import Score
 from runner.jobs import answers, scores_file
-from runner.scoring import verdicts
+from runner.scoring import judge_verdicts
 from runner.studies.compare.jobs import Scored
 
 
@@ -56,7 +56,7 @@ def scored_answers(job: Scored) -> Iterator[ScoredAnswer]:
             if not one.part:
                 found[one.sample_id, one.repeat][one.name] = one
     judged: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for verdict in verdicts.read(job.folder):
+    for verdict in judge_verdicts.read(job.folder):
         if verdict["state"] == "valid":
             judged[verdict["sample_id"], verdict["repeat"]].append(verdict)
     for row in answers.read(job.folder / "answers.jsonl"):
