@@ -7,7 +7,7 @@ from typing import Any
 from runner.report.decision import Decision
 from runner.report.figures import figure
 from runner.report.model import Comparison
-from runner.studies.blind_baseline import Reading, against, blindness, twins_key
+from runner.studies.blind_baseline import ReadingGain, against, blindness, twins_key
 
 
 def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
@@ -35,7 +35,7 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
     return {"rows": rows} if rows else None
 
 
-def _row(compared: Comparison, found: Reading) -> dict[str, str]:
+def _row(compared: Comparison, found: ReadingGain) -> dict[str, str]:
     one, say = found.paired, compared.texts
     name = f"quality/{one.measure.name}"
     share = "" if found.share is None else say.number(found.share + 0.0, ".0%")

@@ -12,7 +12,7 @@ from metrics.registry import create
 from runner import commands
 from runner.studies.compare.command import _Comparison
 from runner.studies.compare.jobs import find_jobs
-from runner.studies.compare.verdicts import against_baseline
+from runner.studies.compare.paired_tests import against_baseline
 from tests.runner.job_folders import job_folder
 
 
