@@ -59,7 +59,8 @@ class ReadingGain:
         return (
             f"{self.job}: {paired.measure.name} {paired.value_candidate:.3f}, "
             f"with {self.blind} {paired.value_baseline:.3f}: "
-            f"reading is worth {paired.gain + 0.0:+.3f}{interval}{share} ({paired.samples} samples, {paired.documents} documents)"
+            f"reading is worth {paired.gain + 0.0:+.3f}{interval}{share} "
+            f"({paired.samples} samples, {paired.documents} documents)"
         )
 
 

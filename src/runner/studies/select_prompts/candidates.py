@@ -40,7 +40,8 @@ class TriedPrompt:
 class ModelTrials:
     """A model with fixed settings, and the prompts it was tried with in the order of the sweep.
 
-    The first prompt is the baseline. `key` identifies the model, its settings and the questions, whatever the prompt and the split (`key_of`).
+    The first prompt is the baseline. `key` (`key_of`) identifies the model, its settings and the questions, whatever
+    the prompt and the split.
     """
 
     name: str
