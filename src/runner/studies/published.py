@@ -64,9 +64,7 @@ class Published:
             raise Refused(Problem("is no file of published figures", path, f"keys: {', '.join(sorted(KEYS))}"))
         known = set(content.get("measures", {}))
         if strange := {name for line in content["figures"] for name in line["values"]} - known:
-            raise Refused(
-                Problem(f"not described: {', '.join(sorted(strange))}", path, "say under measures what it is")
-            )
+            raise Refused(Problem(f"not described: {', '.join(sorted(strange))}", path, "describe it under measures"))
         return cls(
             content["source"],
             content["samples"],

@@ -210,7 +210,7 @@ class Interview:
             )
         except JobFailed as error:
             self._ended = Failure("engine_died", str(error))
-            log.warning("judge %s: %s\n  what is left stays without a verdict", self.judge.name, error)
+            log.warning("judge %s: %s\n  the remaining answers get no verdict", self.judge.name, error)
 
     def _engine(self, progress: Progress) -> tuple[Fleet, int]:
         """Return the judge's engines and how many were started. An endpoint needs no engine, so others stay warm."""

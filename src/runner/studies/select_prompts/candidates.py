@@ -106,8 +106,8 @@ def _problems(group: Sequence[Scored], measure: str) -> list[Problem]:
         if job.result.config["sampling"] != first.result.config["sampling"]:
             problems.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
     if len({prompt_config(job).ocr for job in group}) > 1:
-        what = f"some prompts of {name} have the text of the pages and some have not"
-        problems.append(Problem(what, str(first.folder.parent), "prompt.ocr alike for all prompts"))
+        what = f"some prompts of {name} include the text of the pages and some don't"
+        problems.append(Problem(what, str(first.folder.parent), "the same prompt.ocr for all prompts"))
     systems = {(prompt_config(job).system_role if text else "", text) for job in group if (text := _system(job))}
     if len(systems) > 1 or (systems and any(not _system(job) for job in group)):
         what = f"the prompts of {name} differ in their system text, and a collection has one for all fields"
@@ -123,7 +123,7 @@ def _prompt(job: Scored) -> Prompt:
     """Load the prompt of a job. Raise Refused if its file was changed after the job."""
     prompt = load_prompt(prompt_config(job), paths.root())
     if prompt.digest != job.result.environment["prompt_digest"]:
-        what = f"{prompt.where} was changed after it was used: what scored is not what would be written"
+        what = f"{prompt.where} was changed after it was used: the scored text is not the one that would be written"
         raise Refused(Problem(what, str(job.folder), "restore it, or sweep again; a new version is a new file"))
     return prompt
 

@@ -114,7 +114,7 @@ def _show(console: Console, selection: Selection, split: str, confirmed: Confirm
         _say(
             console,
             f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
-            f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
+            f"gap to {split}: {_signed(confirmed.gap(selection))}; of the baseline, which was not chosen on {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
             f"{_signed(confirmed.overfitting(selection))}",
         )
