@@ -69,7 +69,8 @@ def check(samples: Iterable[str], rivals: Rivals | None) -> None:
         if sample in rivals.answers:
             return
         first = first or sample
-    what = f"{rivals.source} has answers to other samples: it has {next(iter(rivals.answers))!r}, the job asks about {first!r}"
+    known = next(iter(rivals.answers))
+    what = f"{rivals.source} has answers to other samples: it has {known!r}, the job asks about {first!r}"
     raise Refused(Problem(what, KEY, "take reference answers to the same dataset"))
 
 
