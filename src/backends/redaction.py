@@ -77,16 +77,16 @@ def redact(text: str) -> str:
     return redactor((*_told, *of_environment(os.environ)))(text)
 
 
-def problem(name: str, value: str) -> str | None:
+def problem(name: str, value: str, secrets: Mapping[str, str] | None = None) -> str | None:
     """Say why a setting's value does not belong into a config, without repeating it; None where it does.
 
-    `name` is empty where names say nothing.
+    `name` is empty where names say nothing. `secrets` are those of the environment, which are looked up unless given.
     """
     if _PASSWORD.search(value):
         return "it holds a password in an address"
     if _MADE_LIKE_ONE.search(value) or _BEARER.search(value):
         return "it looks like a key or token"
-    for secret, variable in of_environment(os.environ).items():
+    for secret, variable in (of_environment(os.environ) if secrets is None else secrets).items():
         if secret in value:
             return f"it is what the environment variable {variable} holds"
     if name and names_secret(name) and len(value) >= SHORTEST:

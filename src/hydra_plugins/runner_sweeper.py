@@ -39,26 +39,28 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
         from runner.sweeps import sweep
+        from runner.sweeps.compositions import Compositions
 
         gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         # 1. All combinations, each composed once. `max_batch_size` would split groups, so it isn't used.
         loader = self.hydra_context.config_loader
         batch = self._combinations(OverridesParser.create(config_loader=loader), arguments)
-        configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
+        compositions = Compositions(loader, self.config)
+        configs = [compositions.config(job) for job in batch]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
-        jobs = [sweep.without_hydra(cfg) for cfg in configs]
-        specs = plan_sweep(jobs, here=self._runs_here() and configs[0].plan != "commands")
-        sweep.check_judges(jobs)
-        order = by_engine(specs)
-        batch, specs = [batch[index] for index in order], [specs[index] for index in order]
-        configs, jobs = [configs[index] for index in order], [jobs[index] for index in order]
+        planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
+        sweep.check_judges([config for config, _ in planned])
+        order = by_engine([spec for _, spec in planned])
+        batch, configs = [batch[index] for index in order], [configs[index] for index in order]
+        planned = [planned[index] for index in order]
         if configs[0].plan != "run":
-            self._tell(batch, configs)
+            self._tell(batch, [config for config, _ in planned])
             return []
         # 3. Run them, each in a folder that says what it is.
-        batch = self._in_folders(batch, jobs)
+        specs = [spec for _, spec in planned]
+        batch = self._in_folders(batch, configs)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -68,7 +70,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
-                returns = self._launched(batch, specs, folder)
+                returns = self._launched(batch, jobs, specs, folder)
                 sweep.judge_later(folder)
         finally:
             # 4. Sum up, also what was done before an interruption.
@@ -98,10 +100,10 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
         from runner.planning.plan import plan
-        from runner.sweeps import dry_plan, sweep
+        from runner.sweeps import dry_plan
 
         assert self.config is not None
-        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
+        jobs = [plan(config) for config in configs]
         if configs[0].plan == "dry":
             dry_plan.show(jobs)
             return
@@ -128,13 +130,19 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             found |= dict.fromkeys(map(tuple, product))
         return [list(overrides) for overrides in found]
 
-    def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
+    def _launched(
+        self, batch: Sequence[Sequence[str]], configs: Sequence[Any], specs: Sequence[Any], folder: Path
+    ) -> list[JobReturn]:
         """Run the jobs here, one after the other, or hand one group to each worker of another launcher."""
-        from runner.sweeps import groups
+        from runner.jobs import tracking
+        from runner.sweeps import ahead, groups
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         if type(self.launcher) is BasicLauncher:
+            ahead.expect(configs, specs)
             return list(self.launcher.launch(batch, initial_job_idx=0))
+        if configs[0].tracking.uri:
+            tracking.background.settle()  # or the workers race for the database
         parts = groups.grouped(batch, specs)
         task = groups.GroupTask(
             tuple(parts), folder, Path.cwd(), self.config, self.hydra_context, self.launcher.task_function

@@ -26,7 +26,7 @@ from backends.redaction import redact
 from runner import config
 from runner.base import paths
 from runner.base.errors import RunnerError
-from runner.config import misspelt, own_files, spoken
+from runner.config import help_page, misspelt, own_files, spoken
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
@@ -137,6 +137,15 @@ def _machines_left() -> bool:
     return bool(left)
 
 
+def _help() -> str | None:
+    """Return the help that is asked for, where no job must be composed for it; exit 2 for an unknown group."""
+    try:
+        return help_page.page(sys.argv[1:], paths.conf_dir())
+    except help_page.NoSuchGroup as unknown:
+        print(unknown, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+
+
 def main() -> None:
     """Run the command line; exit 1 on failure, 2 where a config is wrong, 130 and 143 on signals."""
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
@@ -145,6 +154,9 @@ def main() -> None:
         print(f"vlm-runner {__version__}")  # noqa: T201
         return
     sys.excepthook = _show_traceback
+    if (asked := _help()) is not None:
+        print(asked)  # noqa: T201
+        return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra would print a traceback and leave; errors are put into words here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"

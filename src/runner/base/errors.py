@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,12 @@ class JobFailed(RunnerError):
 
 class SweepFailed(RunnerError):
     """Some jobs of a sweep failed; the table of what failed and why has been shown."""
+
+
+def attempt(problems: list[Problem], step: Callable[[], Any]) -> Any:
+    """Return what a step gives; collect what it refuses, so that all that is wrong is told at once."""
+    try:
+        return step()
+    except Refused as refused:
+        problems.extend(refused.problems)
+        return None

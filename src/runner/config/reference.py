@@ -17,7 +17,9 @@ from typing import Any
 from runner.config import values
 from runner.config.schema import Config
 
-HEAD = """# Configuration reference
+HEAD = """[Documentation](README.md) · **Look up**
+
+# Configuration reference
 
 Made from the schema (`src/runner/config/schema.py` and what it names) by `python -m runner.document`; a test holds it
 current. Every key can be given on the command line (`sampling.temperature=0.2`), in a file of its group under

@@ -21,26 +21,40 @@ from backends.api import Failure, Generation, Timing
 
 _CRC = b',"crc":"%08x"}'
 _CRC_BYTES = len(_CRC % 0)
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # json.dumps makes one for each call with options
+_LINE = json.JSONEncoder(ensure_ascii=False)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
+_ERROR_FIELDS = tuple(field.name for field in dataclasses.fields(Failure))
+_TIMING_FIELDS = tuple(field.name for field in dataclasses.fields(Timing))
 
 
 def digest(value: Any) -> str:
     """Name a JSON value by its content."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return digest_of_json(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Return a value in the one form that its digest is made of."""
+    return _CANONICAL.encode(value)
+
+
+def digest_of_json(written: str) -> str:
+    """Name what `as_json` wrote, or what was put together of such parts: `[A, B]`, with a comma and a blank."""
+    return hashlib.sha256(written.encode()).hexdigest()
 
 
 def to_json(generation: Generation) -> dict[str, Any]:
     """Return every field of a generation as JSON values. Not `asdict`, which copies each token: ten times slower."""
     row = {name: getattr(generation, name) for name in _FIELDS}
-    for name in ("error", "timing"):
-        row[name] = None if row[name] is None else dataclasses.asdict(row[name])
+    for name, fields in (("error", _ERROR_FIELDS), ("timing", _TIMING_FIELDS)):
+        part = row[name]
+        row[name] = None if part is None else {field: getattr(part, field) for field in fields}
     return row
 
 
 def from_json(row: Mapping[str, Any]) -> Generation:
     """Turn the output of `to_json` back into a generation."""
-    known = {field.name for field in dataclasses.fields(Generation)}
-    values = {name: value for name, value in row.items() if name in known}
+    values = {name: row[name] for name in _FIELDS if name in row}
     values["error"] = Failure(**row["error"]) if row.get("error") else None
     values["timing"] = Timing(**row["timing"]) if row.get("timing") else None
     values["token_ids"] = tuple(row["token_ids"]) if row.get("token_ids") is not None else None
@@ -50,7 +64,7 @@ def from_json(row: Mapping[str, Any]) -> Generation:
 
 def encode(row: Mapping[str, Any]) -> bytes:
     """Return the line of a row, with its checksum and its end."""
-    body = json.dumps(row, ensure_ascii=False).encode()
+    body = _LINE.encode(row).encode()
     return body[:-1] + _CRC % zlib.crc32(body) + b"\n"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.base import command_line
+from runner.base import command_line, terminal
 
 if TYPE_CHECKING:
     from metrics.paired_verdict import PairedVerdict
@@ -56,9 +56,9 @@ class _CompareCommand:
     """One run of the command: the pairs of jobs, their verdicts, and the gates."""
 
     def __init__(self, options: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
-        from runner.studies.compare import gates, jobs, show
+        from runner.studies.compare import gates, jobs
 
-        self.options, self.console = options, show.console()
+        self.options, self.console = options, terminal.console()
         self.gates = [gates.parse(text) for text in options.fail_if]
         self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), options.baseline)
         self.verdicts: dict[str, dict[tuple[str, str], PairedVerdict]] = {}
