@@ -17,6 +17,8 @@ import pybase64
 
 from backends.api import Endpoint, Failure, GenerationRequest, ImagePart, Message, TextPart, VideoPart
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps makes one for each call: a third of its time
+
 # Settings that `Endpoint.omit` and `Endpoint.rename` may name: without the others nothing could be asked or read.
 SETTINGS = ("stream_options", "temperature", "top_p", "max_tokens", "seed", "stop", "response_format")
 _REFUSED = re.compile(
@@ -143,4 +145,4 @@ def _append_message(pieces: list[bytes], message: Message) -> None:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")

@@ -70,7 +70,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
-                returns = self._launched(batch, configs, specs, folder)
+                returns = self._launched(batch, [config for config, _ in planned], specs, folder)
                 sweep.judge_later(folder)
         finally:
             # 4. Sum up, also what was done before an interruption.

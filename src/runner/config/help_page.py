@@ -107,7 +107,7 @@ def _overview(conf: Path, words: dict[str, dict[str, Path]]) -> str:
             *(f"{group}: {', '.join(files)}" for group, files in words.items()),
             "",
             "== Keys of no group ==",
-            "KEY=VALUE sets any key (model.max_pixels=802816); python -m runner --cfg job shows them all with their values",
+            "KEY=VALUE sets any key (model.max_pixels=802816); python -m runner --cfg job shows all with their values",
             "",
             *_keys(text),
             "",

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from omegaconf import _utils
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 
 class _Named(io.StringIO):
@@ -36,13 +37,13 @@ def loader() -> Any:
     """Return a loader for `yaml.load` that builds the same values as OmegaConf's, or raises the same errors."""
     in_python = _omegaconfs_own()
 
-    class Loader(yaml.cyaml.CParser, in_python):  # type: ignore[misc]
+    class Loader(CParser, in_python):  # type: ignore[misc, valid-type]
         """Parses by libyaml. Everything else is OmegaConf's: the types of scalars, the check for duplicate keys."""
 
         def __init__(self, stream: Any) -> None:
             self.text = stream.read() if hasattr(stream, "read") else stream
             self.named = getattr(stream, "name", "<file>" if hasattr(stream, "read") else "<unicode string>")
-            yaml.cyaml.CParser.__init__(self, self.text)
+            CParser.__init__(self, self.text)
             yaml.constructor.SafeConstructor.__init__(self)
             yaml.resolver.Resolver.__init__(self)
 

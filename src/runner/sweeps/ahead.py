@@ -11,22 +11,22 @@ import functools
 import logging
 from collections.abc import Sequence
 
-from omegaconf import DictConfig
-
 from backends.api import EngineSpec
 from runner.asking import engines
 from runner.asking.questions import asks_at_once
 from runner.base import paths
 from runner.base.errors import RunnerError
-from runner.planning.plan import Job, plan
+from runner.config import Config
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
-_configs: list[DictConfig] = []
+_configs: list[Config] = []
 _specs: list[EngineSpec] = []
 
 
-def expect(configs: Sequence[DictConfig], specs: Sequence[EngineSpec]) -> None:
+def expect(configs: Sequence[Config], specs: Sequence[EngineSpec]) -> None:
     """Say which jobs will run in this process, in this order, and which engine each needs."""
     _configs[:], _specs[:] = configs, specs
 
@@ -47,7 +47,7 @@ def after(number: int | None, job: Job) -> None:
     engines.start_ahead(functools.partial(_planned, config))
 
 
-def _planned(config: DictConfig) -> Job | None:
+def _planned(config: Config) -> Job | None:
     """Return a job whose engine is needed for sure and can be started without building anything; else None."""
     try:
         job = plan(config, here=True)
