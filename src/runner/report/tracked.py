@@ -1,6 +1,6 @@
-"""The report in MLflow: the page on a run of its own, tagged `runner.kind=report`; and the jobs of an experiment.
+"""Logs the report to MLflow in a run of its own (tag `runner.kind=report`), and finds the jobs of an experiment.
 
-One run per sweep: a report that is made again replaces the page there.
+Each sweep has one such run; a report that is made again replaces the page in it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
-    """Bring the page and other tables of its sweep to where its jobs are tracked.
+    """Upload the page and other tables of its sweep to the experiment in which the jobs are tracked.
 
-    Return the run's id, None where nothing is tracked or compared.
+    Return the run's id, or None if the jobs are not tracked or there is only one.
     """
     from runner.jobs import tracking
 
@@ -50,23 +50,23 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
 
 
 def _pictures_allowed(folder: Path) -> bool:
-    """Say whether a job lets pictures of its documents leave this machine."""
+    """Tell whether a job's config allows uploading pictures of its documents (`tracking.images`)."""
     return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "tracking.images", default=True))
 
 
 def job_runs(uri: str, experiment: str) -> list[str]:
-    """Return the ids of an experiment's finished jobs, oldest first. Raise ValueError where there are none."""
+    """Return the run ids of an experiment's finished jobs, oldest first. Raise ValueError if there are none."""
     from runner.jobs import tracking
 
     with tracking.as_tracking_error(uri):
         connection = tracking.client(uri)
-        found = connection.get_experiment_by_name(experiment)
+        tracked_experiment = connection.get_experiment_by_name(experiment)
         runs: list[Any] = []
         token = None
-        while found is not None:
+        while tracked_experiment is not None:
             wanted = "tags.`runner.kind` = 'job' and attributes.status = 'FINISHED'"
             page = connection.search_runs(
-                [found.experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
+                [tracked_experiment.experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
             )
             runs += page
             token = page.token
@@ -78,10 +78,10 @@ def job_runs(uri: str, experiment: str) -> list[str]:
 
 
 def _note(report: Report) -> str:
-    """Return what MLflow shows as the run's description: the verdict on each dataset."""
+    """Return the run's description for MLflow: the recommendation for each dataset."""
     lines = []
-    for one in seeing(report):
-        decision = decision_of(one)
-        taken = decision.taken.label if decision.taken else one.texts("verdict.undecided")
-        lines.append(f"**{one.dataset}: {taken}**. {decision.reason}")
+    for compared in seeing(report):
+        decision = decision_of(compared)
+        taken = decision.taken.label if decision.taken else compared.texts("verdict.undecided")
+        lines.append(f"**{compared.dataset}: {taken}**. {decision.reason}")
     return "\n\n".join(lines)

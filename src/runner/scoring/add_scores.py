@@ -59,7 +59,7 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     judged = Judged()
     if wanted.judging is not None:
         judged = judge(wanted.judging, where, record["name"], wanted.command)
-        if judged.stays:  # as if nobody had been asked
+        if judged.earlier_kept:  # as if nobody had been asked
             wanted = dataclasses.replace(wanted, judging=None, judge=None)
             asked.pop("judge")
     merged, keep = _merged(where, before, asked, wanted, new=new)

@@ -14,7 +14,7 @@ from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
 from runner.jobs import answers, scores_file
-from runner.scoring import tables, verdicts
+from runner.scoring import judge_verdicts, tables
 
 NO_FIGURE = "no figure for "
 
@@ -34,7 +34,7 @@ def score(
     already is added to: the metrics that it names take their scores from there, where those are complete, and scores of
     measures that none of the metrics yields stay.
     """
-    cases = verdicts.attached([answers.case(row) for row in answers.read(answers_path)], answers_path.parent)
+    cases = judge_verdicts.attached([answers.case(row) for row in answers.read(answers_path)], answers_path.parent)
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(scores_file.read(scores_path)) if keep is not None and scores_path.exists() else {}

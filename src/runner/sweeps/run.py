@@ -79,7 +79,7 @@ def _judge(job: Job, judges: judging.Judging, folder: Path, record: Record) -> d
     """Have the answers judged and return the metric that makes scores of the verdicts."""
     if judges.needs_memory:
         engines.close()
-    judged = judging.judge(judges, folder, job.title, judging.command())
+    judged = judging.judge(judges, folder, job.title, judging.command_id())
     record.metrics |= judged.figures
     record.notes += judged.notes
     return {"judge": judges.metric}

@@ -104,7 +104,7 @@ def check_judges(configs: Sequence[Config]) -> None:
             planned.append((config, judges))
     if problems:
         raise Refused(problems)
-    judging.before_jobs(planned)
+    judging.announce_costs(planned)
 
 
 def judge_later(folder: Path) -> None:
