@@ -1,4 +1,4 @@
-"""Finds secrets where they would be kept: in a config, which goes into files, MLflow and command lines."""
+"""Finds secrets in a config, because a config is written into files, MLflow and command lines."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 from backends import redaction
 from runner.base.errors import Problem
 
-# Names and these stand in tables, names of folders and in MLflow, also where the config only refers to a variable.
+# Like every `name`, these keys are shown in tables, folder names and MLflow with their `${...}` resolved.
 _SHOWN = ("tracking.experiment",)
 _REFERENCE = re.compile(r"\$[A-Za-z_]\w*")
 _HEADERS = "backend.headers."
-# Where a setting's name tells what its value is: it goes to an engine.
+# Settings that are passed to an engine or an endpoint: their name shows whether the value is a secret.
 _NAMED = re.compile(r"^(?:backend|env)\.(?:headers|engine_args|variables)\.(.+)$")
 
 
 def find(cfg: DictConfig) -> Iterator[Problem]:
-    """Yield what a config must not hold. No message repeats a value."""
+    """Yield a problem for each secret in a config. No message repeats a value."""
     for key, value in _leaves("", OmegaConf.to_container(cfg, resolve=False)):
         if (problem := _problem(key, value) or _shown(cfg, key, value)) is not None:
             yield problem
@@ -52,7 +52,7 @@ def _problem(key: str, value: str) -> Problem | None:
 
 
 def _shown(cfg: DictConfig, key: str, value: str) -> Problem | None:
-    """Say what is wrong with a name that refers to a secret: it is written out where people read it."""
+    """Return the problem of a name that refers to a secret, because names are shown with their value."""
     if "${" not in value or not (key in _SHOWN or key.endswith(".name")):
         return None
     what = redaction.problem("", str(OmegaConf.select(cfg, key)))
@@ -64,7 +64,7 @@ def _shown(cfg: DictConfig, key: str, value: str) -> Problem | None:
 
 
 def _leaves(key: str, node: Any) -> Iterator[tuple[str, str]]:
-    """Yield every text of a config with its key."""
+    """Yield the key and the value of every text in a config."""
     if isinstance(node, Mapping):
         for name, value in node.items():
             yield from _leaves(f"{key}.{name}" if key else str(name), value)

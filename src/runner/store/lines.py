@@ -1,11 +1,11 @@
-"""A line of a shelf: a JSON object that ends with a checksum of the rest.
+"""The format of a shelf's lines: a JSON object that ends with a checksum of the rest.
 
-    {"shelf": {"backend": "hf", "checkpoint": "assets/…", "quant": "bf16", "weights": "real"}, "crc": "…"}   the first
+    {"shelf": {"backend": "hf", "checkpoint": "assets/…", "quant": "bf16", "weights": "real"}, "crc": "…"}   first line
     {"key": "9f…", "at": 1770000000.0, "conditions": {"gpu": "none", …}, "generation": {…}, "crc": "…"}
     {"job": "4c…", "at": …, "conditions": {…}, "measured": {"wall_s": 7.1, …}, "crc": "…"}
 
-A *key* is what decides a text; *conditions* are what decides its timing. `at` is Unix time. Lines of earlier versions
-have neither `at` nor `crc`, and are read all the same.
+The cache *key* is a hash of all that decides the text of an answer; *conditions* are all that decides its timing.
+`at` is Unix time. Lines of earlier versions have neither `at` nor `crc`, and can still be read.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
 
 
 def digest(value: Any) -> str:
-    """Name a JSON value by its content."""
+    """Return a hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def to_json(generation: Generation) -> dict[str, Any]:
-    """Return every field of a generation as JSON values. Not `asdict`, which copies each token: ten times slower."""
+    """Return every field of a generation as JSON values.
+
+    `dataclasses.asdict` would do the same, but copies every token, which makes it ten times slower.
+    """
     row = {name: getattr(generation, name) for name in _FIELDS}
     for name in ("error", "timing"):
         row[name] = None if row[name] is None else dataclasses.asdict(row[name])
@@ -38,7 +41,7 @@ def to_json(generation: Generation) -> dict[str, Any]:
 
 
 def from_json(row: Mapping[str, Any]) -> Generation:
-    """Turn the output of `to_json` back into a generation."""
+    """Return the generation of which `row` is the output of `to_json`."""
     known = {field.name for field in dataclasses.fields(Generation)}
     values = {name: value for name, value in row.items() if name in known}
     values["error"] = Failure(**row["error"]) if row.get("error") else None
@@ -49,13 +52,13 @@ def from_json(row: Mapping[str, Any]) -> Generation:
 
 
 def encode(row: Mapping[str, Any]) -> bytes:
-    """Return the line of a row, with its checksum and its end."""
+    """Return a row as a line, with its checksum and a newline."""
     body = json.dumps(row, ensure_ascii=False).encode()
     return body[:-1] + _CRC % zlib.crc32(body) + b"\n"
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """Return the row of a line. Raise ValueError, which says what is wrong, for a line that is damaged."""
+    """Return the row of a line. Raise ValueError if the line is damaged; its message says how."""
     line = line.rstrip(b"\n")
     body = line[:-_CRC_BYTES] + b"}"
     if line[-_CRC_BYTES:].startswith(b',"crc":"'):
@@ -69,7 +72,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def written_at(row: Mapping[str, Any]) -> float | None:
-    """Return when a row was written, Unix time; None where it does not say."""
+    """Return the Unix time at which a row was written; None if the row does not contain it."""
     if (at := row.get("at")) is not None:
         return float(at)
     timing = (row.get("generation") or {}).get("timing") or {}
@@ -77,7 +80,7 @@ def written_at(row: Mapping[str, Any]) -> float | None:
 
 
 def name(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a later row with the same name replaces."""
+    """Return the name of a row. A later row with the same name supersedes it."""
     if "shelf" in row:
         return ("shelf",)
     kind = "key" if "key" in row else "job"
