@@ -211,7 +211,8 @@ def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
     if context is not None and prepared.prompt_tokens + max_tokens > context:
         raise RequestError(
             f"the prompt has {prepared.prompt_tokens} tokens ({prepared.image_tokens} of them of images) and "
-            f"{max_tokens} are asked for; the model's context is {context} tokens. Lower max_pixels, max_tokens or the prompt",
+            f"{max_tokens} are asked for; the model's context is {context} tokens. Lower "
+            "max_pixels, max_tokens or the prompt",
             code="context_length_exceeded",
             param="messages",
         )

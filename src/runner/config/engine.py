@@ -81,9 +81,7 @@ class ContainerConfig:
     gpus: str = "auto"  # auto: the GPUs that are visible here; all, none, or indexes as in '0,1'
     network: str = "host"  # or the name of a Docker network; the engine's port is then published on 127.0.0.1
     user: str | None = None  # UID:GID; null: your own; image: the user that the image names
-    shm_size: str | None = (
-        None  # size of /dev/shm, such as 8g: engines on several GPUs need it; null: the runtime's default
-    )
+    shm_size: str | None = None  # size of /dev/shm, such as 8g: several GPUs need it; null: the runtime's default
     mounts: list[str] = field(default_factory=list)  # FOLDER[:PLACE][:rw]; read-only without :rw
     python: str = "python3"  # the image's interpreter
     pull: str = one_of(
