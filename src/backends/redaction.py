@@ -77,16 +77,17 @@ def redact(text: str) -> str:
     return redactor((*_remembered, *of_environment(os.environ)))(text)
 
 
-def problem(name: str, value: str) -> str | None:
+def problem(name: str, value: str, secrets: Mapping[str, str] | None = None) -> str | None:
     """Return why a setting's value must not be in a config, without repeating it; None if it may be.
 
-    `name` is the setting's name; empty if the name is no sign of a secret.
+    `name` is the setting's name; empty if the name is no sign of a secret. `secrets` are those of the environment; by
+    default they are looked up.
     """
     if _PASSWORD.search(value):
         return "it holds a password in an address"
     if _MADE_LIKE_ONE.search(value) or _BEARER.search(value):
         return "it looks like a key or token"
-    for secret, variable in of_environment(os.environ).items():
+    for secret, variable in (of_environment(os.environ) if secrets is None else secrets).items():
         if secret in value:
             return f"it is what the environment variable {variable} holds"
     if name and names_secret(name) and len(value) >= SHORTEST:

@@ -39,26 +39,28 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
         from runner.sweeps import sweep
+        from runner.sweeps.compositions import Compositions
 
         gc.enable()  # __main__ turns it off for imports and composing; planning leaves garbage to collect
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         # 1. All combinations, each composed once. `max_batch_size` would split groups, so it isn't used.
         loader = self.hydra_context.config_loader
         batch = self._combinations(OverridesParser.create(config_loader=loader), arguments)
-        configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
+        compositions = Compositions(loader, self.config)
+        configs = [compositions.config(job) for job in batch]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
-        jobs = [sweep.without_hydra(cfg) for cfg in configs]
-        specs = plan_sweep(jobs, here=self._runs_here() and configs[0].plan != "commands")
-        sweep.check_judges(jobs)
-        order = by_engine(specs)
-        batch, specs = [batch[index] for index in order], [specs[index] for index in order]
-        configs, jobs = [configs[index] for index in order], [jobs[index] for index in order]
+        planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
+        sweep.check_judges([config for config, _ in planned])
+        order = by_engine([spec for _, spec in planned])
+        batch, configs = [batch[index] for index in order], [configs[index] for index in order]
+        planned = [planned[index] for index in order]
         if configs[0].plan != "run":
-            self._tell(batch, configs)
+            self._tell(batch, [config for config, _ in planned])
             return []
         # 3. Run them, each in a folder that says what it is.
-        batch = self._in_folders(batch, jobs)
+        specs = [spec for _, spec in planned]
+        batch = self._in_folders(batch, configs)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -98,10 +100,10 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Print what the jobs would do (plan=dry), or a command line for each group of jobs (plan=commands)."""
         from runner.planning.plan import plan
-        from runner.sweeps import dry_plan, sweep
+        from runner.sweeps import dry_plan
 
         assert self.config is not None
-        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
+        jobs = [plan(config) for config in configs]
         if configs[0].plan == "dry":
             dry_plan.show(jobs)
             return

@@ -26,7 +26,7 @@ from backends.redaction import redact
 from runner import config
 from runner.base import paths
 from runner.base.errors import RunnerError
-from runner.config import misspelt, own_files, read_overrides
+from runner.config import help_page, misspelt, own_files, read_overrides
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
@@ -143,6 +143,18 @@ def _machines_left() -> bool:
     return bool(left)
 
 
+def _help() -> str | None:
+    """Return the help page that is asked for; None if there is none, or if Hydra must compose a job for it.
+
+    Exit with 2 for an unknown group.
+    """
+    try:
+        return help_page.page(sys.argv[1:], paths.conf_dir())
+    except help_page.NoSuchGroup as unknown:
+        print(unknown, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+
+
 def main() -> None:
     """Run the command line. Exit with 1 on failure, 2 for a wrong config, 130 on SIGINT and 143 on SIGTERM."""
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
@@ -151,6 +163,9 @@ def main() -> None:
         print(f"vlm-runner {__version__}")  # noqa: T201
         return
     sys.excepthook = _show_traceback
+    if (asked := _help()) is not None:
+        print(asked)  # noqa: T201
+        return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Otherwise Hydra would print a traceback and exit, and `explain` would never see the error.
     os.environ["HYDRA_FULL_ERROR"] = "1"

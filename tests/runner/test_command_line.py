@@ -40,7 +40,7 @@ def refused(cli: CommandLine, *arguments: str) -> str:
     return ended.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--help", "model"], ["--help", "model=demo_s"], ["--cfg", "job"]])
 def test_help_imports_nothing_heavy(cli: CommandLine, arguments: list[str]):
     code = (
         "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
@@ -54,6 +54,10 @@ def test_help_imports_nothing_heavy(cli: CommandLine, arguments: list[str]):
     )
     assert "HEAVY []" in ended.stdout, ended.stdout[-500:] + ended.stderr[-500:]
     assert "model" in ended.stdout
+
+
+def test_help_about_an_unknown_group(cli: CommandLine):
+    assert "did you mean 'model'?" in refused(cli, "--help", "modell")
 
 
 def test_the_schema_is_handed_out_as_a_copy_though_the_store_is_not_copied():

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from backends.hf_server.batcher import Counts
+from backends.hf_server.families.qwen_sizes import QwenSizes
 from backends.hf_server.loaded import Loaded
 
 
@@ -59,11 +60,22 @@ def running_facts(loaded: Loaded, counts: Counts) -> dict[str, Any]:
         "tokens": {"prompt": counts.prompt_tokens, "completion": counts.completion_tokens},
         "resident_bytes": resident_bytes(),
         "cuda": cuda_memory(loaded.device) if loaded.device.type == "cuda" else None,
+        "qwen_vl_utils": sizes.account() if (sizes := _qwen_sizes(loaded)) is not None else None,
     }
 
 
+def _qwen_sizes(loaded: Loaded) -> QwenSizes | None:
+    """Return the comparison of picture sizes with qwen-vl-utils; None for families without it, which most are."""
+    return getattr(loaded.family, "qwen_sizes", None)
+
+
 def reset_peaks(loaded: Loaded) -> None:
-    """Reset the allocator's peaks, after freeing blocks that only an earlier job needed."""
+    """Reset the allocator's peaks, after freeing blocks that only an earlier job needed.
+
+    The counts of pictures whose sizes are compared with qwen-vl-utils are reset as well.
+    """
+    if (sizes := _qwen_sizes(loaded)) is not None:
+        sizes.reset()
     gc.collect()
     if loaded.device.type == "cuda":
         torch.cuda.empty_cache()

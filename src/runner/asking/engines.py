@@ -13,7 +13,7 @@ from typing import Protocol
 from backends.api import Backend, Engine, EngineFailed, EngineSpec
 from backends.fleet import Fleet
 from backends.pool import Pool
-from backends.process import rentals
+from backends.process import undoing
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import store
@@ -116,9 +116,9 @@ def close() -> None:
     _unstartable.clear()
 
 
-def machines_left(since: float) -> list[rentals.Left]:
+def machines_left(since: float) -> list[undoing.Left]:
     """Return the machines rented from here after this moment (Unix time) that nobody uses and that may still run."""
-    left = rentals.left(environments.machine_records())
+    left = undoing.left(environments.machine_records())
     return [one for one in left if one.started_at >= since and one.host == platform.node()]
 
 

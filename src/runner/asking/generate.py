@@ -14,7 +14,7 @@ from runner.asking.engines import acquire, log_path
 from runner.asking.questions import Generated, Questions
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.store import Shelf
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,15 @@ class JobFailed(RunnerError):
 
 class SweepFailed(RunnerError):
     """Some jobs of a sweep failed. The table of failed jobs and their reasons has been printed already."""
+
+
+def attempt(problems: list[Problem], step: Callable[[], Any]) -> Any:
+    """Return the result of a step. If it raises Refused, add its problems to `problems` and return None.
+
+    So a user sees all problems at once.
+    """
+    try:
+        return step()
+    except Refused as refused:
+        problems.extend(refused.problems)
+        return None

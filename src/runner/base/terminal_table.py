@@ -7,11 +7,13 @@ important figures are left out first. The line under the table names them, and s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+
+from runner.base import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +36,7 @@ class Column:
     weight: int = 0
     right: bool = False
     narrow: tuple[str, ...] = ()
+    styles: Mapping[str, str] = field(default_factory=dict)  # of a cell, by its text
 
     @property
     def need(self) -> int:
@@ -109,9 +112,39 @@ def show(console: Console, columns: Sequence[Column], *, elsewhere: str, title: 
     for column, width in zip(fitted.columns, fitted.widths, strict=True):
         table.add_column(column.name, justify="right" if column.right else "left", width=width, overflow="fold")
     for row in zip(*(column.cells for column in fitted.columns), strict=True):
-        table.add_row(*map(Text, row))  # not markup: a prompt may hold brackets
+        styles = [column.styles.get(cell, "") for column, cell in zip(fitted.columns, row, strict=True)]
+        table.add_row(*map(Text, row, styles))  # not markup: a prompt may hold brackets
     console.print()
     console.print(table)
     if fitted.left_out:
         note = f"no room at {console.width} columns for: {', '.join(fitted.left_out)}; see {elsewhere}"
         console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, identity: int, text: int | None = None
+) -> list[Column]:
+    """Return the columns of a table that is given by rows.
+
+    The first `identity` columns identify the rows; of the others the last ones are left out first. The first `text`
+    columns (by default the identity columns) are left-aligned, the others right-aligned.
+    """
+    cells = list(zip(*rows, strict=True)) or [()] * len(header)
+    left = identity if text is None else text
+    return [
+        Column(name, tuple(cells[place]), identity=place < identity, weight=-place, right=place >= left)
+        for place, name in enumerate(header)
+    ]
+
+
+def show_rows(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    identity: int,
+    elsewhere: str,
+    text: int | None = None,
+    title: str | None = None,
+) -> None:
+    """Print a table that is given by rows to standard output, as `columns` and `show` do."""
+    show(terminal.console(), columns(header, rows, identity=identity, text=text), elsewhere=elsewhere, title=title)

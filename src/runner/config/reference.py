@@ -17,7 +17,9 @@ from typing import Any
 from runner.config import values
 from runner.config.schema import Config
 
-HEAD = """# Configuration reference
+HEAD = """[Documentation](README.md) · **Look up**
+
+# Configuration reference
 
 This page is made from the schema (`src/runner/config/schema.py` and the files it names) by `python -m runner.document`;
 a test checks that it is current. Every key can be set on the command line (`sampling.temperature=0.2`), in a file of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,12 +22,13 @@ _NAMED = re.compile(r"^(?:backend|env)\.(?:headers|engine_args|variables)\.(.+)$
 
 def find(cfg: DictConfig) -> Iterator[Problem]:
     """Yield a problem for each secret in a config. No message repeats a value."""
+    secrets = redaction.of_environment(os.environ)
     for key, value in _leaves("", OmegaConf.to_container(cfg, resolve=False)):
-        if (problem := _problem(key, value) or _shown(cfg, key, value)) is not None:
+        if (problem := _problem(key, value, secrets) or _shown(cfg, key, value)) is not None:
             yield problem
 
 
-def _problem(key: str, value: str) -> Problem | None:
+def _problem(key: str, value: str, secrets: Mapping[str, str]) -> Problem | None:
     named = _NAMED.match(key)
     name = named[1] if named else ""
     if key.startswith(_HEADERS):
@@ -45,7 +47,7 @@ def _problem(key: str, value: str) -> Problem | None:
             remedy = "give the address as MLFLOW_TRACKING_URI in the environment"
         elif key == "backend.base_url":
             remedy = "give the key by backend.api_key_variable=NAME, the name of an environment variable"
-    what = redaction.problem(name, re.sub(r"\$\{[^}]*\}", "", value))
+    what = redaction.problem(name, re.sub(r"\$\{[^}]*\}", "", value), secrets)
     if what is None:
         return None
     return Problem(f"{what}, and would be kept in files and process lists", key, remedy)

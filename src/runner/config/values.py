@@ -9,6 +9,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from runner.base.errors import Problem
 
 CHOICES, LEAST, MOST = "choices", "least", "most"
@@ -41,6 +43,8 @@ def problems(schema: Any, config: Any, prefix: str = "") -> Iterator[Problem]:
     """
     hints = _hints(schema)
     for field in dataclasses.fields(schema):
+        if OmegaConf.is_missing(config, field.name):
+            continue  # `typed` asks for it
         value, key = config[field.name], f"{prefix}{field.name}"
         if value is None:
             continue

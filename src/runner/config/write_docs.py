@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from runner.base import command_line, paths
 
-HEAD = """# Models
+HEAD = """[Documentation](README.md) · **Look up**
+
+# Models
 
 Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`. *Checkpoints*
 are the words for `quant=` that name a checkpoint of their own, each with the beginning of its pinned revision

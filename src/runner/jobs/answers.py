@@ -18,7 +18,7 @@ from metrics.api import Case
 from runner.asking.questions import Generated
 from runner.datasets.api import Image, Sample
 from runner.datasets.encoded import BadImage
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.prompts import PromptError
 from runner.store import Shelf, to_json
 

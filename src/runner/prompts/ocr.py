@@ -89,8 +89,7 @@ def find(config: PromptConfig) -> Ocr | None:
     try:
         check(config.ocr_languages)
     except OcrMissing as error:
-        what, _, remedy = str(error).partition(". Remedy: ")
-        raise Refused(Problem(what, "prompt.ocr_languages", remedy)) from error
+        raise Refused(Problem(error.what, "prompt.ocr_languages", error.remedy)) from error
     name = f"tesseract {program} {config.ocr_languages}"
     files = json.dumps(digests(config.ocr_languages), sort_keys=True)
     trained = hashlib.sha256(files.encode()).hexdigest()[:8]  # tessdata_best reads otherwise than tessdata_fast
@@ -102,5 +101,4 @@ def tesseract() -> tuple[str, tuple[str, ...]]:
     try:
         return version(), installed()
     except OcrMissing as error:
-        what, _, remedy = str(error).partition(". Remedy: ")
-        raise Refused(Problem(what, "prompt.ocr", remedy)) from error
+        raise Refused(Problem(error.what, "prompt.ocr", error.remedy)) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.report.model import Candidate, Comparison
-from runner.studies import parity
+from runner.studies.parity import comparison as parity
 
 
 @dataclass(frozen=True, slots=True)

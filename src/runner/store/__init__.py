@@ -8,7 +8,7 @@ Each engine identity has one JSONL file, a *shelf*, under `$RUNNER_STORE` (defau
     command.py   python -m runner.store
 """
 
-from runner.store.lines import digest, from_json, to_json
+from runner.store.lines import as_json, digest, digest_of_json, from_json, to_json
 from runner.store.shelf import Conditions, Shelf
 
-__all__ = ["Conditions", "Shelf", "digest", "from_json", "to_json"]
+__all__ = ["Conditions", "Shelf", "as_json", "digest", "digest_of_json", "from_json", "to_json"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.base import command_line, paths, terminal
+from runner.base import command_line, paths, terminal, terminal_table
 from runner.base.errors import Problem, Refused
 from runner.jobs.results import Result, collect
 
@@ -110,23 +110,13 @@ def compare(results: Sequence[Result]) -> tuple[list[Beside], list[Source]]:
 
 def show(results: Sequence[Result]) -> bool:
     """Print the published figures beside the jobs' own. Return whether there was anything to say."""
-    from rich.table import Table
-
     rows, sources = compare(results)
     measured = [row for row in rows if row.own is not None]
     console = terminal.console()
     if measured:
-        table = Table(header_style="bold")
-        table.add_column("job")
-        table.add_column("figure")
-        for name in ("here [95% CI]", "published", "here - published"):
-            table.add_column(name, justify="right")
-        for row in measured:
-            assert row.own is not None
-            interval = f" [{row.low:.3f}, {row.high:.3f}]" if row.low is not None and row.high is not None else ""
-            difference = f"{row.own - row.published:+.3f}"
-            table.add_row(row.job, row.measure, f"{row.own:.3f}{interval}", f"{row.published:g}", difference)
-        console.print(table)
+        header = ("job", "figure", "here [95% CI]", "published", "here - published")
+        cells = [_cells(row) for row in measured]
+        terminal_table.show_rows(header, cells, identity=2, elsewhere="metrics.json in each job's folder")
         for measure, note in {row.measure: row.note for row in measured}.items():
             console.print(f"{measure}, as published: {note}", highlight=False, markup=False, soft_wrap=True)
     for one in sources:
@@ -135,6 +125,13 @@ def show(results: Sequence[Result]) -> bool:
     if sources and not measured:
         console.print("none of these figures was measured here: other models, or other measures", highlight=False)
     return bool(sources)
+
+
+def _cells(row: Beside) -> tuple[str, ...]:
+    assert row.own is not None
+    interval = f" [{row.low:.3f}, {row.high:.3f}]" if row.low is not None and row.high is not None else ""
+    difference = f"{row.own - row.published:+.3f}"
+    return row.job, row.measure, f"{row.own:.3f}{interval}", f"{row.published:g}", difference
 
 
 def main(arguments: Sequence[str]) -> int:

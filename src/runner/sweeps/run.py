@@ -24,7 +24,8 @@ from runner.config import decisive
 from runner.jobs import answers, figures
 from runner.jobs.job_files import apart, copy_log, write_config, write_json
 from runner.planning import environments
-from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
+from runner.planning.job import Job
+from runner.planning.plan import plan, warn
 from runner.scoring import judging, score
 from runner.store import Shelf
 
@@ -117,7 +118,7 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     record.metrics["samples/refused"] = seen.refused
     for remark in figures.remarks(generated):
         log.warning("%s: %s", job.title, remark)
-    record.notes += [*reading_notes(job), *figures.notes(generated, seen)]
+    record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
 
 
@@ -165,7 +166,7 @@ class Record:
                 "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
                 "env": job.spec.env,
                 "cwd": str(Path.cwd()),
-                **({"whole_pages": True} if whole_pages(job) else {}),
+                **({"whole_pages": True} if job.gives_whole_pages else {}),
                 "checkpoint": job.spec.checkpoint,
                 "checkpoint_digest": job.spec.digest,
             }

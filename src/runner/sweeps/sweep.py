@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from runner import report as reports
 from runner.asking import engines
 from runner.base import terminal
-from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed
+from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed, attempt
 from runner.base.tracking_address import ui_command
-from runner.config import typed
+from runner.config import Config
 from runner.jobs.results import Result, collect
-from runner.planning.plan import Job, attempt, dataset, forget_datasets, plan
+from runner.planning import opened
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.report import table
 from runner.scoring import judging
 from runner.studies import published, summaries
@@ -32,14 +34,6 @@ def refuse_scoring(configs: Sequence[DictConfig]) -> None:
     """Refuse stage=score in a sweep: it takes all jobs of a sweep in one command."""
     if any(cfg.get("stage") == "score" for cfg in configs):
         raise Refused(Problem("stage=score runs without -m", "stage", "answers=SWEEP_FOLDER scores all its jobs"))
-
-
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """Return a job's config without Hydra's own part."""
-    job = cfg.copy()
-    with read_write(job), open_dict(job):
-        job.pop("hydra", None)
-    return job
 
 
 @contextlib.contextmanager
@@ -61,7 +55,7 @@ def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
         yield
     finally:
         engines.close()
-        forget_datasets()
+        opened.forget()
 
 
 def single(cfg: DictConfig) -> float | None:
@@ -96,7 +90,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
         job = plan(cfg, here=cfg.plan == "dry")
-        check_judges([cfg])
+        check_judges([job.config])
         if cfg.plan == "dry":
             dry_plan.show([job])
         else:
@@ -106,14 +100,14 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         _take_back(folder)
 
 
-def check_judges(configs: Sequence[DictConfig]) -> None:
+def check_judges(configs: Sequence[Config]) -> None:
     """Refuse, before anything is started, judges that can't be asked; say what the others will cost."""
     problems: list[Problem] = []
     planned = []
-    for config in map(typed, configs):
+    for config in configs:
         judges = attempt(problems, functools.partial(judging.plan_judging, config))
         if judges is not None and config.stage == "all":
-            samples = (sample.id for sample in dataset(config.dataset))
+            samples = (sample.id for sample in opened.dataset(config.dataset))
             attempt(problems, functools.partial(judging.check, samples, judges.rivals))
             planned.append((config, judges))
     if problems:
@@ -144,7 +138,7 @@ def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
         job = plan(cfg, here=True)
-        check_judges([cfg])
+        check_judges([job.config])
     except BaseException:
         _take_back(folder)
         raise

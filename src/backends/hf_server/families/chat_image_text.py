@@ -16,6 +16,7 @@ from backends.hf_server.configuration import model_type
 from backends.hf_server.families import Prepared, moving, older_llava
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
+from backends.hf_server.families.qwen_sizes import qwen_sizes
 from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
 from backends.hf_server.settings import Settings
 
@@ -49,6 +50,7 @@ class ChatImageText:
         self._takes_parts = older_llava.takes_parts(self._processor)
         self._config = config
         self._defaults = settings
+        self.qwen_sizes = qwen_sizes(self._processor.image_processor, config)
         if settings.min_pixels or settings.max_pixels:
             try:
                 pixel_options(self._processor.image_processor, settings.min_pixels, settings.max_pixels)
@@ -85,6 +87,10 @@ class ChatImageText:
             # The error is about this request: a wrong number of image marks, or an extreme aspect ratio.
             raise RequestError(f"the model's processor refuses the request: {error}") from error
         ids = inputs["input_ids"]
+        sizes = image_sizes(inputs, len(images), self._config)
+        if self.qwen_sizes is not None and len(sizes) == len(images):
+            limits = self._pixel_options(request).get("size")
+            self.qwen_sizes.compare([image.size for image in images], sizes, limits)
         seen = [token for kind in ("image", "video") if (token := self._token(kind)) is not None]
         return Prepared(
             inputs=inputs,
@@ -93,7 +99,7 @@ class ChatImageText:
             pixels=request.pixels,
             prompt_tokens=ids.shape[1],
             image_tokens=int(torch.isin(ids, torch.tensor(seen, dtype=ids.dtype)).sum()),
-            image_sizes=image_sizes(inputs, len(images), self._config),
+            image_sizes=sizes,
         )
 
     def batch_key(self, prepared: Prepared) -> Hashable:

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import plotly.graph_objects as go
 
+from runner.base import chart_colors
 from runner.report.charts import style
 from runner.report.model import Candidate, Comparison
 
@@ -22,7 +23,7 @@ def draw(compared: Comparison) -> go.Figure | None:
             continue
         name = _name(one)
         lines[name].append((int(one.choice["concurrency"]), rate))
-        colors.setdefault(name, style.COLORS[len(colors) % len(style.COLORS)])
+        colors.setdefault(name, chart_colors.of(len(colors)))
     if not any(len(points) > 1 for points in lines.values()):
         return None
     say = compared.texts

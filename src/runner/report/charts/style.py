@@ -8,11 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from runner.base import chart_colors
 from runner.report.figures import is_percent
 from runner.report.model import Candidate, Comparison
 
-# The page's colours --c0 to --c9 in light; the page replaces them by its own in dark (static/charts.js).
-COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0392b", "#2a91b8", "#8d6e4c", "#6b7785")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 SOFT = "#5b6570"
 LEGEND_WIDTH, LEGEND_LINE = 430, 20  # pixels
@@ -20,13 +19,13 @@ LEGEND = 34  # characters in a line of a legend: what a phone shows
 
 
 def color(compared: Comparison, candidate: Candidate) -> str:
-    """Return a candidate's colour, the same as in the table."""
-    return COLORS[compared.color(candidate) % len(COLORS)]
+    """Return a candidate's colour, the same as in the table; the page has others in dark (static/charts.js)."""
+    return chart_colors.of(compared.color(candidate))
 
 
 def symbol(compared: Comparison, candidate: Candidate) -> str:
     """Return a candidate's symbol: beyond ten candidates colours repeat."""
-    return SYMBOLS[compared.color(candidate) // len(COLORS) % len(SYMBOLS)]
+    return SYMBOLS[compared.color(candidate) // len(chart_colors.COLORS) % len(SYMBOLS)]
 
 
 def figure(title: str, caption: str, **layout: Any) -> go.Figure:

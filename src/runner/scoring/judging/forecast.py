@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from metrics.api import Case
 from runner.config import Config
 from runner.datasets.api import Dataset
-from runner.planning import plan
+from runner.planning import opened
 from runner.scoring.judging.budget import Price
 from runner.scoring.judging.conversation import Conversation, Interview
 from runner.scoring.judging.planned import Judging
@@ -45,7 +45,7 @@ def before_jobs(planned: Sequence[tuple[Config, Judging]]) -> None:
     """Say what all jobs of a command will cost: their answers aren't known yet and are taken to be like references."""
     total = Forecast()
     for config, judging in planned:
-        total += _of_job(judging, plan.dataset(config.dataset), config.sampling.repeats)
+        total += _of_job(judging, opened.dataset(config.dataset), config.sampling.repeats)
     if not planned:
         return
     limit = planned[0][0].judge.budget_usd

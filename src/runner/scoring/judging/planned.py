@@ -18,10 +18,10 @@ from backends.api import Backend, Endpoint, EngineSpec, Failure, Sampling
 from metrics.judge import Judge
 from metrics.rubric import Kind, Rubric
 from runner.base import paths
-from runner.base.errors import Problem, Refused
+from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
 from runner.datasets import open_dataset
-from runner.planning import model_checks, plan
+from runner.planning import engine_spec, model_checks
 from runner.planning.identity import conditions, identity
 from runner.scoring.judging.rivals import Rivals, read_rivals
 
@@ -123,9 +123,9 @@ def plan_judging(config: Config) -> Judging | None:
     problems: list[Problem] = []
     if not given.model:
         problems.append(Problem("no judge is named", "judge/model", "judge/model=[gpt_4o_mini]"))
-    rubric = plan.attempt(problems, lambda: _rubric(given))
-    made = [plan.attempt(problems, functools.partial(_judge, given, name)) for name in given.model]
-    rivals = plan.attempt(problems, lambda: _rivals(config)) if given.reference_answers else None
+    rubric = attempt(problems, lambda: _rubric(given))
+    made = [attempt(problems, functools.partial(_judge, given, name)) for name in given.model]
+    rivals = attempt(problems, lambda: _rivals(config)) if given.reference_answers else None
     if problems:
         raise Refused(problems)
     return Judging(given, rubric, tuple(made), rivals)
@@ -185,7 +185,7 @@ def _judge(given: JudgeConfig, name: str) -> PlannedJudge:
     try:
         config = typed(_composed(settings))
         model_checks.refuse_unsupported(config)
-        spec, backend = plan.served(config)
+        spec, backend = engine_spec.served(config)
     except Refused as refused:
         raise Refused(_named(problem, where) for problem in refused.problems) from None
     return PlannedJudge(

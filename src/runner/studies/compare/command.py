@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.base import command_line
+from runner.base import command_line, terminal
 
 if TYPE_CHECKING:
     from metrics.verdict import Verdict
@@ -56,9 +56,9 @@ class _Comparison:
     """One command: what is compared, and what is said about it."""
 
     def __init__(self, given: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
-        from runner.studies.compare import gates, jobs, show
+        from runner.studies.compare import gates, jobs
 
-        self.given, self.console = given, show.console()
+        self.given, self.console = given, terminal.console()
         self.gates = [gates.parse(text) for text in given.fail_if]
         self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), given.baseline)
         self.verdicts: dict[str, dict[tuple[str, str], Verdict]] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.base import terminal_table
 from runner.base.terminal_table import MISSING
 from runner.scoring.tables import write_csv
 from runner.studies.compare.changed_samples import KINDS, Changed
@@ -24,11 +25,6 @@ DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b")
 WORDS = {"better": "green", "worse": "red"}
 COLUMNS = ("baseline", "candidate", "change", "sample_id", "document", "doc_class", "field", "question", "reference",
            "baseline_answer", "candidate_answer", "measure", "baseline_score", "candidate_score")  # fmt: skip
-
-
-def console() -> Console:
-    """Return where tables are printed: as wide as the terminal; without one, wide enough for a log."""
-    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def jobs(console: Console, first: Scored, second: Scored) -> None:
@@ -53,17 +49,17 @@ def config(console: Console, found: Mapping[str, tuple[str, str]]) -> None:
 
 def metrics(console: Console, found: Sequence[Difference]) -> None:
     """List the figures that differ, and all that were tested."""
-    table = Table("figure", title=None, header_style="bold")
-    for name in ("A", "B", "B - A [95% CI]", "", "verdict"):
-        table.add_column(name, justify="left" if name == "verdict" else "right")
+    rows = []
     for one in found:
         if one.verdict is None and one.first == one.second:
             continue
         cells = [*map(_number, (one.first, one.second)), _change(one)]
         share = MISSING if one.share is None else f"{one.share:+.1%}"
         word = one.verdict.word if one.verdict else ""
-        table.add_row(Text(one.name), *cells, share, Text(word, style=WORDS.get(word, "")))
-    console.print(table)
+        rows.append((one.name, *cells, share, word))
+    columns = terminal_table.columns(("figure", "A", "B", "B - A [95% CI]", "", "verdict"), rows, identity=1)
+    columns[-1] = dataclasses.replace(columns[-1], right=False, weight=1, styles=WORDS)  # the verdict stays longest
+    terminal_table.show(console, columns, elsewhere="a wider terminal")
 
 
 def samples(console: Console, found: Sequence[Changed], measure: str, shown: int) -> None:

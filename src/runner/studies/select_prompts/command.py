@@ -6,24 +6,18 @@ SWEEP is the folder of a sweep over prompts on a development split (experiment=p
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from backends.redaction import redact
-from runner.base import command_line
+from runner.base import command_line, terminal, terminal_table
 from runner.base.errors import Problem, Refused
 from runner.jobs.job_files import write_json
 from runner.studies.select_prompts import collection_file, confirming
 from runner.studies.select_prompts.candidates import find_candidates
 from runner.studies.select_prompts.choosing import Figure, Selection, select
 from runner.studies.select_prompts.confirming import Confirmation
-
-WIDE = 150  # columns, where there is no terminal to ask
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,10 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         what = f"the prompts were chosen on {split}: asking it again confirms nothing"
         raise Refused(Problem(what, "--confirm", "another split"))
     selections = [select(candidate) for candidate in candidates]
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
     if not given.write:
         for selection in selections:
-            _show(console, selection, split, None)
+            _show(selection, split, None)
         return 0
     collection_file.new_folder(given.write)
     sweep = ", ".join(map(str, given.folders))
@@ -51,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         confirmed = [*confirming.confirm(selections, files, given.confirm, given.write, given.overrides)]
         _keep(given, split, selections, confirmed)
     for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
-        _show(console, selection, split, confirmation)
-        _say(console, f"written: {file}   (prompt=collection prompt.path={file})\n")
+        _show(selection, split, confirmation)
+        _say(f"written: {file}   (prompt=collection prompt.path={file})\n")
     return 0
 
 
@@ -81,38 +74,33 @@ def _split(config: Any) -> str:
     return str(split) if split else "all splits"
 
 
-def _show(console: Console, selection: Selection, split: str, confirmed: Confirmation | None) -> None:
+def _show(selection: Selection, split: str, confirmed: Confirmation | None) -> None:
     measure = selection.candidate.measure
     title = redact(f"{selection.candidate.name}: {measure.name} ({measure.better} is better)")
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("doc_class")
-    table.add_column("field")
-    table.add_column("chosen")
-    for name in (f"{split} [95% CI]", "better than the next by", "n", *((confirmed.split, "gap") if confirmed else ())):
-        table.add_column(name, justify="right")
+    more = (confirmed.split, "gap") if confirmed else ()
+    header = ("doc_class", "field", "chosen", f"{split} [95% CI]", "better than the next by", "n", *more)
+    rows = []
     for choice in selection.choices:
         row = [*choice.pair, choice.chosen.label, str(choice.figure), _gain(choice.paired), str(choice.figure.samples)]
         if confirmed:
             row += [_cell(confirmed.figures.get(choice.pair)), _signed(confirmed.gap(selection, choice.pair))]
-        table.add_row(*map(redact, row))
+        rows.append(row)
     row = ["all", "", "the collection", str(selection.overall), "", str(selection.overall.samples)]
-    table.add_row(
-        *map(redact, row), *((str(confirmed.overall), _signed(confirmed.gap(selection))) if confirmed else ())
-    )
+    rows.append(row + ([str(confirmed.overall), _signed(confirmed.gap(selection))] if confirmed else []))
     baseline = selection.candidate.tried[0].label
     row = ["all", "", f"{baseline} (baseline)", str(selection.baseline), "", str(selection.baseline.samples)]
-    more = (_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))) if confirmed else ()
-    table.add_row(*map(redact, row), *more)
-    console.print(table)
+    rows.append(row + ([_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))] if confirmed else []))
+    told = [[redact(cell) for cell in row] for row in rows]
+    elsewhere = "selection.json, with --write FOLDER"
+    terminal_table.show_rows([*map(redact, header)], told, identity=3, elsewhere=elsewhere, title=title)
     for pair in selection.unchosen:
-        _say(console, f"no choice for {pair}: nothing was scored with every prompt")
+        _say(f"no choice for {pair}: nothing was scored with every prompt")
     if left := sum(choice.left_out for choice in selection.choices):
-        _say(console, f"{left} samples were not scored with every prompt and decide nothing")
+        _say(f"{left} samples were not scored with every prompt and decide nothing")
     if confirmed and (paired := confirmed.against_baseline):
         sure = paired.ci_low is not None and (paired.ci_low > 0 or (paired.ci_high or 0) < 0)
         word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
         _say(
-            console,
             f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
             f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
@@ -120,8 +108,8 @@ def _show(console: Console, selection: Selection, split: str, confirmed: Confirm
         )
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(redact(text), highlight=False)
+def _say(text: str) -> None:
+    terminal.say(redact(text))
 
 
 def _gain(paired: Any) -> str:

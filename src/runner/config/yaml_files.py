@@ -1,0 +1,58 @@
+"""Config files are parsed by libyaml, which PyYAML's wheels bring along, to exactly what OmegaConf makes of them.
+
+OmegaConf 2.3.1 parses in Python (omegaconf/_utils.py, get_yaml_loader): that took a quarter of the CPU of --help, and
+as much before the first request of a job. What libyaml refuses is parsed again in Python, for its words are better.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import yaml
+from omegaconf import _utils
+
+
+class _Named(io.StringIO):
+    """A text with the name of the file that it comes from, which errors tell."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+def install() -> None:
+    """Let OmegaConf, and with it Hydra, read by `loader`, where PyYAML was built with libyaml."""
+    if yaml.__with_libyaml__:
+        _utils.get_yaml_loader = loader
+
+
+_omegaconfs_own = _utils.get_yaml_loader
+
+
+@functools.cache
+def loader() -> Any:
+    """Return a loader for `yaml.load` that builds the same values as OmegaConf's, or raises the same errors."""
+    in_python = _omegaconfs_own()
+
+    class Loader(yaml.cyaml.CParser, in_python):  # type: ignore[misc]
+        """Parses by libyaml. Everything else is OmegaConf's: the types of scalars, the check for duplicate keys."""
+
+        def __init__(self, stream: Any) -> None:
+            self.text = stream.read() if hasattr(stream, "read") else stream
+            self.named = getattr(stream, "name", "<file>" if hasattr(stream, "read") else "<unicode string>")
+            yaml.cyaml.CParser.__init__(self, self.text)
+            yaml.constructor.SafeConstructor.__init__(self)
+            yaml.resolver.Resolver.__init__(self)
+
+        def get_single_data(self) -> Any:
+            """Return the file's content. Where there are tabs, libyaml takes more than PyYAML does."""
+            if "\t" not in self.text:
+                try:
+                    return super().get_single_data()
+                except yaml.YAMLError:
+                    pass
+            return in_python(_Named(self.text, self.named)).get_single_data()
+
+    return Loader
