@@ -39,14 +39,14 @@ def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...
     if endpoint.dialect == "local":
         return ()
     sampling, pixels = request.sampling, request.pixels
-    asked = {
+    matters = {
         "top_k": sampling.top_k != 0,
         "repetition_penalty": sampling.repetition_penalty != 1.0,
         "min_pixels": pixels.min_pixels is not None,
         "max_pixels": pixels.max_pixels is not None,
         "video": bool(_videos(request)),
     }
-    return tuple(name for name, is_asked in asked.items() if is_asked)
+    return tuple(name for name, is_needed in matters.items() if is_needed)
 
 
 def body(request: GenerationRequest, endpoint: Endpoint, *, stream: bool = True) -> bytes:

@@ -85,13 +85,13 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.jobs.results import besides, told_apart
 
         assert self.config is not None
-        given = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
-        if not isinstance(given, dict) or given["subdir"] != SUBDIR:
+        pattern = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        if not isinstance(pattern, dict) or pattern["subdir"] != SUBDIR:
             return [list(job) for job in batch]
         containers: list[Any] = [OmegaConf.to_container(cfg, resolve=False) for cfg in configs]
-        told = told_apart(containers)
+        differences = told_apart(containers)
         # The pattern contains the dataset already.
-        names = [besides({key: value for key, value in one.items() if key != "dataset"}) for one in told]
+        names = [besides({key: value for key, value in keys.items() if key != "dataset"}) for keys in differences]
         return [
             [*job, f"hydra.sweep.subdir={in_quotes(subdir(name))}"] if name else list(job)
             for job, name in zip(batch, names, strict=True)
@@ -108,8 +108,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             dry_plan.show(jobs)
             return
         folder = str(self.config.hydra.sweep.dir)
-        given = [str(one) for one in self.config.hydra.overrides.hydra]
-        dry_plan.print_commands(jobs, batch, folder, given, listed=self.jobs != [{}])
+        hydra_overrides = [str(override) for override in self.config.hydra.overrides.hydra]
+        dry_plan.print_commands(jobs, batch, folder, hydra_overrides, listed=self.jobs != [{}])
 
     def _runs_here(self) -> bool:
         """Return whether jobs run on this machine. Jobs of Slurm and Ray may have files that are not here."""
@@ -121,14 +121,14 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.config.quoting import quoted
         from runner.config.read_overrides import is_of_texts
 
-        found: dict[tuple[str, ...], None] = {}
+        combinations: dict[tuple[str, ...], None] = {}
         # `params` of a file are quoted like those of a command line: `field: Фамилия,Имя`.
         params = [quoted(param, is_text=is_of_texts(param)) for param in self._parse_config()]
         for job in self.jobs:
             own = [spelled(key, value) for key, value in job.items()]
             (product,) = self.split_arguments(parser.parse_overrides([*own, *params, *arguments]), None)
-            found |= dict.fromkeys(map(tuple, product))
-        return [list(overrides) for overrides in found]
+            combinations |= dict.fromkeys(map(tuple, product))
+        return [list(overrides) for overrides in combinations]
 
     def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
         """Run the jobs here, one after the other; with another launcher, give each worker one group of jobs."""

@@ -163,8 +163,8 @@ def main() -> None:
         print(f"vlm-runner {__version__}")  # noqa: T201
         return
     sys.excepthook = _show_traceback
-    if (asked := _help()) is not None:
-        print(asked)  # noqa: T201
+    if (help_text := _help()) is not None:
+        print(help_text)  # noqa: T201
         return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Otherwise Hydra would print a traceback and exit, and `explain` would never see the error.

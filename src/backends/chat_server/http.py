@@ -56,7 +56,7 @@ class ChatServer(ABC):
         """Whether requests can be answered."""
 
     @abstractmethod
-    async def submit(self, asked: ChatRequest, arrived: float) -> Ticket:
+    async def submit(self, request: ChatRequest, arrived: float) -> Ticket:
         """Accept a request that arrived at `arrived` (`time.perf_counter`). Raise RequestError if it is not valid."""
 
     @abstractmethod
@@ -115,14 +115,14 @@ class ChatServer(ABC):
             values = json.loads(body)
         except ValueError as error:  # bad JSON, or bad UTF-8
             raise RequestError(f"the body is not JSON: {error}") from error
-        asked = parse_chat_request(values, self._model_name)
-        ticket = await self.submit(asked, arrived)
-        completion = Completion(asked, self._model_name)
+        chat_request = parse_chat_request(values, self._model_name)
+        ticket = await self.submit(chat_request, arrived)
+        completion = Completion(chat_request, self._model_name)
         completion.tell_prompt(ticket.prompt_ids)
         finished = False
         try:
             # aiohttp cancels this handler when the client disconnects; then the request is cancelled below.
-            answer = await (_stream(request, ticket, completion) if asked.stream else _whole(ticket, completion))
+            answer = await (_stream(request, ticket, completion) if chat_request.stream else _whole(ticket, completion))
             finished = True
         except RequestError:
             finished = True

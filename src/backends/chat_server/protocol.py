@@ -218,7 +218,7 @@ def _stop(value: Any) -> tuple[str, ...]:
         return ()
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
-        raise RequestError(f"stop must be a non-empty text or a list of such, got {value!r}", param="stop")
+        raise RequestError(f"stop must be a non-empty text or a list of non-empty texts, got {value!r}", param="stop")
     return tuple(texts)
 
 

@@ -34,10 +34,10 @@ class Server(ChatServer):
         """Whether the model is loaded."""
         return self.loaded is not None
 
-    async def submit(self, asked: ChatRequest, arrived: float) -> Ticket:
+    async def submit(self, request: ChatRequest, arrived: float) -> Ticket:
         """Prepare a request and queue it. Raise RequestError if it can't be prepared or exceeds the context."""
         loaded = self._model()
-        return await self.batcher.submit(asked, arrived, loaded.family, loaded.context_tokens)
+        return await self.batcher.submit(request, arrived, loaded.family, loaded.context_tokens)
 
     def card(self) -> dict[str, Any]:
         """Return the origin of the model and its context length."""

@@ -71,15 +71,15 @@ class Server(ChatServer):
         """Whether the OCR program is loaded."""
         return self._reader is not None
 
-    async def submit(self, asked: ChatRequest, arrived: float) -> Reading:
+    async def submit(self, request: ChatRequest, arrived: float) -> Reading:
         """Read the pictures of a request. Raise RequestError for a request without pictures, or with a video."""
-        if any(isinstance(part, Clip) for message in asked.messages for part in message.parts):
+        if any(isinstance(part, Clip) for message in request.messages for part in message.parts):
             raise RequestError("an OCR program reads pictures, and no videos", param="messages")
-        if not asked.images:
+        if not request.images:
             raise RequestError("an OCR program needs the picture of a page to read", param="messages")
-        if asked.pixels.min_pixels or asked.pixels.max_pixels:
+        if request.pixels.min_pixels or request.pixels.max_pixels:
             raise RequestError("an OCR program reads pictures as they are", code="unsupported_parameter")
-        reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, asked, arrived)
+        reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, request, arrived)
         return Reading(reading, self.counts)
 
     def card(self) -> dict[str, Any]:
@@ -99,12 +99,12 @@ class Server(ChatServer):
     def reset(self) -> None:
         """Do nothing, because the program has no peaks to reset."""
 
-    def _read(self, asked: ChatRequest, arrived: float) -> list[Event]:
+    def _read(self, request: ChatRequest, arrived: float) -> list[Event]:
         """Read the pictures of a request, and separate pages by empty lines. Runs in a worker's thread."""
         assert self._reader is not None
         started = time.perf_counter()
         try:
-            pictures = [decode_image(data, number) for number, data in enumerate(asked.images, start=1)]
+            pictures = [decode_image(data, number) for number, data in enumerate(request.images, start=1)]
             decoded = time.perf_counter()
             text = "\n\n".join(page for page in map(self._reader.read, pictures) if page)
         except RequestError as error:

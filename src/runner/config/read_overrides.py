@@ -122,12 +122,12 @@ def _reason(override: str, overrides: Sequence[str]) -> str:
     position = list(overrides).index(override)
     if not equals:
         if position and overrides[position - 1].rstrip().endswith(","):
-            return "a blank behind a comma ends an argument; write key=a,b without blanks"
-        return "this is no key=value; a value with blanks stands in quotes as a whole: 'key=a value'"
+            return "a blank after a comma ends an argument; write key=a,b without blanks"
+        return "this is no key=value; put quotation marks around an argument with blanks: 'key=a value'"
     if not key.isascii() or not key.strip():
         return "a key is ASCII letters, digits, _ and points, as in docs/configuration.md"
     if value.rstrip().endswith(")"):
-        return f"{value} reads as a function that there is not"
+        return f"{value} reads as a function, and there is no such function"
     return "this can't be read"
 
 

@@ -33,14 +33,15 @@ def _problem(key: str, value: str, secrets: Mapping[str, str]) -> Problem | None
     name = named[1] if named else ""
     if key.startswith(_HEADERS):
         if "${" in value:
-            return Problem("what it refers to would be kept in files", key, "write $NAME instead of ${oc.env:NAME}")
+            exposed = "the value of the environment variable would be kept in files"
+            return Problem(exposed, key, "write $NAME instead of ${oc.env:NAME}")
         if _REFERENCE.search(value):
             value = _REFERENCE.sub("", value)
         remedy = "write '$NAME', in single quotes on a command line: it is read when the endpoint is asked"
     elif named:
         remedy = "export it as an environment variable, which engines inherit: a command line is read by anybody"
         if "${" in value and redaction.names_secret(name):
-            return Problem("it would stand in the engine's command line", key, remedy)
+            return Problem("it would be visible in the engine's command line", key, remedy)
     else:
         remedy = "keep it in an environment variable: ${oc.env:NAME}"
         if key == "tracking.uri":

@@ -59,9 +59,9 @@ def _shuffled(documents: Sequence[str], seed: str) -> list[str]:
 
 def _shown(own: Sequence[Sample], by_document: Mapping[str, Sequence[Sample]], order: Sequence[str]) -> list[Sample]:
     """Return the samples of the first document with other pictures: two documents may have the same page."""
-    mine = {image for sample in own for image in sample.images}
+    own_images = {image for sample in own for image in sample.images}
     for other in order:
-        if not mine & {image for sample in by_document[other] for image in sample.images}:
+        if not own_images & {image for sample in by_document[other] for image in sample.images}:
             return list(by_document[other])
     what = f"document {own[0].document!r} has no other document to be shown in its place"
     raise Refused(Problem(what, "dataset.blind", "other_document needs two documents at least; dataset.blind=no_image"))

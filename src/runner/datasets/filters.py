@@ -17,7 +17,7 @@ class Filters:
 
     def __init__(self, config: DatasetConfig) -> None:
         """Read the filters of a config. Raise Refused for a value that can't be a filter."""
-        self._wanted = {name: wanted for name in NAMES if (wanted := _values(name, getattr(config, name))) is not None}
+        self._wanted = {name: values for name in NAMES if (values := _values(name, getattr(config, name))) is not None}
         self._exist: dict[str, dict[str, None]] = {name: {} for name in self._wanted}  # in the order of the file
         self._limit: int | None = config.limit
         if self._limit is not None and self._limit < 1:
@@ -28,7 +28,7 @@ class Filters:
         """Return whether a row is asked. The limit counts the rows that pass the other filters."""
         for name, exist in self._exist.items():
             exist[getattr(row, name)] = None
-        passes = all(getattr(row, name) in wanted for name, wanted in self._wanted.items())
+        passes = all(getattr(row, name) in values for name, values in self._wanted.items())
         if not passes or (self._limit is not None and self.kept >= self._limit):
             return False
         self.kept += 1
@@ -37,13 +37,13 @@ class Filters:
     def problems(self) -> list[Problem]:
         """Return what is wrong with the filters. Call this after all rows have been read."""
         problems = []
-        for name, wanted in self._wanted.items():
-            if unknown := [value for value in wanted if value not in self._exist[name]]:
+        for name, values in self._wanted.items():
+            if unknown := [value for value in values if value not in self._exist[name]]:
                 exist = ", ".join(value or "(empty)" for value in list(self._exist[name])[:50])
                 what = f"nothing in the dataset has {name} {', '.join(map(repr, unknown))}"
                 problems.append(Problem(what, f"dataset.{name}", f"there are: {exist}"))
         if not problems and not self.kept and self._wanted:
-            filters = " and ".join(f"{name}={', '.join(wanted)}" for name, wanted in self._wanted.items())
+            filters = " and ".join(f"{name}={', '.join(values)}" for name, values in self._wanted.items())
             remedy = "each of these values exists, but not together"
             problems.append(
                 Problem(f"no sample has {filters}", ", ".join(f"dataset.{name}" for name in self._wanted), remedy)

@@ -165,7 +165,7 @@ def _converted(path: Path, modified: int) -> EncodedImage:  # noqa: ARG001 - par
         digest.update(RULE)
     remarks = _flat(path.name, converted)
     if count > 1:
-        remarks += (Remark("moves; its first frame alone is shown", path.name),)
+        remarks += (Remark("is animated; only its first frame is shown", path.name),)
     as_jpeg = media_type == "image/jpeg"
     encoded = _jpeg(converted) if as_jpeg else png(converted)
     media_type = "image/jpeg" if as_jpeg else "image/png"

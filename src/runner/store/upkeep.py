@@ -99,14 +99,14 @@ def _collect_shelf(path: Path, before: float | None, *, dry_run: bool) -> Iterat
             return
         if not is_current(file, path):
             return  # another gc replaced the file in the meantime
-        kept, gone = _split_lines(path, before)
+        staying, gone = _split_lines(path, before)
         size = path.stat().st_size
-        left = sum(map(len, kept))
+        left = sum(map(len, staying))
         if left == size:
             return
         if not dry_run:
-            if any(b'"shelf"' not in line[:10] for line in kept):
-                _replace(path, kept)
+            if any(b'"shelf"' not in line[:10] for line in staying):
+                _replace(path, staying)
             else:
                 path.unlink()
                 Path(f"{path}.lock").unlink(missing_ok=True)
@@ -142,12 +142,12 @@ def _split_lines(path: Path, before: float | None) -> tuple[list[bytes], dict[st
         return [line for number, line in enumerate(file, 1) if number in staying], gone
 
 
-def _replace(path: Path, kept: list[bytes]) -> None:
+def _replace(path: Path, staying: list[bytes]) -> None:
     """Replace a shelf by a new file atomically, so that a crash leaves either the old file or the new one."""
     new = path.with_suffix(".jsonl.new")
     with new.open("wb") as file:
         os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-        file.writelines(kept)
+        file.writelines(staying)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)

@@ -148,7 +148,7 @@ def test_a_forgotten_m_is_named_first():
 
 def test_a_blank_behind_a_comma():
     _, told = read_overrides.read([], ["model=demo_s,", "demo_m"])
-    assert "a blank behind a comma ends an argument" in told[1]
+    assert "a blank after a comma ends an argument" in told[1]
 
 
 def test_what_a_sweep_says_of_a_job_is_read_back_the_same():

@@ -43,7 +43,7 @@ def check(config: Any, prompt: str, mark: str, clips: int) -> None:
     """Raise RequestError if this model or its chat template takes no video."""
     if model_type(config) not in MODEL_TYPES:
         raise RequestError(
-            f"the HF server feeds videos to {', '.join(MODEL_TYPES)} alone, and this is {model_type(config)}; "
+            f"the HF server takes videos only for {', '.join(MODEL_TYPES)}, and this model is {model_type(config)}; "
             "send the frames as pictures (dataset.video_as=pictures)",
             code="unsupported_parameter",
             param="messages",

@@ -59,12 +59,12 @@ def _own_processor(settings: Settings, source: dict[str, Any]) -> Any:
         if with_torchvision:
             raise LoadError(f"{settings.model}: the processor can't be loaded: {error}") from error
         logger.info(
-            "AutoProcessor failed without torchvision (%s): building one for images alone", type(error).__name__
+            "AutoProcessor failed without torchvision (%s): building a processor for images", type(error).__name__
         )
         return None
     if getattr(processor, "image_processor", None) is not None and getattr(processor, "tokenizer", None) is not None:
         return processor
-    logger.info("AutoProcessor gave a bare %s: building one for images alone", type(processor).__name__)
+    logger.info("AutoProcessor returned only a %s: building a processor for images", type(processor).__name__)
     return None
 
 
