@@ -70,7 +70,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
-                returns = self._launched(batch, specs, folder)
+                returns = self._launched(batch, [config for config, _ in planned], specs, folder)
                 sweep.judge_later(folder)
         finally:
             # 4. Sum up, also what was done before an interruption.
@@ -130,13 +130,19 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             combinations |= dict.fromkeys(map(tuple, product))
         return [list(overrides) for overrides in combinations]
 
-    def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
+    def _launched(
+        self, batch: Sequence[Sequence[str]], configs: Sequence[Any], specs: Sequence[Any], folder: Path
+    ) -> list[JobReturn]:
         """Run the jobs here, one after the other; with another launcher, give each worker one group of jobs."""
-        from runner.sweeps import groups
+        from runner.jobs import tracking
+        from runner.sweeps import ahead, groups
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         if type(self.launcher) is BasicLauncher:
+            ahead.expect(configs, specs)
             return list(self.launcher.launch(batch, initial_job_idx=0))
+        if configs[0].tracking.uri:
+            tracking.background.settle()  # or the workers race for the database
         parts = groups.grouped(batch, specs)
         task = groups.GroupTask(
             tuple(parts), folder, Path.cwd(), self.config, self.hydra_context, self.launcher.task_function

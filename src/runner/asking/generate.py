@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from backends.api import Endpoint, Generation, Mark
 from backends.fleet import Fleet
@@ -18,10 +19,11 @@ from runner.planning.job import Job
 from runner.store import Shelf
 
 
-def generate(job: Job, shelf: Shelf, result: Generated) -> None:
+def generate(job: Job, shelf: Shelf, result: Generated, quiet: Callable[[], None] = lambda: None) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
-    `result` is filled on the way, so that it says what was done even when this raises.
+    `result` is filled on the way, so that it says what was done even when this raises. `quiet` returns when nothing
+    else of ours needs the cores; it is called before an engine of this machine is asked.
     """
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
@@ -30,7 +32,7 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
         result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
-        _asking(job, shelf, result, progress).ask(Questions(job, shelf, result, progress).missing())
+        _asking(job, shelf, result, progress, quiet).ask(Questions(job, shelf, result, progress).missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
 
@@ -45,7 +47,7 @@ def _read_pages(job: Job, progress: Progress) -> None:
             job.ocr.text(sample.images)
 
 
-def _asking(job: Job, shelf: Shelf, result: Generated, progress: Progress) -> AskAll:
+def _asking(job: Job, shelf: Shelf, result: Generated, progress: Progress, quiet: Callable[[], None]) -> AskAll:
     """Return how the engine of a job is asked, and where its answers and measurements go."""
 
     def on_answer(ask: load.Ask, generation: Generation) -> load.Ask | None:
@@ -66,7 +68,10 @@ def _asking(job: Job, shelf: Shelf, result: Generated, progress: Progress) -> As
 
     def acquired() -> tuple[Fleet, int]:
         result.log_paths = tuple(log_path(job.spec, number) for number in range(job.config.backend.replicas))
-        return acquire(job, progress.say)
+        fleet, started = acquire(job, progress.say)
+        if fleet.log_paths:  # its answers are timed, and it may need all cores
+            quiet()
+        return fleet, started
 
     def measured(tally: load.Tally, engine: Fleet, mark: Mark) -> None:
         result.measured = stored_timings.keep(job, shelf, tally, engine.since(mark), result.measured)

@@ -187,6 +187,13 @@ class Questions:
         )
 
 
+def asks_at_once(job: Job, shelf: Shelf) -> bool:
+    """Say whether the first question of a job must be asked; False also where that is not known."""
+    questions = Questions(job, shelf, Generated(), Progress(job.title, None, quiet=True))
+    first = next(iter(job.dataset), None)
+    return first is not None and not job.dataset.is_search and questions._ask(first, 0) is not None
+
+
 def parts_of(images: Iterable[EncodedImage]) -> tuple[ImagePart | VideoPart, ...]:
     """Return pictures as the parts of a message; neighbours that are frames of one moving picture become one part."""
     parts: list[ImagePart | VideoPart] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -46,7 +46,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("started", _started, use_cache=True, replace=True)
 
 
-_hydras_own = defaults_list._create_interpolation_map
+_hydras_own: Callable[..., DictConfig] = defaults_list._create_interpolation_map
 
 
 def _choices_so_far(overrides: Any, entries: Sequence[InputDefault], self_added: bool) -> DictConfig:

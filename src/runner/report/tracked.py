@@ -31,23 +31,21 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
     if not config.tracking.uri or len(results) < 2:
         return None
     uri = tracking.uri_of(config, results[0].environment)
-    with tracking.as_tracking_error(uri):
-        connection = tracking.client(uri)
-        found = connection.get_experiment_by_name(config.tracking.experiment)
-        if found is None:
-            return None
-        run_id = _run(connection, found.experiment_id, str(results[0].environment["sweep"]))
-        connection.set_tag(run_id, "mlflow.note.content", _note(report))
-        if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
-            logger.warning(
-                "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without",
-                path,
-            )
-        else:
-            connection.log_artifact(run_id, str(path))
-        for table in tables:
-            connection.log_artifact(run_id, str(table))
-        connection.set_terminated(run_id)
+    files = list(tables)
+    if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
+        logger.warning(
+            "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without", path
+        )
+    else:
+        files.insert(0, path)
+    run_id: str | None = tracking.background.call(
+        "log_report",
+        uri=uri,
+        experiment=config.tracking.experiment,
+        sweep=str(results[0].environment["sweep"]),
+        note=_note(report),
+        files=files,
+    )
     return run_id
 
 
@@ -77,14 +75,6 @@ def job_runs(uri: str, experiment: str) -> list[str]:
     if not runs:
         raise ValueError(f"no finished job is in the experiment {experiment!r} of {uri}")
     return [str(run.info.run_id) for run in runs]
-
-
-def _run(connection: Any, experiment_id: str, sweep: str) -> str:
-    wanted = f"tags.`runner.kind` = 'report' and tags.`runner.sweep` = '{sweep}'"
-    if runs := connection.search_runs([experiment_id], wanted):
-        return str(runs[0].info.run_id)
-    tags = {"runner.kind": "report", "runner.sweep": sweep, "mlflow.source.name": "runner"}
-    return str(connection.create_run(experiment_id, run_name=f"report {sweep}", tags=tags).info.run_id)
 
 
 def _note(report: Report) -> str:

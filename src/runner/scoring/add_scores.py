@@ -186,7 +186,7 @@ def _kept_note(name: str, version: str | None, current: str) -> str:
 
 def _upload(folder: Path, name: str) -> None:
     try:
-        tracking.upload(folder)
+        tracking.background.call("upload", folder=folder)
     except tracking.TrackingError as problem:
         log.warning("%s: not tracked: %s\n  upload it later: python -m runner.sync %s", name, problem, folder)
 

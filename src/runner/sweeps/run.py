@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
 import traceback
@@ -28,6 +29,7 @@ from runner.planning.job import Job
 from runner.planning.plan import plan, warn
 from runner.scoring import judging, score
 from runner.store import Shelf
+from runner.sweeps import ahead
 
 log = logging.getLogger(__name__)
 
@@ -88,11 +90,13 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
     generated = Generated()
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated)
+            generate(job, shelf, generated, functools.partial(_settled, job))
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
             answers.write(job, generated, shelf, folder / "answers.jsonl")
+    if judges is None or not judges.needs_memory:
+        ahead.after(HydraConfig.get().job.get("num"), job)
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = dict(job.metrics) if job.config.stage == "all" else {}
@@ -120,6 +124,14 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         log.warning("%s: %s", job.title, remark)
     record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
+
+
+def _settled(job: Job) -> None:
+    """Wait until the database is there and what earlier jobs left is uploaded."""
+    if job.config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.settle()
 
 
 def _not_all_failed(job: Job, generated: Generated) -> None:
@@ -221,22 +233,8 @@ class Record:
             return
         from runner.jobs import tracking
 
-        if status == "killed":
-            tracking.hurry()
-        try:
-            tracking.upload(self.folder)
-        except tracking.TrackingError as problem:
-            log.warning(
-                "%s: not tracked: %s\n  its folder is complete; upload it later: python -m runner.sync %s",
-                self.job.title,
-                problem,
-                self.folder,
-            )
-        except BaseException:
-            log.warning(
-                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.title, self.folder
-            )
-            raise
+        send = tracking.background.upload_of_a_killed_job if status == "killed" else tracking.background.upload
+        send(self.job.title, self.folder)
 
 
 def _decisive(cfg: DictConfig) -> Any:

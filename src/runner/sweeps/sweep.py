@@ -37,20 +37,12 @@ def refuse_scoring(configs: Sequence[DictConfig]) -> None:
 
 
 @contextlib.contextmanager
-def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
-    """Prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines.
-
-    `only`: there is one job.
-    """
+def prepared(cfg: DictConfig) -> Iterator[None]:
+    """Begin to prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines."""
     if uri := cfg.tracking.uri:
         from runner.jobs import tracking
 
-        try:
-            (tracking.prepare_for_one if only else tracking.prepare)(uri, cfg.tracking.experiment)
-        except tracking.TrackingError as error:
-            log.warning(
-                "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync", error
-            )
+        tracking.background.start(uri, cfg.tracking.experiment, low=bool(cfg.backend.base_url))
     try:
         yield
     finally:
@@ -68,7 +60,7 @@ def single(cfg: DictConfig) -> float | None:
         return scored(cfg, folder)
     jobs, link = [_planned(cfg, folder)], True
     try:
-        with prepared(cfg, only=True):
+        with prepared(cfg):
             objective = run(cfg, jobs.pop())  # handed over: its samples are let go before the report is made
             judge_later(folder)
             return objective
@@ -76,7 +68,7 @@ def single(cfg: DictConfig) -> float | None:
         # The table says why; the whole reason again after it would hide it.
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
     except KeyboardInterrupt:
-        link = "mlflow" in sys.modules  # a second one may have come while it was imported: not again, at once
+        link = _is_tracking_ready()  # a second one may come while it is waited for: at once
         raise
     finally:
         finish(folder, link=link)
@@ -157,6 +149,19 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
 
     `link=False`: MLflow isn't looked at, though the jobs may name it.
     """
+    try:
+        return _finished(folder, jobs, link=link)
+    finally:
+        if tracking := sys.modules.get("runner.jobs.tracking"):
+            tracking.background.stop()
+
+
+def _is_tracking_ready() -> bool:
+    tracking = sys.modules.get("runner.jobs.tracking")
+    return tracking is not None and tracking.background.is_ready()
+
+
+def _finished(folder: Path, jobs: int, *, link: bool) -> list[Result]:
     results = collect(folder)
     if len(results) < jobs:
         log.warning("%d of %d jobs were not run", jobs - len(results), jobs)
@@ -169,12 +174,17 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     assert isinstance(config, DictConfig)
     tables = [file for name in config.get("summaries") or () for file in summaries.write(name, folder, results)]
     _report(results, folder, tables, track=link)
+    if config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.settle()
     if link and config.tracking.uri:
         from runner.jobs import tracking
 
         try:
             uri = tracking.uri_of(config, results[0].environment)
-            page_link = tracking.link(uri, config.tracking.experiment, results[0].environment["sweep"])
+            sweep = results[0].environment["sweep"]
+            page_link = tracking.background.call("link", uri=uri, experiment=config.tracking.experiment, sweep=sweep)
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:
