@@ -69,8 +69,7 @@ def typed(cfg: DictConfig) -> Config:
     try:
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
-        missing = [Problem("a value is needed", key, f"give it: {key}=...") for key in sorted(_missing(cfg))]
-        raise Refused(missing or _unresolved(error)) from error
+        raise Refused(_missing(cfg, error)) from error
     assert isinstance(config, Config)
     if unknown := list(_unknown(config)):
         raise Refused(Problem("there is no such key, and + can't add a key", key) for key in unknown)
@@ -88,8 +87,13 @@ def _unresolved(error: OmegaConfBaseException) -> Problem:
     return Problem(what, where, remedy)
 
 
-def _missing(cfg: DictConfig) -> set[str]:
-    return {str(key) for key in OmegaConf.missing_keys(cfg)}
+def _missing(cfg: DictConfig, error: OmegaConfBaseException) -> list[Problem]:
+    """Return a problem for each missing value of a config that can't be resolved; without any, that of `error`."""
+    try:
+        keys = sorted(map(str, OmegaConf.missing_keys(cfg)))
+    except OmegaConfBaseException as unresolved:  # `missing_keys` resolves every value
+        return [_unresolved(unresolved)]
+    return [Problem("a value is needed", key, f"give it: {key}=...") for key in keys] or [_unresolved(error)]
 
 
 def _unknown(value: Any, prefix: str = "") -> Iterator[str]:

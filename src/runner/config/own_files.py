@@ -106,9 +106,7 @@ def _mapping(loader: Any, node: yaml.MappingNode, kind: Any, prefix: str, place:
 def _unknown(key: str, known: Sequence[str], prefix: str, place: _Place) -> str:
     known = known if prefix or place.package else [*known, *WHOLE]
     if not prefix and key == place.package.partition(".")[0]:
-        return (
-            f"{key}: in a file of conf/{place.group}/ keys are not indented, and there is no line `{key}:` above them"
-        )
+        return f"{key}: in a file of conf/{place.group}/ keys are not indented, without a line `{key}:` above them"
     return f"there is no key {prefix}{key}{lookup.suggestion(key, known, prefix)}"
 
 
