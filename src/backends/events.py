@@ -72,6 +72,10 @@ class EventStream:
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> ServerEvent | None:
+        if line.startswith(b"data: "):  # nearly every line that is not blank
+            self._data.append(line[6:])
+            self._data_bytes += len(line) - 6
+            return None
         if line:
             field, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
             value = value.removeprefix(b" ")

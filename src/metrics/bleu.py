@@ -52,11 +52,8 @@ class BLEU:
             raise ValueError(f"tokenize is {tokenize!r}; valid: {', '.join(TOKENIZERS)}")
         if not isinstance(lowercase, bool):
             raise TypeError(f"lowercase is {lowercase!r}; valid: true, false")
-        if isinstance(normalisation, Mapping):
-            normalisation = Normalisation().changed(normalisation)
-        if normalisation is not None and not isinstance(normalisation, Normalisation):
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
-        self.tokenize, self.lowercase, self.normalisation = tokenize, lowercase, normalisation
+        self.tokenize, self.lowercase = tokenize, lowercase
+        self.normalisation = None if normalisation is None else Normalisation().with_options(normalisation)
 
     @cached_property
     def _sacrebleu(self) -> Any:

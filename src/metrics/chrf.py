@@ -51,12 +51,8 @@ class ChrF:
             raise ValueError(f"beta is {beta!r}; valid: above 0")
         if not isinstance(lowercase, bool):
             raise TypeError(f"lowercase is {lowercase!r}; valid: true, false")
-        if isinstance(normalisation, Mapping):
-            normalisation = Normalisation().changed(normalisation)
-        if normalisation is not None and not isinstance(normalisation, Normalisation):
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
         self.word_order, self.beta, self.lowercase = word_order, beta, lowercase
-        self.normalisation = normalisation
+        self.normalisation = None if normalisation is None else Normalisation().with_options(normalisation)
         # References come back with every repeat and every model.
         self._reference = lru_cache(maxsize=10_000)(self._grams)
 

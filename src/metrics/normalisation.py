@@ -55,6 +55,14 @@ class Normalisation:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"normalisation.{name} is {getattr(self, name)!r}; valid: true, false")
 
+    def with_options(self, given: Normalisation | Mapping[str, Any] | None) -> Normalisation:
+        """Return what a metric's `normalisation` means: options change single fields of this one; None changes none."""
+        if isinstance(given, Normalisation):
+            return given
+        if given is None or isinstance(given, Mapping):
+            return self.changed(given or {})
+        raise TypeError(f"normalisation is {given!r}; give its options by name, such as {{yo: true}}")
+
     def changed(self, options: Mapping[str, Any]) -> Normalisation:
         """Return this normalisation with the options of a configuration in place of its own."""
         known = [field.name for field in fields(self)]

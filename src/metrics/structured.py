@@ -69,10 +69,7 @@ class StructuredAnswers:
         normalisation: Normalisation | Mapping[str, Any] | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> None:
-        if normalisation is not None and not isinstance(normalisation, Normalisation | Mapping):
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
-        given = normalisation or {}
-        self.normalisation = given if isinstance(given, Normalisation) else Normalisation().changed(given)
+        self.normalisation = Normalisation().with_options(normalisation)
         self.fields = FieldKinds.of(fields)
         self._reference = lru_cache(maxsize=10_000)(self._of_reference)
 

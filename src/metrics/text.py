@@ -67,14 +67,7 @@ class TextMetric(ABC):
         fields: Mapping[str, str] | None = None,
     ) -> None:
         self.fields = FieldKinds.of(fields)
-        if isinstance(normalisation, Normalisation):
-            self.normalisation = normalisation
-        elif isinstance(normalisation, Mapping):
-            self.normalisation = self.default.changed(normalisation)
-        elif normalisation is None:
-            self.normalisation = self.default
-        else:
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
+        self.normalisation = self.default.with_options(normalisation)
 
     @property
     def version(self) -> str:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 import documented_commands
 
@@ -52,3 +53,11 @@ def test_the_first_pages_are_there_in_russian():
         "docs/ru/choosing.md",
         "docs/ru/report.md",
     }
+
+
+def test_the_russian_page_of_the_report_uses_the_words_of_the_report():
+    said = yaml.safe_load((ROOT / "src/runner/report/texts/ru.yaml").read_text(encoding="utf-8"))
+    page = " ".join((ROOT / "docs/ru/report.md").read_text(encoding="utf-8").split()).casefold()
+    words = [*said["section"].values(), said["verdict"]["distrust"].rstrip(":"), said["metric"]["exact_match"]]
+    words += [said["table"][one] for one in ("candidate", "baseline")] + [said["answers"]["reference"]]
+    assert [word for word in words if word.casefold() not in page] == []

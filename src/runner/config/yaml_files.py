@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from omegaconf import _utils
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 
 class _Named(io.StringIO):
@@ -34,16 +35,15 @@ _omegaconfs_own = _utils.get_yaml_loader
 @functools.cache
 def loader() -> Any:
     """Return a loader for `yaml.load` that builds the same values as OmegaConf's loader and raises the same errors."""
-    in_python: Any = _omegaconfs_own()
-    parser: Any = yaml.cyaml.CParser  # type: ignore[attr-defined]
+    in_python = _omegaconfs_own()
 
-    class Loader(parser, in_python):  # type: ignore[misc]
+    class Loader(CParser, in_python):  # type: ignore[misc, valid-type]
         """Parses with libyaml. The types of scalars and the check for duplicate keys are those of OmegaConf."""
 
         def __init__(self, stream: Any) -> None:
             self.text = stream.read() if hasattr(stream, "read") else stream
             self.named = getattr(stream, "name", "<file>" if hasattr(stream, "read") else "<unicode string>")
-            parser.__init__(self, self.text)
+            CParser.__init__(self, self.text)
             yaml.constructor.SafeConstructor.__init__(self)
             yaml.resolver.Resolver.__init__(self)
 

@@ -9,7 +9,6 @@ from runner.datasets.tables import Table
 from runner.datasets.text_files import read_csv
 
 SHEETS = SUFFIXES
-TEXTS = (".csv", ".tsv", ".txt")
 
 
 def read_table(path: Path, reads: str) -> Table:

@@ -34,6 +34,7 @@ SECTIONS = {
     "charts": charts,
     "answers": answers,
 }
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps makes one for each call
 # What could end a script element, or begin a comment or another one; and what ended a line in older JavaScript.
 ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 MANY = 100
@@ -104,7 +105,7 @@ def to_json(value: Any) -> Markup:
 def _escaped(value: Any) -> Iterator[str]:
     """Yield the JSON of a value in pieces: a long list, or what an iterator yields, item by item."""
     if not _is_large(value):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
         for sign, escape in ESCAPES:
             text = text.replace(sign, escape)
         yield text

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.helper import Helper, HelperFailed
-from runner.jobs.tracking import connection, tasks
-from runner.jobs.tracking.connection import TrackingError
+from runner.jobs.tracking import tasks
+from runner.jobs.tracking.connection import TrackingError, hurry
 
 log = logging.getLogger(__name__)
 LAST_WORDS_S = 3.0  # that uploads are given when the command is ended: a scheduler kills soon after its SIGTERM
@@ -48,7 +48,7 @@ def upload_of_a_killed_job(title: str, folder: Path) -> None:
     if _helper is None or _helper.busy():
         _interrupted()
         stop()
-        connection.hurry()
+        hurry()
     else:
         settle()
     if _helper is not None:
