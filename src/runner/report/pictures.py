@@ -6,9 +6,12 @@ The order of the names decides which pictures come first; the caller puts the mo
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import itertools
+import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +32,9 @@ QUALITY = 70  # of WebP: small print on a scan of 1000 pixels stays legible
 WORKERS = 4  # Pillow decodes and encodes without the interpreter's lock
 
 
+_ahead: _Ahead | None = None
+
+
 @dataclass
 class Pictures:
     """The pictures of the page: `uris` are data URIs, `places` maps an image's name to its index in `uris`.
@@ -42,8 +48,58 @@ class Pictures:
     missing: int = 0
 
 
+class _Ahead:
+    """Pictures that are scaled in a thread before anyone asks for them, within a budget."""
+
+    def __init__(self, names: Sequence[str], pixels: int, mib: float) -> None:
+        self._names, self._pixels, self._room = names, pixels, mib * 2**20
+        self._made: dict[tuple[object, ...], tuple[str, str]] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="pictures ahead")
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # of this thread; Linux has it
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        for name in self._names:
+            if self._ended.is_set() or self._room <= 0:
+                return
+            image = _find(name, ())
+            key = _version(image, self._pixels)
+            if key is not None and (made := _made(image, self._pixels)) is not None:
+                self._made[key] = made
+                self._room -= len(made[1])
+
+    def end(self) -> None:
+        """Stop after the picture that is at hand, which nobody waits for."""
+        self._ended.set()
+
+    def find(self, image: Image, pixels: int) -> tuple[str, str] | None:
+        """Return what was made of a picture that has not changed since; None where there is nothing."""
+        return self._made.get(_version(image, pixels) or ())
+
+
+def scale_ahead(names: Sequence[str], pixels: int, mib: float) -> None:
+    """Begin to scale pictures for a page; `gather` takes over those that are done by then."""
+    global _ahead
+    if _ahead is not None:
+        _ahead.end()
+    _ahead = _Ahead(names, pixels, mib)
+
+
+def _version(image: Image, pixels: int) -> tuple[object, ...] | None:
+    """Name a picture's file as it is now; None where there is none."""
+    try:
+        status = image.path.stat()
+    except OSError:
+        return None
+    return image.path.absolute(), image.page, status.st_mtime_ns, status.st_size, pixels
+
+
 def gather(names: Iterable[str], folders: Sequence[Path], settings: PicturesConfig) -> Pictures:
-    """Read pictures by their names in answers.jsonl. Relative names are relative to a job's working directory."""
+    """Read pictures by the names that answers.jsonl gives them; relative ones start at a job's working directory."""
+    if _ahead is not None:
+        _ahead.end()
     unique = list(dict.fromkeys(names))
     pictures = Pictures(wanted=len(unique))
     digests: dict[str, int] = {}
@@ -76,9 +132,14 @@ def _portions(names: Sequence[str], size: int) -> Iterator[list[str]]:
 
 
 def _read(name: str, folders: Sequence[Path], pixels: int) -> tuple[str, str] | None:
-    """Return a picture's digest and data URI; None if it can't be read."""
+    """Return a picture's digest and data address; None where it can't be had any more."""
+    image = _find(name, folders)
+    return (_ahead.find(image, pixels) if _ahead is not None else None) or _made(image, pixels)
+
+
+def _made(image: Image, pixels: int) -> tuple[str, str] | None:
     try:
-        encoded = read_images([_find(name, folders)])[0]
+        encoded = read_images([image])[0]
         data, media_type = _smaller(encoded, pixels)
     except (BadImage, OSError, ValueError, IndexError):
         return None

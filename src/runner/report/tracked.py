@@ -12,27 +12,29 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.jobs.results import Result
 from runner.report.model import Report
 from runner.report.spoken import decision_of, seeing
 
 logger = logging.getLogger(__name__)
 
 
-def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
-    """Upload the page and other tables of its sweep to the experiment in which the jobs are tracked.
+def log(
+    results: Sequence[Result], note: str, path: Path, tables: Sequence[Path] = (), *, has_pictures: bool = False
+) -> str | None:
+    """Bring the page of jobs, with its `note`, and other tables of its sweep to where its jobs are tracked.
 
     Return the run's id, or None if the jobs are not tracked or there is only one.
     """
     from runner.jobs import tracking
 
-    results = report.results
     config = OmegaConf.load(results[0].folder / "config.yaml")
     assert isinstance(config, DictConfig)
     if not config.tracking.uri or len(results) < 2:
         return None
     uri = tracking.uri_of(config, results[0].environment)
     files = list(tables)
-    if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
+    if has_pictures and not all(_pictures_allowed(result.folder) for result in results):
         logger.warning(
             "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without", path
         )
@@ -43,7 +45,7 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
         uri=uri,
         experiment=config.tracking.experiment,
         sweep=str(results[0].environment["sweep"]),
-        note=_note(report),
+        note=note,
         files=files,
     )
     return run_id
@@ -77,8 +79,8 @@ def job_runs(uri: str, experiment: str) -> list[str]:
     return [str(run.info.run_id) for run in runs]
 
 
-def _note(report: Report) -> str:
-    """Return the run's description for MLflow: the recommendation for each dataset."""
+def note(report: Report) -> str:
+    """Return what MLflow shows as the run's description: the verdict on each dataset."""
     lines = []
     for compared in seeing(report):
         decision = decision_of(compared)

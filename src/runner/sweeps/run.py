@@ -27,11 +27,13 @@ from runner.jobs.job_files import apart, copy_log, write_config, write_json
 from runner.planning import environments
 from runner.planning.job import Job
 from runner.planning.plan import plan, warn
+from runner.report import background
 from runner.scoring import judging, score
 from runner.store import Shelf
 from runner.sweeps import ahead
 
 log = logging.getLogger(__name__)
+WORTH_PREPARING = 100  # answers; fewer are there before another process has imported anything
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -43,6 +45,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.name, cfg))
     log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
+    _prepare_report(job)
     judges = judging.judges_now(job.config)
     if judges is not None:
         with open_dict(cfg):  # so that its scores can be compared and summed up later
@@ -124,6 +127,14 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         log.warning("%s: %s", job.title, remark)
     record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
+
+
+def _prepare_report(job: Job) -> None:
+    """Have the report's pictures scaled while an endpoint answers, where that takes long enough to be of use."""
+    if job.config.backend.base_url and len(job.dataset) * job.config.sampling.repeats >= WORTH_PREPARING:
+        shown = job.config.report.pictures
+        names = (answers.describe_image(image) for sample in job.dataset for image in sample.images)
+        background.prepare(names, shown.limit, shown.pixels, shown.mib)
 
 
 def _settled(job: Job) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runner import report as reports
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed, attempt
@@ -22,7 +21,7 @@ from runner.jobs.results import Result, collect
 from runner.planning import opened
 from runner.planning.job import Job
 from runner.planning.plan import plan
-from runner.report import table
+from runner.report import background, table
 from runner.scoring import judging
 from runner.studies import published, summaries
 from runner.sweeps.run import run
@@ -154,6 +153,7 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     finally:
         if tracking := sys.modules.get("runner.jobs.tracking"):
             tracking.background.stop()
+        background.stop()
 
 
 def _is_tracking_ready() -> bool:
@@ -199,19 +199,17 @@ def _report(results: list[Result], folder: Path, tables: list[Path], *, track: b
 
     Whatever goes wrong with it, the jobs are done.
     """
-    from runner.report import spoken
-
     path = folder / "report.html"
     again = f"make it again: python -m runner.report {_short(folder)}"
     try:
-        made = reports.write(results, path, "/".join(folder.parts[-2:]))
+        made = background.write(results, path, "/".join(folder.parts[-2:]))
     except ValueError as error:
         log.warning("no report: %s\n  %s", error, again)
         return
     except Exception:
         log.exception("no report; the results are complete, %s", again)
         return
-    for line in spoken.lines(made):
+    for line in made.lines:
         terminal.say(line)
     terminal.say(f"report:  {_short(path)}")
     if not track:
@@ -219,7 +217,7 @@ def _report(results: list[Result], folder: Path, tables: list[Path], *, track: b
     from runner.report import tracked
 
     try:
-        tracked.log(made, path, tables)
+        tracked.log(results, made.note, path, tables, has_pictures=made.has_pictures)
     except RunnerError as error:
         log.warning("the report is not tracked: %s", error)
 
