@@ -30,7 +30,7 @@ from runner.datasets.api import Dataset, Sample
 from runner.planning import checkpoints, environments, machine_check, model_checks, ocr_program
 from runner.planning.checkpoints import Checkpoint
 from runner.planning.identity import conditions, identity
-from runner.prompts import Prompt, load_prompt, ocr
+from runner.prompts import Prompt, Rendered, load_prompt, ocr
 from runner.prompts.ocr import Ocr
 
 log = logging.getLogger(__name__)
@@ -86,10 +86,13 @@ class Job:
         """Return the bounds on an image's area that are sent with each request."""
         return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
 
-    def messages(self, sample: Sample, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
-        """Return what is said about a sample. Raises PromptError, and BadImage where OCR fails."""
-        shown = images if self.config.model.images else ()
-        return self.prompt.render(sample, shown, self.ocr.text(sample.images) if self.ocr else None)
+    def rendered(self, sample: Sample) -> Rendered:
+        """Return the prompt of a sample. Raises PromptError, and BadImage where OCR fails."""
+        return self.prompt.render(sample, self.ocr.text(sample.images) if self.ocr else None)
+
+    def messages(self, prompt: Rendered, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
+        """Return what is said with these pictures."""
+        return prompt.turns(images if self.config.model.images else ())
 
     def sampling(self, repeat: int) -> Sampling:
         """Return the sampling of one repeat: its seed is the configured one plus the repeat's number."""

@@ -14,7 +14,7 @@ from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
 from metrics.verdict import Verdict
 from runner.config.report_settings import ReportConfig
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.report.texts import Texts
 
 Key = tuple[str, int]  # sample id, repeat
@@ -73,7 +73,7 @@ class Candidate:
     paired comparisons need them, `values` each answer's score by the measure that decides.
     """
 
-    result: Result
+    result: JobFolder
     choice: Mapping[str, str]
     label: str
     answers: Mapping[Key, Answer] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """Return the name of its folder, which is its own among all jobs of a sweep."""
-        return self.result.folder.name
+        return self.result.path.name
 
     @property
     def finished(self) -> bool:
@@ -159,6 +159,6 @@ class Report:
     folder: Path
 
     @property
-    def results(self) -> list[Result]:
+    def results(self) -> list[JobFolder]:
         """Return all jobs."""
         return [one.result for comparison in self.comparisons for one in comparison.candidates]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import MISSING, Column
-from runner.jobs.results import Result, choices, judge_names, quality_names
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import choices, judge_names, quality_names
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Comparison:
         return tuple(zip(*(one.cells for one in self.columns), strict=True))
 
 
-def comparison(results: Sequence[Result]) -> Comparison:
+def comparison(results: Sequence[JobFolder]) -> Comparison:
     """Lay out results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
     told = choices(results)
     columns = [Column(key, tuple(one[key] for one in told), identity=True) for key in told[0]]
@@ -55,7 +56,7 @@ def comparison(results: Sequence[Result]) -> Comparison:
     return Comparison(tuple(columns), failures)
 
 
-def _measured(results: Sequence[Result], name: str, group: str, weight: int) -> Column:
+def _measured(results: Sequence[JobFolder], name: str, group: str, weight: int) -> Column:
     """Return the column of a measure: its figures with their intervals, which may stand on lines of their own."""
     cells = tuple(_interval(one, name, group) for one in results)
     narrow = tuple(cell.replace(" ", "\n", 1) for cell in cells)
@@ -63,7 +64,7 @@ def _measured(results: Sequence[Result], name: str, group: str, weight: int) -> 
     return Column(heading, cells, weight=weight, narrow=narrow)
 
 
-def show(results: Sequence[Result]) -> None:
+def show(results: Sequence[JobFolder]) -> None:
     """Print the comparison, what failed and why, and what must be known to read the figures."""
     compared = comparison(results)
     console = terminal.console()
@@ -75,7 +76,7 @@ def show(results: Sequence[Result]) -> None:
         console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
-def notes(results: Sequence[Result], everywhere: str = "all jobs") -> list[tuple[str, str]]:
+def notes(results: Sequence[JobFolder], everywhere: str = "all jobs") -> list[tuple[str, str]]:
     """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
     told = choices(results)
     jobs: dict[str, list[str]] = {}
@@ -90,35 +91,35 @@ def _words(choice: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in choice.items())
 
 
-def _number(result: Result, name: str, spec: str) -> str:
+def _number(result: JobFolder, name: str, spec: str) -> str:
     value = result.metric(name)
     return MISSING if value is None else format(value, spec)
 
 
-def _interval(result: Result, measure: str, group: str = "quality") -> str:
+def _interval(result: JobFolder, measure: str, group: str = "quality") -> str:
     value, low, high = (result.metric(f"{group}/{measure}{end}") for end in ("", "/ci_low", "/ci_high"))
     if value is None:
         return MISSING
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _memory_kind(results: Sequence[Result]) -> str:
+def _memory_kind(results: Sequence[JobFolder]) -> str:
     kinds = {_kind(result) for result in results} - {""}
     return kinds.pop() if len(kinds) == 1 else "memory"
 
 
-def _kind(result: Result) -> str:
+def _kind(result: JobFolder) -> str:
     if "memory/gpu_peak_gib" in result.metrics:
         return "GPU"
     return "CPU" if "memory/cpu_peak_gib" in result.metrics else ""
 
 
-def _memory(result: Result) -> str:
+def _memory(result: JobFolder) -> str:
     kind = _kind(result)
     return _number(result, f"memory/{kind.lower()}_peak_gib", ".2f") if kind else MISSING
 
 
-def _failed(result: Result) -> str:
+def _failed(result: JobFolder) -> str:
     if result.status != "finished":
         return result.status
     total, failed = result.metric("samples/total"), result.metric("samples/failed")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from runner.jobs.folder import JobFolder
 from runner.report.model import Report
 from runner.report.spoken import decision_of, seeing
 
@@ -26,8 +27,7 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
     from runner.jobs import tracking
 
     results = report.results
-    config = OmegaConf.load(results[0].folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+    config = results[0].composed
     if not config.tracking.uri or len(results) < 2:
         return None
     uri = tracking.uri_of(config, results[0].environment)
@@ -38,7 +38,7 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
             return None
         run_id = _run(connection, found.experiment_id, str(results[0].environment["sweep"]))
         connection.set_tag(run_id, "mlflow.note.content", _note(report))
-        if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
+        if report.settings.pictures.limit and not all(_pictures_allowed(result) for result in results):
             logger.warning(
                 "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without",
                 path,
@@ -51,9 +51,9 @@ def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
     return run_id
 
 
-def _pictures_allowed(folder: Path) -> bool:
+def _pictures_allowed(job: JobFolder) -> bool:
     """Say whether a job lets pictures of its documents leave this machine."""
-    return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "tracking.images", default=True))
+    return bool(OmegaConf.select(job.composed, "tracking.images", default=True))
 
 
 def job_runs(uri: str, experiment: str) -> list[str]:

@@ -22,8 +22,7 @@ from typing import Any
 from runner.asking import visual_input
 from runner.base import terminal
 from runner.config import decisive
-from runner.jobs import answers
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.studies.summaries import again
 
 FILE = "parity.json"
@@ -87,11 +86,11 @@ class Comparison:
         return self.same_ids / self.with_ids if self.with_ids == self.compared else self.same_text / self.compared
 
 
-def compare(results: Sequence[Result]) -> list[Comparison]:
+def compare(results: Sequence[JobFolder]) -> list[Comparison]:
     """Lay jobs that differ in their backend alone side by side; the HF engine, else the first, is the baseline."""
-    groups: dict[str, list[Result]] = {}
+    groups: dict[str, list[JobFolder]] = {}
     for result in results:
-        if (result.folder / "answers.jsonl").is_file():
+        if result.has_answers:
             shared = decisive.only(result.config, but=["backend", "env"])
             groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
     found = []
@@ -103,12 +102,12 @@ def compare(results: Sequence[Result]) -> list[Comparison]:
     return found
 
 
-def other_inputs(results: Sequence[Result]) -> dict[Path, str]:
+def other_inputs(results: Sequence[JobFolder]) -> dict[Path, str]:
     """Return what differs in the input of each job, by its folder, whose backend saw other than the baseline's."""
     return {one.other.folder: f"{_differing(one)}, {one.baseline.label}" for one in compare(results) if one.differences}
 
 
-def warnings(results: Sequence[Result]) -> list[str]:
+def warnings(results: Sequence[JobFolder]) -> list[str]:
     """Return a sentence for each pair of backends that did not see the same input, or that can't be compared."""
     said = []
     for one in compare(results):
@@ -128,26 +127,26 @@ def _differing(one: Comparison) -> str:
 # ------------------------------------------------------------------------------------------------- one backend
 
 
-def _backend(result: Result) -> str:
+def _backend(result: JobFolder) -> str:
     return str(result.config["backend"]["name"])
 
 
-def _label(result: Result) -> str:
+def _label(result: JobFolder) -> str:
     env = str(result.environment.get("env", "")).partition("@")[0]
     return f"{_backend(result)} ({env})" if env not in ("", "current") else _backend(result)
 
 
-def _side(result: Result) -> Side:
-    rows = {(row["sample_id"], row["repeat"]): row for row in answers.read(result.folder / "answers.jsonl")}
+def _side(result: JobFolder) -> Side:
+    rows = {(row["sample_id"], row["repeat"]): row for row in result.rows()}
     omitted = result.config["backend"].get("omit") or ()  # configs of old sweeps lack the key
     sampling = {**result.config["sampling"], **dict.fromkeys(omitted, "not sent")}
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}
-    return Side(result.folder, _label(result), rows, seen, given, is_greedy=sampling["temperature"] == 0)
+    return Side(result.path, _label(result), rows, seen, given, is_greedy=sampling["temperature"] == 0)
 
 
-def _rule(result: Result) -> visual_input.ResizeRule | None:
+def _rule(result: JobFolder) -> visual_input.ResizeRule | None:
     if result.config["dataset"].get("region") is not None:  # rows name the whole page, and a part of it was sent
         return None
     model, environment = result.config["model"], result.environment
@@ -350,7 +349,7 @@ def _how(sources: Iterable[str]) -> str:
 # -------------------------------------------------------------------------------------------------- the command
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print the table, keep all that it rests on beside the sweep's report, and return that file."""
     comparisons = compare(results)
     if not comparisons:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from runner.base import command_line, paths, terminal
 from runner.base.errors import Problem, Refused
-from runner.jobs.results import Result, collect
+from runner.jobs.folder import JobFolder
 
 KEYS = {"source", "samples", "measures", "also", "figures"}
 
@@ -75,7 +75,7 @@ class Published:
             content["figures"],
         )
 
-    def beside(self, result: Result) -> Iterator[Beside]:
+    def beside(self, result: JobFolder) -> Iterator[Beside]:
         """Yield what was published of a job, with its own figure under the same name or the one it goes by."""
         for line in self.figures:
             if not _belongs(line, result):
@@ -88,13 +88,13 @@ class Published:
                 yield Beside(result.name, name, own, low, high, value, self.notes[measure])
 
 
-def _belongs(line: Mapping[str, Any], result: Result) -> bool:
+def _belongs(line: Mapping[str, Any], result: JobFolder) -> bool:
     """Whether a line is about the same thing: the same words, or the same name where another program answered."""
     given = [group for group in ("model", "quant", "prompt") if group in line]
     return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in given)
 
 
-def compare(results: Sequence[Result]) -> tuple[list[Beside], list[Source]]:
+def compare(results: Sequence[JobFolder]) -> tuple[list[Beside], list[Source]]:
     """Return the published figures of jobs whose config names a file of them, and where they are from."""
     rows: list[Beside] = []
     sources: dict[Source, None] = {}
@@ -108,7 +108,7 @@ def compare(results: Sequence[Result]) -> tuple[list[Beside], list[Source]]:
     return rows, list(sources)
 
 
-def show(results: Sequence[Result]) -> bool:
+def show(results: Sequence[JobFolder]) -> bool:
     """Print the published figures beside the jobs' own. Return whether there was anything to say."""
     from rich.table import Table
 
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = command_line.parser("published", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of sweeps, or of jobs")
     given = parser.parse_args(arguments)
-    if not show([result for folder in given.folders for result in collect(folder)]):
+    if not show([result for folder in given.folders for result in JobFolder.below(folder)]):
         where = ", ".join(map(str, given.folders))
         raise Refused(Problem("no job here names a file of published figures", where, "run jobs with published=FILE"))
     return 0

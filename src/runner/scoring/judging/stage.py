@@ -1,20 +1,18 @@
-"""The judging stage of a job: answers.jsonl in, verdicts.jsonl and what it cost out."""
+"""The judging stage of a job: its answers in, its verdicts and what they cost out."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
 from runner.base import paths
 from runner.base.progress import Progress
-from runner.jobs import answers
+from runner.jobs.folder import JobFolder
 from runner.scoring import verdicts
 from runner.scoring.judging import forecast
 from runner.scoring.judging.budget import Ledger, Price, Spending
@@ -43,14 +41,13 @@ class Judged:
     stays: bool = False
 
 
-def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
-    """Have all answers of a job's folder judged and write verdicts.jsonl; what the store holds isn't asked again.
+def judge(judging: Judging, folder: JobFolder, answered: Sequence[Case], name: str, command: str) -> Judged:
+    """Have all answers of a job judged and write verdicts.jsonl; what the store holds isn't asked again.
 
     `command` names the command that pays: all its jobs share one budget. A verdict that the folder holds already stays
     where the same judge says less this time, and all of them where another one says nothing at all.
     """
-    rows = list(answers.read(folder / "answers.jsonl"))
-    cases = with_rivals([answers.case(row) for row in rows], judging.rivals)
+    cases = with_rivals(answered, judging.rivals)
     result = Judged()
     ledger = Ledger(paths.store_dir() / "budgets" / f"{command}.json", judging.config.budget_usd)
     earlier = Earlier(judging, folder)
@@ -72,7 +69,7 @@ def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
         result.notes = [f"judge: no reply at all, so the earlier verdicts stay, by {earlier.who}. {why}"[:400]]
         log.warning("%s: %s", name, result.notes[0])
         return Judged(notes=result.notes, stays=True)
-    verdicts.write(folder, written)
+    folder.write_verdicts(written)
     unpriced = [one.name for one in judging.judges if one.settings.input_usd is None]
     costs = ("cost_usd", "paid_usd") if unpriced else ()
     result.figures |= {f"judge/{key}": value for key, value in totals.items() if key not in costs}
@@ -97,13 +94,12 @@ def _is_heard(row: Mapping[str, Any]) -> bool:
 class Earlier:
     """The verdicts that a job's folder holds from an earlier judging."""
 
-    def __init__(self, judging: Judging, folder: Path) -> None:
+    def __init__(self, judging: Judging, folder: JobFolder) -> None:
         """Read them."""
         self.judging = judging
-        rows = list(verdicts.read(folder))
+        rows = list(folder.verdicts())
         self.heard = any(map(_is_heard, rows))
-        described = folder / "environment.json"
-        versions = json.loads(described.read_text(encoding="utf-8"))["metric_versions"] if described.exists() else {}
+        versions = folder.environment["metric_versions"]
         self.who = next((row["judged_by"] for row in rows if row.get("judged_by")), versions.get("judge", "unknown"))
         # Rows of older versions don't say who judged; the version of the whole judging does.
         self._same = versions.get("judge") == judging.metric.version

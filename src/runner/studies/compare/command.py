@@ -20,6 +20,7 @@ from runner.base import command_line
 
 if TYPE_CHECKING:
     from metrics.verdict import Verdict
+    from runner.jobs.folder import JobFolder
     from runner.studies.compare.gates import Outcome
     from runner.studies.compare.jobs import Scored
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Print the comparison. Return 0, or 1 where a condition of --fail-if holds."""
     given = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    from runner.jobs import named
 
-    with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
+    with named.folders(given.jobs, given.tracking_uri) as found:
         return _Comparison(given, found).run()
 
 
@@ -55,12 +56,12 @@ def _parser() -> argparse.ArgumentParser:
 class _Comparison:
     """One command: what is compared, and what is said about it."""
 
-    def __init__(self, given: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
+    def __init__(self, given: argparse.Namespace, found: Sequence[Sequence[JobFolder]]) -> None:
         from runner.studies.compare import gates, jobs, show
 
         self.given, self.console = given, show.console()
         self.gates = [gates.parse(text) for text in given.fail_if]
-        self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), given.baseline)
+        self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(found), given.baseline)
         self.verdicts: dict[str, dict[tuple[str, str], Verdict]] = {}
         self.skipped: list[str] = []
         for measure in self._measures():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics.verdict import Verdict
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 # Which figures a reader looks for first.
 GROUPS = ("quality", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "text", "repeats", "samples")
@@ -33,7 +33,9 @@ class Difference:
         return None if self.change is None or not self.first else self.change / abs(self.first)
 
 
-def differences(first: Result, second: Result, tested: dict[str, Verdict], *, groups: bool = False) -> list[Difference]:
+def differences(
+    first: JobFolder, second: JobFolder, tested: dict[str, Verdict], *, groups: bool = False
+) -> list[Difference]:
     """Return the overall figures that either job has, in the order of `GROUPS`; with `groups` those by class, too.
 
     `tested` are verdicts by the tracked name of their measure.

@@ -10,13 +10,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.jobs.folder import ANSWERS
 from runner.studies.compare.jobs import Scored
 from runner.studies.export.scored_answers import scored_answers
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
     """Write answers.jsonl. Return it with its number of rows."""
-    path = folder / "answers.jsonl"
+    path = folder / ANSWERS
     count = 0
     # Half of a surrogate pair, which UTF-8 can't hold, becomes JSON's own escape.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:

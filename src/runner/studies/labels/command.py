@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Read the labels and do what was asked."""
     given = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    from runner.jobs import named
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.labels import table
 
     labels = table.read(given.labels)
-    with finished_jobs.folders(given.jobs, given.tracking_uri) as groups:
+    with named.folders(given.jobs, given.tracking_uri) as groups:
         (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
         (_references if given.what == "references" else _agreement)(given, labels, jobs)
     return 0
