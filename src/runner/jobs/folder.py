@@ -136,10 +136,15 @@ class JobFolder:
         status = self.record["status"]
         return status if status != RUNNING or _lives(self._process) else UNFINISHED
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended: it still runs, or was killed."""
+        return self.status in (RUNNING, UNFINISHED)
+
     @functools.cached_property
     def error(self) -> str | None:
         """Why it did not finish; of a job that has not ended, what it has so far."""
-        if self.status not in (RUNNING, UNFINISHED):
+        if not self.is_open:
             return self.record["error"]
         total = self.metric("samples/total")
         has = f"{self.count_answers()} of {'?' if total is None else f'{total:.0f}'} answers"

@@ -13,10 +13,11 @@ from runner.jobs.results import choices, judge_names, quality_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of text, a row for each job; `failures` say what failed and why."""
+    """A table of text, a row for each job; `failures` say what failed and why, `unfinished` what has not ended."""
 
     columns: tuple[Column, ...]
     failures: tuple[tuple[str, str], ...]
+    unfinished: tuple[tuple[str, str], ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -48,12 +49,10 @@ def comparison(results: Sequence[JobFolder]) -> Comparison:
         "failed": ([_failed(one) for one in results], 95),
     }
     columns += [Column(name, tuple(cells), weight=weight, right=True) for name, (cells, weight) in figures.items()]
-    failures = tuple(
-        (_words(choice), result.error or result.status)
-        for result, choice in zip(results, told, strict=True)
-        if result.status != "finished"
-    )
-    return Comparison(tuple(columns), failures)
+    told_of = [(_words(choice), one) for one, choice in zip(results, told, strict=True) if one.status != "finished"]
+    failures = tuple((name, one.error or one.status) for name, one in told_of if not one.is_open)
+    unfinished = tuple((name, one.error or one.status) for name, one in told_of if one.is_open)
+    return Comparison(tuple(columns), failures, unfinished)
 
 
 def _measured(results: Sequence[JobFolder], name: str, group: str, weight: int) -> Column:
@@ -71,9 +70,10 @@ def show(results: Sequence[JobFolder]) -> None:
     terminal_table.show(console, compared.columns, elsewhere="report.html, or metrics.json in each job's folder")
     for name, note in notes(results):
         console.print(f"note: {name}: {note}", highlight=False, markup=False, soft_wrap=True)
-    for name, reason in compared.failures:
-        console.print(f"FAILED  {name}", style="bold red", highlight=False, markup=False)
-        console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
+    for word, style, jobs in (("FAILED", "bold red", compared.failures), ("UNFINISHED", "bold", compared.unfinished)):
+        for name, reason in jobs:
+            console.print(f"{word}  {name}", style=style, highlight=False, markup=False)
+            console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
 def notes(results: Sequence[JobFolder], everywhere: str = "all jobs") -> list[tuple[str, str]]:

@@ -72,8 +72,9 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Ce
     if value is None:
         return Cell(MISSING, None)
     mark, word, title = _mark(compared, candidate, measure)
-    values = [found for one in compared.candidates if (found := one.metric(name)) is not None]
-    best = max(values) if measure.better == "higher" else min(values)
+    # What a job has that did not finish is shown, and never marked as the best.
+    values = [found for one in compared.candidates if one.finished and (found := one.metric(name)) is not None]
+    best = (max if measure.better == "higher" else min)(values, default=None)
     return Cell(
         text=figure(name, value, say),
         value=value,
@@ -82,7 +83,7 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Ce
         mark=mark,
         word=word,
         title=title,
-        best=value == best and len(set(values)) > 1,
+        best=candidate.finished and value == best and len(set(values)) > 1,
     )
 
 
@@ -133,9 +134,10 @@ def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
 
 def _cell(compared: Comparison, candidate: Candidate, name: str) -> Cell:
     value = candidate.metric(name)
-    values = [found for one in compared.candidates if (found := one.metric(name)) is not None]
+    # What a job has that did not finish is shown, and never marked as the best.
+    values = [found for one in compared.candidates if one.finished and (found := one.metric(name)) is not None]
     most = name.startswith(("throughput/", "judge/"))
-    best = len(set(values)) > 1 and value is not None and value == (max(values) if most else min(values))
+    best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
     return Cell(figure(name, value, compared.texts), value, best=best)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.base import command_line
-from runner.jobs.folder import ANSWERS, RUNNING, UNFINISHED, JobFolder
+from runner.jobs.folder import ANSWERS, JobFolder
 
 # What can be exported, and the files that it leaves.
 KINDS = {
@@ -43,7 +43,7 @@ def _export(groups: Sequence[Sequence[JobFolder]], folder: Path, kinds: Sequence
 
     (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
     for job in jobs:
-        if job.result.status in (RUNNING, UNFINISHED):
+        if job.result.is_open:
             print(f"{job.name}: {job.result.error}", file=sys.stderr)  # noqa: T201
     jobs = [job for job in jobs if job.result.has_answers]
     if not jobs:
