@@ -5,6 +5,7 @@ What scores and figures need is taken from each answer on its way, so that the f
 
 from __future__ import annotations
 
+import os
 import threading
 from array import array
 
@@ -26,7 +27,7 @@ class Answers:
         """Begin an empty file. Raise OSError where that can't be written."""
         self.seen = figures.Seen(())
         self._path = folder.answers_path
-        self._file = self._path.open("wb", buffering=0)  # a line is whole in the file, or a kill finds none of it
+        self._file = self._path.open("w+b", buffering=0)  # a line is whole in the file, or a kill finds none of it
         self._writing = threading.Lock()  # questions are taken in a thread, and those that the store answers end there
         self._cases: list[Case] = []
         self._places, self._sizes = array("q"), array("q")
@@ -44,10 +45,10 @@ class Answers:
 
     def close(self) -> list[Case]:
         """Put the file into the order of the samples and return the answers as metrics score them, in this order."""
-        self._file.close()
-        order = sorted(range(len(self._places)), key=self._places.__getitem__)
-        if order != list(range(len(order))):
-            self._arrange(order)
+        with self._file:
+            order = sorted(range(len(self._places)), key=self._places.__getitem__)
+            if order != list(range(len(order))):
+                self._arrange(order)
         cases, self._cases = [self._cases[number] for number in order], []
         return cases
 
@@ -59,10 +60,9 @@ class Answers:
             begin += size
         fresh = self._path.with_name(f".{self._path.name}.new")
         try:
-            with self._path.open("rb") as source, fresh.open("wb") as target:
+            with fresh.open("wb") as target:
                 for number in order:
-                    source.seek(begins[number])
-                    target.write(source.read(self._sizes[number]))
+                    target.write(os.pread(self._file.fileno(), self._sizes[number], begins[number]))
             fresh.replace(self._path)
         finally:
             fresh.unlink(missing_ok=True)  # or half of it would keep a full disk full

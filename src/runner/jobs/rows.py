@@ -53,6 +53,7 @@ class AnswerRow(TypedDict):
     key: NotRequired[str]
     attempts: NotRequired[int]
     reasoning: NotRequired[str | None]
+    prompt_digest: NotRequired[str | None]
     token_ids: NotRequired[list[int] | None]
     served_model: NotRequired[str | None]
     image_tokens: NotRequired[int | None]
