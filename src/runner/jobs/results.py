@@ -47,6 +47,24 @@ def besides(choice: Mapping[str, str]) -> str:
     return " ".join(" ".join(words).split())
 
 
+def names(results: Sequence[JobFolder]) -> dict[Path, str]:
+    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
+    found: dict[Path, str] = {}
+    more = [besides(choice) for choice in choices(results)]
+    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
+    for result, words in zip(results, told, strict=True):
+        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
+            found[result.path] = words
+            continue
+        others = [one.path.resolve() for one in results if one.name == result.name and one is not result]
+        parts = result.path.resolve().parts
+        depth = 1
+        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
+            depth += 1
+        found[result.path] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
+    return found
+
+
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for the config of each job what `choices` does for the job."""
     flat = _with_unknown([dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs])

@@ -11,7 +11,7 @@ from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
 from runner.jobs.folder import JobFolder
-from runner.jobs.results import besides, choices
+from runner.jobs.results import choices, names
 from runner.jobs.rows import AnswerRow, case
 
 
@@ -71,8 +71,8 @@ class Scored:
 
 def read_jobs(groups: Sequence[Sequence[JobFolder]]) -> list[list[Scored]]:
     """Return the jobs of groups, each under a name of its own."""
-    names = _names([result for group in groups for result in group])
-    return [[Scored(names[result.path], result) for result in group] for group in groups]
+    found = names([result for group in groups for result in group])
+    return [[Scored(found[result.path], result) for result in group] for group in groups]
 
 
 def find_jobs(folders: Sequence[Path]) -> list[Scored]:
@@ -120,21 +120,3 @@ def _alike(before: Sequence[Scored], after: Sequence[Scored]) -> tuple[list[tupl
 
 def _words(choice: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in choice.items())
-
-
-def _names(results: Sequence[JobFolder]) -> dict[Path, str]:
-    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
-    found: dict[Path, str] = {}
-    more = [besides(choice) for choice in choices(results)]
-    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
-    for result, words in zip(results, told, strict=True):
-        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
-            found[result.path] = words
-            continue
-        others = [one.path.resolve() for one in results if one.name == result.name and one is not result]
-        parts = result.path.resolve().parts
-        depth = 1
-        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
-            depth += 1
-        found[result.path] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
-    return found
