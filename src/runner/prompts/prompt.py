@@ -17,6 +17,23 @@ Pair = tuple[str, str]  # (doc_class, field)
 
 
 @dataclass(frozen=True, slots=True)
+class Rendered:
+    """The prompt of one sample: its text, and the system text, which some models take in the user's turn."""
+
+    text: str
+    system: str | None = None
+    system_role: str = "system"
+
+    def turns(self, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
+        """Return the turns of the chat: system text, then the images in order and the text after them."""
+        text, system = self.text, self.system
+        if system is not None and self.system_role == "user":
+            text, system = f"{system}\n\n{text}", None
+        user = Message("user", (*images, TextPart(text)))
+        return (Message("system", (TextPart(system),)), user) if system is not None else (user,)
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One template for all samples, or a collection of templates by (doc_class, field).
 
@@ -42,8 +59,8 @@ class Prompt:
         own = self.pairs.get((sample.doc_class, sample.field)) or self.joined.get(join(sample.doc_class, sample.field))
         return own or self.default
 
-    def text(self, sample: Sample, ocr: str | None = None) -> str:
-        """Return the question for a sample, without the system text. Raise PromptError if it can't be rendered.
+    def render(self, sample: Sample, ocr: str | None = None) -> Rendered:
+        """Render the prompt of a sample. Raise PromptError if it can't be rendered.
 
         `ocr` is the OCR text of the sample's pages, if the prompt uses it.
         """
@@ -51,18 +68,9 @@ class Prompt:
         if template is None:
             raise PromptError(f"sample {sample.id!r}: no prompt for {_named((sample.doc_class, sample.field))}")
         text = template.render(sample)
-        return text if self.ocr_template is None else self.ocr_template.render(text, ocr or "")
-
-    def render(
-        self, sample: Sample, images: tuple[ImagePart | VideoPart, ...], ocr: str | None = None
-    ) -> tuple[Message, ...]:
-        """Return the turns: the system text, then a user turn with the images in order and the text after them."""
-        text = self.text(sample, ocr)
-        system = self.system.render(sample) if self.system is not None else None
-        if system is not None and self.system_role == "user":
-            text, system = f"{system}\n\n{text}", None
-        user = Message("user", (*images, TextPart(text)))
-        return (Message("system", (TextPart(system),)), user) if system is not None else (user,)
+        if self.ocr_template is not None:
+            text = self.ocr_template.render(text, ocr or "")
+        return Rendered(text, self.system.render(sample) if self.system is not None else None, self.system_role)
 
     @property
     def digest(self) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.jobs.results import Result
+    from runner.jobs.folder import JobFolder
     from runner.report.model import Report
 
 
-def write(results: Sequence[Result], path: Path, title: str, **settings: Any) -> Report:
+def write(results: Sequence[JobFolder], path: Path, title: str, **settings: Any) -> Report:
     """Write the page that compares `results`, and return the report's data.
 
     `settings` (keys of ReportConfig) override those in the config of the first job. Raise ValueError if they name an

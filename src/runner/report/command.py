@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 def _report(options: argparse.Namespace, downloads: Path) -> int:
     from runner.base.terminal import say
     from runner.config.report_settings import unknown_metric
-    from runner.jobs.results import collect
+    from runner.jobs.folder import NO_JOB, JobFolder
     from runner.report import spoken, write
     from runner.report.table import show
 
@@ -55,9 +55,9 @@ def _report(options: argparse.Namespace, downloads: Path) -> int:
         searched += _download(options, runs, downloads)
     if not searched:
         raise ValueError("name a sweep's folder, --experiment NAME, or the ids of runs (--help tells more)")
-    results = [result for folder in searched for result in collect(folder)]
+    results = [result for folder in searched for result in JobFolder.below(folder)]
     if not results:
-        raise ValueError(f"{', '.join(map(str, searched))}: no finished job in there (no metrics.json)")
+        raise ValueError(f"{', '.join(map(str, searched))}: {NO_JOB}")
     for name, _ in map(_constraint, options.constraint or ()):
         measured = {metric for result in results for metric in result.metrics}
         if "/" in name and (problem := unknown_metric(name, measured)):

@@ -14,8 +14,8 @@ from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
-from runner.jobs import answers, scores_file
-from runner.jobs.results import ALWAYS, UNKNOWN, Result, choices
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.report import significance
 from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, Report, ReportSample, tracked
 from runner.report.texts import Texts, load
@@ -28,10 +28,10 @@ JUDGED = ("judge/ratio", "judge/score")
 MOST_MEASURES = 4
 
 
-def build(results: Sequence[Result], settings: ReportConfig, title: str, folder: Path) -> Report:
+def build(results: Sequence[JobFolder], settings: ReportConfig, title: str, folder: Path) -> Report:
     """Read what the jobs left. Raise ValueError where `report.baseline` or `report.measure` names nothing."""
     texts = load(settings.language)
-    datasets: dict[str, list[Result]] = defaultdict(list)
+    datasets: dict[str, list[JobFolder]] = defaultdict(list)
     for result in results:
         datasets[_dataset(result)].append(result)
     comparisons = [_comparison(group, settings, texts) for group in datasets.values()]
@@ -43,13 +43,13 @@ def build(results: Sequence[Result], settings: ReportConfig, title: str, folder:
     return Report(title, comparisons, settings, texts, folder)
 
 
-def _dataset(result: Result) -> str:
+def _dataset(result: JobFolder) -> str:
     """Name the questions of a job: jobs are compared where these are the same."""
     described = result.config["dataset"]
     return str(result.environment.get("dataset_digest") or f"{described['name']}\0{described.get('path')}")
 
 
-def _comparison(results: Sequence[Result], settings: ReportConfig, texts: Texts) -> Comparison:
+def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
     told = choices(results)
     labels = _labels(results, told)
     metrics = _metrics(results)
@@ -76,10 +76,10 @@ def _comparison(results: Sequence[Result], settings: ReportConfig, texts: Texts)
 
 
 def _names(candidate: Candidate) -> tuple[str, ...]:
-    return (candidate.result.name, candidate.label, candidate.result.folder.name)
+    return (candidate.result.name, candidate.label, candidate.result.path.name)
 
 
-def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> list[str]:
+def _labels(results: Sequence[JobFolder], told: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a short name for each job: its model, its quantisation, and what else differs, with the key's name."""
     labels = []
     for result, choice in zip(results, told, strict=True):
@@ -91,12 +91,12 @@ def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> lis
         ]
         labels.append(" ".join(words))
     return [
-        label if labels.count(label) == 1 else f"{label} ({result.folder.name})"
+        label if labels.count(label) == 1 else f"{label} ({result.path.name})"
         for label, result in zip(labels, results, strict=True)
     ]
 
 
-def _metrics(results: Sequence[Result]) -> dict[str, tuple[str, Metric]]:
+def _metrics(results: Sequence[JobFolder]) -> dict[str, tuple[str, Metric]]:
     """Return name and metric that yield each measure, as the first job that has it configured it."""
     found: dict[str, tuple[str, Metric]] = {}
     for result in results:
@@ -112,7 +112,7 @@ def _metrics(results: Sequence[Result]) -> dict[str, tuple[str, Metric]]:
 
 
 def _measures(
-    results: Sequence[Result], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
+    results: Sequence[JobFolder], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
 ) -> list[Measure]:
     """Return the measures of quality that were measured and have a direction, the one that decides first."""
     measured = {name.partition("/")[2] for result in results for name in result.metrics if _overall(name)}
@@ -140,23 +140,24 @@ def _listed(measures: Sequence[Measure]) -> str:
 
 
 def _candidate(
-    result: Result, choice: Mapping[str, str], label: str, measures: Sequence[Measure], samples: dict[str, ReportSample]
+    result: JobFolder,
+    choice: Mapping[str, str],
+    label: str,
+    measures: Sequence[Measure],
+    samples: dict[str, ReportSample],
 ) -> Candidate:
-    """Read a job's answers and scores; what a killed job did not write is absent."""
+    """Read a job's answers and scores. What a killed job did not write is absent."""
     read: dict[Key, CandidateAnswer] = {}
     documents: dict[str, str] = {}
-    path = result.folder / "answers.jsonl"
-    for row in answers.read(path) if path.exists() else ():
+    for row in result.rows():
         if row["sample_id"] not in samples:
             samples[row["sample_id"]] = _sample(row)
         sample = samples[row["sample_id"]]
         read[sample.id, row["repeat"]] = _answer(row)
         documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
-    scores = result.folder / "scores.jsonl"
-    if scores.exists():
-        judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
-        _take_scores(candidate, documents, [one.name for one in measures], judged, scores_file.read(scores))
+    judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
+    _take_scores(candidate, documents, [one.name for one in measures], judged, result.scores())
     return candidate
 
 
@@ -217,7 +218,7 @@ def _take_scores(
     }
 
 
-def settings_of(results: Sequence[Result], **given: Any) -> ReportConfig:
+def settings_of(results: Sequence[JobFolder], **given: Any) -> ReportConfig:
     """Return the settings that the first job was composed with, and what the command line says instead."""
     from omegaconf import OmegaConf
 

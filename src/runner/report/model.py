@@ -14,7 +14,7 @@ from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
 from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import ReportConfig
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.report.texts import Texts
 
 Key = tuple[str, int]  # sample id, repeat
@@ -73,7 +73,7 @@ class Candidate:
     the scores by measure for paired comparisons, `values` the score of each answer by the deciding measure.
     """
 
-    result: Result
+    result: JobFolder
     choice: Mapping[str, str]
     label: str
     answers: Mapping[Key, CandidateAnswer] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """Return the name of the job's folder, which is unique within its sweep."""
-        return self.result.folder.name
+        return self.result.path.name
 
     @property
     def finished(self) -> bool:
@@ -161,6 +161,6 @@ class Report:
     folder: Path
 
     @property
-    def results(self) -> list[Result]:
+    def results(self) -> list[JobFolder]:
         """Return all jobs."""
         return [candidate.result for comparison in self.comparisons for candidate in comparison.candidates]

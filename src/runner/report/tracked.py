@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.report.model import Report
 from runner.report.spoken import decision_of, seeing
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def log(
-    results: Sequence[Result], note: str, path: Path, tables: Sequence[Path] = (), *, has_pictures: bool = False
+    results: Sequence[JobFolder], note: str, path: Path, tables: Sequence[Path] = (), *, has_pictures: bool = False
 ) -> str | None:
     """Bring the page of jobs, with its `note`, and other tables of its sweep to where its jobs are tracked.
 
@@ -28,13 +28,12 @@ def log(
     """
     from runner.jobs import tracking
 
-    config = OmegaConf.load(results[0].folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+    config = results[0].composed
     if not config.tracking.uri or len(results) < 2:
         return None
     uri = tracking.uri_of(config, results[0].environment)
     files = list(tables)
-    if has_pictures and not all(_pictures_allowed(result.folder) for result in results):
+    if has_pictures and not all(map(_pictures_allowed, results)):
         logger.warning(
             "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without", path
         )
@@ -51,9 +50,9 @@ def log(
     return run_id
 
 
-def _pictures_allowed(folder: Path) -> bool:
+def _pictures_allowed(job: JobFolder) -> bool:
     """Tell whether a job's config allows uploading pictures of its documents (`tracking.images`)."""
-    return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "tracking.images", default=True))
+    return bool(OmegaConf.select(job.composed, "tracking.images", default=True))
 
 
 def job_runs(uri: str, experiment: str) -> list[str]:

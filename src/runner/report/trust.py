@@ -79,7 +79,7 @@ def other_questions(compared: Comparison, candidate: Candidate) -> Iterator[str]
 
 def other_input(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of a backend that did not see the same input as the backend that it is compared with."""
-    if (differs := _other_inputs(compared).get(candidate.result.folder)) is not None:
+    if (differs := _other_inputs(compared).get(candidate.result.path)) is not None:
         yield compared.texts("trust.other_input", differs=differs)
 
 

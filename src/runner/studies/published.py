@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from runner.base import command_line, paths, terminal, terminal_table
 from runner.base.errors import Problem, Refused
-from runner.jobs.results import Result, collect
+from runner.jobs.folder import JobFolder
 
 KEYS = {"source", "samples", "measures", "also", "figures"}
 
@@ -73,7 +73,7 @@ class Published:
             content["figures"],
         )
 
-    def compared_with(self, result: Result) -> Iterator[ComparedFigure]:
+    def compared_with(self, result: JobFolder) -> Iterator[ComparedFigure]:
         """Yield the published figures of a job, each with the job's figure of that name or of its alias in `also`."""
         for line in self.figures:
             if not _belongs(line, result):
@@ -86,13 +86,13 @@ class Published:
                 yield ComparedFigure(result.name, name, own, low, high, value, self.notes[measure])
 
 
-def _belongs(line: Mapping[str, Any], result: Result) -> bool:
+def _belongs(line: Mapping[str, Any], result: JobFolder) -> bool:
     """Tell whether a line belongs to a job: it names the job's model, quantisation and prompt, or its name."""
     named = [group for group in ("model", "quant", "prompt") if group in line]
     return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in named)
 
 
-def compare(results: Sequence[Result]) -> tuple[list[ComparedFigure], list[PublishedSource]]:
+def compare(results: Sequence[JobFolder]) -> tuple[list[ComparedFigure], list[PublishedSource]]:
     """Return the published figures of all jobs whose config names a file of them, and the sources."""
     rows: list[ComparedFigure] = []
     sources: dict[PublishedSource, None] = {}
@@ -106,7 +106,7 @@ def compare(results: Sequence[Result]) -> tuple[list[ComparedFigure], list[Publi
     return rows, list(sources)
 
 
-def show(results: Sequence[Result]) -> bool:
+def show(results: Sequence[JobFolder]) -> bool:
     """Print the jobs' figures beside the published ones. Return whether a job names published figures."""
     rows, sources = compare(results)
     measured = [row for row in rows if row.own is not None]
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = command_line.parser("published", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of sweeps, or of jobs")
     options = parser.parse_args(arguments)
-    if not show([result for folder in options.folders for result in collect(folder)]):
+    if not show([result for folder in options.folders for result in JobFolder.below(folder)]):
         where = ", ".join(map(str, options.folders))
         raise Refused(Problem("no job here names a file of published figures", where, "run jobs with published=FILE"))
     return 0

@@ -18,7 +18,7 @@ from runner.config.report_settings import (
     parse_constraints,
     unknown_metric,
 )
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import loading
 from runner.report.decision import decide
 from runner.report.model import Comparison, JudgeRemark
@@ -38,7 +38,7 @@ def cost(latency: float, memory: float) -> dict[str, float]:
 
 
 def compared(folder: Path, **settings: Any) -> Comparison:
-    (one,) = loading.build(collect(folder), ReportConfig(**settings), "title", folder).comparisons
+    (one,) = loading.build(JobFolder.below(folder), ReportConfig(**settings), "title", folder).comparisons
     return one
 
 
@@ -98,7 +98,7 @@ def test_where_all_fail_alike_nobody_is_recommended(tmp_path: Path, language, un
     for part in (undecided, zero, format_, finer):
         assert part in decision.reason
     assert language == "en" or not re.search(r"\d\.\d|\d%", decision.reason), "no English points and percent signs"
-    alone = decide(loading.build(collect(tmp_path / "1"), ReportConfig(), "title", tmp_path).comparisons[0])
+    alone = decide(loading.build(JobFolder.below(tmp_path / "1"), ReportConfig(), "title", tmp_path).comparisons[0])
     assert alone.taken is None and alone.reason.startswith("The only candidate fails")
 
 
@@ -248,7 +248,7 @@ def test_the_only_one_that_was_scored_is_not_said_to_meet_constraints(tmp_path: 
 def test_jobs_on_different_questions_are_compared_apart(three: Path):
     path = three / "333" / "environment.json"
     path.write_text(path.read_text().replace('"same"', '"other"'))
-    report = loading.build(collect(three), ReportConfig(), "title", three)
+    report = loading.build(JobFolder.below(three), ReportConfig(), "title", three)
     assert [len(one.candidates) for one in report.comparisons] == [2, 1]
     decision = decide(report.comparisons[1])
     assert decision.reason.startswith("The only candidate")

@@ -72,8 +72,10 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Fi
     if value is None:
         return FigureCell(MISSING, None)
     mark, word, title = _mark(compared, candidate, measure)
-    values = [known for other in compared.candidates if (known := other.metric(name)) is not None]
-    best = max(values) if measure.better == "higher" else min(values)
+    # The figures of a job that did not finish are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.finished]
+    values = [known for other in finished if (known := other.metric(name)) is not None]
+    best = (max if measure.better == "higher" else min)(values, default=None)
     return FigureCell(
         text=figure(name, value, say),
         value=value,
@@ -82,7 +84,7 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Fi
         mark=mark,
         word=word,
         title=title,
-        best=value == best and len(set(values)) > 1,
+        best=candidate.finished and value == best and len(set(values)) > 1,
     )
 
 
@@ -133,9 +135,11 @@ def _explained(compared: Comparison, verdict: PairedVerdict, measure: Measure) -
 
 def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     value = candidate.metric(name)
-    values = [known for other in compared.candidates if (known := other.metric(name)) is not None]
+    # The figures of a job that did not finish are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.finished]
+    values = [known for other in finished if (known := other.metric(name)) is not None]
     most = name.startswith(("throughput/", "judge/"))
-    best = len(set(values)) > 1 and value is not None and value == (max(values) if most else min(values))
+    best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
     return FigureCell(figure(name, value, compared.texts), value, best=best)
 
 

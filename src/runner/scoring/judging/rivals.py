@@ -12,6 +12,7 @@ from metrics.api import Case
 from runner.base.errors import Problem, Refused
 from runner.datasets.opening import LoadedDataset
 from runner.jobs.answer_files import open_answers
+from runner.jobs.folder import JobFolder
 
 KEY = "judge.reference_answers"
 
@@ -56,7 +57,7 @@ def read_rivals(path: Path, columns: str, dataset: Callable[[], LoadedDataset]) 
 
 
 def _changed(path: Path) -> float:
-    file = path / "answers.jsonl" if path.is_dir() else path
+    file = JobFolder(path).answers_path if path.is_dir() else path
     return file.stat().st_mtime if file.exists() else 0.0
 
 

@@ -1,20 +1,18 @@
-"""The judging stage of a job: reads answers.jsonl, writes verdicts.jsonl, and returns the costs."""
+"""The judging stage of a job: takes its answers, writes verdicts.jsonl, and returns the costs."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
 from runner.base import paths
 from runner.base.progress import Progress
-from runner.jobs import answers
+from runner.jobs.folder import JobFolder
 from runner.scoring import judge_verdicts
 from runner.scoring.judging import forecast
 from runner.scoring.judging.budget import Ledger, Price, Spending
@@ -43,14 +41,13 @@ class Judged:
     earlier_kept: bool = False
 
 
-def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
-    """Have all answers of a job's folder judged, and write verdicts.jsonl. Stored replies are not asked again.
+def judge(judging: Judging, folder: JobFolder, answered: Sequence[Case], name: str, command: str) -> Judged:
+    """Have all answers of a job judged, and write verdicts.jsonl. Stored replies are not asked again.
 
     `command` identifies the command, whose jobs share one budget. An earlier verdict of the same judge is kept if the
     new one has a lower rank. All earlier verdicts are kept if there is no reply at all.
     """
-    rows = list(answers.read(folder / "answers.jsonl"))
-    cases = with_rivals([answers.case(row) for row in rows], judging.rivals)
+    cases = with_rivals(answered, judging.rivals)
     result = Judged()
     ledger = Ledger(paths.store_dir() / "budgets" / f"{command}.json", judging.config.budget_usd)
     earlier = EarlierVerdicts(judging, folder)
@@ -72,7 +69,7 @@ def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
         result.notes = [f"judge: no reply at all, so the earlier verdicts stay, by {earlier.judged_by}. {why}"[:400]]
         log.warning("%s: %s", name, result.notes[0])
         return Judged(notes=result.notes, earlier_kept=True)
-    judge_verdicts.write(folder, written)
+    folder.write_verdicts(written)
     unpriced = [planned.name for planned in judging.judges if planned.settings.input_usd is None]
     costs = ("cost_usd", "paid_usd") if unpriced else ()
     result.figures |= {f"judge/{key}": value for key, value in totals.items() if key not in costs}
@@ -97,13 +94,12 @@ def _has_reply(row: Mapping[str, Any]) -> bool:
 class EarlierVerdicts:
     """The verdicts that a job's folder holds from an earlier judging."""
 
-    def __init__(self, judging: Judging, folder: Path) -> None:
+    def __init__(self, judging: Judging, folder: JobFolder) -> None:
         """Read the verdicts and who gave them."""
         self.judging = judging
-        rows = list(judge_verdicts.read(folder))
+        rows = list(folder.verdicts())
         self.has_replies = any(map(_has_reply, rows))
-        described = folder / "environment.json"
-        versions = json.loads(described.read_text(encoding="utf-8"))["metric_versions"] if described.exists() else {}
+        versions = folder.environment["metric_versions"]
         self.judged_by = next(
             (row["judged_by"] for row in rows if row.get("judged_by")), versions.get("judge", "unknown")
         )

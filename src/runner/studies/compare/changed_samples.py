@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 
 Kind = Literal["worse", "better", "same score", "not compared"]
@@ -60,7 +61,7 @@ def changed_samples(first: Scored, second: Scored, measure: str) -> list[Changed
 
 
 def _changed_sample(
-    rows: Mapping[int, Mapping[str, Any]],
+    rows: Mapping[int, AnswerRow],
     sample: str,
     texts: tuple[str, str],
     values: tuple[float | None, float | None],
@@ -82,7 +83,7 @@ def _changed_sample(
     )
 
 
-def _texts(first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]) -> tuple[str, str]:
+def _texts(first: Mapping[int, AnswerRow], second: Mapping[int, AnswerRow]) -> tuple[str, str]:
     """Return both answers of the first repeat that differs, or of the first repeat if none does."""
     shared = [repeat for repeat in first if repeat in second]
     pairs = [(answer(first[repeat]), answer(second[repeat])) for repeat in shared]
@@ -90,7 +91,7 @@ def _texts(first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[
     return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0] if pairs else nothing)
 
 
-def _answered(*sides: Mapping[int, Mapping[str, Any]]) -> list[str | None]:
+def _answered(*sides: Mapping[int, AnswerRow]) -> list[str | None]:
     return [row["text"] for side in sides for row in side.values()]
 
 
@@ -110,8 +111,8 @@ def _means(job: Scored, measure: str) -> dict[str, float]:
     return {sample: sum(repeats) / len(repeats) for sample, repeats in values.items()}
 
 
-def _by_sample(rows: Iterable[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
-    by_sample: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+def _by_sample(rows: Iterable[AnswerRow]) -> dict[str, dict[int, AnswerRow]]:
+    by_sample: dict[str, dict[int, AnswerRow]] = defaultdict(dict)
     for row in rows:
         by_sample[row["sample_id"]][row["repeat"]] = row
     return by_sample

@@ -20,6 +20,7 @@ from runner.base import command_line, terminal
 
 if TYPE_CHECKING:
     from metrics.paired_verdict import PairedVerdict
+    from runner.jobs.folder import JobFolder
     from runner.studies.compare.gates import Outcome
     from runner.studies.compare.jobs import Scored
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Print the comparison. Return 0, 1 if a condition of --fail-if is met, or 2 if one can't be decided."""
     options = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    from runner.jobs import named
 
-    with finished_jobs.folders(options.jobs, options.tracking_uri) as folders:
+    with named.folders(options.jobs, options.tracking_uri) as folders:
         return _CompareCommand(options, folders).run()
 
 
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 class _CompareCommand:
     """One run of the command: the pairs of jobs, their verdicts, and the gates."""
 
-    def __init__(self, options: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
+    def __init__(self, options: argparse.Namespace, folders: Sequence[Sequence[JobFolder]]) -> None:
         from runner.studies.compare import gates, jobs
 
         self.options, self.console = options, terminal.console()

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.config import decisive
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 # The compared parts of environment.json. The digests detect a file that was edited under the same name.
 ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",
                "conditions", "host", "cpu", "gpus", "python", "git_commit", "packages")  # fmt: skip
 
 
-def difference(first: Result, second: Result) -> dict[str, tuple[str, str]]:
+def difference(first: JobFolder, second: JobFolder) -> dict[str, tuple[str, str]]:
     """Return both values of each key that differs, as text (empty if missing); the config's keys come first."""
     differing: dict[str, tuple[str, str]] = {}
     configs = [dict(_flat(decisive.only(result.config), "")) for result in (first, second)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics.paired_verdict import PairedVerdict
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 # The order in which the groups of metrics are shown.
 GROUPS = ("quality", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "text", "repeats", "samples")
@@ -34,7 +34,7 @@ class Difference:
 
 
 def differences(
-    first: Result, second: Result, tested: dict[str, PairedVerdict], *, groups: bool = False
+    first: JobFolder, second: JobFolder, tested: dict[str, PairedVerdict], *, groups: bool = False
 ) -> list[Difference]:
     """Return the overall metrics that either job has, in the order of `GROUPS`; with `groups` also those by class.
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from runner.base import terminal_table
 from runner.base.terminal_table import MISSING
+from runner.jobs.folder import JobFolder
 from runner.scoring.tables import write_csv
 from runner.studies.compare.changed_samples import KINDS, ChangedSample
 from runner.studies.compare.jobs import Scored
@@ -32,8 +33,13 @@ def jobs(console: Console, first: Scored, second: Scored) -> None:
     console.print()
     for letter, job in (("A", first), ("B", second)):
         run = f", run {job.result.run_id}" if job.result.run_id else ""
-        status = "" if job.result.status == "finished" else f"  ({job.result.status})"
+        status = "" if job.result.status == "finished" else f"  ({_status(job.result)})"
         _line(console, f"{letter}  {job.name}  {job.folder}{run}{status}")
+
+
+def _status(job: JobFolder) -> str:
+    """Return the status of a job; for a job that did not end, what it has."""
+    return str(job.error) if job.is_open else job.status
 
 
 def config(console: Console, differing: Mapping[str, tuple[str, str]]) -> None:

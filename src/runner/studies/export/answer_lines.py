@@ -10,13 +10,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.jobs.folder import ANSWERS
 from runner.studies.compare.jobs import Scored
 from runner.studies.export.scored_answers import scored_answers
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
     """Write answers.jsonl. Return the path with its number of rows."""
-    path = folder / "answers.jsonl"
+    path = folder / ANSWERS
     count = 0
     # UTF-8 can't encode lone surrogates; backslashreplace writes them as JSON escapes.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:

@@ -1,17 +1,19 @@
-"""`python -m runner.export SWEEP_DIR... --to DIR`: finished jobs as workbooks, tables, JSON lines, a list to review."""
+"""`python -m runner.export SWEEP_DIR... --to DIR`: jobs as workbooks, tables, JSON lines, a list to review."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.base import command_line
+from runner.jobs.folder import ANSWERS, JobFolder
 
 # Each kind of export, and its files.
 KINDS = {
     "workbooks": ("summary_test_stats.xlsx", "auto_metrics_stats.xlsx", "judgement_scores.xlsx"),
     "metrics": ("metrics_by_id.csv", "metrics_by_field.csv", "metrics_by_class.csv", "metrics_general.csv"),
-    "answers": ("answers.jsonl",),
+    "answers": (ANSWERS,),
     "disagreements": ("disagreements.csv",),
 }
 
@@ -27,21 +29,23 @@ def main(arguments: Sequence[str]) -> int:
         "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
     )
     options = parser.parse_args(arguments)
-    from runner.jobs import finished_jobs
+    from runner.jobs import named
 
-    with finished_jobs.folders(options.jobs, options.tracking_uri) as folders:
+    with named.folders(options.jobs, options.tracking_uri) as folders:
         _export(folders, options.to, options.only or tuple(KINDS), overwrite=options.overwrite)
     return 0
 
 
-def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
+def _export(groups: Sequence[Sequence[JobFolder]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
     """Write the kinds of export, and print each file with its number of rows."""
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.export import answer_lines, disagreements, metric_tables, workbooks
 
-    every = dict.fromkeys(job for group in groups for job in group)
-    (jobs,) = read_jobs([list(every)])
-    jobs = [job for job in jobs if (job.folder / "answers.jsonl").exists()]
+    (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
+    for job in jobs:
+        if job.result.is_open:
+            print(f"{job.name}: {job.result.error}", file=sys.stderr)  # noqa: T201
+    jobs = [job for job in jobs if job.result.has_answers]
     if not jobs:
         raise ValueError("none of these jobs has answers")
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,10 @@ those of a job's own tables.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from metrics.aggregate import Aggregate
-from runner.jobs import answers, scores_file
 from runner.scoring import tables
 from runner.studies.compare.jobs import Scored
 
@@ -20,12 +18,11 @@ def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
     """Write the tables. Return each path with its number of rows; nothing if no job was scored."""
     collected: dict[str, list[dict[str, object]]] = {}
     for job in jobs:
-        if not (job.folder / "scores.jsonl").exists():
+        if not job.result.has_scores:
             continue
-        cases = [answers.case(row) for row in answers.read(job.folder / "answers.jsonl")]
-        columns = tables.Columns.of(cases, scores_file.read(job.folder / "scores.jsonl"))
-        record = json.loads((job.folder / "metrics.json").read_text(encoding="utf-8"))
-        aggregates = [Aggregate(**figure) for figure in record["aggregates"]]
+        cases = list(job.result.cases())
+        columns = tables.Columns.of(cases, job.result.scores())
+        aggregates = [Aggregate(**figure) for figure in job.result.aggregates]
         for name, (header, *rows) in tables.tables(cases, columns, aggregates).items():
             names = ["job", *map(str, header)]
             collected.setdefault(name, []).extend(dict(zip(names, [job.name, *row], strict=True)) for row in rows)

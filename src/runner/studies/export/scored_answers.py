@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner.jobs import answers, scores_file
-from runner.scoring import judge_verdicts
 from runner.studies.compare.jobs import Scored
 
 
@@ -51,14 +49,13 @@ class ScoredAnswer:
 def scored_answers(job: Scored) -> Iterator[ScoredAnswer]:
     """Yield the answers of a job in the order of answers.jsonl."""
     scores: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
-    if (path := job.folder / "scores.jsonl").exists():
-        for score in scores_file.read(path):
-            if not score.part:
-                scores[score.sample_id, score.repeat][score.name] = score
+    for score in job.result.scores():
+        if not score.part:
+            scores[score.sample_id, score.repeat][score.name] = score
     judged: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for verdict in judge_verdicts.read(job.folder):
+    for verdict in job.result.verdicts():
         if verdict["state"] == "valid":
             judged[verdict["sample_id"], verdict["repeat"]].append(verdict)
-    for row in answers.read(job.folder / "answers.jsonl"):
+    for row in job.result.rows():
         key = (row["sample_id"], row["repeat"])
         yield ScoredAnswer(job.name, row, scores.get(key, {}), judged.get(key, ()))

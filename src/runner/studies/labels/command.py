@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Read the labels and run the subcommand."""
     options = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    from runner.jobs import named
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.labels import table
 
     labels = table.read(options.labels)
-    with finished_jobs.folders(options.jobs, options.tracking_uri) as groups:
+    with named.folders(options.jobs, options.tracking_uri) as groups:
         (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
         (_references if options.what == "references" else _agreement)(options, labels, jobs)
     return 0

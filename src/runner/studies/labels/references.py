@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.jobs import answers
+from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 from runner.studies.labels.table import Labels
 
@@ -22,9 +22,9 @@ def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: 
 
     Raise Refused if a label belongs to no sample of the jobs, or if a sample has no picture.
     """
-    samples: dict[str, dict[str, Any]] = {}
+    samples: dict[str, AnswerRow] = {}
     for job in jobs:
-        for row in answers.read(job.folder / "answers.jsonl"):
+        for row in job.result.rows():
             samples.setdefault(str(row["sample_id"]), row)
     if unknown := [sample for sample in labels.references if sample not in samples]:
         what = f"{len(unknown)} labels belong to no sample of these jobs, such as {unknown[0]!r}"
