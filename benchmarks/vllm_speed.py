@@ -31,7 +31,8 @@ from runner.asking.questions import Generated, Questions
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.planning import environments
-from runner.planning.plan import Job, plan
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.store import Shelf
 
 GOAL = 0.97

@@ -8,6 +8,7 @@ its timing, or the failure that stands in its place.
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,34 +204,47 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Rental:
-    """A machine that the engine's command starts and that `stop` gives back: run whatever happens, once it has ended.
+class KnownFailure:
+    """A pattern in an engine's log, and what it means. A `{name}` in the message is the first group that matched."""
 
-    `environment` is what its time and cost are summed under, in USD an hour. `record` is a file that exists from before
-    the start until `stop` has succeeded, so that a machine that may still run can be told of. `shown` are its commands,
-    for messages. Commands are run in the folder `cwd`; `stop` is given `stop_timeout_s` seconds each time.
-    """
-
-    name: str
-    environment: str
-    stop: tuple[str, ...]
-    record: str
-    cwd: str
-    stop_timeout_s: float = 600.0
-    price_per_hour: float | None = None
-    shown: str = ""
+    pattern: re.Pattern[str]
+    message: str
+    kind: FailureKind = "start_failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Detached:
-    """An engine whose processes are not children of the command that starts it: those of a container.
+class Undo:
+    """A command that undoes what an engine's own command began and its end does not end: a machine, a container.
 
-    `remove` is a command that ends them, prints something where there were any, and does no harm where there are none.
-    `find` prints the process id of the first of them, and a word that stands in its /proc/PID/cgroup.
+    `argv` is run in the folder `cwd` once the engine has ended, however the runner ended, after each of `waits_s`
+    seconds until it succeeds. Each time it gets `timeout_s` seconds; `timeout_key` is the setting which says so. It
+    sees the runner's environment variables. `what` names for people what it ends, `doing` says what it does (empty: it
+    is not told of), and `warning` what must be said where it failed.
+
+    `record` is a file that exists from before the start until `argv` has succeeded, so that others know of what may be
+    left. `prints`: the command prints something where it ended something, so that silence after a start which was
+    killed means that it came too early. `absent` stands in its error where there was nothing to end.
+
+    `find` is needed where the engine's processes are not descendants of its command: it prints the process id of the
+    first of them, and a word that stands in its /proc/PID/cgroup. `account` is what the time from the start to the end
+    is summed under, and `price_per_hour` what an hour of it costs in USD.
     """
 
-    remove: tuple[str, ...]
-    find: tuple[str, ...]
+    name: str
+    what: str
+    argv: tuple[str, ...]
+    warning: str
+    doing: str = ""
+    cwd: str | None = None
+    waits_s: tuple[float, ...] = (0.0, 2.0, 2.0)
+    timeout_s: float = 30.0
+    timeout_key: str = ""
+    record: str | None = None
+    prints: bool = False
+    absent: str = ""
+    find: tuple[str, ...] = ()
+    account: str = ""
+    price_per_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +256,11 @@ class Launch:
     one through which the server takes its API key, which is made when it is started. `peak_gauge` names a Prometheus
     gauge of `statistics_path` whose peak matters: it is polled, and the body after holds one more line with the highest
     value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream.
+
+    What an environment adds: `port_variable` gets the engine's port. `ready_marker` stands in the log when what is
+    started before the engine is there; the engine's own time counts from then. `known_failures` are looked for in the
+    log before the backend's. `shown` is the command for messages, where `argv` would say nothing to people.
+    `unmeasured` says why the memory of its processes is not measured. `undo` is run when the engine has ended.
     """
 
     argv: tuple[str, ...]
@@ -254,8 +273,12 @@ class Launch:
     reset_path: str | None = None
     peak_gauge: str | None = None
     token_ids: bool = True
-    rental: Rental | None = None
-    detached: Detached | None = None
+    port_variable: str = ""
+    ready_marker: str = ""
+    known_failures: tuple[KnownFailure, ...] = ()
+    shown: str = ""
+    unmeasured: str = ""
+    undo: Undo | None = None
 
 
 @dataclass(frozen=True, slots=True)

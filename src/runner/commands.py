@@ -26,7 +26,7 @@ COMMANDS = {
     "export": "runner.studies.export.command",
     "labels": "runner.studies.labels.command",
     "memory_profile": "runner.studies.profile.memory",
-    "parity": "runner.studies.parity",
+    "parity": "runner.studies.parity.command",
     "plan_csv": "runner.sweeps.plan_csv.command",
     "published": "runner.studies.published",
     "reading": "runner.studies.blind_baseline",

@@ -134,4 +134,6 @@ def _named(found: list[list[JobFolder]]) -> Iterator[tuple[str, JobFolder]]:
 
 def _frame(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
     """Make a table of exactly these columns; no type is guessed from the values."""
-    return pd.DataFrame(rows, columns=list(types), dtype=object).astype(types)
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=kind).array for name, kind in types.items()}
+    )

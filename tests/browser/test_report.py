@@ -124,7 +124,9 @@ def test_an_address_restores_a_view_and_opens_a_sample(demo_sweep: Sweep, open_p
     again.evaluate("location.hash = '#sample=7'")
     expect(again.locator("dialog.detail .told > .soft").first).to_contain_text("· 7")
     other = open_page(f"{demo_sweep.report.as_uri()}#answers?model=nobody&only=wrong&sample=no-such").page
-    expect(other.locator(".notice")).to_have_text("The address names what is not here: model=nobody, sample=no-such")
+    expect(other.locator(".notice")).to_have_text(
+        "The address names something that is not here: model=nobody, sample=no-such"
+    )
 
 
 def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: Callable[..., Opened]):

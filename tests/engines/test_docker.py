@@ -26,7 +26,7 @@ from tests.patience import patient
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 JOB = ("model=demo_m", "quant=fp32", "tracking=none", "metrics=[exact_match]")
-IMAGE = "vlm-runner-hf"  # what conf/env/docker.yaml names
+IMAGE = "vlm-runner-hf"  # what conf/env/hf_docker.yaml names
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def compared(
     requirements.write_text(f"-r {ROOT / 'envs' / 'hf.txt'}\ntorch=={metadata.version('torch')}\n")
     cli = make_cli(folder)
     cli.environment |= {"DOCKER_HOST": daemon.host, "RUNNER_ENVS": str(folder / "envs")}
-    return cli, cli("-m", *JOB, "env=docker,uv", f"env.requirements={requirements}", timeout=300)
+    return cli, cli("-m", *JOB, "env=hf_docker,uv", f"env.requirements={requirements}", timeout=300)
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
@@ -112,7 +112,7 @@ def test_the_images_digest_is_kept_and_memory_measured(compared: tuple[CommandLi
 
 def started(cli: CommandLine, repeats: int = 20) -> Any:
     """Start a job on a container and wait until it has answers."""
-    process = cli.start(*JOB, "env=docker", "warmup=0", f"sampling.repeats={repeats}")
+    process = cli.start(*JOB, "env=hf_docker", "warmup=0", f"sampling.repeats={repeats}")
     deadline = time.monotonic() + patient(90)
     while sum(len(path.read_bytes().splitlines()) for path in (cli.folder / "store").glob("*.jsonl")) < 10:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
@@ -188,7 +188,7 @@ def test_a_container_that_is_killed_is_told_of_as_an_engine_that_died(docker_cli
 
 def test_a_network_of_its_own_publishes_the_port_here(docker_cli: CommandLine, daemon: Daemon):
     daemon.docker("network", "create", "apart")
-    ended = docker_cli(*JOB, "env=docker", "env.container.network=apart", "dataset.limit=8")
+    ended = docker_cli(*JOB, "env=hf_docker", "env.container.network=apart", "dataset.limit=8")
     assert ended.code == 0, ended.err
     assert len(results(docker_cli.folder)["docker"]["rows"]) == 8
     assert none_left(daemon)
@@ -235,7 +235,7 @@ def test_an_image_of_a_registry_is_pulled_once_and_known_by_its_digest(
     ],
 )
 def test_what_is_refused(docker_cli: CommandLine, override: str, words: str):
-    ended = docker_cli(*JOB, "env=docker", override)
+    ended = docker_cli(*JOB, "env=hf_docker", override)
     assert ended.code == 2 and words in ended.err, ended.err
 
 
@@ -249,7 +249,7 @@ def test_what_is_refused(docker_cli: CommandLine, override: str, words: str):
     ],
 )
 def test_a_container_that_does_not_start_says_why(docker_cli: CommandLine, daemon: Daemon, override: str, words: str):
-    ended = docker_cli(*JOB, "env=docker", "dataset.limit=1", override)
+    ended = docker_cli(*JOB, "env=hf_docker", "dataset.limit=1", override)
     assert ended.code == 1 and words in ended.out, ended.out + ended.err
     assert none_left(daemon)
 

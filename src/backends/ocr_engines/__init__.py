@@ -17,7 +17,13 @@ ENGINES = ("tesseract", "rapidocr")
 
 
 class OcrMissing(Exception):
-    """The program, its language data or its Python package is not installed; the message says what to install."""
+    """The program, its language data or its Python package is not installed: `what`, and the `remedy`."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """Keep both; the message has both."""
+        super().__init__(f"{what}. Remedy: {remedy}")
+        self.what = what
+        self.remedy = remedy
 
 
 class OcrFailed(Exception):

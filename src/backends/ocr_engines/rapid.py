@@ -57,7 +57,7 @@ def folder() -> Path:
     """Return where the package lies, without importing it. Raises OcrMissing."""
     found = importlib.util.find_spec("rapidocr")
     if found is None or found.origin is None or importlib.util.find_spec("onnxruntime") is None:
-        raise OcrMissing(f"the packages rapidocr and onnxruntime are not installed here. Remedy: {INSTALL}")
+        raise OcrMissing("the packages rapidocr and onnxruntime are not installed here", INSTALL)
     return Path(found.origin).parent
 
 

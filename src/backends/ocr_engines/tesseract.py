@@ -62,7 +62,7 @@ def check(languages: str) -> None:
     known = installed()
     if missing := [language for language in languages.split("+") if language not in known]:
         what = f"tesseract has no language {', '.join(missing)} here; it has: {', '.join(known)}"
-        raise OcrMissing(f"{what}. Remedy: apt install tesseract-ocr-{(missing[0] or 'rus').replace('_', '-')}")
+        raise OcrMissing(what, f"apt install tesseract-ocr-{(missing[0] or 'rus').replace('_', '-')}")
 
 
 @functools.cache
@@ -73,9 +73,9 @@ def version() -> str:
 
         return str(pytesseract.get_tesseract_version())
     except ImportError as error:
-        raise OcrMissing(f"the package pytesseract is not installed. Remedy: {INSTALL}") from error
+        raise OcrMissing("the package pytesseract is not installed", INSTALL) from error
     except (OSError, SystemExit, RuntimeError) as error:  # TesseractNotFoundError is an EnvironmentError
-        raise OcrMissing(f"tesseract does not run here: {error}. Remedy: {INSTALL}") from error
+        raise OcrMissing(f"tesseract does not run here: {error}", INSTALL) from error
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import time
 from http.client import HTTPException
 
 from backends.api import Backend, EngineStats, Launch, Mark
-from backends.process import local_http, rentals
+from backends.process import local_http, paid_time
 from backends.process.gauge import GaugePeak
 from backends.process.log import Log
 from backends.process.supervised import SupervisedProcess
@@ -15,10 +15,6 @@ from backends.process.supervised import SupervisedProcess
 _TIMEOUT_S = 30.0
 _KEPT_WORTH_SAYING = 1.05  # times what was held before the first job; less is noise
 _GIB = 2**30
-_REMOTE_NOTE = (
-    "the engine ran on a remote machine: its processes' memory and energy were not measured, and latencies include the "
-    "way there"
-)
 
 
 class Account:
@@ -54,9 +50,10 @@ class Account:
             stats = self._backend.statistics(mark.state["before"], after, self._log.head())
         elif self._launch.statistics_path is not None:
             stats = EngineStats(notes=("the engine's own account is missing: it did not answer",))
-        if (rental := self._launch.rental) is not None:
-            facts = {**stats.facts, **rentals.facts(rental)}
-            return dataclasses.replace(stats, facts=facts, notes=(*stats.notes, _REMOTE_NOTE))
+        if (undo := self._launch.undo) is not None and undo.account:
+            stats = dataclasses.replace(stats, facts={**stats.facts, **paid_time.facts(undo)})
+        if self._launch.unmeasured:
+            return dataclasses.replace(stats, notes=(*stats.notes, self._launch.unmeasured))
         window = mark.state["window"]
         peaks = self._process.since(window) if window is not None else {}
         kept = self._kept_from_before(peaks.get("cpu_at_mark_bytes"))

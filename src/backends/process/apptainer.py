@@ -112,6 +112,7 @@ class ApptainerEnvironment:
             argv=tuple(argv),
             variables=_passed(launch, within, gpus),
             key_variable=f"{_PASS}{launch.key_variable}",
+            known_failures=container_failures.OF_CONTAINERS,
         )
 
     def _file(self, say: Callable[[str], None]) -> Path:

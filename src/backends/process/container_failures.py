@@ -5,10 +5,8 @@ from __future__ import annotations
 from backends.api import Failure
 from backends.known_failures import first, known
 
-RUNTIMES = ("docker", "apptainer")  # the first word of their commands
-
 # Of a container that is started. They are looked for in an engine's log as well, so each must be unmistakable.
-_OF_CONTAINERS = (
+OF_CONTAINERS = (
     known(
         r"permission denied while trying to connect to the Docker daemon|dial unix [^\n]*: connect: permission denied",
         "your user may not use Docker's socket: sudo usermod -aG docker $USER and log in again (it then has root's "
@@ -80,9 +78,4 @@ _OF_REGISTRIES = (
 
 def of_image(words: str) -> Failure | None:
     """Return the first known failure in what a command about an image said."""
-    return first((*_OF_CONTAINERS, *_OF_REGISTRIES), words)
-
-
-def of_container(log: str) -> Failure | None:
-    """Return the first known failure of the container in the log of an engine."""
-    return first(_OF_CONTAINERS, log)
+    return first((*OF_CONTAINERS, *_OF_REGISTRIES), words)

@@ -17,7 +17,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from backends.api import Detached, EngineFailed, Failure, Launch
+from backends.api import EngineFailed, Failure, Launch, Undo
 from backends.process import container_failures
 from backends.process.container_environment import (
     HOME,
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 _ASK_S = 60.0
 _LABEL = "vlm-runner=engine"
 _SHOWN_LINES = 8
+# A container may come into being after the command that asked for it was killed: look again.
+_REMOVE_AFTER_S = (0.0, 0.5, 2.0)
 _NOT_HERE = ("no such image", "no such object")
 
 
@@ -85,7 +87,7 @@ class DockerEnvironment:
             raise EngineFailed(Failure("start_failed", f"env={self.label}: {problem}")) from problem
 
     def prepare(self, launch: Launch) -> Launch:
-        """Return the `docker run` of a new container, and the commands that find and remove it."""
+        """Return the `docker run` of a new container, and what removes it."""
         settings, name = self.settings, f"vlm-runner-{secrets.token_hex(8)}"
         within = inside(launch, settings, self.variables)
         docker, command = self._docker, within.argv
@@ -114,12 +116,19 @@ class DockerEnvironment:
         for variable in (*within.by_name, "RUNNER_ENGINE_TAG"):  # the client takes the value from its own environment
             argv += ["--env", variable]
         argv += ["--entrypoint", command[0], self._image(lambda _: None).id, *command[1:]]
-        detached = Detached(
-            remove=(*docker, "rm", "--force", "--volumes", name),
+        undo = Undo(
+            name=name,
+            what=f"the container {name}",
+            argv=(*docker, "rm", "--force", "--volumes", name),
+            warning="processes of the engine may still run",
+            waits_s=_REMOVE_AFTER_S,
+            prints=True,
+            absent="No such container",
             find=(*docker, "inspect", "--type", "container", "--format", "{{.State.Pid}} {{.Id}}", name),
         )
         told = with_variables(launch, argv)
-        return dataclasses.replace(told, variables={**told.variables, **hidden}, detached=detached)
+        failures = container_failures.OF_CONTAINERS
+        return dataclasses.replace(told, variables={**told.variables, **hidden}, known_failures=failures, undo=undo)
 
     @property
     def _docker(self) -> tuple[str, ...]:

@@ -17,15 +17,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backends.api import EngineFailed, Failure, Launch, Rental
-from backends.process import rentals
+from backends.api import EngineFailed, Failure, Launch, Undo
+from backends.known_failures import known
+from backends.process import paid_time
 from backends.process.environments import own_package_variables
-from backends.process.remote_machine import VARIABLE, on_the_machine, unknown_placeholders
+from backends.process.remote_machine import (
+    PORT,
+    READY,
+    TIME_IS_OVER,
+    VARIABLE,
+    on_the_machine,
+    unknown_placeholders,
+)
 
 _COMMANDS = ("start", "address", "wait", "tunnel", "run", "stop")
 # What a command may name: the address is known when the machine has started, its port and command in the end.
 _KNOWN = {"start": {"name"}, "stop": {"name"}, "address": {"name"}, "wait": {"name", "address"}}
 _LEAST_S = 1.0
+_UNMEASURED = (
+    "the engine ran on a remote machine: its processes' memory and energy were not measured, and latencies include the "
+    "way there"
+)
+_TIME_IS_OVER = known(rf"(?m)^remote: ({TIME_IS_OVER}: [^\n]*)", "{name}", "over_budget")
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ class RemoteEnvironment:
         Raise EngineFailed where time or money are used up.
         """
         given = self.settings
-        left_s = (given.limit_hours - rentals.hours(self.name)) * 3600 / self.share
+        left_s = (given.limit_hours - paid_time.hours(self.name)) * 3600 / self.share
         if left_s < _LEAST_S:
             raise EngineFailed(Failure("over_budget", f"no machine is started any more: {self._used_up()}"))
         name = f"vlm-{secrets.token_hex(4)}"
@@ -149,23 +162,31 @@ class RemoteEnvironment:
             "cwd": str(self.cwd),
             "start_timeout_s": given.start_timeout_s,
             "limit_s": left_s,
-            "limit": f"the machine's time is over: {self._used_up()}",
+            "limit": f"{TIME_IS_OVER}: {self._used_up()}",
         }
-        rental = Rental(
+        undo = Undo(
             name=name,
-            environment=self.name,
-            stop=tuple(word.replace("{name}", name) for word in given.stop),
-            record=str(self.records / f"{name}.json"),
+            what=f"the machine {name}",
+            argv=tuple(word.replace("{name}", name) for word in given.stop),
+            warning=f"THE MACHINE {name} MAY STILL RUN AND COST MONEY",
+            doing=f"giving back the machine {name}",
             cwd=str(self.cwd),
-            stop_timeout_s=given.stop_timeout_s,
+            timeout_s=given.stop_timeout_s,
+            timeout_key="env.remote.stop_timeout_s",
+            record=str(self.records / f"{name}.json"),
+            account=self.name,
             price_per_hour=given.price_per_hour,
-            shown=f"{shlex.join(given.start).replace('{name}', name)}; there: {shlex.join(argv)}",
         )
         return dataclasses.replace(
             launch,
             argv=(sys.executable, "-m", "backends.process.remote_machine"),
             variables={**ours, VARIABLE: json.dumps(settings)},
-            rental=rental,
+            port_variable=PORT,
+            ready_marker=READY,
+            known_failures=(_TIME_IS_OVER,),
+            shown=f"{shlex.join(given.start).replace('{name}', name)}; there: {shlex.join(argv)}",
+            unmeasured=_UNMEASURED,
+            undo=undo,
         )
 
     def _used_up(self) -> str:

@@ -22,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from backends.process.rentals import clock
+from backends.process.paid_time import clock
 
 VARIABLE = "RUNNER_REMOTE"
 LIMIT_REACHED = 77  # exit code
+TIME_IS_OVER = "the machine's time is over"
 PORT = "RUNNER_ENGINE_PORT"
 READY = "the machine is ready"
 PLACEHOLDERS = ("name", "address", "port", "command")

@@ -8,6 +8,7 @@ import secrets
 import shlex
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPException
@@ -25,8 +26,8 @@ from backends.api import (
     Launch,
     Mark,
 )
-from backends.known_failures import PORT_IN_USE
-from backends.process import container_failures, environments, local_http, remote_machine, rentals
+from backends.known_failures import PORT_IN_USE, first
+from backends.process import environments, local_http, paid_time
 from backends.process.account import Account
 from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
@@ -37,7 +38,7 @@ from backends.redaction import remember
 _POLL_S = 0.1
 _FAILED_EXIT_S = 3.0  # an engine that reports failure is given this long to end by itself
 _SHOWN_LINES = 15
-_SIGNALLED = 128  # plus the number of a signal: the exit code of a container whose process was ended by it
+_SIGNALLED = 128  # plus the number of a signal: how shells and containers tell that a process was ended by it
 _LAST_WORDS_BYTES = 16_384  # what it logged about a request long ago is not what it died of
 _PORT_IN_USE = re.compile(PORT_IN_USE, re.IGNORECASE)
 
@@ -53,6 +54,7 @@ def start(
     on_progress: Progress | None = None,
     environment: Environment | None = None,
     on_close: Callable[[], None] | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Engine:
     """Start the engine that `spec` names and return it when it serves.
 
@@ -60,7 +62,7 @@ def start(
     the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
     the backend or the environment refuses. A port that somebody else took in between costs a second try. `environment`
     is where it runs, by default the one that `spec.env` names; a missing one is built first, outside of `timeout_s`.
-    `on_close` is called each time when the engine was closed.
+    `on_close` is called each time when the engine was closed. Once `cancelled` is set, it is not waited for any more.
     """
     say = on_progress or (lambda _: None)
     environment = environment or environments.find(spec.env)
@@ -73,7 +75,7 @@ def start(
         environment.build(say)
         engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:
-            engine.wait_until_ready(timeout_s, say)
+            engine.wait_until_ready(timeout_s, say, cancelled)
         except EngineFailed:
             engine.close()
             if is_last or not engine.port_was_taken():
@@ -103,14 +105,15 @@ class ServedEngine:
         self._log = Log(log_path, secret=key)
         self._began = time.monotonic()
         variables = {**launch.variables, launch.key_variable: key}
-        if launch.rental is not None:
-            variables[remote_machine.PORT] = str(port)
-            rentals.began(launch.rental)
+        if launch.port_variable:
+            variables[launch.port_variable] = str(port)
+        if launch.undo is not None:
+            paid_time.began(launch.undo)
         try:
-            self._process = SupervisedProcess(launch.argv, variables, log_path, launch.rental, launch.detached)
+            self._process = SupervisedProcess(launch.argv, variables, log_path, launch.undo)
         except OSError as error:
-            if launch.rental is not None:
-                rentals.ended(launch.rental)
+            if launch.undo is not None:
+                paid_time.ended(launch.undo)
             what = f"the engine could not be started: {error}"
             raise EngineFailed(Failure("start_failed", self._with_log(what))) from error
         self._account = Account(backend, launch, port, key, self._log, self._process)
@@ -134,17 +137,21 @@ class ServedEngine:
         """Whether the process runs."""
         return self._process.running()
 
-    def wait_until_ready(self, timeout_s: float, on_progress: Progress) -> None:
+    def wait_until_ready(
+        self, timeout_s: float, on_progress: Progress, cancelled: threading.Event | None = None
+    ) -> None:
         """Ask for its health until it serves, watching the process. Raise EngineFailed where it won't.
 
-        The start of a rented machine has a time-out of its own, and does not count.
+        The time before the launch's `ready_marker` does not count: what is started then has time-outs of its own.
         """
         said = ""
-        has_begun = self.launch.rental is None
+        has_begun = not self.launch.ready_marker
         while not has_begun or time.monotonic() < self._began + timeout_s:
             if not self.alive():
                 raise EngineFailed(self._start_failure())
-            if not has_begun and remote_machine.READY in self._log.head():
+            if cancelled is not None and cancelled.is_set():
+                raise EngineFailed(Failure("start_failed", "it is not wanted any more"))
+            if not has_begun and self.launch.ready_marker in self._log.head():
                 has_begun, self._began = True, time.monotonic()
             health = local_http.health(self._port, self.launch.health_path, self.endpoint.api_key)
             if health.ready and self._is_ours():
@@ -173,8 +180,8 @@ class ServedEngine:
             return Failure("engine_died", "the engine still runs", retryable=True)
         ending = self._ending()  # first: the watchdog writes the last words before it tells of the end
         cause = self._translate(self._log.tail(_LAST_WORDS_BYTES))
-        if (over := self._time_is_over()) is not None:
-            return over
+        if cause is not None and cause.kind == "over_budget":
+            return cause
         what = f"the engine died: {ending}" + (f". {cause.message}" if cause else "")
         kind: FailureKind = "out_of_memory" if cause is not None and cause.kind == "out_of_memory" else "engine_died"
         return Failure(kind, self._with_log(what), retryable=True)
@@ -188,9 +195,9 @@ class ServedEngine:
         return self._account.since(mark)
 
     def close(self) -> None:
-        """End the process and all its children; give a rented machine back. Safe to call twice."""
+        """End the process and all its children; undo what else was begun. Safe to call twice."""
         self._account.close()
-        with rentals.giving_back(self.launch.rental, self._log.path):
+        with paid_time.until_undone(self.launch.undo, self._log.path):
             self._process.stop()
         if self.on_close is not None:
             self.on_close()
@@ -203,13 +210,6 @@ class ServedEngine:
             return False
         return status not in (401, 403)
 
-    def _time_is_over(self) -> Failure | None:
-        """Say that a rented machine was ended by its limit; None where it wasn't."""
-        if self.launch.rental is None or self._process.exit_code() != remote_machine.LIMIT_REACHED:
-            return None
-        said = [line for line in self._log.last_lines(50) if "time is over" in line]
-        return Failure("over_budget", (said or ["the machine's time is over"])[-1])
-
     def _wait_for_death(self) -> None:
         deadline = time.monotonic() + _FAILED_EXIT_S
         while self.alive() and time.monotonic() < deadline:
@@ -217,31 +217,29 @@ class ServedEngine:
 
     def _start_failure(self, reported: str = "") -> Failure:
         ending = f" ({self._ending()})" if not self.alive() else ""  # before the log is read, as above
-        if ending and (over := self._time_is_over()) is not None:
-            return over
         cause = self._translate(self._log.tail())
+        if ending and cause is not None and cause.kind == "over_budget":
+            return cause
         what = ((cause.message if cause else "") or reported or "the engine ended before it served") + ending
         return Failure(cause.kind if cause else "start_failed", self._with_log(what))
 
     def _translate(self, log: str) -> Failure | None:
-        """Recognise a known failure, of the container where it is one, else of the engine."""
-        is_contained = self.launch.argv[0] in container_failures.RUNTIMES
-        in_container = container_failures.of_container(log) if is_contained else None
-        return in_container or self._backend.translate(log)
+        """Recognise a known failure, of the environment or else of the engine."""
+        return first(self.launch.known_failures, log) or self._backend.translate(log)
 
     def _ending(self) -> str:
         code = self._process.exit_code()
         if code is None:
             return "its exit code is unknown, the watchdog above it was killed, too"
-        if self.launch.argv[0] in container_failures.RUNTIMES and code > _SIGNALLED:
-            code = _SIGNALLED - code  # how containers tell of signals
+        if code - _SIGNALLED in signal.valid_signals():
+            code = _SIGNALLED - code
         if code == -signal.SIGKILL:
             return "killed by SIGKILL, as the kernel does when memory runs out (see dmesg)"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def _with_log(self, what: str) -> str:
         lines = "\n".join(f"    {line}" for line in self._log.last_lines(_SHOWN_LINES)) or "    (it is empty)"
-        command = self.launch.rental.shown if self.launch.rental is not None else shlex.join(self.launch.argv)
+        command = self.launch.shown or shlex.join(self.launch.argv)
         return f"{what}\n  command: {command}\n  end of {self._log.path}:\n{lines}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import secrets
@@ -18,9 +17,8 @@ from typing import Any
 
 import psutil
 
-from backends.api import Detached, Rental
-from backends.process import rentals
-from backends.process.detached import remove
+from backends.api import Undo
+from backends.process import undoing
 from backends.process.environments import own_package_variables
 
 _REPLY_TIMEOUT_S = 30.0
@@ -31,25 +29,18 @@ class SupervisedProcess:
     """A process under a watchdog. Its methods block, may be called from any thread, and need no event loop."""
 
     def __init__(
-        self,
-        argv: Sequence[str],
-        variables: Mapping[str, str],
-        log_path: Path,
-        rental: Rental | None = None,
-        detached: Detached | None = None,
+        self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path, undo: Undo | None = None
     ) -> None:
         """Start `argv`; its output is appended to `log_path`. Raise OSError where that can't be done.
 
-        `rental` is a machine that it starts, which is given back when it has ended; `detached` says how processes are
-        found and ended that are not its descendants.
+        `undo` is run when it has ended.
         """
         self._lock = threading.Lock()
         self._buffer = b""
         self._asked = 0
         self._last: dict[str, Any] | None = None  # the watchdog's last line
-        self._rental = rental
+        self._undo = undo
         self._tag = secrets.token_hex(8)
-        self._detached = detached
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:
             self._watchdog = subprocess.Popen(
@@ -63,16 +54,15 @@ class SupervisedProcess:
             )
         try:
             # Through the pipe, so that a secret stands neither in a command line nor in the watchdog's environment.
-            self._environment = {**os.environ, **variables, _TAG: self._tag}
-            order = {"argv": list(argv), "variables": self._environment, "runner": os.getpid()}
-            order |= {"rental": rentals.order(rental)} if rental else {}
-            self._send(order | ({"detached": dataclasses.asdict(detached)} if detached else {}))
+            environment = {**os.environ, **variables, _TAG: self._tag}
+            order = {"argv": list(argv), "variables": environment, "runner": os.getpid()}
+            self._send(order | ({"undo": undoing.as_order(undo)} if undo else {}))
             self.pid = self._started_pid()
             self._process: psutil.Process | None = None  # None: it has ended already
             with suppress(psutil.NoSuchProcess):
                 self._process = psutil.Process(self.pid)
         except BaseException:
-            if rental is None and detached is None:  # else the end of the pipe makes it give back, or remove
+            if undo is None:  # else the end of the pipe makes it undo what was begun
                 self._watchdog.kill()
             self._release()
             raise
@@ -115,7 +105,7 @@ class SupervisedProcess:
     def stop(self, grace_s: float = 5.0) -> None:
         """Ask the process to end, then kill it and all its descendants. Safe to call twice.
 
-        A rented machine is given back before this returns, which may take minutes.
+        What is to be undone is undone before this returns, which may take minutes.
         """
         with self._lock:
             if self._watchdog.stdin is None or self._watchdog.stdin.closed:
@@ -125,16 +115,17 @@ class SupervisedProcess:
             try:
                 while self._last is None and self._receive(grace_s + 15.0) is not None:
                     pass
-                self._watchdog.wait(5.0 + (rentals.longest_stop_s(self._rental) if self._rental else 0.0))
+                self._watchdog.wait(5.0 + (undoing.longest_s(self._undo) if self._undo else 0.0))
             except subprocess.TimeoutExpired:
                 self._watchdog.kill()
                 self._watchdog.wait()
             if self._last is None:  # the watchdog was killed: what it looked after may be anywhere
                 self._kill_the_rest()
             self._release()
-            was_killed = self._watchdog.returncode != 0  # perhaps before it gave the machine back
-            if self._rental is not None and was_killed and Path(self._rental.record).exists():
-                rentals.give_back(rentals.order(self._rental), lambda _: None)
+            if self._undo is not None and self._watchdog.returncode != 0:  # killed, perhaps before it had undone it
+                record = self._undo.record
+                if record is None or Path(record).exists():
+                    undoing.run(self._undo, os.environ, lambda _: None, is_over=False)
 
     def _started_pid(self) -> int:
         started = self._receive(_REPLY_TIMEOUT_S) or {}
@@ -192,8 +183,6 @@ class SupervisedProcess:
                 in_session = not is_reused and os.getsid(process.pid) == self.pid
                 if in_session or process.environ().get(_TAG) == self._tag:
                     process.kill()
-        if self._detached is not None:
-            remove(self._detached.remove, self._environment, was_started=False)
 
     def _release(self) -> None:
         for pipe in (self._watchdog.stdin, self._watchdog.stdout):

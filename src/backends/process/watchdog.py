@@ -10,13 +10,13 @@ object a line and writes one back:
     {"do": "stop", "grace_s": 5}                          -> the last line
     the engine has ended, by itself or not                -> {"exited": -9, "windows": {...}}, the last line
 
-Where the order names a rented machine, `"rental": {...}`, it is given back when the engine has ended (`rentals.py`).
-`"detached": {"remove": [...], "find": [...]}` are commands that end and find processes which are not its descendants.
+Where the order holds an `"undo": {...}`, its command is run when the engine has ended (`undoing.py`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import select
@@ -25,13 +25,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import psutil
 
-from backends.process import rentals
-from backends.process.detached import find, remove
+from backends.process import undoing
 from backends.process.gpu import Gpus
 from backends.process.memory import POLL_S, Sampler
 from backends.redaction import of_environment, redactor
@@ -43,6 +43,8 @@ _LAST_WORDS_S = 3.0
 _LINE_S = 0.5  # a line without an end is written after this time
 _LONGEST_LINE = 65_536
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before the fork, where it would be unsafe
+
+Find = Callable[[], psutil.Process | None]  # of the first of the engine's processes
 
 
 class _RunnerGone(Exception):
@@ -72,10 +74,9 @@ class _Commands:
 class _Watchdog:
     """Keeps one engine."""
 
-    def __init__(self, pid: int, order: dict[str, Any], sampler: Sampler, output: _Output) -> None:
+    def __init__(self, pid: int, runner: int, sampler: Sampler, output: _Output, find: Find | None) -> None:
         self._pid, self._sampler, self._output = pid, sampler, output
-        self._runner: int = order["runner"]
-        self._detached, self._variables = order.get("detached"), order["variables"]
+        self._runner, self._find = runner, find
         self._exit_code: int | None = None
         self._asked_to_end = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -98,21 +99,19 @@ class _Watchdog:
             pass
         finally:
             self._end(grace_s)
-            if self._detached is not None:
-                # A command that ended by itself has left nothing; one that was killed may have asked for a container.
-                is_over = self._exit_code is not None and self._exit_code >= 0
-                seen = self._sampler.root
-                left = remove(self._detached["remove"], self._variables, was_started=is_over, seen=seen)
-                if left is not None:
-                    self._output.say(f"watchdog: {left}\n")
             self._output.end()
         with suppress(BrokenPipeError):
             _say({"exited": self._exit_code, "windows": self._sampler.all_windows()})
 
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the engine's command was not killed."""
+        return self._exit_code is not None and self._exit_code >= 0
+
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
         if command["do"] == "mark":
-            if self._detached is not None and self._sampler.root is None:
-                self._sampler.follow(find(self._detached["find"], self._variables))
+            if self._find is not None and self._sampler.root is None:
+                self._sampler.follow(self._find())
             return {"window": self._sampler.mark()}
         if command["do"] == "since":
             return self._sampler.since(int(command["window"]))
@@ -246,26 +245,31 @@ def main() -> None:
     assert order is not None
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     gpus = Gpus.open()
-    rental = order.get("rental")
+    undo, variables = undoing.of_order(order["undo"]) if order.get("undo") else (None, {})
     try:
         output = _Output(order["variables"])
-        if rental is not None:
-            rentals.keep_record(rental)
+        if undo is not None:
+            undoing.keep_record(undo)
         pid = _spawn(order["argv"], order["variables"], output.write)
     except OSError as error:
-        if rental is not None:
-            rentals.forget(rental)
+        if undo is not None:
+            undoing.forget(undo)
         _say({"error": f"{error.filename or order['argv'][0]}: {error.strerror or error}"})
         return
+    find = functools.partial(undoing.find, undo, variables) if undo is not None and undo.find else None
+    sampler: Sampler | None = None
+    watchdog: _Watchdog | None = None
     try:
         output.start()
-        sampler = Sampler(psutil.Process() if order.get("detached") is None else None, gpus)
-        watchdog = _Watchdog(pid, order, sampler, output)
+        sampler = Sampler(None if find else psutil.Process(), gpus)
+        watchdog = _Watchdog(pid, order["runner"], sampler, output, find)
         _say({"pid": pid})
         watchdog.watch(commands)
     finally:
-        if rental is not None:
-            rentals.give_back(rental, output.say)
+        if undo is not None:
+            is_over = watchdog is not None and watchdog.ended_by_itself
+            seen = sampler.root if sampler is not None and find is not None else None  # else it is this process
+            undoing.run(undo, variables, output.say, is_over=is_over, seen=seen)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from backends.api import Endpoint, Generation, Mark
 from backends.fleet import Fleet
@@ -14,15 +15,16 @@ from runner.asking.engines import acquire, log_path
 from runner.asking.questions import Generated, JobAsk, Keep, Questions
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.store import Shelf
 
 
-def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep) -> None:
+def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Callable[[], None] = lambda: None) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
-    `result` is filled on the way, so that it says what was done even when this raises; `keep` takes each answer and
-    each failure once, when it is there.
+    `result` is filled on the way, so that it says what was done even when this raises. `keep` takes each answer and
+    each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
+    an engine of this machine is asked.
     """
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
@@ -32,7 +34,7 @@ def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep) -> None:
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         questions = Questions(job, shelf, result, progress, keep)
-        _asking(job, shelf, result, questions).ask(questions.missing())
+        _asking(job, shelf, result, questions, quiet).ask(questions.missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
 
@@ -47,7 +49,7 @@ def _read_pages(job: Job, progress: Progress) -> None:
             job.ocr.text(sample.images)
 
 
-def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions) -> AskAll:
+def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, quiet: Callable[[], None]) -> AskAll:
     """Return how the engine of a job is asked, and where its answers and measurements go."""
     progress = questions.progress
 
@@ -69,7 +71,10 @@ def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions) -> 
 
     def acquired() -> tuple[Fleet, int]:
         result.log_paths = tuple(log_path(job.spec, number) for number in range(job.config.backend.replicas))
-        return acquire(job, progress.say)
+        fleet, started = acquire(job, progress.say)
+        if fleet.log_paths:  # its answers are timed, and it may need all cores
+            quiet()
+        return fleet, started
 
     def measured(tally: load.Tally, engine: Fleet, mark: Mark) -> None:
         result.measured = stored_timings.keep(job, shelf, tally, engine.since(mark), result.measured)

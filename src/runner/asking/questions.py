@@ -19,7 +19,7 @@ from runner.base.progress import Progress
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.prompts import PromptError, Rendered
 from runner.store import Shelf
 
@@ -111,6 +111,8 @@ class Questions:
         self.job, self.shelf, self.result, self.progress, self._keep = job, shelf, result, progress, keep
         # Neighbouring questions are about the same pictures: keep the last few instead of reading them again.
         self._read = functools.lru_cache(maxsize=4)(read_images)
+        self._identity = functools.cache(functools.partial(_identity, job))
+        self._sampling = functools.cache(functools.partial(_sampling, job))
         self._may_lower = job.config.backend.oom_policy == "reduce_pixels"
 
     def missing(self) -> Iterator[JobAsk]:
@@ -226,18 +228,14 @@ class Questions:
 
     def _key(self, asked: Asked, images: tuple[EncodedImage, ...], pixels: Pixels | None = None) -> str:
         """Name everything that decides the text of this answer."""
-        identity = dict(self.job.identity)
-        if pixels is not None:
-            identity["pixels"] = [pixels.min_pixels, pixels.max_pixels]
         parts = parts_of(dataclasses.replace(image, data=image.digest.encode()) for image in images)
         messages = [
             [message.role, *(_named(part) for part in message.parts)]
             for message in self.job.messages(asked.rendered(), parts)
         ]
-        sampling = dataclasses.asdict(self.job.sampling(asked.repeat))
-        if sampling["seed"] is None:
-            sampling["repeat"] = asked.repeat
-        return store.digest([identity, messages, sampling])
+        # The digest of [identity, messages, sampling], of which the messages alone differ from sample to sample.
+        identity, sampling = self._identity(pixels), self._sampling(asked.repeat)
+        return store.digest_of_json(f"[{identity}, {store.as_json(messages)}, {sampling}]")
 
     def request(self, asked: Asked, key: str, named: tuple[str, ...], pixels: Pixels) -> GenerationRequest:
         """Read the pictures, whose digests are part of `key`, and make the request. Raises BadImage."""
@@ -254,6 +252,15 @@ class Questions:
         )
 
 
+def asks_at_once(job: Job, shelf: Shelf) -> bool:
+    """Say whether the first question of a job must be asked; False also where that is not known."""
+    questions = Questions(job, shelf, Generated(), Progress(job.title, None, quiet=True))
+    first = next(iter(job.dataset), None)
+    if first is None or job.dataset.is_search:
+        return False
+    return questions._ask(Asked(0, first, 0, questions._rendered(first))) is not None
+
+
 def parts_of(images: Iterable[EncodedImage]) -> tuple[ImagePart | VideoPart, ...]:
     """Return pictures as the parts of a message; neighbours that are frames of one moving picture become one part."""
     parts: list[ImagePart | VideoPart] = []
@@ -263,6 +270,22 @@ def parts_of(images: Iterable[EncodedImage]) -> tuple[ImagePart | VideoPart, ...
         else:
             parts.append(VideoPart(tuple(image.data for image in group), moving[1]))
     return tuple(parts)
+
+
+def _identity(job: Job, pixels: Pixels | None) -> str:
+    """Return as JSON what decides the texts of all of a job's answers; `pixels` are limits in place of the job's."""
+    identity = dict(job.identity)
+    if pixels is not None:
+        identity["pixels"] = [pixels.min_pixels, pixels.max_pixels]
+    return store.as_json(identity)
+
+
+def _sampling(job: Job, repeat: int) -> str:
+    """Return as JSON how the tokens of a repeat are drawn."""
+    sampling = dataclasses.asdict(job.sampling(repeat))
+    if sampling["seed"] is None:
+        sampling["repeat"] = repeat
+    return store.as_json(sampling)
 
 
 def _named(part: TextPart | ImagePart | VideoPart) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from backends.api import EngineStats
 from runner.asking.load import Tally
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.store import Shelf
 
 

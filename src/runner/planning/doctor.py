@@ -25,7 +25,7 @@ from typing import Literal
 import psutil
 from rich.console import Console
 
-from backends.process import built_environments, docker, rentals
+from backends.process import built_environments, docker, undoing
 from backends.process.uv_environment import UvEnvironment, cache_dir
 from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
@@ -125,8 +125,7 @@ def recognition() -> Iterator[Finding]:
     try:
         yield Finding("ok", f"tesseract {tesseract.version()}, languages: {', '.join(tesseract.installed())}")
     except OcrMissing as missing:
-        what, _, remedy = str(missing).partition(". Remedy: ")
-        yield Finding("warn", f"{what}: no model=tesseract_rus and no prompt.ocr", remedy)
+        yield Finding("warn", f"{missing.what}: no model=tesseract_rus and no prompt.ocr", missing.remedy)
 
 
 def hub() -> Iterator[Finding]:
@@ -175,7 +174,7 @@ def built() -> Iterator[Finding]:
 
 def machines() -> Iterator[Finding]:
     """Look for rented machines that were not given back."""
-    for rented in rentals.left(environments.machine_records()):
+    for rented in undoing.left(environments.machine_records()):
         where = f"rented from {rented.host} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(rented.started_at))}"
         if rented.host == platform.node():
             yield Finding("fail", f"{where}, nobody looks after it", rented.warning)

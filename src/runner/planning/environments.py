@@ -7,10 +7,11 @@ and that over the backend's own.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from backends.process import environments
@@ -157,15 +158,27 @@ def _text(value: Any) -> str:
 @functools.lru_cache(maxsize=32)
 def _read(name: str) -> EnvConfig:
     """Read conf/env/NAME.yaml, as Hydra does for `env=NAME`."""
+    try:
+        env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), *_files(name)))
+    except OmegaConfBaseException as error:
+        raise Refused(Problem(str(error).splitlines()[0], f"conf/env/{name}.yaml")) from error
+    assert isinstance(env, EnvConfig)
+    return env
+
+
+def _files(name: str) -> Iterator[DictConfig]:
+    """Yield the contents of conf/env/NAME.yaml and of the files that its defaults name, the weaker first."""
     file = paths.conf_dir() / "env" / f"{name}.yaml"
     if name == "auto" or not file.is_file():
         raise _unknown(name, "model.env, quant.env or backend.env, which env=auto follows")
-    try:
-        env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), OmegaConf.load(file)))
-    except OmegaConfBaseException as error:
-        raise Refused(Problem(str(error).splitlines()[0], str(file))) from error
-    assert isinstance(env, EnvConfig)
-    return env
+    content = OmegaConf.load(file)
+    assert isinstance(content, DictConfig)
+    order = list(content.pop("defaults", []))
+    for one in order if "_self_" in order else [*order, "_self_"]:
+        if one == "_self_":
+            yield content
+        else:
+            yield from _files(one)
 
 
 def _unknown(name: str, where: str) -> Refused:

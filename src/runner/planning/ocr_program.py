@@ -29,7 +29,6 @@ def named(config: Config, spec: EngineSpec, backend: OcrBackend) -> EngineSpec:
             tesseract.check(languages := options.get("languages", LANGUAGES))
             told = {"version.tesseract": tesseract.version(), **tesseract.digests(languages)}
     except OcrMissing as error:
-        what, _, remedy = str(error).partition(". Remedy: ")
-        raise Refused(Problem(what, f"model={config.model.name}", remedy)) from error
+        raise Refused(Problem(error.what, f"model={config.model.name}", error.remedy)) from error
     digest = " ".join([engine, *(f"{name}={value}" for name, value in told.items())])
     return dataclasses.replace(spec, checkpoint=engine, digest=digest)

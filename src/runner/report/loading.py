@@ -17,7 +17,7 @@ from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.report import significance
-from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
+from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, Report, ReportSample, tracked
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
     labels = _labels(results, told)
     metrics = _metrics(results)
     measures = _measures(results, metrics, settings)
-    samples: dict[str, Sample] = {}
+    samples: dict[str, ReportSample] = {}
     candidates = [
         _candidate(result, choice, label, measures, samples)
         for result, choice, label in zip(results, told, labels, strict=True)
@@ -140,10 +140,14 @@ def _listed(measures: Sequence[Measure]) -> str:
 
 
 def _candidate(
-    result: JobFolder, choice: Mapping[str, str], label: str, measures: Sequence[Measure], samples: dict[str, Sample]
+    result: JobFolder,
+    choice: Mapping[str, str],
+    label: str,
+    measures: Sequence[Measure],
+    samples: dict[str, ReportSample],
 ) -> Candidate:
-    """Read a job's answers and scores; what a job that was killed did not write is absent."""
-    read: dict[Key, Answer] = {}
+    """Read a job's answers and scores. What a killed job did not write is absent."""
+    read: dict[Key, CandidateAnswer] = {}
     documents: dict[str, str] = {}
     for row in result.rows():
         if row["sample_id"] not in samples:
@@ -157,9 +161,9 @@ def _candidate(
     return candidate
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
+def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
     error, prompt = row["error"], row.get("prompt") or ""
-    return Answer(
+    return CandidateAnswer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
         truncated=row["finish_reason"] == "length",
@@ -170,8 +174,8 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     )
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
-    return Sample(
+def _sample(row: Mapping[str, Any]) -> ReportSample:
+    return ReportSample(
         id=row["sample_id"],
         document=sys.intern(row["document"]),  # what many rows share is held once
         doc_class=sys.intern(row["doc_class"]),
@@ -194,7 +198,7 @@ def _take_scores(
     rows: dict[str, int] = {}
     stats = {name: MeanStatistics(rows) for name in measures}
     values: dict[Key, float] = {}
-    remarks: dict[Key, list[Remark]] = defaultdict(list)
+    remarks: dict[Key, list[JudgeRemark]] = defaultdict(list)
     for one in scores:
         key = keys.get((one.sample_id, one.repeat))
         if one.part or key is None:
@@ -205,7 +209,7 @@ def _take_scores(
                 values[key] = one.value
         # Of a judge's many figures those that explain themselves, or say why there is none.
         if one.name in judged and (one.detail or one.reason):
-            remarks[key].append(Remark(one.name, one.value, one.detail or one.reason))
+            remarks[key].append(JudgeRemark(one.name, one.value, one.detail or one.reason))
     candidate.values, candidate.remarks = values, dict(remarks)
     candidate.runs = {
         name: ScoredRun(candidate.label, documents, found, len(documents) - len(found))

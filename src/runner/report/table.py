@@ -1,4 +1,4 @@
-"""The comparison as rows of text: used by the terminal and by the page, so that both say the same."""
+"""The comparison of jobs as a table of text for the terminal, and the notes that the page shows too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from runner.jobs.results import choices, judge_names, quality_names
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A table of text, a row for each job; `failures` say what failed and why, `unfinished` what has not ended."""
+class ComparisonTable:
+    """A table of text with a row for each job.
+
+    `failures` are (job, reason) of the jobs that failed, `unfinished` those of the jobs that have not ended.
+    """
 
     columns: tuple[Column, ...]
     failures: tuple[tuple[str, str], ...]
@@ -22,18 +25,18 @@ class Comparison:
     @property
     def header(self) -> tuple[str, ...]:
         """Return the names of the columns."""
-        return tuple(one.name for one in self.columns)
+        return tuple(column.name for column in self.columns)
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """Return the cells, row by row."""
-        return tuple(zip(*(one.cells for one in self.columns), strict=True))
+        return tuple(zip(*(column.cells for column in self.columns), strict=True))
 
 
-def comparison(results: Sequence[JobFolder]) -> Comparison:
-    """Lay out results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
-    told = choices(results)
-    columns = [Column(key, tuple(one[key] for one in told), identity=True) for key in told[0]]
+def comparison(results: Sequence[JobFolder]) -> ComparisonTable:
+    """Return results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
+    choice_by_job = choices(results)
+    columns = [Column(key, tuple(choice[key] for choice in choice_by_job), identity=True) for key in choice_by_job[0]]
     columns += [
         _measured(results, name, "quality", weight)
         for name, weight in zip(quality_names(results), (100, 60), strict=False)
@@ -42,29 +45,33 @@ def comparison(results: Sequence[JobFolder]) -> Comparison:
         _measured(results, name, "judge", weight) for name, weight in zip(judge_names(results), (90, 80), strict=False)
     ]
     figures = {
-        "latency p50 s": ([_number(one, "latency/p50_s", ".3f") for one in results], 40),
-        "p95 s": ([_number(one, "latency/p95_s", ".3f") for one in results], 70),
-        "tokens/s": ([_number(one, "throughput/output_tokens_per_s", ".1f") for one in results], 30),
-        f"{_memory_kind(results)} peak GiB": ([_memory(one) for one in results], 50),
-        "failed": ([_failed(one) for one in results], 95),
+        "latency p50 s": ([_number(result, "latency/p50_s", ".3f") for result in results], 40),
+        "p95 s": ([_number(result, "latency/p95_s", ".3f") for result in results], 70),
+        "tokens/s": ([_number(result, "throughput/output_tokens_per_s", ".1f") for result in results], 30),
+        f"{_memory_kind(results)} peak GiB": ([_memory(result) for result in results], 50),
+        "failed": ([_failed(result) for result in results], 95),
     }
     columns += [Column(name, tuple(cells), weight=weight, right=True) for name, (cells, weight) in figures.items()]
-    told_of = [(_words(choice), one) for one, choice in zip(results, told, strict=True) if one.status != "finished"]
-    failures = tuple((name, one.error or one.status) for name, one in told_of if not one.is_open)
-    unfinished = tuple((name, one.error or one.status) for name, one in told_of if one.is_open)
-    return Comparison(tuple(columns), failures, unfinished)
+    others = [
+        (_words(choice), result)
+        for result, choice in zip(results, choice_by_job, strict=True)
+        if result.status != "finished"
+    ]
+    failures = tuple((name, result.error or result.status) for name, result in others if not result.is_open)
+    unfinished = tuple((name, result.error or result.status) for name, result in others if result.is_open)
+    return ComparisonTable(tuple(columns), failures, unfinished)
 
 
 def _measured(results: Sequence[JobFolder], name: str, group: str, weight: int) -> Column:
-    """Return the column of a measure: its figures with their intervals, which may stand on lines of their own."""
-    cells = tuple(_interval(one, name, group) for one in results)
+    """Return the column of a measure: values with intervals. In narrow cells the interval is on a line of its own."""
+    cells = tuple(_interval(result, name, group) for result in results)
     narrow = tuple(cell.replace(" ", "\n", 1) for cell in cells)
     heading = f"{name} [95% CI]" if group == "quality" else f"{group} {name} [95% CI]"
     return Column(heading, cells, weight=weight, narrow=narrow)
 
 
 def show(results: Sequence[JobFolder]) -> None:
-    """Print the comparison, what failed and why, and what must be known to read the figures."""
+    """Print the comparison, the notes on its figures, and the jobs that failed or did not end with the reason."""
     compared = comparison(results)
     console = terminal.console()
     terminal_table.show(console, compared.columns, elsewhere="report.html, or metrics.json in each job's folder")
@@ -77,10 +84,10 @@ def show(results: Sequence[JobFolder]) -> None:
 
 
 def notes(results: Sequence[JobFolder], everywhere: str = "all jobs") -> list[tuple[str, str]]:
-    """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
-    told = choices(results)
+    """Return (jobs, note) for each distinct note on the figures. `everywhere` stands for all jobs."""
+    choice_by_job = choices(results)
     jobs: dict[str, list[str]] = {}
-    for result, choice in zip(results, told, strict=True):
+    for result, choice in zip(results, choice_by_job, strict=True):
         for note in result.notes:
             jobs.setdefault(note, []).append(_words(choice))
     of_all = len(results) if len(results) > 1 else 2

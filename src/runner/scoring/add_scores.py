@@ -58,7 +58,7 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     judged = Judged()
     if wanted.judging is not None:
         judged = judge(wanted.judging, folder, cases, record["name"], wanted.command)
-        if judged.stays:  # as if nobody had been asked
+        if judged.earlier_kept:  # as if nobody had been asked
             wanted = dataclasses.replace(wanted, judging=None, judge=None)
             asked.pop("judge")
     merged, keep = _merged(folder, cases, before, asked, wanted, new=new)
@@ -191,6 +191,6 @@ def _kept_note(name: str, version: str | None, current: str) -> str:
 
 def _upload(folder: Path, name: str) -> None:
     try:
-        tracking.upload(folder)
+        tracking.background.call("upload", folder=folder)
     except tracking.TrackingError as problem:
         log.warning("%s: not tracked: %s\n  upload it later: python -m runner.sync %s", name, problem, folder)

@@ -14,7 +14,7 @@ from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
 from runner.jobs.folder import JobFolder
 from runner.jobs.rows import score_line
-from runner.scoring import tables, verdicts
+from runner.scoring import judge_verdicts, tables
 
 NO_FIGURE = "no figure for "
 
@@ -34,7 +34,7 @@ def score(
     already is added to: the metrics that it names take their scores from there, where those are complete, and scores of
     measures that none of the metrics yields stay.
     """
-    cases = verdicts.attached(answered, folder)
+    cases = judge_verdicts.attached(answered, folder)
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
     older = _by_measure(folder.scores()) if keep is not None else {}

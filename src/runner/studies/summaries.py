@@ -14,7 +14,7 @@ from runner.jobs.folder import NO_JOB, JobFolder
 log = logging.getLogger(__name__)
 # Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR
 MODULES = {
-    "parity": "runner.studies.parity",
+    "parity": "runner.studies.parity.command",
     "memory_profile": "runner.studies.profile.memory",
     "resolution": "runner.studies.profile.resolution",
 }

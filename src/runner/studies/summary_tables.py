@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.base import terminal, terminal_table
-from runner.base.terminal_table import MISSING, Column
+from runner.base import chart_colors, terminal_table
+from runner.base.terminal_table import MISSING
 from runner.jobs.folder import JobFolder
 
 Point = tuple[float, float]
@@ -26,12 +26,8 @@ class Panel:
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int) -> None:
     """Print a table; the first columns are text and tell the rows apart, the others are figures."""
-    cells = list(zip(*rows, strict=True)) or [()] * len(header)
-    columns = [
-        Column(name, tuple(cells[place]), identity=place < text_columns, weight=-place, right=place >= text_columns)
-        for place, name in enumerate(header)
-    ]
-    terminal_table.show(terminal.console(), columns, elsewhere="the CSV file named below", title=title)
+    elsewhere = "the CSV file named below"
+    terminal_table.show_rows(header, rows, identity=text_columns, elsewhere=elsewhere, title=title)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -52,7 +48,6 @@ def write_charts(path: Path, title: str, panels: Sequence[Panel]) -> None:
         return
     figure = make_subplots(rows=(len(shown) + 1) // 2, cols=2, subplot_titles=[panel.title for panel in shown])
     names = list(dict.fromkeys(name for panel in shown for name in panel.lines))
-    colours = ("#2563a8", "#c0392b", "#1e8449", "#8e44ad", "#b9770e", "#148f77", "#34495e", "#d35400")
     for place, panel in enumerate(shown):
         row, column = place // 2 + 1, place % 2 + 1
         for name, points in panel.lines.items():
@@ -64,7 +59,7 @@ def write_charts(path: Path, title: str, panels: Sequence[Panel]) -> None:
                 legendgroup=name,
                 showlegend=first,
                 mode="lines+markers",
-                line={"color": colours[names.index(name) % len(colours)]},
+                line={"color": chart_colors.of(names.index(name))},
             )
             figure.add_trace(line, row=row, col=column)
         figure.update_xaxes(title_text=panel.x, row=row, col=column)

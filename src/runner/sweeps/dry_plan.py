@@ -13,21 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from backends.api import EngineSpec
 from runner.asking.questions import Generated, Questions
-from runner.base import paths
+from runner.base import paths, terminal, terminal_table
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
 from runner.jobs.folder import JobFolder
-from runner.planning.plan import Job
+from runner.planning.job import Job
 from runner.store import Shelf
 
 # How many stored answers, and job folders, tell how long another will take.
 LATENCIES, FOLDERS = 200, 500
-WIDE = 150  # columns, where there is no terminal to ask
 UNKNOWN = "unknown"
 
 
@@ -55,11 +51,7 @@ class Forecast:
 def show(jobs: Sequence[Job]) -> None:
     """Print what jobs, in the order in which they would run, would do. Nothing is written or started."""
     forecasts = [forecast(job) for job in jobs]
-    table = Table(header_style="bold")
-    for name in ("group", "engine", "dataset", "prompt"):
-        table.add_column(name)
-    for name in ("questions", "in the store", "to ask", "time"):
-        table.add_column(name, justify="right")
+    rows: list[tuple[str, ...]] = []
     groups: dict[EngineSpec, list[Forecast]] = {}
     for one in forecasts:
         group = groups.setdefault(one.job.spec, [])
@@ -68,11 +60,11 @@ def show(jobs: Sequence[Job]) -> None:
         told = f"{one.job.name} {one.job.spec.backend}, {one.job.spec.env}" if len(group) == 1 else ""
         broken = f" (+{one.unreadable} unreadable)" if one.unreadable else ""
         counts = (one.questions, one.stored, f"{one.to_ask}{broken}")
-        table.add_row(number, told, one.job.dataset.name, one.job.prompt.name, *map(str, counts), _time(one))
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
-    console.print(table)
+        rows.append((number, told, one.job.dataset.name, one.job.prompt.name, *map(str, counts), _time(one)))
+    header = ("group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time")
+    terminal_table.show_rows(header, rows, identity=4, elsewhere="a wider terminal")
     for line in _summary(forecasts, groups):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        terminal.say(line)
 
 
 def forecast(job: Job) -> Forecast:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
 import traceback
@@ -26,13 +27,17 @@ from runner.jobs import figures
 from runner.jobs.answers import Answers
 from runner.jobs.folder import RUNNING, JobFolder, this_process
 from runner.jobs.job_files import apart
-from runner.jobs.rows import Record
+from runner.jobs.rows import Record, describe_image
 from runner.planning import environments
-from runner.planning.plan import Job, plan, reading_notes, warn, whole_pages
+from runner.planning.job import Job
+from runner.planning.plan import plan, warn
+from runner.report import background
 from runner.scoring import judging, score
 from runner.store import Shelf
+from runner.sweeps import ahead
 
 log = logging.getLogger(__name__)
+WORTH_PREPARING = 100  # answers; fewer are there before another process has imported anything
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -44,6 +49,7 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.path.name, cfg))
     log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
+    _prepare_report(job)
     judges = judging.judges_now(job.config)
     if judges is not None:
         with open_dict(cfg):  # so that its scores can be compared and summed up later
@@ -82,7 +88,7 @@ def _judge(
     """Have the answers judged and return the metric that makes scores of the verdicts."""
     if judges.needs_memory:
         engines.close()
-    judged = judging.judge(judges, folder, cases, job.title, judging.command())
+    judged = judging.judge(judges, folder, cases, job.title, judging.command_id())
     record.metrics |= judged.figures
     record.notes += judged.notes
     return {"judge": judges.metric}
@@ -93,11 +99,13 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     generated, answers = Generated(), Answers(folder)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated, answers.add)
+            generate(job, shelf, generated, answers.add, functools.partial(_settled, job))
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
             cases = answers.close()
+    if judges is None or not judges.needs_memory:
+        ahead.after(HydraConfig.get().job.get("num"), job)
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = dict(job.metrics) if job.config.stage == "all" else {}
@@ -123,8 +131,24 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.metrics["samples/refused"] = seen.refused
     for remark in figures.remarks(generated):
         log.warning("%s: %s", job.title, remark)
-    record.notes += [*reading_notes(job), *figures.notes(generated, seen)]
+    record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
+
+
+def _prepare_report(job: Job) -> None:
+    """Have the report's pictures scaled while an endpoint answers, where that takes long enough to be of use."""
+    if job.config.backend.base_url and len(job.dataset) * job.config.sampling.repeats >= WORTH_PREPARING:
+        shown = job.config.report.pictures
+        names = (describe_image(image) for sample in job.dataset for image in sample.images)
+        background.prepare(names, shown.limit, shown.pixels, shown.mib)
+
+
+def _settled(job: Job) -> None:
+    """Wait until the database is there and what earlier jobs left is uploaded."""
+    if job.config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.settle()
 
 
 def _not_all_failed(job: Job, generated: Generated) -> None:
@@ -169,7 +193,7 @@ class Recorder:
                 "metric_versions": {name: metric.version for name, metric in job.metrics.items()},
                 "env": job.spec.env,
                 "cwd": str(Path.cwd()),
-                **({"whole_pages": True} if whole_pages(job) else {}),
+                **({"whole_pages": True} if job.gives_whole_pages else {}),
                 "checkpoint": job.spec.checkpoint,
                 "checkpoint_digest": job.spec.digest,
             }
@@ -212,22 +236,8 @@ class Recorder:
             return
         from runner.jobs import tracking
 
-        if status == "killed":
-            tracking.hurry()
-        try:
-            tracking.upload(self.folder.path)
-        except tracking.TrackingError as problem:
-            log.warning(
-                "%s: not tracked: %s\n  its folder is complete; upload it later: python -m runner.sync %s",
-                self.job.title,
-                problem,
-                self.folder.path,
-            )
-        except BaseException:
-            log.warning(
-                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.title, self.folder.path
-            )
-            raise
+        send = tracking.background.upload_of_a_killed_job if status == "killed" else tracking.background.upload
+        send(self.job.title, self.folder.path)
 
     def _write(self, status: str, error: str | None, *, ended: bool) -> None:
         record: Record = {

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from backends.api import Detached, EngineSpec, Launch
+from backends.api import EngineSpec, Launch, Undo
 from backends.hf import HfBackend
+from backends.known_failures import first
 from backends.process import container_environment, container_failures, docker, gpu_claims
 from backends.process.container_environment import ContainerSettings
 from backends.process.docker import DockerEnvironment, Image
@@ -135,8 +136,8 @@ def test_settings_become_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert options(argv, "--publish") == ["127.0.0.1:4711:4711"] and argv[-2:] == ("--host", "0.0.0.0")
     assert f"type=bind,source={tmp_path},target=/data" in options(argv, "--mount")
     assert "HF_TOKEN" in options(argv, "--env") and "hf_secret" not in " ".join(argv)
-    assert launch.detached is not None and launch.detached.remove[:3] == argv[:3]
-    assert options(argv, "--name") == [launch.detached.remove[-1]] == [launch.detached.find[-1]]
+    assert launch.undo is not None and launch.undo.argv[:3] == argv[:3]
+    assert options(argv, "--name") == [launch.undo.argv[-1]] == [launch.undo.find[-1]]
 
 
 def test_the_hubs_cache_may_be_written_where_that_is_asked_for(tmp_path: Path):
@@ -187,14 +188,15 @@ def test_a_container_whose_daemon_is_gone(is_seen: bool, apart: subprocess.Popen
     find = ("sh", "-c", f"echo {apart.pid} /")  # each control group has a slash
     remove = ("sh", "-c", "echo Cannot connect to the Docker daemon >&2; exit 1")
     log = tmp_path / "engine.log"
-    process = SupervisedProcess(("sleep", "300"), {}, log, None, Detached(remove, find))
+    undo = Undo("c1", "the container c1", remove, "processes of the engine may still run", prints=True, find=find)
+    process = SupervisedProcess(("sleep", "300"), {}, log, undo)
     try:
         if is_seen:
             process.mark()
     finally:
         process.stop()
     assert (apart.poll() is not None) == is_seen, "the process itself can be killed where it was seen"
-    said = "processes of the engine may still run: sh -c"
+    said = "processes of the engine may still run: run sh -c"
     assert (said in log.read_text()) == (not is_seen)
 
 
@@ -254,7 +256,7 @@ def test_known_failures_say_what_to_do(said: str, meant: str):
     ],
 )
 def test_what_an_engine_says_is_not_taken_for_dockers_words(log: str):
-    assert container_failures.of_container(log) is None
+    assert first(container_failures.OF_CONTAINERS, log) is None
 
 
 def test_the_pins_of_the_hf_image_are_what_the_extra_asks_for():

@@ -18,7 +18,7 @@ from fake_backend import FakeBackend, ask, gone, spec, wait_until
 from patience import patient
 
 from backends.api import EngineFailed, EngineSpec, Launch
-from backends.process import rentals
+from backends.process import undoing
 from backends.process.remote_environment import RemoteEnvironment, RemoteSettings
 from backends.process.remote_machine import VARIABLE
 from backends.process.server import ServedEngine, start
@@ -105,7 +105,7 @@ def test_a_machine_is_started_used_and_given_back_once(cloud: Cloud, log_path: P
         assert engine.load_s is not None and engine.load_s < 1.5, "the start of the machine is not the engine's"
         (record,) = rentals_of(cloud)
         assert record["stop"][-1] == record["name"] and record["keeper"] == engine.watchdog_pid
-        assert not rentals.left(cloud.records), "somebody looks after it"
+        assert not undoing.left(cloud.records), "somebody looks after it"
         mark = engine.mark()
         assert ask(engine, "two") == "echo: two"
         stats = engine.since(mark)
@@ -241,8 +241,8 @@ def test_a_stop_that_fails_is_tried_again_and_told_of_loudly(
     engine = started(cloud, log_path)
     (cloud.folder / "fail-stop").touch()
     engine.close()
-    assert cloud.calls.count("stop") == rentals.ATTEMPTS
-    (left,) = rentals.left(cloud.records)
+    assert cloud.calls.count("stop") == 3
+    (left,) = undoing.left(cloud.records)
     command = f"{CLOUD} {cloud.folder} stop {left.name}"
     (told,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
     assert f"THE MACHINE {left.name} MAY STILL RUN AND COST MONEY: run " in told and command in told
@@ -255,7 +255,7 @@ def test_a_stop_that_hangs_is_given_up(cloud: Cloud, log_path: Path, monkeypatch
     (cloud.folder / "slow-stop").write_text("60")
     engine.close()
     assert "it took more than 0.5 s (env.remote.stop_timeout_s)" in log_path.read_text()
-    assert len(rentals.left(cloud.records)) == 1
+    assert len(undoing.left(cloud.records)) == 1
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_record_that_can_not_be_removed_is_told_of(cloud: Cloud, log_path: Pat
     record.mkdir()  # root may remove any file
     engine.close()
     assert cloud.calls.count("stop") == 1 and not cloud.machines
-    assert f"remote: remove {record}, which could not be removed" in log_path.read_text()
+    assert f"undo: remove {record}, which could not be removed" in log_path.read_text()
 
 
 def test_a_line_break_is_not_handed_over(cloud: Cloud, log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,8 +373,8 @@ def test_a_machine_that_nobody_looks_after_is_known(cloud: Cloud, log_path: Path
     os.kill(watchdog, signal.SIGKILL)
     process.kill()
     process.wait()
-    wait_until(lambda: len(rentals.left(cloud.records)) == 1)
-    (left,) = rentals.left(cloud.records)
+    wait_until(lambda: len(undoing.left(cloud.records)) == 1)
+    (left,) = undoing.left(cloud.records)
     assert cloud.machines and f"stop {left.name}; then remove {left.record}" in left.warning
     assert subprocess.run(left.stop, check=False).returncode == 0
     assert not cloud.machines

@@ -15,7 +15,8 @@ from runner.asking.questions import Generated, Questions
 from runner.base import machine, paths
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
-from runner.planning.plan import Job, plan
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.store import Shelf
 
 SMALL = ("tracking=none", "dataset.limit=2", "metrics=[]")

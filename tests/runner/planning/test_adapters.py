@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.planning.plan import Job, plan
+from runner.planning.job import Job
+from runner.planning.plan import plan
 
 
 def planned(*overrides: str) -> Job:

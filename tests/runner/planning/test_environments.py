@@ -1,5 +1,6 @@
 """Which environment a job's engine gets: command line > the model's > the quantisation's > the backend's > current."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,11 @@ def test_who_decides(overrides: list[str], label: str):
         (["+env.variables.A=1"], "env=auto reads its settings from conf/env.*env=NAME"),
         (["env=uv"], r"env\.requirements=envs/FILE\.txt"),
         (["env=uv", "env.requirements=envs/none.txt"], "there is no file"),
-        (["env=docker", "env.container.image=null"], r"which image\?.*env\.container\.image=NAME:TAG"),
-        (["env=docker", "env.container.mounts=[/no/folder]"], "env=docker.*there is no /no/folder"),
-        (["env=docker", "env.container.host=ssh://elsewhere"], "another machine's"),
+        (["env=hf_docker", "env.container.image=null"], r"which image\?.*env\.container\.image=NAME:TAG"),
+        (["env=hf_docker", "env.container.mounts=[/no/folder]"], "env=hf_docker.*there is no /no/folder"),
+        (["env=hf_docker", "env.container.host=ssh://elsewhere"], "another machine's"),
         (["env=apptainer", "env.container.network=bridge"], "env=apptainer.*are Docker's"),
-        (["env=docker", "env.container.runtime=podman"], "one of: docker, apptainer"),
+        (["env=hf_docker", "env.container.runtime=podman"], "one of: docker, apptainer"),
     ],
 )
 def test_what_is_refused(overrides: list[str], words: str):
@@ -66,7 +67,8 @@ def test_what_is_refused(overrides: list[str], words: str):
 @pytest.mark.parametrize(
     ("env", "kind"),
     [
-        ("docker", DockerEnvironment),
+        ("hf_docker", DockerEnvironment),
+        ("docker", DockerEnvironment),  # the old word for it
         ("vllm_docker", DockerEnvironment),
         ("sglang_docker", DockerEnvironment),
         ("apptainer", ApptainerEnvironment),
@@ -77,22 +79,29 @@ def test_containers_need_no_daemon_until_their_name_is_asked_for(env: str, kind:
     assert isinstance(found, kind) and found.label == env and found.variables == {"A": "true"}
 
 
+def test_the_old_word_for_the_hf_engine_in_docker_means_the_same_wherever_it_stands():
+    new = config.typed(composed("env=hf_docker")).env
+    for overrides in (["env=docker"], ["backend.env=docker"]):  # read by Hydra, and by us
+        old = environments.chosen(config.typed(composed(*overrides)))
+        assert old == dataclasses.replace(new, name="docker"), overrides
+
+
 def test_an_image_that_can_not_be_had_refuses_the_job(tmp_path: Path):
     nowhere = f"env.container.host=unix://{tmp_path}/sock"
-    with pytest.raises(Refused, match=r"env=docker: .*(no Docker daemon answers|there is no program `docker`)"):
-        environments.name(config.typed(composed("env=docker", nowhere)))
+    with pytest.raises(Refused, match=r"env=hf_docker: .*(no Docker daemon answers|there is no program `docker`)"):
+        environments.name(config.typed(composed("env=hf_docker", nowhere)))
 
 
 def test_a_digest_in_the_name_needs_no_daemon(tmp_path: Path):
     image = f"env.container.image=owner/image:1@sha256:{'0' * 64}"
     nowhere = f"env.container.host=unix://{tmp_path}/sock"
-    assert environments.name(config.typed(composed("env=docker", image, nowhere))) == f"docker@sha256:{'0' * 64}"
+    assert environments.name(config.typed(composed("env=hf_docker", image, nowhere))) == f"hf_docker@sha256:{'0' * 64}"
 
 
 def test_tesseract_of_an_image_is_named_by_its_digest(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ocr, "tesseract", lambda: ("5.3.0", ("rus",)))
-    spec = EngineSpec("hf", "owner/model", env=f"docker@sha256:{'0' * 64}")
-    for env, expected in (("current", "5.3.0"), ("docker", None)):
+    spec = EngineSpec("hf", "owner/model", env=f"hf_docker@sha256:{'0' * 64}")
+    for env, expected in (("current", "5.3.0"), ("hf_docker", None)):
         job = config.typed(composed("model=layoutlmv3", f"env={env}"))
         assert identity(job, spec, HfBackend()).get("tesseract") == expected
 

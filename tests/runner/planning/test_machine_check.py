@@ -31,7 +31,7 @@ def given(*overrides: str) -> Config:
         (["backend.attention=flash_attention_2"], "backend.attention=sdpa"),
         (["backend=vllm", "env=vllm"], "env=vllm_cpu"),
         (["backend=sglang", "env=sglang"], "env=sglang_cpu"),
-        (["env=docker", "env.container.image=x:1", "backend.device=cuda"], "backend.device=cpu"),
+        (["env=hf_docker", "env.container.image=x:1", "backend.device=cuda"], "backend.device=cpu"),
     ],
 )
 def test_cuda_without_a_gpu(overrides: list[str], remedy: str):

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.planning.plan import Job, plan
+from runner.planning.job import Job
+from runner.planning.plan import plan
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here
 UNSUPPORTED = sorted(

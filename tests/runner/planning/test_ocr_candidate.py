@@ -15,7 +15,8 @@ from backends.ocr_engines import OcrMissing, tesseract
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
-from runner.planning.plan import Job, plan, warn
+from runner.planning.job import Job
+from runner.planning.plan import plan, warn
 from tests.conftest import CommandLine
 
 needs_tesseract = pytest.mark.skipif(
@@ -53,7 +54,7 @@ def test_another_version_of_the_program_is_another_model(monkeypatch: pytest.Mon
 
 def test_a_program_that_is_missing_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch):
     def missing(*_: object) -> None:
-        raise OcrMissing("tesseract does not run here: not in PATH. Remedy: apt install tesseract-ocr")
+        raise OcrMissing("tesseract does not run here: not in PATH", "apt install tesseract-ocr")
 
     monkeypatch.setattr(tesseract, "check", missing)
     with pytest.raises(

@@ -15,7 +15,8 @@ from runner.base import paths
 from runner.base.errors import Refused
 from runner.datasets.api import Image
 from runner.datasets.images import BadImage
-from runner.planning.plan import Job, plan
+from runner.planning.job import Job
+from runner.planning.plan import plan
 from runner.prompts import PromptConfig, ocr
 from runner.prompts.ocr import Ocr
 

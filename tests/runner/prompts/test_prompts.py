@@ -203,7 +203,7 @@ def test_bad_yaml(tmp_path: Path, text: str, message: str) -> None:
         ({"template": "{{ question", "name": "x"}, "prompt.template: line 1 of the template"),
         ({"template": "{{ reference }}"}, "unknown variable in the template: reference"),
         ({"template": " "}, "prompt.template: the prompt is empty"),
-        ({"template": "a", "default": "b"}, "a default only goes with a collection"),
+        ({"template": "a", "default": "b"}, "a default needs a collection"),
         ({"template": "a", "system_role": "assistant"}, "one of: system, user"),
         ({"template": "a", "system": "{{ x }}"}, "prompt.system: unknown variable"),
     ],

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from runner.jobs.folder import JobFolder
-from runner.studies import parity
+from runner.studies.parity import command
+from runner.studies.parity import comparison as parity
 from tests.conftest import ROOT
 from tests.runner.job_folders import job_folder
 
@@ -44,11 +45,24 @@ def test_the_same_input_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not one.differences and not one.divergences and parity.warnings(JobFolder.below(tmp_path)) == []
     (seen,) = one.other.seen.values()
     assert seen.pixels == ((336, 112),) and seen.pixels_by == "by the processor's rule, confirmed by the tokens"
-    parity.summarise(tmp_path, JobFolder.below(tmp_path))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
     said = capsys.readouterr().out
     assert "1 of 1 token for token" in said and "the same, token for token" in said and "temperature=0.0" in said
-    (kept,) = json.loads((tmp_path / parity.FILE).read_text())
+    (kept,) = json.loads((tmp_path / command.FILE).read_text())
     assert kept["agreement"] == 1.0 and kept["seen"]["other"][0]["visual_tokens"] == 48
+
+
+def test_the_table_says_whether_qwens_own_package_gives_other_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    job(tmp_path / "a", "backend=hf", **HF)
+    job(tmp_path / "b", "backend=vllm", image_tokens=48, prompt_digest="same")
+    said = "0.0.14: the same sizes for 1 of 1 pictures"
+    environment = json.loads((tmp_path / "a" / "environment.json").read_text())
+    told = environment | {"engine": {"qwen_vl_utils": said}}
+    (tmp_path / "a" / "environment.json").write_text(json.dumps(told))
+    command.summarise(tmp_path, collect(tmp_path))
+    assert "qwen-vl-utils" in capsys.readouterr().out
+    (kept,) = json.loads((tmp_path / command.FILE).read_text())
+    assert kept["qwen_vl_utils"] == {"baseline": said}
 
 
 def test_what_decides_no_figure_keeps_no_pair_apart(tmp_path: Path) -> None:
@@ -76,7 +90,7 @@ def test_the_first_token_that_differs_is_named(tmp_path: Path, capsys: pytest.Ca
     assert one.divergences == (parity.Divergence("0", 1, ("Петров", "Петрова")),)
     (seen,) = one.other.seen.values()
     assert "REFUTED" in seen.pixels_by
-    parity.summarise(tmp_path, JobFolder.below(tmp_path))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
     said = capsys.readouterr().out
     assert "sample 0 from token 1: 'Петров' | 'Петрова'" in said and "WARNING" in said
 

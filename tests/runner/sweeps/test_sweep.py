@@ -400,3 +400,33 @@ def test_a_sweep_over_prompts_names_them_in_folders_lines_and_comparison(cli: Co
     assert "(demo_detailed temperature 0.5)" in told.out, told.out + told.err
     named = cli(str(sweep), "--baseline", "demo_m-bf16 (demo_detailed temperature 0.0)", module="runner.compare")
     assert named.code == 0, named.err
+
+
+def test_the_next_engine_starts_before_the_last_job_is_uploaded(cli: CommandLine):
+    ended = cli("-m", *ECHO, "model=demo_s,demo_m")
+    assert ended.code == 0, ended.err
+    lines = [line for line in ended.err.splitlines() if ": " in line]
+    started = next(number for number, line in enumerate(lines) if "demo_m-bf16: starting the engine" in line)
+    begun = next(number for number, line in enumerate(lines) if "demo_m-bf16: model=demo_m" in line)
+    assert started < begun, "before its own job has begun"
+    found = results(cli.folder)
+    assert [result["metrics"]["engine/starts"] for result in found] == [1, 1], "each by its own job, and once"
+    assert all((result["folder"] / "run_id").exists() for result in found)
+
+
+def test_an_engine_is_not_started_ahead_for_answers_that_are_stored(cli: CommandLine):
+    assert cli("-m", *ECHO, "tracking=none", "model=demo_m").code == 0
+    ended = cli("-m", *ECHO, "tracking=none", "model=demo_s,demo_m")
+    assert ended.code == 0 and "demo_m-bf16: starting the engine" not in ended.err
+    assert results(cli.folder)[-1]["metrics"]["engine/starts"] == 0
+
+
+def test_an_engine_that_does_not_start_ahead_is_told_of_by_its_own_job(cli: CommandLine):
+    ended = cli(
+        "-m", *ECHO, "tracking=none", "model=demo_s", "~backend.engine_args", "+backend.engine_args={},{nonsense:1}"
+    )
+    assert ended.code == 1, ended.err
+    fine, failed = results(cli.folder)
+    assert fine["status"] == "finished" and failed["status"] == "failed"
+    assert failed["error"].startswith("the engine did not start"), "and not: for an earlier job"
+    assert "--nonsense=1" in failed["error"]

@@ -1,4 +1,4 @@
-"""What all charts share: a colour per candidate, and a plain figure with heading and caption."""
+"""Shared by all charts: a colour and a symbol per candidate, and an empty figure with heading and caption."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from runner.base import chart_colors
 from runner.report.figures import is_percent
 from runner.report.model import Candidate, Comparison
 
-# The page's colours --c0 to --c9 in light; the page replaces them by its own in dark (static/charts.js).
-COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0392b", "#2a91b8", "#8d6e4c", "#6b7785")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 SOFT = "#5b6570"
 LEGEND_WIDTH, LEGEND_LINE = 430, 20  # pixels
@@ -20,33 +19,33 @@ LEGEND = 34  # characters in a line of a legend: what a phone shows
 
 
 def color(compared: Comparison, candidate: Candidate) -> str:
-    """Return a candidate's colour, the same as in the table."""
-    return COLORS[compared.color(candidate) % len(COLORS)]
+    """Return a candidate's colour, the same as in the table; the page has others in dark (static/charts.js)."""
+    return chart_colors.of(compared.color(candidate))
 
 
 def symbol(compared: Comparison, candidate: Candidate) -> str:
-    """Return a candidate's symbol: beyond ten candidates colours repeat."""
-    return SYMBOLS[compared.color(candidate) // len(COLORS) % len(SYMBOLS)]
+    """Return a candidate's symbol. Beyond ten candidates the colours repeat, and the symbols differ."""
+    return SYMBOLS[compared.color(candidate) // len(chart_colors.COLORS) % len(SYMBOLS)]
 
 
 def figure(title: str, caption: str, **layout: Any) -> go.Figure:
     """Return an empty figure; `title` and `caption` are shown by the page, above the chart."""
     margin = {"l": 8, "r": 12, "t": 8, "b": 8}
     # The page brings its own template. Without one here plotly would read and check its default, 45 ms a process.
-    given = {"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, "template": {}, **layout}
-    made = go.Figure(layout=given)
-    made.update_xaxes(automargin=True, zeroline=False)
-    made.update_yaxes(automargin=True, zeroline=False)
-    return made
+    all_layout = {"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, "template": {}, **layout}
+    chart = go.Figure(layout=all_layout)
+    chart.update_xaxes(automargin=True, zeroline=False)
+    chart.update_yaxes(automargin=True, zeroline=False)
+    return chart
 
 
 def percent(name: str) -> dict[str, Any]:
-    """Return how an axis of this figure writes its numbers."""
+    """Return the axis settings for this metric: percent if it is a share."""
     return {"tickformat": ",.0%"} if is_percent(name) else {}
 
 
 def wrapped(text: str, width: int = 22) -> str:
-    """Return untrusted text for plotly in lines of so many characters: broken between words, or after _ - . and /."""
+    """Return untrusted text for plotly, wrapped to `width` characters between words or after _ - . and /."""
     lines = [""]
     for piece in re.findall(r"[^\s_\-./]*(?:[_\-./]+|\s+|$)", text):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
@@ -56,17 +55,17 @@ def wrapped(text: str, width: int = 22) -> str:
 
 
 def rows(labels: Sequence[str]) -> int:
-    """Return how many lines the tallest of wrapped labels has."""
+    """Return the number of lines of the tallest wrapped label."""
     return max((label.count("<br>") + 1 for label in labels), default=1)
 
 
 def room_for_legend(labels: Sequence[str]) -> int:
-    """Return the pixels that a legend under a chart of the page's usual width takes beyond its first line."""
+    """Return the height in pixels that a legend needs beyond its first line, in a chart of the page's usual width."""
     widest = max((len(label) for label in labels), default=1)
     columns = max(1, int(LEGEND_WIDTH / (7 * min(widest, LEGEND) + 45)))
     return LEGEND_LINE * (-(-len(labels) // columns) * rows([wrapped(label, LEGEND) for label in labels]) - 1)
 
 
 def clean(text: str) -> str:
-    """Return untrusted text for plotly, which reads some HTML (<b>, <a href>) in labels."""
+    """Escape untrusted text for plotly, which interprets some HTML (<b>, <a href>) in labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

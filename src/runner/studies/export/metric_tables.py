@@ -1,7 +1,7 @@
-"""The tables of scores of all jobs in one file each (`;`, UTF-8 with byte order mark).
+"""Writes each table of scores of all jobs into one file (`;`, UTF-8 with byte order mark).
 
-metrics_by_id.csv, metrics_by_field.csv, metrics_by_class.csv, metrics_general.csv: the columns of a job's own tables,
-after its name.
+metrics_by_id.csv, metrics_by_field.csv, metrics_by_class.csv, metrics_general.csv: the columns are the job's name and
+those of a job's own tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runner.studies.compare.jobs import Scored
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
-    """Write the tables. Return each with its number of rows; none where no job was scored."""
+    """Write the tables. Return each path with its number of rows; nothing if no job was scored."""
     collected: dict[str, list[dict[str, object]]] = {}
     for job in jobs:
         if not job.result.has_scores:
@@ -27,9 +27,9 @@ def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
             names = ["job", *map(str, header)]
             collected.setdefault(name, []).extend(dict(zip(names, [job.name, *row], strict=True)) for row in rows)
     written = {}
-    for name, found in collected.items():
+    for name, table_rows in collected.items():
         path = folder / f"metrics_{name}.csv"
-        named = list(dict.fromkeys(column for row in found for column in row))
-        tables.write_csv(path, [named, *([row.get(column) for column in named] for row in found)])
-        written[path] = len(found)
+        named = list(dict.fromkeys(column for row in table_rows for column in row))
+        tables.write_csv(path, [named, *([row.get(column) for column in named] for row in table_rows)])
+        written[path] = len(table_rows)
     return written

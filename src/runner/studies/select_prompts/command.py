@@ -6,53 +6,46 @@ SWEEP is the folder of a sweep over prompts on a development split (experiment=p
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from backends.redaction import redact
-from runner.base import command_line
+from runner.base import command_line, terminal, terminal_table
 from runner.base.errors import Problem, Refused
 from runner.jobs.job_files import write_json
 from runner.studies.select_prompts import collection_file, confirming
 from runner.studies.select_prompts.candidates import find_candidates
-from runner.studies.select_prompts.choosing import Figure, Selection, select
+from runner.studies.select_prompts.choosing import Estimate, Selection, select
 from runner.studies.select_prompts.confirming import Confirmation
-
-WIDE = 150  # columns, where there is no terminal to ask
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Choose, show, write and confirm; return 0."""
-    given = _parser().parse_intermixed_args(arguments)
-    if given.confirm and not given.write:
+    """Choose prompts, and show, write and confirm the choice. Return 0."""
+    options = _parser().parse_intermixed_args(arguments)
+    if options.confirm and not options.write:
         raise Refused(Problem("what is confirmed must be written first", "--confirm", "--write FOLDER"))
-    candidates = find_candidates(given.folders, given.measure)
+    candidates = find_candidates(options.folders, options.measure)
     split = _split(candidates[0].tried[0].job.result.config)
-    if given.confirm == split:
+    if options.confirm == split:
         what = f"the prompts were chosen on {split}: asking it again confirms nothing"
         raise Refused(Problem(what, "--confirm", "another split"))
     selections = [select(candidate) for candidate in candidates]
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
-    if not given.write:
+    if not options.write:
         for selection in selections:
-            _show(console, selection, split, None)
+            _show(selection, split, None)
         return 0
-    collection_file.new_folder(given.write)
-    sweep = ", ".join(map(str, given.folders))
-    files = [collection_file.write(selection, given.write, sweep, split) for selection in selections]
+    collection_file.new_folder(options.write)
+    sweep = ", ".join(map(str, options.folders))
+    files = [collection_file.write(selection, options.write, sweep, split) for selection in selections]
     confirmed: list[Confirmation | None] = [None] * len(selections)
-    _keep(given, split, selections, confirmed)
-    if given.confirm:
-        confirmed = [*confirming.confirm(selections, files, given.confirm, given.write, given.overrides)]
-        _keep(given, split, selections, confirmed)
+    _write_json(options, split, selections, confirmed)
+    if options.confirm:
+        confirmed = [*confirming.confirm(selections, files, options.confirm, options.write, options.overrides)]
+        _write_json(options, split, selections, confirmed)
     for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
-        _show(console, selection, split, confirmation)
-        _say(console, f"written: {file}   (prompt=collection prompt.path={file})\n")
+        _show(selection, split, confirmation)
+        _say(f"written: {file}   (prompt=collection prompt.path={file})\n")
     return 0
 
 
@@ -81,47 +74,42 @@ def _split(config: Any) -> str:
     return str(split) if split else "all splits"
 
 
-def _show(console: Console, selection: Selection, split: str, confirmed: Confirmation | None) -> None:
+def _show(selection: Selection, split: str, confirmed: Confirmation | None) -> None:
     measure = selection.candidate.measure
     title = redact(f"{selection.candidate.name}: {measure.name} ({measure.better} is better)")
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("doc_class")
-    table.add_column("field")
-    table.add_column("chosen")
-    for name in (f"{split} [95% CI]", "better than the next by", "n", *((confirmed.split, "gap") if confirmed else ())):
-        table.add_column(name, justify="right")
+    more = (confirmed.split, "gap") if confirmed else ()
+    header = ("doc_class", "field", "chosen", f"{split} [95% CI]", "better than the next by", "n", *more)
+    rows = []
     for choice in selection.choices:
         row = [*choice.pair, choice.chosen.label, str(choice.figure), _gain(choice.paired), str(choice.figure.samples)]
         if confirmed:
             row += [_cell(confirmed.figures.get(choice.pair)), _signed(confirmed.gap(selection, choice.pair))]
-        table.add_row(*map(redact, row))
+        rows.append(row)
     row = ["all", "", "the collection", str(selection.overall), "", str(selection.overall.samples)]
-    table.add_row(
-        *map(redact, row), *((str(confirmed.overall), _signed(confirmed.gap(selection))) if confirmed else ())
-    )
+    rows.append(row + ([str(confirmed.overall), _signed(confirmed.gap(selection))] if confirmed else []))
     baseline = selection.candidate.tried[0].label
     row = ["all", "", f"{baseline} (baseline)", str(selection.baseline), "", str(selection.baseline.samples)]
-    more = (_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))) if confirmed else ()
-    table.add_row(*map(redact, row), *more)
-    console.print(table)
+    rows.append(row + ([_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))] if confirmed else []))
+    redacted = [[redact(cell) for cell in row] for row in rows]
+    elsewhere = "selection.json, with --write FOLDER"
+    terminal_table.show_rows([*map(redact, header)], redacted, identity=3, elsewhere=elsewhere, title=title)
     for pair in selection.unchosen:
-        _say(console, f"no choice for {pair}: nothing was scored with every prompt")
+        _say(f"no choice for {pair}: nothing was scored with every prompt")
     if left := sum(choice.left_out for choice in selection.choices):
-        _say(console, f"{left} samples were not scored with every prompt and decide nothing")
+        _say(f"{left} samples were not scored with every prompt and decide nothing")
     if confirmed and (paired := confirmed.against_baseline):
         sure = paired.ci_low is not None and (paired.ci_low > 0 or (paired.ci_high or 0) < 0)
         word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
         _say(
-            console,
             f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
-            f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
+            f"gap to {split}: {_signed(confirmed.gap(selection))}; of the baseline, which was not chosen on {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
             f"{_signed(confirmed.overfitting(selection))}",
         )
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(redact(text), highlight=False)
+def _say(text: str) -> None:
+    terminal.say(redact(text))
 
 
 def _gain(paired: Any) -> str:
@@ -134,7 +122,7 @@ def _gain(paired: Any) -> str:
     return f"{_signed(paired.gain)} [{_signed(low)}, {_signed(high)}]"
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Estimate | None) -> str:
     return str(figure) if figure else "–"
 
 
@@ -142,13 +130,13 @@ def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value + 0.0:+.3f}"  # + 0.0: no -0.000
 
 
-def _keep(
-    given: argparse.Namespace, split: str, selections: Sequence[Selection], confirmed: Sequence[Confirmation | None]
+def _write_json(
+    options: argparse.Namespace, split: str, selections: Sequence[Selection], confirmed: Sequence[Confirmation | None]
 ) -> None:
-    """Write selection.json: every figure that led to the choice, and what the other split says."""
-    told = []
+    """Write selection.json: every figure behind the choice, and the figures on the split of the confirmation."""
+    candidates = []
     for selection, confirmation in zip(selections, confirmed, strict=True):
-        told.append(
+        candidates.append(
             {
                 "candidate": selection.candidate.name,
                 "prompts": [tried.label for tried in selection.candidate.tried],
@@ -167,8 +155,8 @@ def _keep(
                 },
             }
         )
-    content = {"measure": given.measure, "split": split, "confirmed_on": given.confirm, "candidates": told}
-    path = given.write / "selection.json"
+    content = {"measure": options.measure, "split": split, "confirmed_on": options.confirm, "candidates": candidates}
+    path = options.write / "selection.json"
     write_json(path, content)
 
 
@@ -184,7 +172,7 @@ def _field(choice: Any, selection: Selection, confirmation: Confirmation | None)
     }
 
 
-def _as_json(figure: Figure | None) -> dict[str, Any] | None:
+def _as_json(figure: Estimate | None) -> dict[str, Any] | None:
     if figure is None:
         return None
     return {"value": figure.value, "ci_low": figure.low, "ci_high": figure.high, "n": figure.samples,

@@ -1,0 +1,114 @@
+"""A job that was checked: its config, what was found and opened for it, and what it says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.api import Backend, EngineSpec, ImagePart, Message, Pixels, Sampling, VideoPart
+from backends.ocr import OcrBackend
+from metrics.api import Metric
+from runner import store
+from runner.config import Config
+from runner.datasets.api import Dataset, Sample
+from runner.planning import checkpoints
+from runner.prompts import Prompt, Rendered
+from runner.prompts.ocr import Ocr
+
+CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked job: its config and everything that was found and opened for it.
+
+    `identity` is what decides the text of an answer besides the request itself; `conditions` decide its timing.
+    """
+
+    config: Config
+    spec: EngineSpec
+    backend: Backend
+    dataset: Dataset
+    prompt: Prompt
+    metrics: Mapping[str, Metric]
+    identity: Mapping[str, Any]
+    conditions: Mapping[str, str]
+    ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
+    apart: str = ""  # what tells it from the other jobs of its sweep, besides model and quant
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people."""
+        adapter = f"+{Path(self.config.model.adapter).name}" if self.config.model.adapter else ""
+        return f"{self.config.model.name}{adapter}-{self.config.quant.name}"
+
+    @property
+    def title(self) -> str:
+        """Return its name with what tells it from the other jobs of its sweep: for lines that people read."""
+        return f"{self.name} {self.apart}".rstrip()
+
+    @property
+    def digest(self) -> str:
+        """Name this job by what it asks and whom: a rerun of it has the same, under whatever conditions."""
+        config = self.config
+        parts = [dict(self.identity), self.prompt.digest, self.dataset.digest(), config.sampling.repeats]
+        parts += [self.ocr.name] if self.ocr else []
+        if config.dataset.region is not None:  # the same questions about less of the page
+            parts += [config.dataset.region, config.dataset.region_margin]
+        return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
+
+    @property
+    def image_token(self) -> int | None:
+        """Return the id that stands for a piece of a picture in this model's prompts, where it is known."""
+        return checkpoints.image_token(self.spec.checkpoint, self.spec.revision)
+
+    @property
+    def pixels(self) -> Pixels:
+        """Return the bounds on an image's area that are sent with each request."""
+        return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
+
+    def rendered(self, sample: Sample) -> Rendered:
+        """Return the prompt of a sample. Raise PromptError, or BadImage if OCR fails."""
+        return self.prompt.render(sample, self.ocr.text(sample.images) if self.ocr else None)
+
+    def messages(self, prompt: Rendered, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
+        """Return the chat turns of a rendered prompt with these pictures."""
+        return prompt.turns(images if self.config.model.images else ())
+
+    def sampling(self, repeat: int) -> Sampling:
+        """Return the sampling of one repeat: its seed is the configured one plus the repeat's number."""
+        given = self.config.sampling
+        return Sampling(
+            temperature=given.temperature,
+            top_p=given.top_p,
+            top_k=given.top_k,
+            repetition_penalty=given.repetition_penalty,
+            max_tokens=given.max_tokens,
+            stop=tuple(given.stop),
+            seed=None if given.seed is None else given.seed + repeat,
+        )
+
+    @property
+    def gives_whole_pages(self) -> bool:
+        """Whether each answer is the text of a whole page, whatever was asked."""
+        return isinstance(self.backend, OcrBackend) and self.config.dataset.region is None
+
+    def reading_notes(self) -> list[str]:
+        """Return what a reader of this job's figures should know of a program that can't be asked anything."""
+        if not isinstance(self.backend, OcrBackend):
+            return []
+        notes = [
+            "an OCR program reads pictures and no prompts: neither prompt nor sampling had a say, each answer is the "
+            "whole text of the sample's pictures; metrics=[found] measures that (docs/engines.md)"
+        ]
+        if lacks := self.backend.lacks_cyrillic(self.spec):
+            with_references = [sample for sample in self.dataset if sample.references]
+            cyrillic = sum(any(map(CYRILLIC.search, sample.references)) for sample in with_references)
+            if cyrillic:
+                told = f"{cyrillic} of {len(with_references)} samples have references with Cyrillic letters, which it "
+                notes.append(f"{told}can't write: {lacks}")
+        return notes

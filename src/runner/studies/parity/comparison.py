@@ -1,0 +1,129 @@
+"""Lays jobs that differ in their backend alone side by side, sample by sample, and counts what differs.
+
+Only greedy answers can be expected to agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.config import decisive
+from runner.jobs.folder import JobFolder
+from runner.studies.parity.seen import Seen, Side, backend, derived, label, side
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where two answers part: the position of the first token that differs, None without token ids."""
+
+    sample_id: str
+    position: int | None
+    texts: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One backend beside the baseline. Counts are of samples; `compared` have an answer from both."""
+
+    group: str
+    baseline: Side
+    other: Side
+    compared: int
+    same_text: int
+    with_ids: int
+    same_ids: int
+    divergences: tuple[Divergence, ...]
+    differences: Mapping[str, int] = field(default_factory=dict)  # of the input, by what differs
+    proven: int = 0  # samples whose prompts are equal token for token
+
+    @property
+    def agreement(self) -> float | None:
+        """Return the share of equal answers: token for token where both give ids, else by text."""
+        if not self.compared:
+            return None
+        return self.same_ids / self.with_ids if self.with_ids == self.compared else self.same_text / self.compared
+
+
+def compare(results: Sequence[JobFolder]) -> list[Comparison]:
+    """Lay jobs that differ in their backend alone side by side; the HF engine, else the first, is the baseline."""
+    groups: dict[str, list[JobFolder]] = {}
+    for result in results:
+        if result.has_answers:
+            shared = decisive.only(result.config, but=["backend", "env"])
+            groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
+    found = []
+    for group in groups.values():
+        group.sort(key=lambda result: backend(result) != "hf")
+        if len({label(result) for result in group}) > 1:
+            sides = derived([side(result) for result in group])
+            found += [_compared(group[0].name, sides[0], other) for other in sides[1:]]
+    return found
+
+
+def other_inputs(results: Sequence[JobFolder]) -> dict[Path, str]:
+    """Return what differs in the input of each job, by its folder, whose backend saw other than the baseline's."""
+    return {one.other.folder: f"{_differing(one)}, {one.baseline.label}" for one in compare(results) if one.differences}
+
+
+def warnings(results: Sequence[JobFolder]) -> list[str]:
+    """Return a sentence for each pair of backends that did not see the same input, or that can't be compared."""
+    said = []
+    for one in compare(results):
+        pair = f"{one.group}: {one.other.label} and {one.baseline.label}"
+        if one.differences:
+            what = _differing(one)
+            said.append(f"{pair} did not see the same input ({what}): their answers and figures are not comparable")
+        if one.other.sampling != one.baseline.sampling:
+            said.append(f"{pair} sampled differently: {one.other.sampling} and {one.baseline.sampling}")
+    return said
+
+
+def _differing(one: Comparison) -> str:
+    return ", ".join(f"{name} in {count} of {one.compared}" for name, count in one.differences.items())
+
+
+def _compared(group: str, baseline: Side, other: Side) -> Comparison:
+    shared = [key for key in baseline.seen if key in other.seen]
+    same_text = with_ids = same_ids = 0
+    parted = []
+    for key in shared:
+        one, two = baseline.rows[key], other.rows[key]
+        position = first_difference(one.get("token_ids"), two.get("token_ids"))
+        has_ids = one.get("token_ids") is not None and two.get("token_ids") is not None
+        same_text += one["text"] == two["text"]
+        with_ids += has_ids
+        same_ids += has_ids and position is None
+        if one["text"] != two["text"] or position is not None:
+            parted.append(Divergence(key[0], position, (one["text"], two["text"])))
+    differences, proven = _input_differences([(baseline.seen[key], other.seen[key]) for key in shared])
+    return Comparison(
+        group, baseline, other, len(shared), same_text, with_ids, same_ids, tuple(parted), differences, proven
+    )
+
+
+def first_difference(one: Sequence[int] | None, other: Sequence[int] | None) -> int | None:
+    """Return the position, from 0, of the first token that differs; None where they are equal or one is unknown."""
+    if one is None or other is None or list(one) == list(other):
+        return None
+    shorter = min(len(one), len(other))
+    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
+
+
+def _input_differences(pairs: Iterable[tuple[Seen, Seen]]) -> tuple[dict[str, int], int]:
+    """Count the samples in which two backends saw something else, by what differs, and those proven equal."""
+    counted: Counter[str] = Counter()
+    proven = 0
+    for one, other in pairs:
+        facts = {
+            "prompt tokens": (one.prompt_tokens, other.prompt_tokens),
+            "visual tokens": (one.visual_tokens, other.visual_tokens),
+            "pixels": (one.pixels, other.pixels),
+            "prompt ids": (one.prompt_digest, other.prompt_digest),
+        }
+        counted.update(name for name, (a, b) in facts.items() if a is not None and b is not None and a != b)
+        proven += one.prompt_digest is not None and one.prompt_digest == other.prompt_digest
+    return dict(counted), proven
