@@ -59,7 +59,7 @@ def test_the_table_says_whether_qwens_own_package_gives_other_sizes(tmp_path: Pa
     environment = json.loads((tmp_path / "a" / "environment.json").read_text())
     told = environment | {"engine": {"qwen_vl_utils": said}}
     (tmp_path / "a" / "environment.json").write_text(json.dumps(told))
-    command.summarise(tmp_path, collect(tmp_path))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
     assert "qwen-vl-utils" in capsys.readouterr().out
     (kept,) = json.loads((tmp_path / command.FILE).read_text())
     assert kept["qwen_vl_utils"] == {"baseline": said}
