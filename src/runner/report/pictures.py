@@ -6,10 +6,8 @@ The order of the names decides which pictures come first; the caller puts the mo
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import itertools
-import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,8 +57,6 @@ class _Ahead:
         self._thread.start()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # of this thread; Linux has it
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         for name in self._names:
             if self._ended.is_set() or self._room <= 0:
                 return

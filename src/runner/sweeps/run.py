@@ -22,6 +22,7 @@ from runner.asking.generate import generate
 from runner.asking.questions import Generated
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
+from runner.base.helper import has_idle_cores
 from runner.config import decisive
 from runner.jobs import figures
 from runner.jobs.answers import Answers
@@ -49,7 +50,8 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
     job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.path.name, cfg))
     log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
-    _prepare_report(job)
+    if has_idle_cores():
+        _prepare_report(job)
     judges = judging.judges_now(job.config)
     if judges is not None:
         with open_dict(cfg):  # so that its scores can be compared and summed up later
@@ -104,6 +106,7 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
             cases = answers.close()
+    _answers_came(job)
     if judges is None or not judges.needs_memory:
         ahead.after(HydraConfig.get().job.get("num"), job)
     _not_all_failed(job, generated)
@@ -141,6 +144,16 @@ def _prepare_report(job: Job) -> None:
         shown = job.config.report.pictures
         names = (describe_image(image) for sample in job.dataset for image in sample.images)
         background.prepare(names, shown.limit, shown.pixels, shown.mib)
+
+
+def _answers_came(job: Job) -> None:
+    """Begin what would have needed the cores of an endpoint that is timed."""
+    if not has_idle_cores():
+        _prepare_report(job)
+    if job.config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.answers_came()
 
 
 def _settled(job: Job) -> None:

@@ -15,6 +15,10 @@ from runner.base.errors import RunnerError
 from runner.base.helper import Helper, HelperFailed
 from tests.patience import patient
 
+# What the process imports: this module would need the folder above `tests` on its path, and pytest.
+PROGRAM = """
+import time
+from runner.base.errors import RunnerError
 
 def double(number: int) -> int:
     return 2 * number
@@ -28,7 +32,7 @@ def break_down() -> None:
     raise KeyError("nobody foresaw it")
 
 
-def sleep(path: Path) -> None:
+def sleep(path) -> None:
     path.touch()
     try:
         time.sleep(600)
@@ -38,11 +42,19 @@ def sleep(path: Path) -> None:
 
 
 TASKS = {"double": double, "refuse": refuse, "break_down": break_down, "sleep": sleep}
+"""
 
 
 @pytest.fixture
-def helper() -> Iterator[Helper]:
-    started = Helper(__name__, low=True)
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "tasks_of_a_test.py").write_text(PROGRAM)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "tasks_of_a_test"
+
+
+@pytest.fixture
+def helper(module: str) -> Iterator[Helper]:
+    started = Helper(module, low=True)
     yield started
     started.stop()
     assert not psutil.pid_exists(started.pid)
@@ -77,13 +89,13 @@ def test_a_process_that_was_killed_fails_what_it_was_at(helper: Helper, tmp_path
         helper.result(task)
 
 
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path):
+def test_it_ends_with_the_process_that_started_it(module: str, tmp_path: Path):
     """Also after kill -9: the task is interrupted, and may tidy up."""
     program = f"""if True:
         import os, signal, time
         from pathlib import Path
         from runner.base.helper import Helper
-        helper = Helper({__name__!r}, low=False)
+        helper = Helper({module!r}, low=False)
         helper.begin("sleep", path=Path({str(tmp_path / "asleep")!r}))
         print(helper.pid, flush=True)
         time.sleep(600)

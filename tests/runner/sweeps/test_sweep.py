@@ -409,7 +409,7 @@ def test_the_next_engine_starts_before_the_last_job_is_uploaded(cli: CommandLine
     assert ended.code == 0, ended.err
     lines = [line for line in ended.err.splitlines() if ": " in line]
     started = next(number for number, line in enumerate(lines) if "demo_m-bf16: starting the engine" in line)
-    begun = next(number for number, line in enumerate(lines) if "demo_m-bf16: model=demo_m" in line)
+    begun = next(number for number, line in enumerate(lines) if "demo_m-bf16: backend.name=echo" in line)
     assert started < begun, "before its own job has begun"
     found = results(cli.folder)
     assert [result["metrics"]["engine/starts"] for result in found] == [1, 1], "each by its own job, and once"
@@ -424,11 +424,9 @@ def test_an_engine_is_not_started_ahead_for_answers_that_are_stored(cli: Command
 
 
 def test_an_engine_that_does_not_start_ahead_is_told_of_by_its_own_job(cli: CommandLine):
-    ended = cli(
-        "-m", *ECHO, "tracking=none", "model=demo_s", "~backend.engine_args", "+backend.engine_args={},{nonsense:1}"
-    )
+    ended = cli("-m", *ECHO, "tracking=none", "+backend.engine_args.start_s=0,soon")
     assert ended.code == 1, ended.err
     fine, failed = results(cli.folder)
     assert fine["status"] == "finished" and failed["status"] == "failed"
     assert failed["error"].startswith("the engine did not start"), "and not: for an earlier job"
-    assert "--nonsense=1" in failed["error"]
+    assert "invalid float value: 'soon'" in failed["error"]

@@ -7,26 +7,47 @@ everything is done in this process.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.base.helper import Helper, HelperFailed
+from runner.base.helper import Helper, HelperFailed, has_idle_cores
 from runner.jobs.tracking import tasks
 from runner.jobs.tracking.connection import TrackingError, hurry
 
 log = logging.getLogger(__name__)
 LAST_WORDS_S = 3.0  # that uploads are given when the command is ended: a scheduler kills soon after its SIGTERM
 _helper: Helper | None = None
+_waiting: Callable[[], None] | None = None
 _preparing: int | None = None
 _uploads: dict[int, tuple[str, Path]] = {}  # task -> the job's title and folder
 
 
 def start(uri: str, experiment: str, *, low: bool) -> None:
-    """Begin to prepare for jobs that are tracked there. `low`: their answers come from an endpoint, and are timed."""
-    global _helper, _preparing
+    """Begin to prepare for jobs that are tracked there. `low`: their answers come from an endpoint, and are timed.
+
+    Where such answers need all cores it begins with `answers_came`.
+    """
+    global _waiting
     stop()
+    _waiting = functools.partial(_start, uri, experiment, low=low)
+    if not low or has_idle_cores():
+        answers_came()
+
+
+def answers_came() -> None:
+    """Begin what had to wait for a job's last answer."""
+    global _waiting
+    waiting, _waiting = _waiting, None
+    if waiting is not None:
+        waiting()
+
+
+def _start(uri: str, experiment: str, *, low: bool) -> None:
+    global _helper, _preparing
     _helper = Helper("runner.jobs.tracking.tasks", low=low)
     _preparing = _helper.begin("prepare", uri=uri, experiment=experiment)
     _helper.begin("warm")
@@ -34,6 +55,7 @@ def start(uri: str, experiment: str, *, low: bool) -> None:
 
 def upload(title: str, folder: Path) -> None:
     """Bring a job's complete folder to its run, soon; a problem is logged, then or by `settle`."""
+    answers_came()
     if _helper is None:
         _tell(title, folder, None)
     else:
@@ -75,6 +97,7 @@ def call(task: str, **given: Any) -> Any:
 def settle() -> None:
     """Wait until all that was begun is done, and tell what went wrong."""
     global _preparing
+    answers_came()
     if _helper is None:
         return
     try:
@@ -95,7 +118,8 @@ def settle() -> None:
 
 def stop() -> None:
     """End the process."""
-    global _helper, _preparing
+    global _helper, _preparing, _waiting
+    _waiting = None
     _interrupted()
     if _helper is not None:
         _helper.stop()
