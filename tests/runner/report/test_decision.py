@@ -282,7 +282,7 @@ def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
         ({"latency/p95": "<1"}, "there is no metric latency/p95; did you mean latency/p95_s?"),
         ({"memory/peak": "<1"}, "there is no metric memory/peak"),
         ({"latency/p95_s": "fast"}, "'fast' is not a number"),
-        ({"latency/p95_s": "<"}, "nothing to compare with"),
+        ({"latency/p95_s": "<"}, "no value to compare with"),
     ],
 )
 def test_constraints_that_can_t_be_read(constraints: dict[str, str], said: str):
