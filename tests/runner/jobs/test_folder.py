@@ -71,36 +71,42 @@ def test_an_old_sweep_is_tracked_and_scored_again(cli: CommandLine):
         assert {"wer", "cer", "score"} <= {one.name for one in job.scores()}, "older scores stay"
 
 
-# Counts what our own code opens to read; MLflow copies the file, byte by byte, into the run's artifacts.
-COUNTED = """
-import atexit, json, runpy, sys, traceback
-read, rendered = [], []
-def hook(event, args):
+# Loaded by every Python process of the command. It counts what our own code opens to read, and the prompts that are
+# rendered. MLflow copies the file, byte by byte, into the run's artifacts.
+COUNTING = """
+import os, sys, traceback
+_log = os.open(os.environ["COUNTED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def _hook(event, args):
     if event == "open" and str(args[0]).endswith("answers.jsonl") and args[1] == "r":
         callers = [one.filename for one in traceback.extract_stack() if "pathlib" not in one.filename]
         if "mlflow" not in callers[-2]:
-            read.append(callers[-2])
-sys.addaudithook(hook)
-from runner.prompts.template import Template
-render = Template.render
-Template.render = lambda self, sample: rendered.append(sample.id) or render(self, sample)
-atexit.register(lambda: open("counted.json", "w").write(json.dumps({"read": read, "rendered": rendered})))
-runpy.run_module("runner", run_name="__main__", alter_sys=True)
+            os.write(_log, f"read\\t{args[0]}\\n".encode())
+sys.addaudithook(_hook)
+import runner.prompts.template as _template
+_render = _template.Template.render
+def _counted(self, sample):
+    os.write(_log, f"rendered\\t{sample.id}\\n".encode())
+    return _render(self, sample)
+_template.Template.render = _counted
 """
 
 
 def test_answers_are_read_twice_at_most_and_each_prompt_is_rendered_once(cli: CommandLine):
     """The command with tracking on and its report: once for MLflow's table, once for the report, never to score."""
-    (cli.folder / "counted.py").write_text(COUNTED)
-    for run, seen in (("first", "asked"), ("again", "in the store")):
-        ended = cli(*ECHO, "sampling.repeats=2", "concurrency=4", f"hydra.run.dir={run}", module="counted")
+    (cli.folder / "counting").mkdir()
+    (cli.folder / "counting" / "sitecustomize.py").write_text(COUNTING)
+    cli.environment["PYTHONPATH"] = f"{cli.folder}/counting:{cli.environment['PYTHONPATH']}"
+    for run in ("first", "again"):  # asked, and found in the store
+        log = cli.folder / f"{run}.log"
+        cli.environment["COUNTED"] = str(log)
+        ended = cli(*ECHO, "sampling.repeats=2", "concurrency=4", f"hydra.run.dir={run}")
         assert ended.code == 0, ended.err
-        counted = json.loads((cli.folder / "counted.json").read_text())
-        assert len(counted["read"]) == 2, counted["read"]
+        counted = [line.split("\t") for line in log.read_text(encoding="utf-8").splitlines()]
+        assert len([path for what, path in counted if what == "read"]) == 2, counted
         ids = [row["sample_id"] for row in JobFolder(cli.folder / run).rows() if row["repeat"] == 0]
+        rendered = [sample for what, sample in counted if what == "rendered"]
         # The check before a job renders one sample of each kind: what has a question, a field and so on, and what not.
-        checked = len(counted["rendered"]) - len(ids)
-        assert len(ids) == 8 and sorted(set(counted["rendered"])) == sorted(ids) and checked <= 2, seen
+        assert len(ids) == 8 and sorted(set(rendered)) == sorted(ids) and len(rendered) <= len(ids) + 2
     assert JobFolder(cli.folder / "again").metric("samples/reused") == 16
 
 
