@@ -10,7 +10,7 @@ import pytest
 
 from runner import config
 from runner.__main__ import parts
-from runner.config.quoting import understood
+from runner.config.quoting import quoted
 from tests.conftest import CommandLine
 
 ECHO = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")
@@ -190,7 +190,7 @@ def test_version(cli: CommandLine):
 
 
 @pytest.mark.parametrize(
-    ("given", "quoted"),
+    ("given", "expected"),
     [
         ("dataset.field=Фамилия", "dataset.field='Фамилия'"),
         ("dataset.field=Фамилия,Имя", "dataset.field='Фамилия','Имя'"),
@@ -203,8 +203,8 @@ def test_version(cli: CommandLine):
         ("--help", "--help"),
     ],
 )
-def test_russian_values_need_no_quotes(given: str, quoted: str):
-    assert understood(given) == quoted
+def test_russian_values_need_no_quotes(given: str, expected: str):
+    assert quoted(given) == expected
 
 
 def test_flags_may_stand_anywhere():

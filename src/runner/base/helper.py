@@ -1,9 +1,9 @@
-"""A process beside this one, which works while this one waits for answers or for an engine.
+"""A helper process that works while this process waits for answers or for an engine.
 
-An import holds the interpreter's lock for as long as 100 ms, and so would a thread that scales pictures in Python: the
-latencies that are measured here meanwhile would be those of the lock. So such work is done by a process of its own, at
-a low priority where answers are timed. Its tasks are the functions of a module's `TASKS`; they run one after the other,
-in the order in which they were begun. It ends when this process does, however that ends.
+An import holds the interpreter's lock for up to 100 ms, as does a thread that scales pictures in Python, which would
+distort the latencies that this process measures. So such work is done by another process, with a low priority while
+answers are timed. Its tasks are the functions in `TASKS` of a module. They run one after the other, in the order of the
+calls of `begin`. The helper process ends when this process ends, for whatever reason.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOWER_BY = 15  # 3% of the weight of what has the usual priority (sched(7)); it 
 CORES = 4
 LEAVE_S = 5.0  # that a task is given to end when its process is stopped
 OURS = ("runner", "backends", "metrics")
-# As multiprocessing's `spawn` does, but without importing the main module once more, which would import Hydra.
+# Like `spawn` of multiprocessing, but without importing the main module again, which would import Hydra.
 PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from runner.base import helper; helper.main()"
 
 
@@ -45,14 +45,14 @@ def has_idle_cores() -> bool:
 
 
 class HelperFailed(RunnerError):
-    """A task failed in a way that nobody foresaw, with its traceback, or its process is gone."""
+    """A task failed with an unexpected error, whose traceback is the message, or the helper process has ended."""
 
 
 class Helper:
-    """The process, seen from this one. Not to be used by several threads at once."""
+    """Starts and controls the helper process. It must not be used by several threads at once."""
 
     def __init__(self, tasks: str, *, low: bool) -> None:
-        """Start it. `tasks` is the module whose `TASKS` it runs; `low`: at a low priority until it is waited for."""
+        """Start the process. `tasks` is the module with `TASKS`. `low` sets a low priority except during `result`."""
         self._ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
@@ -72,25 +72,25 @@ class Helper:
 
     @property
     def pid(self) -> int:
-        """Return the number of its process."""
+        """The process id of the helper process."""
         return self._process.pid
 
     def begin(self, task: str, **given: Any) -> int:
-        """Have a task done after those that were begun before; return its number, for `result`."""
+        """Queue a task. Return its number, by which `result` returns its result."""
         self._begun += 1
         self._pending[self._begun] = task
-        with contextlib.suppress(OSError):  # it is gone, which `result` tells
+        with contextlib.suppress(OSError):  # the process has ended, which `result` will report
             self._ours.send((self._begun, task, given))
         return self._begun
 
     def busy(self) -> bool:
-        """Say whether a task is not done yet."""
+        """Return whether a task is not finished yet."""
         while self._pending and self._ours.poll():
             self._receive()
         return bool(self._pending)
 
     def result(self, number: int) -> Any:
-        """Wait for a task, and return what it returned or raise what it raised. Raise HelperFailed for all else."""
+        """Wait for a task. Return its result, or raise its error; raise HelperFailed for an unexpected error."""
         if self._low and number in self._pending:
             self._prioritise(0)
         try:
@@ -105,7 +105,7 @@ class Helper:
         return value
 
     def stop(self) -> None:
-        """End the process; a task that it is at is interrupted. Safe to call twice."""
+        """End the process, and interrupt its current task. May be called twice."""
         self._ours.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(LEAVE_S)
@@ -113,14 +113,14 @@ class Helper:
         self._process.wait()
 
     def _receive(self) -> None:
-        """Take one message: a reply, or a line for the log of this process."""
+        """Receive one message: a reply, or a line for the log of this process."""
         try:
             number, value, error = self._ours.recv()
         except (EOFError, OSError):
             ended = self._process.wait()
-            told = f"killed by {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"
+            reason = f"killed by {signal.Signals(-ended).name}" if ended < 0 else f"exit code {ended}"
             for number, task in self._pending.items():
-                self._replies[number] = (None, HelperFailed(f"the process that does {task!r} has ended ({told})"))
+                self._replies[number] = (None, HelperFailed(f"the process that does {task!r} has ended ({reason})"))
             self._pending.clear()
             return
         if number is None:
@@ -141,7 +141,7 @@ class Helper:
 
 
 class _Forward(logging.Handler):
-    """Sends log lines to the process that they are for."""
+    """Sends log lines to the process that started the helper."""
 
     def __init__(self, channel: Connection, sending: threading.Lock) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class _Forward(logging.Handler):
 
 
 def main() -> None:
-    """Do tasks until the other end of the channel is closed."""
+    """Run tasks until the other end of the channel is closed."""
     channel, tasks = Connection(int(sys.argv[1])), sys.argv[2]
     signal.signal(signal.SIGTERM, _interrupted)
     orders: queue.SimpleQueue[tuple[int, str, dict[str, Any]] | None] = queue.SimpleQueue()
@@ -167,11 +167,11 @@ def main() -> None:
             reply = (number, *_done(tasks, task, given))
             with sending, contextlib.suppress(OSError):
                 channel.send(reply)
-    os._exit(0)  # no thread of a library keeps it
+    os._exit(0)  # without waiting for threads of libraries
 
 
 def _take(channel: Connection, orders: queue.SimpleQueue[Any]) -> None:
-    """Queue what comes. At the end of the channel, interrupt what is being done, and end soon in any case."""
+    """Queue the tasks that arrive. When the channel is closed, interrupt the current task, and exit within seconds."""
     with contextlib.suppress(EOFError, OSError):
         while True:
             orders.put(channel.recv())
@@ -186,7 +186,7 @@ def _interrupted(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _done(tasks: str, task: str, given: dict[str, Any]) -> tuple[Any, BaseException | None]:
-    """Return what a task returned and what it raised."""
+    """Run a task. Return its result and the error that it raised."""
     try:
         return importlib.import_module(tasks).TASKS[task](**given), None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the task was begun

@@ -1,7 +1,7 @@
-"""What `python -m runner --help` and `--help GROUP` say, read from the config files without composing them.
+"""Makes the pages of `python -m runner --help` and `--help GROUP` from the config files, without composing them.
 
-Hydra composes a whole job for its own help, and parses a file for each group: 2.7 times the CPU of `import hydra`. That
-is done where overrides are given: `--help model=demo_s` shows the job with them.
+For its own help Hydra composes a whole job and parses a file of each group, which takes 2.7 times the CPU of `import
+hydra`. Hydra's help is used only with overrides: `--help model=demo_s` shows the job that results.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import yaml
 
 HELP = ("--help", "-h")
 FOLDER = ("--config-dir", "-cd")
-NO_GROUP = ("hydra",)  # Hydra's own
+NO_GROUP = ("hydra",)  # the folder of Hydra's own groups, which are not listed
 COLUMN = 28
 
 
 class NoSuchGroup(ValueError):
-    """Help was asked about a group that there is not."""
+    """The user asked for help on a group that does not exist."""
 
 
 def page(arguments: Sequence[str], conf: Path) -> str | None:
-    """Return the help that these arguments ask for; None where they ask for none, or for a composed job.
+    """Return the help that these arguments ask for; None if they ask for no help, or for a composed job.
 
-    `conf` is the folder of configs. Raise NoSuchGroup for a word that is none.
+    `conf` is the folder of configs. Raise NoSuchGroup for the name of a group that does not exist.
     """
-    folders, names, asked = [conf], list[str](), False
+    folders, names, is_help = [conf], list[str](), False
     rest = iter(arguments)
     for argument in rest:
         flag, _, value = argument.partition("=")
         if flag in FOLDER:
             folders.insert(0, Path(value or next(rest, ".")))
         elif argument in HELP:
-            asked = True
+            is_help = True
         elif argument.startswith("-") or "=" in argument:
             return None
         else:
             names.append(argument)
-    if not asked:
+    if not is_help:
         return None
     words = groups(folders)
     if not names:
@@ -48,32 +48,32 @@ def page(arguments: Sequence[str], conf: Path) -> str | None:
 
 
 def groups(folders: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    """Return the file of each word of each group, by name: `judge/prompt` -> `usefulness` -> its file.
+    """Return the config files by group and name: `judge/prompt` -> `usefulness` -> its file.
 
-    Where two folders have a file of one name, that of the first counts, as it does for Hydra.
+    If two folders have a file of the same name, the first folder has priority, as in Hydra.
     """
-    found: dict[str, dict[str, Path]] = {}
+    files: dict[str, dict[str, Path]] = {}
     for folder in reversed(folders):
         for file in folder.rglob("*.yaml"):
             group = file.parent.relative_to(folder).as_posix()
             if group != "." and group.partition("/")[0] not in NO_GROUP:
-                found.setdefault(group, {})[file.stem] = file
-    return {group: dict(sorted(found[group].items())) for group in sorted(found)}
+                files.setdefault(group, {})[file.stem] = file
+    return {group: dict(sorted(files[group].items())) for group in sorted(files)}
 
 
 def purpose(file: Path) -> str:
-    """Return the first line of a file's opening comment that says what it is for: no package, no command line."""
+    """Return the first line of a file's opening comment that is no `@package` line and no command line."""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
-        said = line.lstrip("# ").rstrip()
-        if said and not said.startswith(("@package", "python -m runner")):
-            return said
+        comment = line.lstrip("# ").rstrip()
+        if comment and not comment.startswith(("@package", "python -m runner")):
+            return comment
     return ""
 
 
 def _known(name: str, words: dict[str, dict[str, Path]]) -> str:
-    """Return the group of this name. Raise NoSuchGroup, which says what may have been meant."""
+    """Return the group of this name. Raise NoSuchGroup, which suggests a similar group."""
     group = name.strip("/")
     if group in words:
         return group
@@ -86,7 +86,7 @@ def _known(name: str, words: dict[str, dict[str, Path]]) -> str:
 
 
 def _group(group: str, words: dict[str, dict[str, Path]]) -> str:
-    """Return a line for each word of a group, and the groups below it."""
+    """Return a line for each file of a group, and the groups below it."""
     below = [other for other in words if other.startswith(f"{group}/")]
     lines = [f"{group}=WORD", *(f"  {word:{COLUMN}} {purpose(file)}".rstrip() for word, file in words[group].items())]
     lines += [f"below it: {', '.join(below)}"] if below else []
@@ -96,10 +96,10 @@ def _group(group: str, words: dict[str, dict[str, Path]]) -> str:
 def _overview(conf: Path, words: dict[str, dict[str, Path]]) -> str:
     text = (conf / "config.yaml").read_text(encoding="utf-8")
     content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}  # noqa: S506  both are safe
-    told = (content.get("hydra") or {}).get("help") or {}
+    texts = (content.get("hydra") or {}).get("help") or {}
     return "\n".join(
         [
-            str(told.get("header", "")).rstrip(),
+            str(texts.get("header", "")).rstrip(),
             "",
             "== Groups ==",
             "GROUP=WORD chooses a file; python -m runner --help GROUP says what each word is for",
@@ -111,13 +111,13 @@ def _overview(conf: Path, words: dict[str, dict[str, Path]]) -> str:
             "",
             *_keys(text),
             "",
-            str(told.get("footer", "")).rstrip(),
+            str(texts.get("footer", "")).rstrip(),
         ]
     )
 
 
 def _keys(text: str) -> Iterator[str]:
-    """Yield the lines of config.yaml that are about keys, and neither its defaults nor Hydra."""
+    """Yield the lines of config.yaml that set keys of a job. The lists `defaults` and `hydra` are left out."""
     shown = False
     for line in text.splitlines():
         if line and not line.startswith((" ", "#", "-")):

@@ -1,7 +1,7 @@
-"""Config files are parsed by libyaml, which PyYAML's wheels bring along, to exactly what OmegaConf makes of them.
+"""Makes OmegaConf parse config files with libyaml, which PyYAML's wheels contain. The result is the same.
 
-OmegaConf 2.3.1 parses in Python (omegaconf/_utils.py, get_yaml_loader): that took a quarter of the CPU of --help, and
-as much before the first request of a job. What libyaml refuses is parsed again in Python, for its words are better.
+OmegaConf 2.3.1 parses in Python (omegaconf/_utils.py, get_yaml_loader), which took a quarter of the CPU of --help and
+of the start of a job. A file that libyaml refuses is parsed again in Python, whose error messages are better.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 
 class _Named(io.StringIO):
-    """A text with the name of the file that it comes from, which errors tell."""
+    """A text with the name of its file, which error messages contain."""
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
@@ -24,7 +24,7 @@ class _Named(io.StringIO):
 
 
 def install() -> None:
-    """Let OmegaConf, and with it Hydra, read by `loader`, where PyYAML was built with libyaml."""
+    """Make OmegaConf, and so Hydra, use `loader` if PyYAML was built with libyaml."""
     if yaml.__with_libyaml__:
         _utils.get_yaml_loader = loader
 
@@ -34,11 +34,11 @@ _omegaconfs_own = _utils.get_yaml_loader
 
 @functools.cache
 def loader() -> Any:
-    """Return a loader for `yaml.load` that builds the same values as OmegaConf's, or raises the same errors."""
+    """Return a loader for `yaml.load` that builds the same values as OmegaConf's loader and raises the same errors."""
     in_python = _omegaconfs_own()
 
     class Loader(CParser, in_python):  # type: ignore[misc, valid-type]
-        """Parses by libyaml. Everything else is OmegaConf's: the types of scalars, the check for duplicate keys."""
+        """Parses with libyaml. The types of scalars and the check for duplicate keys are those of OmegaConf."""
 
         def __init__(self, stream: Any) -> None:
             self.text = stream.read() if hasattr(stream, "read") else stream
@@ -48,7 +48,7 @@ def loader() -> Any:
             yaml.resolver.Resolver.__init__(self)
 
         def get_single_data(self) -> Any:
-            """Return the file's content. Where there are tabs, libyaml takes more than PyYAML does."""
+            """Return the file's content. A text with tabs is parsed in Python, because libyaml accepts more tabs."""
             if "\t" not in self.text:
                 try:
                     return super().get_single_data()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.helper import Helper, HelperFailed
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 _helper: Helper | None = None
 
@@ -37,7 +37,7 @@ def prepare(names: Iterable[str], limit: int, pixels: int, mib: float) -> None:
     _helper.begin("prepare", names=first, pixels=pixels, mib=mib)
 
 
-def write(results: Sequence[Result], path: Path, title: str) -> Written:
+def write(results: Sequence[JobFolder], path: Path, title: str) -> Written:
     """Write the page, in the other process where there is one. Raise ValueError as `runner.report.write` does."""
     if _helper is not None:
         try:
@@ -68,7 +68,7 @@ def _prepare(names: Sequence[str], pixels: int, mib: float) -> None:
     pictures.scale_ahead(names, pixels, mib)
 
 
-def _write(results: Sequence[Result], path: Path, title: str) -> Written:
+def _write(results: Sequence[JobFolder], path: Path, title: str) -> Written:
     from runner import report
     from runner.report import spoken, tracked
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed, attempt
 from runner.base.tracking_address import ui_command
 from runner.config import Config
-from runner.jobs.results import Result, collect
+from runner.jobs.folder import JobFolder
 from runner.planning import opened
 from runner.planning.job import Job
 from runner.planning.plan import plan
@@ -103,7 +103,7 @@ def check_judges(configs: Sequence[Config]) -> None:
             planned.append((config, judges))
     if problems:
         raise Refused(problems)
-    judging.before_jobs(planned)
+    judging.announce_costs(planned)
 
 
 def judge_later(folder: Path) -> None:
@@ -143,7 +143,7 @@ def _take_back(folder: Path) -> None:
             path.rmdir()
 
 
-def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
+def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[JobFolder]:
     """Show the comparison table, write the report, and say where everything is. Return the results.
 
     `link=False`: MLflow isn't looked at, though the jobs may name it.
@@ -161,8 +161,8 @@ def _is_tracking_ready() -> bool:
     return tracking is not None and tracking.background.is_ready()
 
 
-def _finished(folder: Path, jobs: int, *, link: bool) -> list[Result]:
-    results = collect(folder)
+def _finished(folder: Path, jobs: int, *, link: bool) -> list[JobFolder]:
+    results = JobFolder.below(folder)
     if len(results) < jobs:
         log.warning("%d of %d jobs were not run", jobs - len(results), jobs)
     if not results:
@@ -170,8 +170,7 @@ def _finished(folder: Path, jobs: int, *, link: bool) -> list[Result]:
     table.show(results)
     if any(result.config.get("published") for result in results):
         published.show(results)
-    config = OmegaConf.load(results[0].folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+    config = results[0].composed
     tables = [file for name in config.get("summaries") or () for file in summaries.write(name, folder, results)]
     _report(results, folder, tables, track=link)
     if config.tracking.uri:
@@ -194,7 +193,7 @@ def _finished(folder: Path, jobs: int, *, link: bool) -> list[Result]:
     return results
 
 
-def _report(results: list[Result], folder: Path, tables: list[Path], *, track: bool) -> None:
+def _report(results: list[JobFolder], folder: Path, tables: list[Path], *, track: bool) -> None:
     """Write the page, say its verdict, and bring it and the other tables to MLflow.
 
     Whatever goes wrong with it, the jobs are done.
@@ -222,7 +221,7 @@ def _report(results: list[Result], folder: Path, tables: list[Path], *, track: b
         log.warning("the report is not tracked: %s", error)
 
 
-def check(results: list[Result], jobs: int) -> None:
+def check(results: list[JobFolder], jobs: int) -> None:
     """Raise SweepFailed where one of so many jobs did not finish."""
     failed = jobs - sum(result.status == "finished" for result in results)
     if failed:

@@ -137,7 +137,7 @@ def test_sync_uploads_what_was_not_tracked(uri: str, tmp_path: Path, capsys: pyt
     job_folder(tmp_path / "sweep" / "0_job", "tracking.experiment=sync")
     job_folder(tmp_path / "sweep" / "1_job_", "tracking.experiment=sync")
     assert commands.run("sync", [str(tmp_path / "sweep"), str(tmp_path / "nothing")]) == 1
-    assert "no finished job" in capsys.readouterr().err
+    assert "no job in there" in capsys.readouterr().err
     client = MlflowClient(uri)
     assert len(client.search_runs([client.get_experiment_by_name("sync").experiment_id])) == 2
 
@@ -152,7 +152,7 @@ def test_runs_are_compared_by_their_ids(uri: str, tmp_path: Path, capsys: pytest
     captured = capsys.readouterr()
     assert "concurrency" in captured.out and "+300.0%" in captured.err
     assert commands.run("compare", [runs[0], "0" * 32]) == 2
-    assert capsys.readouterr().err.startswith("compare: ")
+    assert "compare: " in capsys.readouterr().err
 
 
 def with_tracking(folder: Path, **options: object) -> Path:

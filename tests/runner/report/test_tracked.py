@@ -7,14 +7,14 @@ import pytest
 
 from runner import commands
 from runner.jobs import tracking
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import background, tracked
 from tests.runner.report.jobs import scored_job
 
 
 def logged(folder: Path, path: Path, tables: Sequence[Path] = ()) -> str | None:
     """Write the page of a folder's jobs and bring it to MLflow, as the end of a sweep does."""
-    results = collect(folder)
+    results = JobFolder.below(folder)
     made = background.write(results, path, "title")
     return tracked.log(results, made.note, path, tables, has_pictures=made.has_pictures)
 

@@ -1,11 +1,11 @@
-"""Compares the size that a picture gets with the one that Qwen's own package gives it.
+"""Compares the size to which a picture is resized with the size that Qwen's own package, qwen-vl-utils, gives.
 
-Qwen's model cards prepare pictures with qwen-vl-utils and hand the result to the processor; most published figures of
-these models come from there. This server hands pictures to the processor alone, as vLLM and SGLang do. With the
-processors that use Pillow both ways give equal pixels (tests/backends/hf_server/test_hf_server_qwen_sizes.py), but for
-pictures narrower than a visual token, which the two rules enlarge differently: 2000 x 13 pixels are 25 tokens for
-transformers 5.23 and 71 for qwen-vl-utils 0.0.14. So the sizes are compared picture by picture; those that differ are
-told in the log, and their number stands in the statistics.
+Qwen's model cards prepare pictures with qwen-vl-utils and pass the result to the processor; most published figures of
+these models were made in this way. This server passes pictures directly to the processor, as vLLM and SGLang do. With
+the processors that use Pillow both ways give equal pixels (tests/backends/hf_server/test_hf_server_qwen_sizes.py). The
+exception is a picture narrower than a visual token, which the two rules enlarge differently: 2000 x 13 pixels are 25
+tokens for transformers 5.23 and 71 for qwen-vl-utils 0.0.14. So the sizes are compared for each picture. Differences
+are written to the log, and the statistics have their number.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ Size = tuple[int, int]  # (width, height) in pixels
 
 
 class QwenSizes:
-    """Compares sizes since the last `reset`. Safe to use from several threads."""
+    """Compares sizes, and counts the differences since the last `reset`. May be used by several threads."""
 
     def __init__(self, smart_resize: Callable[..., Size], version: str, image_processor: Any):
         self._smart_resize, self._version = smart_resize, version
         self._unit = int(image_processor.patch_size) * int(image_processor.merge_size)
         self._limits: Mapping[str, int] = dict(image_processor.size)
-        self._told: set[Size] = set()
+        self._logged: set[Size] = set()
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Count from now."""
+        """Set the counts to zero."""
         self._pictures, self._differing, self._first = 0, 0, ""
 
     def compare(self, originals: Sequence[Size], seen: Sequence[Size], limits: Mapping[str, int] | None) -> None:
-        """Compare the sizes that pictures had and got; `limits` are a request's own, shortest_edge and longest_edge."""
+        """Compare the resized pictures, `seen`, with the rule. `limits` are a request's shortest and longest edge."""
         with self._lock:
             for original, size in zip(originals, seen, strict=True):
-                wanted = self._wanted(original, limits or self._limits)
+                expected = self._expected(original, limits or self._limits)
                 self._pictures += 1
-                if wanted == size:
+                if expected == size:
                     continue
                 self._differing += 1
-                ours, theirs = self._tokens(size), self._tokens(wanted) if wanted else "no"
-                said = f"{original[0]} x {original[1]}: {ours} tokens by the processor, {theirs} by qwen-vl-utils"
-                self._first = self._first or said
-                if original not in self._told and len(self._told) < 20:  # a folder of strips must not fill the log
-                    self._told.add(original)
-                    logger.warning("qwen-vl-utils %s gives other sizes: a picture of %s", self._version, said)
+                ours, theirs = self._tokens(size), self._tokens(expected) if expected else "no"
+                difference = f"{original[0]} x {original[1]}: {ours} tokens by the processor, {theirs} by qwen-vl-utils"
+                self._first = self._first or difference
+                if original not in self._logged and len(self._logged) < 20:  # many differences must not fill the log
+                    self._logged.add(original)
+                    logger.warning("qwen-vl-utils %s gives other sizes: a picture of %s", self._version, difference)
 
     def account(self) -> dict[str, Any]:
         """Return the version of qwen-vl-utils, how many pictures were compared, and how many differ."""
@@ -65,8 +65,8 @@ class QwenSizes:
             "first": self._first,
         }
 
-    def _wanted(self, original: Size, limits: Mapping[str, int]) -> Size | None:
-        """Return the size by qwen-vl-utils; None where it refuses the picture."""
+    def _expected(self, original: Size, limits: Mapping[str, int]) -> Size | None:
+        """Return the size that qwen-vl-utils gives; None if it refuses the picture."""
         width, height = original
         try:
             fitted = self._smart_resize(height, width, self._unit, limits["shortest_edge"], limits["longest_edge"])
@@ -79,7 +79,7 @@ class QwenSizes:
 
 
 def qwen_sizes(image_processor: Any, config: Any) -> QwenSizes | None:
-    """Return what compares the sizes of a Qwen-VL model's pictures; None for other models and without the package."""
+    """Return the comparison for a Qwen-VL model; None for other models, or if qwen-vl-utils is not installed."""
     size = dict(getattr(image_processor, "size", None) or {})
     has_rule = size.get("shortest_edge") and size.get("longest_edge") and hasattr(image_processor, "merge_size")
     if not model_type(config).startswith("qwen") or not has_rule:
@@ -94,7 +94,7 @@ def qwen_sizes(image_processor: Any, config: Any) -> QwenSizes | None:
 
 
 def package_rule() -> Callable[..., Size]:
-    """Return the package's rule. Its module imports torchvision, which only videos need and which is often absent."""
+    """Return the package's rule. The package imports torchvision, which only videos need and which is often missing."""
     try:
         from qwen_vl_utils import smart_resize
     except (ImportError, RuntimeError):  # RuntimeError: a torchvision for CUDA beside a torch for CPUs
@@ -105,7 +105,7 @@ def package_rule() -> Callable[..., Size]:
 
 @contextlib.contextmanager
 def torchvision_stands_in() -> Iterator[None]:
-    """Let qwen-vl-utils be imported without torchvision; afterwards neither is there for others."""
+    """Replace torchvision by an empty module, so that qwen-vl-utils can be imported. Remove both at the end."""
     names = ("torchvision", "torchvision.io", "torchvision.transforms")
     before = {name: sys.modules[name] for name in names if name in sys.modules}
     stand_in = types.ModuleType("torchvision")

@@ -1,7 +1,7 @@
-"""The report's charts: one file each, with a function `draw(compared) -> Figure | None`, and a line in BUILT_IN.
+"""The report's charts. Each is a file with a function `draw(compared) -> Figure | None`, and a line in BUILT_IN.
 
-A figure's `layout.title.text` becomes the chart's heading and `layout.meta["caption"]` the sentence under it; None
-means that there is nothing to show. Another package adds a chart with three lines of its pyproject.toml:
+A figure's `layout.title.text` becomes the chart's heading, `layout.meta["caption"]` the sentence under it. None means
+that there is nothing to show. Another package adds a chart with lines in its pyproject.toml:
 
     [project.entry-points."runner.charts"]
     length = "their_package.length_chart:draw"
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GROUP = "runner.charts"
-# In the order of the page: what decides first.
+# In the order of the page.
 BUILT_IN: Mapping[str, str] = {
     "trade_off": "runner.report.charts.trade_off:draw",
     "heat_map": "runner.report.charts.heat_map:draw",
@@ -37,21 +37,21 @@ Draw = Callable[[Comparison], "go.Figure | None"]
 
 
 def known() -> dict[str, str]:
-    """Return the target (`module:function`) of each chart by name: ours, then those of other packages."""
+    """Return the target (`module:function`) of each chart by name: built-in ones, then those of other packages."""
     from importlib.metadata import entry_points
 
     return {
         **BUILT_IN,
-        **{entry.name: entry.value for entry in sorted(entry_points(group=GROUP), key=lambda one: one.name)},
+        **{entry.name: entry.value for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)},
     }
 
 
 def draw_all(compared: Comparison) -> Iterator[tuple[str, dict[str, Any] | None, str]]:
-    """Yield name, figure as plotly's JSON, and what went wrong; a chart that breaks doesn't take the report along."""
+    """Yield (name, figure as plotly's JSON or None, error) for each chart. A failing chart doesn't stop the report."""
     for name, target in known().items():
         try:
             figure = _load(target)(compared)
-        except Exception as error:  # whatever another package may raise
+        except Exception as error:  # charts of other packages may raise anything
             log.warning("report: the chart %r (%s) failed: %s", name, target, error, exc_info=name in BUILT_IN)
             yield name, None, f"{type(error).__name__}: {error}"
             continue
