@@ -100,7 +100,7 @@ def test_a_container_and_uv_give_the_same_answers(compared: tuple[CommandLine, E
 def test_the_images_digest_is_kept_and_memory_measured(compared: tuple[CommandLine, Ended], daemon: Daemon):
     result = results(compared[0].folder)["hf_docker"]
     (identity,) = daemon.docker("image", "inspect", "--format", "{{.Id}}", IMAGE).stdout.split()
-    assert result["environment"]["env"] == f"docker@{identity}"
+    assert result["environment"]["env"] == f"hf_docker@{identity}"
     assert result["environment"]["engine"]["version.python"].startswith(docker_daemon.PYTHON)
     metrics = result["metrics"]
     assert metrics["engine/starts"] == 1 and metrics["engine/load_s"] > 1
