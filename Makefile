@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 DEMO := model=demo_s,demo_m quant=bf16,w4a16
 
-.PHONY: FORCE help setup demo test check soak test-docs test-engines test-docker test-gpu test-cluster bench ui clean
+.PHONY: FORCE help setup demo test check soak test-docs test-engines test-docker test-gpu test-cluster drift bench ui clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ test-gpu: $(READY)  ## Tests that need a CUDA GPU
 test-cluster: $(READY)  ## A sweep on a real Slurm of one node, on Ray, and on MLflow with PostgreSQL (Debian packages, as root)
 	@$(PY) tools/install_with_uv.py --quiet -e '.[joblib,slurm,ray,postgres]'
 	$(PY) -m pytest -m cluster -n 0 -rA tests/cluster
+
+drift: $(READY)  ## What of our flags, metrics and log lines the pinned and the newest vLLM and SGLang still have
+	$(PY) tools/drift.py $$(grep -hE '^(vllm|sglang)==' envs/vllm.txt envs/sglang.txt | cut -d' ' -f1) vllm sglang
 
 bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or more; fails unless all hold
 	@$(PY) benchmarks

@@ -4,7 +4,9 @@
 
 Everything runs on one core. jiwer, sacrebleu and rouge-score are called once per answer, as the original evaluation
 did, on `--sample` of the same answers, three times in turns with ours; ratios (medians) above 1 mean that we are
-faster. Ends with 1 where 100,000 answers with intervals take more than 20 s, or a metric is slower than its library.
+faster. ROUGE runs on texts of 250 words, too, for which rouge-score's own longest common subsequence is slow. Ends with
+1 where 100,000 answers with intervals take more than 20 s, or a metric is slower than its library. chrF and ROUGE let
+their library count, so that they may be as fast as it, or a little slower for the statistics around it.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from metrics.registry import create
 from metrics.tokens import Tokenizer
 
 TOGETHER_S, ANSWERS = 20.0, 100_000
+AT_LEAST = {"rouge": 0.5, "rouge, 250 words": 5.0}  # times as fast as the library; 1 for the others
 SURNAMES = ("Иванов", "Петрова", "Осипов", "Кузнецова", "Соловьёв", "Голубева")
 PLACES = ("гор. Севастополь", "г. Санкт-Петербург", "дер. Малые Вяземы Одинцовского р-на", "пос. Октябрьский")
 
@@ -54,6 +57,19 @@ def make_cases(answers: int, documents: int, seed: int = 0) -> list[Case]:
             )
         )
     return cases
+
+
+def long_cases(cases: list[Case], number: int, words: int = 250, seed: int = 0) -> list[Case]:
+    """Return cases whose answers and references are pages of text: those of `cases` one after the other."""
+    generator, pages = random.Random(seed), []
+    answered = [case for case in cases if case.prediction is not None]
+    for page in range(number):
+        lines = generator.sample(answered, words // 6)
+        answer, truth = (
+            " ".join(texts) for texts in zip(*((c.prediction, c.references[0]) for c in lines), strict=True)
+        )
+        pages.append(Case(sample_id=f"page {page}", document=f"{page}.jpg", prediction=answer, references=(truth,)))
+    return pages
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -87,6 +103,8 @@ def main() -> int:
     limits = [Limit(f"CPU seconds to score {options.answers:,} answers", total + took, "<=", allowed)]
     sample = [case for case in cases[: options.sample] if case.prediction is not None]
     pairs = [(case.references[0], case.prediction) for case in sample]
+    pages = long_cases(cases, 50)
+    page_pairs = [(case.references[0], case.prediction) for case in pages]
     # The same tokens for both; their cut is remembered for both, so that only the scoring differs.
     rouge = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=Tokenizer("words", "russian", None))
     print(f"ratio to the library in a loop, {len(pairs)} answers")
@@ -96,14 +114,17 @@ def main() -> int:
         ("bleu", lambda: [sacrebleu.sentence_bleu(answer, [truth]) for truth, answer in pairs]),
         ("chrf", lambda: [sacrebleu.sentence_chrf(answer, [truth]) for truth, answer in pairs]),
         ("rouge", lambda: [rouge.score(truth, answer) for truth, answer in pairs]),
+        ("rouge, 250 words", lambda: [rouge.score(truth, answer) for truth, answer in page_pairs]),
     ):
-        metric = create(name)
+        metric, asked = create(name.partition(",")[0]), pages if "," in name else sample
+        list(metric.score(asked[:1]))  # imports its library
         turns = [
-            (cpu_seconds(library), cpu_seconds(lambda metric=metric: list(metric.score(sample)))) for _ in range(3)
+            (cpu_seconds(library), cpu_seconds(lambda metric=metric, asked=asked: list(metric.score(asked))))
+            for _ in range(3)
         ]
         ratio = statistics.median(theirs / own for theirs, own in turns)
-        print(f"  {name:12} {ratio:6.1f}")
-        limits.append(Limit(f"times as fast as its library in a loop: {name}", ratio, ">=", 1.0))
+        print(f"  {name:16} {ratio:6.2f}")
+        limits.append(Limit(f"times as fast as its library in a loop: {name}", ratio, ">=", AT_LEAST.get(name, 1.0)))
     return tell(limits)
 
 

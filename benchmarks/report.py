@@ -74,6 +74,7 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     from runner import config
     from runner.base import paths
     from runner.jobs import figures
+    from runner.jobs.folder import JobFolder
     from runner.scoring import score
 
     folder.mkdir()
@@ -83,7 +84,7 @@ def _job(folder: Path, rows: list[dict[str, Any]], overrides: tuple[str, ...]) -
     with (folder / "answers.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     made = {one: create(one) for one in ("exact_match", "cer")}
-    aggregates = score.score(folder / "answers.jsonl", made, folder / "scores.jsonl")
+    aggregates = score.score(JobFolder(folder), list(JobFolder(folder).cases()), made)
     counts = {"samples/total": len(rows), "samples/failed": 0, "memory/cpu_peak_gib": 1.0}
     values = score.values(aggregates) | figures.figures(figures.Seen(rows), None, timed=True) | counts
     record = {"name": folder.name, "status": "finished", "error": None, "started_at": 0.0, "finished_at": time.time(),

@@ -17,10 +17,10 @@ from parts.limits import Limit, tell
 from metrics import bounded, statistics
 from metrics.api import Measure
 from metrics.corpus_test import corpus_test
+from metrics.paired_verdict import against_the_best
 from metrics.registry import create
 from metrics.significance import holm, signed_rank
 from metrics.statistics import ratio_of_sums
-from metrics.verdict import against_the_best
 
 DOCUMENTS = (20, 60, 240)
 CANDIDATES = 4

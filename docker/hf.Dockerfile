@@ -2,11 +2,11 @@
 #   docker build -t vlm-runner-hf -f docker/hf.Dockerfile .
 #   docker build -t vlm-runner-hf -f docker/hf.Dockerfile --build-arg BASE=python:3.12-slim --build-arg TORCH=torch==2.13.0 .
 # BASE is any image with python3 and pip on its PATH; the default has torch for CUDA in it.
-ARG BASE=pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime
+ARG BASE=pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime
 FROM ${BASE}
 LABEL vlm-runner.backend=hf
-# tesseract reads pages for LayoutLMv3 alone: an empty value leaves it out.
-ARG PACKAGES="tesseract-ocr tesseract-ocr-rus"
+# tesseract reads pages for LayoutLMv3 alone. Triton compiles kernels for the GPU with a C compiler when they are first used.
+ARG PACKAGES="tesseract-ocr tesseract-ocr-rus gcc libc6-dev"
 RUN if [ -n "$PACKAGES" ]; then apt-get update && apt-get install -y --no-install-recommends $PACKAGES \
     && rm -rf /var/lib/apt/lists/*; fi
 # A base without torch needs it named: --build-arg TORCH=torch==2.13.0

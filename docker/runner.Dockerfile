@@ -5,8 +5,10 @@
 # (backend=openai). It needs neither Docker's socket nor root.
 ARG BASE=python:3.12-slim
 FROM ${BASE}
-# tesseract reads pages for prompt.ocr; fonts are for charts and made pictures.
-ARG PACKAGES="tesseract-ocr tesseract-ocr-rus fonts-dejavu-core"
+# tesseract reads pages for prompt.ocr; fonts are for charts and made pictures. Triton and SGLang compile kernels for the GPU
+# when they are first used: that takes a C and a C++ compiler, and Python's headers, which a base python:* has. With Debian's
+# own Python as the base add python3-dev.
+ARG PACKAGES="tesseract-ocr tesseract-ocr-rus fonts-dejavu-core gcc g++ libc6-dev"
 RUN if [ -n "$PACKAGES" ]; then apt-get update && apt-get install -y --no-install-recommends $PACKAGES \
     && rm -rf /var/lib/apt/lists/*; fi
 ENV PIP_NO_CACHE_DIR=1 PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore

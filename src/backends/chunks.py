@@ -1,8 +1,8 @@
-"""What servers put into one choice of a chat completion, and by which words they say why it ended.
+"""Reads one choice of a chat completion, in the forms and with the finish reasons that different servers use.
 
 OpenAI's form is `{"index": 0, "delta": {"content": "Пет"}, "finish_reason": null}`. Others send lists of parts
-(Mistral), `message` or `text` in place of `delta` (gateways, legacy completions), and words of their own for the end
-(Gemini, Cohere).
+(Mistral), `message` or `text` instead of `delta` (gateways, legacy completions), and their own finish reasons (Gemini,
+Cohere).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 LENGTH, FILTERED, TOOLS, BROKEN = "length", "content_filter", "tool_calls", "error"
-# Lower case, without prefix; what is not listed here stays as it is and is told of.
+# OpenAI's finish reason -> the words of other servers, in lower case and without prefix. An unknown word is kept.
 _WORDS = {
     "stop": (
         "eos",
@@ -35,7 +35,7 @@ _WORDS = {
         *("image_safety", "language", "sensitive", "safety_filter", "moderation"),
     ),
     TOOLS: ("function_call", "tool_call", "tool_use", "function_calls"),
-    # DeepSeek's word for a lack of machines, Zhipu's for a lost connection, vLLM's and SGLang's for what they gave up.
+    # DeepSeek lacks machines, Zhipu lost a connection, vLLM or SGLang aborted a request.
     BROKEN: (
         *("abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
         *("malformed_function_call", "error_toxic", "timeout", "server_error"),
@@ -47,67 +47,68 @@ _MEANING = {word: meaning for meaning, words in _WORDS.items() for word in (mean
 
 
 class Piece(NamedTuple):
-    """What one choice of one chunk says. `tools` are names of functions that the model wants to be called."""
+    """The content of one choice of one chunk. `tools` are the names of functions that the model calls."""
 
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
     tools: tuple[str, ...] = ()
-    whole: bool = False  # a message, which may repeat what came before; not the next piece of one
+    whole: bool = False  # a whole message, which may repeat earlier pieces; otherwise the next piece of the text
 
 
 def meaning(word: str) -> str | None:
-    """Return OpenAI's word for a finish reason; None where nobody here knows it."""
+    """Return OpenAI's word for a finish reason; None if the word is not known."""
     plain = word.strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
     return _MEANING.get(plain)
 
 
 def index(choice: dict[str, Any], position: int) -> int:
-    """Return which of several answers a choice belongs to; where it isn't said, its place in the chunk."""
-    given = choice.get("index")
-    return position if given is None else int(given)
+    """Return the index of the answer to which a choice belongs. Without an index, it is the place in the chunk."""
+    number = choice.get("index")
+    return position if number is None else int(number)
 
 
 def read(choice: dict[str, Any]) -> Piece:
-    """Return what a choice says. Raise TypeError or AttributeError where it is none."""
+    """Return the content of a choice. Raise TypeError or AttributeError if it has another form."""
     delta = choice.get("delta")
     if delta and delta.keys() <= _PLAIN and delta.get("content") and isinstance(delta["content"], str):
-        return Piece(delta["content"])  # nearly every chunk
-    piece = Piece() if delta is None else _said(delta)
+        return Piece(delta["content"])  # true for nearly every chunk
+    piece = Piece() if delta is None else _piece(delta)
     if any(piece):
         return piece
-    # In place of a delta, or beside one that is empty.
+    # These come instead of a delta, or beside an empty delta.
     message, text = choice.get("message"), choice.get("text")
     if message is not None and (delta is None or isinstance(message, dict)):
-        return _said(message)._replace(whole=True)
-    if text is not None and (delta is None or isinstance(text, str)):  # the form of /v1/completions, always a piece
+        return _piece(message)._replace(whole=True)
+    if text is not None and (delta is None or isinstance(text, str)):  # the form of /v1/completions: always a piece
         return Piece(_content(text)[0], whole=delta is not None)
     return piece
 
 
 def together(pieces: Sequence[str], messages: Sequence[str]) -> str:
-    """Return what pieces and messages say: a message may be a piece like any other, or repeat all that came before."""
-    told, said = "".join(pieces), [message for message in messages if message]
-    whole = said[-1] if repeat(said) else "".join(said)
-    if not told or (whole and whole.startswith(told)):
+    """Return the text of pieces and messages. A message is a piece like any other, or repeats the text so far."""
+    text, nonempty = "".join(pieces), [message for message in messages if message]
+    whole = nonempty[-1] if repeat(nonempty) else "".join(nonempty)
+    if not text or (whole and whole.startswith(text)):
         return whole
-    return told if told.endswith(whole) else told + whole
+    return text if text.endswith(whole) else text + whole
 
 
 def repeat(messages: Sequence[str]) -> bool:
-    """Say whether each of several messages holds all that the one before it said."""
-    said = [message for message in messages if message]
-    return len(said) > 1 and all(later.startswith(earlier) for earlier, later in pairwise(said))
+    """Return whether there are several messages, and each begins with the whole previous message."""
+    nonempty = [message for message in messages if message]
+    return len(nonempty) > 1 and all(later.startswith(earlier) for earlier, later in pairwise(nonempty))
 
 
-def _said(said: dict[str, Any]) -> Piece:
-    text, thought, refusal = _content(said.get("content"))
-    named = said.get("reasoning_content") or said.get("reasoning") or said.get("thinking")
-    return Piece(text, thought + _plain(named), refusal + _plain(said.get("refusal")), _tools(said))
+def _piece(delta: dict[str, Any]) -> Piece:
+    """Return the content of a delta, or of a message, which has the same keys."""
+    text, thought, refusal = _content(delta.get("content"))
+    named = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("thinking")
+    return Piece(text, thought + _plain(named), refusal + _plain(delta.get("refusal")), _tools(delta))
 
 
 def _content(content: Any) -> tuple[str, str, str]:
-    """Return text, reasoning and refusal of a content: a text, or parts of several types."""
+    """Return text, reasoning and refusal of a content, which is a text or a list of parts of several types."""
     if content is None or isinstance(content, str):
         return content or "", "", ""
     text, thought, refusal = [], [], []
@@ -119,7 +120,7 @@ def _content(content: Any) -> tuple[str, str, str]:
             thought.append(_plain(named))
         elif part.get("type") == "refusal":
             refusal.append(_plain(part.get("refusal") or part.get("text")))
-        else:  # what has no text (references, pictures) adds none
+        else:  # parts without a text (references, pictures) add nothing
             text.append(_plain(part.get("text")))
     return "".join(text), "".join(thought), "".join(refusal)
 
@@ -132,8 +133,8 @@ def _plain(value: Any) -> str:
     return "".join(map(_plain, value))
 
 
-def _tools(said: dict[str, Any]) -> tuple[str, ...]:
-    calls = [(call or {}).get("function") or {} for call in said.get("tool_calls") or ()]
-    calls += [said["function_call"]] if said.get("function_call") else []
-    # The pieces of a call name its function only once.
+def _tools(delta: dict[str, Any]) -> tuple[str, ...]:
+    calls = [(call or {}).get("function") or {} for call in delta.get("tool_calls") or ()]
+    calls += [delta["function_call"]] if delta.get("function_call") else []
+    # Only the first piece of a call names its function.
     return tuple(str(call.get("name") or "") for call in calls)

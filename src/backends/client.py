@@ -1,7 +1,7 @@
 """One asynchronous, streaming client for OpenAI chat completions.
 
-Whatever an endpoint does comes back as a `Generation`: a text, or the `Failure` in its place. Nothing is asked again
-here: who calls knows its budget of retries.
+Whatever an endpoint does is returned as a `Generation`: a text, or a `Failure` in its place. The client never retries:
+the caller knows its budget of retries.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from backends.events import MAX_ANSWER_BYTES, BadStream, EventStream, bad_respon
 from backends.redaction import redact
 from backends.stream import Answer, count, seconds
 
-_AIOHTTP_WARNS_ABOVE = 2**20  # bytes; it wants to read larger bodies in pieces
+_AIOHTTP_WARNS_ABOVE = 2**20  # bytes; aiohttp warns of larger bodies unless they are files that it reads in pieces
 _ERROR_BODY_BYTES = 65_536
 _CONNECT_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 1.0
-# How a stream of events begins, and what may stand before: white space and a byte order mark.
+# The fields with which an event stream may begin, and what may precede them: white space and a byte order mark.
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 _LONGEST_FIELD = max(map(len, _FIELDS))
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class Client:
-    """Asks one endpoint, over at most `max_connections` connections; `timeout_s` bounds each request as a whole.
+    """Asks one endpoint over at most `max_connections` connections. `timeout_s` limits each request as a whole.
 
-    It belongs to the event loop that entered it:
+    It can be used only in the event loop in which it was entered:
 
         async with Client(engine.endpoint, max_connections=4) as client:
             generation = await client.ask(request)
     """
 
     def __init__(self, endpoint: Endpoint, *, timeout_s: float = 300.0, max_connections: int = 1) -> None:
-        """Raise ValueError for an address that can't be asked."""
+        """Prepare a client. Raise ValueError for an address that is no HTTP endpoint or contains a password."""
         address = URL(endpoint.url.rstrip("/"))
         if address.user or address.password:
             raise ValueError(f"endpoint at {address.host}: give the key as the endpoint's api_key, not in its address")
@@ -54,13 +54,13 @@ class Client:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._max_connections = max_connections
-        # A query (Azure's api-version) belongs behind the path.
+        # A query (Azure's api-version) must follow the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
-        self._streams = True  # until an endpoint that said that it can't has answered without
+        self._streams = True  # False after an endpoint has refused a stream and then answered without one
 
     async def __aenter__(self) -> Self:
-        """Open the session. Connections are made when they are needed."""
+        """Open the session. Connections are opened when they are needed."""
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream", **self.endpoint.headers}
         if self.endpoint.api_key:
             headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
@@ -82,7 +82,7 @@ class Client:
             self._session = None
 
     async def ask(self, request: GenerationRequest) -> Generation:
-        """Ask once. No behaviour of the endpoint raises: each is a text or a failure."""
+        """Send a request once. No behaviour of the endpoint raises an exception: the result is a text or a failure."""
         if self._session is None:
             raise RuntimeError("the client is not open: use `async with Client(...) as client`")
         if refused := wire.unsendable(request, self.endpoint):
@@ -91,11 +91,11 @@ class Client:
         clock, answer, stream = _Clock(time.time(), time.perf_counter()), Answer(), self._streams
         try:
             failure = await self._exchange(wire.body(request, self.endpoint, stream=stream), answer, clock)
-            # By what this request asked for: another one may have learnt meanwhile that the endpoint doesn't stream.
+            # Not self._streams, which another request may have changed since this one was sent.
             if stream and failure is not None and failures.refuses_streams(failure):
                 clock, answer = _Clock(time.time(), time.perf_counter()), Answer()
                 failure = await self._exchange(wire.body(request, self.endpoint, stream=False), answer, clock)
-                # Words about a stream may have been about the picture's: only an answer shows what was meant.
+                # A refusal that says "stream" may mean the picture's bytes: only an answer without a stream is proof.
                 self._streams = self._streams and failure is not None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._explain(error)
@@ -105,7 +105,7 @@ class Client:
         return _generation(request.key, answer, clock, self.endpoint.image_token)
 
     async def _exchange(self, body: bytes, answer: Answer, clock: _Clock) -> Failure | None:
-        """Send `body` and read the stream into `answer`; return what went wrong by the endpoint's own account."""
+        """Send `body` and read the stream into `answer`. Return the failure that the endpoint reports, if any."""
         assert self._session is not None
         data = body if len(body) <= _AIOHTTP_WARNS_ABOVE else io.BytesIO(body)
         async with self._session.post(self._url, data=data, allow_redirects=False) as response:
@@ -122,7 +122,7 @@ class Client:
 
     def _explain(self, error: Exception) -> Failure:
         where = f"{self._url.host}:{self._url.port}"
-        if isinstance(error, TimeoutError):  # the first: aiohttp's are both time-outs and ClientErrors
+        if isinstance(error, TimeoutError):  # checked first: aiohttp's time-outs are ClientErrors as well
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 return Failure("connection", f"no connection to {where} in time", retryable=True)
             return Failure("timeout", f"no whole answer from {where} within {self.timeout_s:g} s", retryable=True)
@@ -136,7 +136,7 @@ class Client:
         return Failure("bad_response", f"{where} does not speak HTTP as expected: {type(error).__name__}: {error}")
 
     def _redact(self, failure: Failure) -> Failure:
-        """Take the secrets out of the message: an endpoint may repeat them in its refusal."""
+        """Remove the secrets from the message, because an endpoint may repeat them in its refusal."""
         message = failure.message
         for secret in (self.endpoint.api_key, *self.endpoint.headers.values()):
             if len(secret) >= 8:  # shorter ones are no secrets, and would blank out ordinary words
@@ -147,17 +147,17 @@ class Client:
 @dataclass(slots=True)
 class _Clock:
     sent_at: float  # Unix time
-    started: float  # time.perf_counter(), as `ended`
+    started: float  # time.perf_counter(), like `ended`
     ended: float | None = None
 
     def end(self) -> None:
-        """Stop at the first call."""
+        """Stop the clock. Later calls have no effect."""
         self.ended = self.ended or time.perf_counter()
 
     def timing(self, answer: Answer, *, whole: bool) -> Timing:
-        """Return the client's own clock and the engine's account, of a `whole` answer or of what came of one."""
+        """Return the times that the client and the engine measured. `whole`: the answer arrived completely."""
         first, ended = answer.first_text_at, self.ended or time.perf_counter()
-        # What is no whole answer took as long as we waited for it.
+        # The latency of an incomplete answer is the time that was spent waiting for it.
         last = answer.last_choice_at if whole and answer.last_choice_at is not None else ended
         return Timing(
             sent_at=self.sent_at,
@@ -191,7 +191,7 @@ def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None
 
 
 async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
-    """Read a stream, or the whole reply that some servers send in its place, whatever either is said to be."""
+    """Read a stream, or the reply in one piece that some servers send instead. The content type is not relied on."""
     content, beginning = response.content, b""
     while len(beginning.lstrip(_BLANK)) < _LONGEST_FIELD and not content.at_eof():
         beginning += await content.readany()
@@ -212,7 +212,7 @@ async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
 
 
 async def _whole(response: aiohttp.ClientResponse, beginning: bytes) -> bytes:
-    """Return a body that is no stream. Raise BadStream where it can be no reply either."""
+    """Return a body that is no stream. Raise BadStream if it is no JSON object either."""
     body = bytearray(beginning)
     while chunk := await response.content.readany():
         body += chunk
@@ -225,17 +225,17 @@ async def _whole(response: aiohttp.ClientResponse, beginning: bytes) -> bytes:
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
-    """Read the few bytes behind [DONE], so that the connection can be used again; give it up if there are more."""
+    """Read the few bytes after [DONE], so that the connection can be reused. Stop after a second."""
     try:
         async with asyncio.timeout(_DRAIN_TIMEOUT_S):
             async for _ in content.iter_any():
                 pass
     except (TimeoutError, aiohttp.ClientError, OSError):
-        return  # the answer is complete: what follows it decides nothing, and aiohttp closes the connection
+        return  # the answer is complete, so the rest is irrelevant; aiohttp closes the connection
 
 
 async def _head(response: aiohttp.ClientResponse) -> bytes:
-    """Return the beginning of a body that explains a refusal; a refusal cut short is still one."""
+    """Return the beginning of a body that explains a refusal, even if the connection breaks before its end."""
     received = bytearray()
     try:
         async for chunk in response.content.iter_any():
@@ -248,9 +248,9 @@ async def _head(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _proxy(url: URL) -> str | None:
-    """Return the proxy that the environment asks for, never for this machine itself.
+    """Return the proxy that the environment names for an address; None for this machine itself.
 
-    Not aiohttp's `trust_env`: that would also read ~/.netrc and let it overrule the endpoint's own key.
+    aiohttp's `trust_env` is not used, because it also reads ~/.netrc, which would override the endpoint's own key.
     """
     host = url.host or ""
     try:

@@ -1,4 +1,4 @@
-"""What an endpoint's refusal means: HTTP status, headers and body to a `Failure`."""
+"""Classifies an endpoint's refusal: turns HTTP status, headers and body into a `Failure`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF_MEMORY = re.compile(r"out[ _]of[ _]memory", re.IGNORECASE)
-# Azure's, OpenAI's, OpenRouter's and DashScope's words for a question that their rules on content refuse.
+# The texts with which Azure, OpenAI, OpenRouter and DashScope refuse a question by their content rules.
 _FILTERED = re.compile(
     r"content_filter|content_policy|content management policy|ResponsibleAIPolicyViolation|data_?inspection_?failed"
     r"|input was flagged|requires moderation|safety system",
     re.IGNORECASE,
 )
-_NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # where a status may stand
+_NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # keys that may hold an HTTP status
 _NAMES = ("type", "error_type", "error_code")
 _MESSAGES = ("message", "detail", "error_msg", "error_message", "msg", "error")
 _NO_STREAMS = re.compile(
     r"\bstream(ing)?\b.*(support|allow|available|implement|disabled|permitted|unknown|unexpected|invalid|false)"
-    # OpenAI's reasoning models: "Your organization must be verified to stream this model"; in one piece they answer.
+    # OpenAI's reasoning models: "Your organization must be verified to stream this model"; unstreamed, they answer.
     r"|(support|allow|implement|permit|unknown|unexpected|invalid|disabled|extra|be verified).*\bstream(ing)?\b",
     re.IGNORECASE | re.DOTALL,
 )
-_SHOWN = 400  # characters of an endpoint's own words
+_SHOWN = 400  # characters of an endpoint's message that are kept
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Classify an answer whose HTTP status is not 200."""
+    """Classify a response whose HTTP status is not 200."""
     code, words = read_error(body)
     message = f"HTTP {status}: {words or 'no explanation in the body'}"
     if 400 <= status < 500 and _by_words(code, words) == "content_filter":
@@ -58,33 +58,33 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
 
 
 def from_error_object(error: object) -> Failure:
-    """Classify an error that came after HTTP 200: in the middle of a stream, or in place of one."""
+    """Classify an error that came with HTTP 200: in the middle of a stream, or instead of a stream."""
     code, words = _words_of(error)
     message = f"the endpoint broke off with an error: {words or 'without words'}"
     if (special := _by_words(code, words)) is not None:
         return Failure(special, message)
     status = _status_of(error)
-    said = code.lower()
-    if status == 429 or (status is None and re.search(r"rate.?limit|too_many_requests", said)):
+    code = code.lower()
+    if status == 429 or (status is None and re.search(r"rate.?limit|too_many_requests", code)):
         return Failure("rate_limited", message, retryable=True)
-    if status in (401, 403) or (status is None and re.search(r"authenticat|permission|api_key|unauthori[sz]ed", said)):
+    if status in (401, 403) or (status is None and re.search(r"authenticat|permission|api_key|unauthori[sz]ed", code)):
         return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
     if status == 408:
         return Failure("timeout", message, retryable=True)
-    named = re.search(r"invalid_request|bad.?request|not_?found|unprocessable|validation|unsupported", said)
-    if (status is not None and 400 <= status < 500) or (status is None and named):
+    is_refusal = re.search(r"invalid_request|bad.?request|not_?found|unprocessable|validation|unsupported", code)
+    if (status is not None and 400 <= status < 500) or (status is None and is_refusal):
         return Failure("bad_request", message)
     return Failure("server_error", message, retryable=True)
 
 
 def error_in(chunk: Mapping[str, Any]) -> object | None:
-    """Return the error that a chunk is, None where it is none.
+    """Return the error that a chunk contains; None if it contains no error.
 
-    Known are `{"error": ...}` (OpenAI, SGLang, OpenRouter, TGI), the flat `{"object": "error", "message": ...}` (vLLM),
-    `{"type": "error", ...}` (Anthropic), and an object without choices that has a status of refusal, FastAPI's `detail`
-    or a message with a code.
+    These forms are known: `{"error": ...}` (OpenAI, SGLang, OpenRouter, TGI), the flat `{"object": "error", "message":
+    ...}` (vLLM), `{"type": "error", ...}` (Anthropic), and an object without choices that has a status of 400 or more,
+    FastAPI's `detail`, or a message with a code.
     """
-    if chunk.get("choices") and "error" not in chunk:  # nearly every chunk
+    if chunk.get("choices") and "error" not in chunk:  # true for nearly every chunk
         return None
     if error := chunk.get("error"):
         around = {name: chunk[name] for name in _NUMBERS + _NAMES if name in chunk}
@@ -95,19 +95,19 @@ def error_in(chunk: Mapping[str, Any]) -> object | None:
         return chunk
     if chunk.get("choices") or chunk.get("usage"):
         return None
-    named = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
-    told = named or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
-    return chunk if told or (_status_of(chunk) or 0) >= 400 else None
+    has_code = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
+    is_error = has_code or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
+    return chunk if is_error or (_status_of(chunk) or 0) >= 400 else None
 
 
 def refuses_streams(failure: Failure) -> bool:
-    """Say whether an endpoint answers in one piece only, by its own words: HTTP 4xx or 501 about `stream`."""
-    says_so = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")
-    return says_so and _NO_STREAMS.search(failure.message) is not None
+    """Return whether an endpoint refuses to stream: HTTP 4xx or 501 with a message about `stream`."""
+    is_refusal = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")
+    return is_refusal and _NO_STREAMS.search(failure.message) is not None
 
 
 def retry_after(value: str | None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds from now."""
+    """Return the seconds from now that a Retry-After header gives, as seconds or as an HTTP date; None if invalid."""
     if not value:
         return None
     try:
@@ -117,11 +117,11 @@ def retry_after(value: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
-    return max(0.0, seconds) if seconds < float("inf") else None  # this is false for NaN, too
+    return max(0.0, seconds) if seconds < float("inf") else None  # the comparison is false for NaN, too
 
 
 def read_error(body: bytes) -> tuple[str, str]:
-    """Return code and words of an error body: OpenAI's, vLLM's flat one, FastAPI's `detail`, or any text."""
+    """Return code and message of an error body: OpenAI's form, vLLM's flat form, FastAPI's `detail`, or any text."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
@@ -141,7 +141,7 @@ def _words_of(error: object) -> tuple[str, str]:
 
 
 def _status_of(error: object) -> int | None:
-    """Return the HTTP status that an error object names, None where it names none."""
+    """Return the HTTP status that an error object contains; None if it contains none."""
     if not isinstance(error, Mapping):
         return None
     for name in _NUMBERS:
@@ -154,12 +154,12 @@ def _status_of(error: object) -> int | None:
 
 
 def _by_words(code: str, words: str) -> FailureKind | None:
-    said = f"{code} {words}"
-    if _CONTEXT.search(said):
+    text = f"{code} {words}"
+    if _CONTEXT.search(text):
         return "context_too_long"
-    if _OUT_OF_MEMORY.search(said):
+    if _OUT_OF_MEMORY.search(text):
         return "out_of_memory"
-    if _FILTERED.search(said):
+    if _FILTERED.search(text):
         return "content_filter"
     return None
 

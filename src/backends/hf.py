@@ -150,11 +150,21 @@ def _facts(account: Mapping[str, Any], cuda: Mapping[str, Any]) -> dict[str, str
     for package, version in (account.get("versions") or {}).items():
         if version is not None:
             facts[f"version.{package}"] = str(version)
+    if (sizes := account.get("qwen_vl_utils") or {}).get("pictures"):
+        facts["qwen_vl_utils"] = _sizes(sizes)
     if "name" in cuda:
         facts["gpu"] = str(cuda["name"])
     if (reserved := _gib(cuda.get("max_reserved_bytes"))) is not None:
         facts["allocator_reserved_peak_gib"] = f"{reserved:.3f}"
     return facts
+
+
+def _sizes(account: Mapping[str, Any]) -> str:
+    """Say whether qwen-vl-utils gives pictures the sizes that the model saw."""
+    version, pictures, differing = (account[name] for name in ("version", "pictures", "differing"))
+    if not differing:
+        return f"{version}: the same sizes for {pictures} of {pictures} pictures"
+    return f"{version}: other sizes for {differing} of {pictures} pictures, the first {account['first']}"
 
 
 def _gib(count: object) -> float | None:

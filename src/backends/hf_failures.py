@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 
 from backends.api import Failure
-from backends.known_failures import GPU_OUT_OF_MEMORY, HUB, NO_CUDA, OUT_OF_MAIN_MEMORY, first, known
+from backends.known_failures import (
+    COMPILERS,
+    GPU_OUT_OF_MEMORY,
+    HUB,
+    KERNEL_FAILED,
+    NO_CUDA,
+    OUT_OF_MAIN_MEMORY,
+    first,
+    known,
+)
 
 # The first that matches wins: from the special to the general.
 _FAILURES = (
@@ -47,6 +56,8 @@ _FAILURES = (
         "the checkpoint is not there: check model.path, or the quant's entry under the model's checkpoints",
     ),
     *HUB,
+    *COMPILERS,
+    *KERNEL_FAILED,
     known(
         r"does not recognize this architecture|Unrecognized configuration class|is not one that transformers serves"
         r"|Unrecognized model in|names no processor for model type",

@@ -41,11 +41,48 @@ HUB = (
     ),
 )
 
-GPU_OUT_OF_MEMORY = r"CUDA out of memory|torch\.OutOfMemoryError|OutOfMemoryError: |CUDNN_STATUS_ALLOC_FAILED"
+# PyTorch says `CUDA out of memory` where its own allocator fails and `CUDA error: out of memory` where the driver
+# does. cuBLAS and cuDNN have words of their own (c10/cuda/CUDAException.cpp, ATen/cuda/Exceptions.h of torch 2.13).
+GPU_OUT_OF_MEMORY = (
+    r"CUDA out of memory|torch\.OutOfMemoryError|OutOfMemoryError: |CUDA error: out of memory"
+    r"|CU(?:DNN|BLAS|SPARSE|SOLVER)_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY"
+)
 OUT_OF_MAIN_MEMORY = r"DefaultCPUAllocator: can't allocate memory|\bMemoryError\b|Cannot allocate memory"
 NO_CUDA = (
     r"no kernel image is available|CUDA driver version is insufficient|NVIDIA driver on your system is too old"
     r"|Found no NVIDIA driver|No CUDA GPUs are available|CUDA unknown error|libcuda\.so"
     r"|Torch not compiled with CUDA enabled"
+)
+# A kernel that went wrong: neither the driver nor the installation is to blame.
+KERNEL_FAILED = (
+    known(
+        r"CUDA error: (an illegal memory access was encountered|an illegal instruction was encountered"
+        r"|misaligned address|device-side assert triggered|unspecified launch failure|the launch timed out[^\n]*"
+        r"|invalid configuration argument|too many resources requested for launch)",
+        "a CUDA kernel failed ({name}), which is a fault of the engine or the model's kernels and not of the driver: "
+        "try another backend.attention or backend.engine_args.enforce_eager=true, another quant, or another version",
+        "engine_died",
+    ),
+)
+# What compiles kernels at the first use: Triton 3.8 (runtime/build.py:33) a C file against Python's headers; tvm_ffi
+# 0.1.11 (cpp/extension.py:149) and FlashInfer CUDA, with nvcc and a C++ compiler.
+COMPILERS = (
+    known(
+        r"Failed to find C compiler|\b(?:gcc|cc|g\+\+|c\+\+): (?:command )?not found"
+        r"|No such file or directory: '(gcc|g\+\+|cc|c\+\+)'",
+        "kernels are compiled when they are first used, and this machine has no C compiler: install gcc and g++ "
+        "(Debian, Ubuntu: apt install build-essential)",
+    ),
+    known(
+        r"Python\.h: No such file or directory",
+        "kernels are compiled when they are first used, and Python's headers are missing: install them "
+        "(Debian, Ubuntu: apt install python3-dev, of the version that the environment has)",
+    ),
+    known(
+        r"Could not find CUDA installation|(?:Could not find|Unable to find|No such file or directory:) '?nvcc"
+        r"|nvcc: (?:command )?not found|nvcc is required|CUDA_HOME environment variable is not set",
+        "kernels are compiled with nvcc when they are first used, and it was not found: export CUDA_HOME with the "
+        "folder that holds bin/nvcc of the engine's CUDA version",
+    ),
 )
 PORT_IN_USE = r"address already in use|EADDRINUSE|errno 98\b|port is already allocated|port \d+ is (?:already )?in use"

@@ -1,6 +1,6 @@
-"""Any endpoint that runs already and speaks OpenAI chat completions: a provider, a gateway, a colleague's server.
+"""Backend `openai`: a running endpoint with OpenAI chat completions, such as a provider, a gateway or another server.
 
-Settings come as `EngineSpec.args`; `spec.checkpoint` is the model's name at the endpoint:
+`spec.checkpoint` is the model's name at the endpoint. `EngineSpec.args` has these settings:
 
     base_url api_key_variable dialect headers omit rename
 """
@@ -19,24 +19,24 @@ from backends.api import Endpoint, EngineSpec, EngineStats, Failure
 from backends.engine_args import PREFIX, settings
 
 _SETTINGS = ("base_url", "api_key_variable", "dialect", "headers", "omit", "rename")
-# Parameters of an address that are a key, beside those whose name says so (`redaction.names_secret`).
+# Query parameters of an address that are keys, in addition to those that `redaction.names_secret` recognises.
 _KEYS_IN_ADDRESS = ("sig", "signature", "code", "sas", "jwt", "access", "pass", "pwd")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 class OpenAiBackend:
-    """Asks a server that is not ours. No process is started, so nothing of it is measured but its answers' timing."""
+    """Uses a server that others started. Only the timing of answers is measured, because there is no process."""
 
     name = "openai"
 
     def launch(self, spec: EngineSpec, port: int) -> Endpoint:
-        """Return the endpoint. Raise ValueError for an address, key or setting with which it can't be asked."""
+        """Return the endpoint. Raise ValueError for an address, key or setting that can't be used."""
         del port
-        if given := [name for name, _ in spec.args if name.startswith(PREFIX)]:
-            raise ValueError(f"backend.{given[0]}: backend openai starts no engine that could be given arguments")
+        if engine_args := [name for name, _ in spec.args if name.startswith(PREFIX)]:
+            raise ValueError(f"backend.{engine_args[0]}: backend openai starts no engine that could be given arguments")
         if spec.quant != "native":
             raise ValueError(
-                f"quant={spec.quant}: in what an endpoint computes is its own affair; leave quant out, or give "
+                f"quant={spec.quant}: the quantisation of an endpoint can't be chosen; leave quant out, or give "
                 "quant=native"
             )
         if spec.weights != "real":
@@ -55,18 +55,18 @@ class OpenAiBackend:
         )
 
     def translate(self, log_tail: str) -> Failure | None:
-        """Return None: an endpoint's log is not ours to read."""
+        """Return None, because an endpoint has no log here."""
         del log_tail
         return None
 
     def statistics(self, before: str, after: str, log: str) -> EngineStats:
-        """Return nothing: an endpoint's account is not ours to read."""
+        """Return empty statistics, because an endpoint's statistics can't be read here."""
         del before, after, log
         return EngineStats()
 
 
 def _address(url: str) -> str:
-    """Return the address without /chat/completions; a query that holds no key (Azure's api-version) stays."""
+    """Return the address without /chat/completions. A query without a key, such as Azure's api-version, is kept."""
     address = URL(url)
     if address.user or address.password:
         raise ValueError("backend.base_url: a key belongs into the variable that backend.api_key_variable names")
@@ -87,7 +87,7 @@ def _address(url: str) -> str:
 
 
 def _known(key: str, names: Iterable[str]) -> Iterable[str]:
-    """Return names of settings. Raise ValueError for one that is none, or can't be done without."""
+    """Return the names. Raise ValueError for a name that is no setting, or a setting that every request needs."""
     for name in names:
         if name not in wire.SETTINGS:
             raise ValueError(
@@ -114,7 +114,7 @@ def _dialect(name: str) -> str:
 
 
 def _key(variable: str) -> str:
-    """Read the key; an endpoint that needs none is asked with `backend.api_key_variable=null`."""
+    """Return the key in an environment variable; an empty text if no variable is named."""
     if not variable:
         return ""
     if not os.environ.get(variable):
@@ -126,7 +126,7 @@ def _key(variable: str) -> str:
 
 
 def _value(header: str, text: str) -> str:
-    """Put environment variables, `$NAME`, into the value of a header: what is written in a config is not secret."""
+    """Replace `$NAME` in the value of a header by the environment variable, because a config may not hold secrets."""
 
     def read(match: re.Match[str]) -> str:
         if match[1] not in os.environ:

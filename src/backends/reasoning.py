@@ -1,18 +1,18 @@
-r"""What a thinking model thought, cut off the beginning of its answer: one rule for all. Standard library only.
+r"""Separates the reasoning of a thinking model from its answer, by one rule for all models. Standard library only.
 
     "<think>Вижу паспорт.</think>\n\nИванов"   ->  ("Вижу паспорт.", "Иванов")
-    "Вижу паспорт.</think>\n\nИванов"          ->  the same: the chat template had opened the thought
-    "<think>Вижу паспорт, поле"                ->  ("Вижу паспорт, поле", ""): cut off before it answered
+    "Вижу паспорт.</think>\n\nИванов"          ->  the same: the chat template contained the opening mark
+    "<think>Вижу паспорт, поле"                ->  ("Вижу паспорт, поле", ""): the text was cut before the answer
 
-Engines that keep thoughts apart (a reasoning parser, our HF server) are believed, and nothing is cut. A mark that
-stands further back belongs to the answer: a document may hold it.
+If an engine separates the reasoning itself (by a reasoning parser, as does our HF server), its result is used. A mark
+further back in the text belongs to the answer, because a document may contain it.
 """
 
 from __future__ import annotations
 
 import re
 
-# The marks of published models, as the reasoning parsers of vLLM and SGLang know them.
+# The marks of published models, from the reasoning parsers of vLLM and SGLang.
 _PAIRS = (
     ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, GLM, MiniMax, Phi-4-reasoning, Hunyuan, ERNIE
     ("<thinking>", "</thinking>"),
@@ -22,12 +22,12 @@ _PAIRS = (
     ("[THINK]", "[/THINK]"),  # Magistral
     ("◁think▷", "◁/think▷"),  # Kimi-VL
 )
-# Of these the chat template may open the thought, so that only the end is written.
+# The chat template may contain the opening mark of these, so that the text has only the closing mark.
 _OPENED_BY_TEMPLATE = ("</think>", "</seed:think>", "[/THINK]", "◁/think▷")
-# A tag that a sentence speaks of stands behind a space, a quote or a bracket, and the line goes on.
-_SPOKEN_OF = re.compile(r"[ \t\"'`«“(]$")
+# A mark that a sentence mentions follows a space, a quote or a bracket, and the line continues after it.
+_MENTIONED = re.compile(r"[ \t\"'`«“(]$")
 _LINE_ENDS = re.compile(r"[ \t]*(?:[\r\n]|$)")
-# gpt-oss (OpenAI's harmony format), where an engine doesn't read it: <|channel|>NAME<|message|>TEXT<|end|> ...
+# gpt-oss (OpenAI's harmony format), if the engine doesn't parse it: <|channel|>NAME<|message|>TEXT<|end|> ...
 _HARMONY = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>")
 _CHANNEL = re.compile(
     r"(?:<\|start\|>assistant)?<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -37,7 +37,7 @@ _CHANNEL = re.compile(
 
 
 def split(text: str) -> tuple[str | None, str]:
-    """Return reasoning and answer. None where the text does not begin with a thought; then the answer is all of it."""
+    """Return reasoning and answer. The reasoning is None if the text has none; then the answer is the whole text."""
     if _HARMONY.match(text):
         return _channels(text)
     beginning = text.lstrip()
@@ -53,13 +53,13 @@ def split(text: str) -> tuple[str | None, str]:
 
 
 def _ends_a_thought(before: str, after: str) -> bool:
-    return not _SPOKEN_OF.search(before) or _LINE_ENDS.match(after) is not None
+    return not _MENTIONED.search(before) or _LINE_ENDS.match(after) is not None
 
 
 def _channels(text: str) -> tuple[str | None, str]:
-    """Read gpt-oss's channels: `final` is the answer, all others are thoughts."""
+    """Return reasoning and answer of gpt-oss's channels: `final` is the answer, all others are reasoning."""
     thoughts: list[str] = []
     answers: list[str] = []
-    for found in _CHANNEL.finditer(text):
-        (answers if found["name"] == "final" else thoughts).append(found["text"].strip())
+    for channel in _CHANNEL.finditer(text):
+        (answers if channel["name"] == "final" else thoughts).append(channel["text"].strip())
     return "\n".join(thoughts), "\n".join(answers)

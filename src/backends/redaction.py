@@ -1,8 +1,8 @@
 """Keeps secrets out of everything that is written: logs, messages, files. Standard library only.
 
-A secret is what was told to be one (`remember`: keys of engines and endpoints), the value of an environment variable
-whose name says so (HF_TOKEN, OPENAI_API_KEY), and what looks like one: a password in an address, `Bearer …`, tokens of
-well-known make. `redact` blanks them; `problem` says why a value does not belong into a config.
+These texts are secrets: those passed to `remember` (keys of engines and endpoints), values of environment variables
+with names such as HF_TOKEN or OPENAI_API_KEY, and texts that look like secrets: a password in an address, `Bearer …`,
+tokens in well-known formats. `redact` replaces them; `problem` says why a value must not be in a config.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import quote
 
-SHORTEST = 8  # characters; shorter ones would blank out ordinary words
+SHORTEST = 8  # characters; shorter texts are not replaced, because they may be ordinary words
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _ALWAYS = {"password", "passwd", "passphrase", "secret", "credential", "credentials", "authorization", "cookie"}
@@ -27,30 +27,30 @@ _MADE_LIKE_ONE = re.compile(
     r"|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})"
 )
 
-_told: set[str] = set()
+_remembered: set[str] = set()
 
 
 def remember(secret: str) -> str:
-    """Blank this out from now on, in all of this process; return it."""
+    """Replace this secret from now on, in the whole process. Return it."""
     if len(secret) >= SHORTEST:
-        _told.add(secret)
+        _remembered.add(secret)
     return secret
 
 
 @functools.cache
 def names_secret(name: str) -> bool:
-    """Whether a variable, header or setting of this name holds a secret: HF_TOKEN, X-Api-Key, db_password."""
+    """Return whether a variable, header or setting of this name holds a secret: HF_TOKEN, X-Api-Key, db_password."""
     words = [word.lower() for word in _WORDS.findall(name)]
     return bool(words) and (words[-1] in _LAST or not _ALWAYS.isdisjoint(words))
 
 
 def of_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets among environment variables, by value, with the variable's name."""
+    """Return the secrets among environment variables, as a mapping of value to name."""
     return {value: name for name, value in variables.items() if names_secret(name) and _may_be_secret(name, value)}
 
 
 def _may_be_secret(name: str, value: str) -> bool:
-    """Tell secrets from the paths that lead to them, and from words: SORT_KEY=sample_id must not blank out each."""
+    """Return False for paths to secrets and for plain words: SORT_KEY=sample_id must not replace every `sample_id`."""
     if len(value) < SHORTEST or value.startswith(("/", "~", "./")):
         return False
     named = not _ALWAYS.isdisjoint(word.lower() for word in _WORDS.findall(name))
@@ -58,10 +58,10 @@ def _may_be_secret(name: str, value: str) -> bool:
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return what blanks out these, also as JSON and addresses write them, and whatever looks like a secret."""
-    written = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
-    given = sorted(written, key=len, reverse=True)
-    exact = re.compile("|".join(map(re.escape, given))) if given else None
+    """Return a function that replaces these secrets, also in JSON and URL encodings, and what looks like one."""
+    encoded = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+    longest_first = sorted(encoded, key=len, reverse=True)
+    exact = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def blank(text: str) -> str:
         if exact is not None:
@@ -74,19 +74,20 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 def redact(text: str) -> str:
     """Return `text` with every secret replaced by ***."""
-    return redactor((*_told, *of_environment(os.environ)))(text)
+    return redactor((*_remembered, *of_environment(os.environ)))(text)
 
 
-def problem(name: str, value: str) -> str | None:
-    """Say why a setting's value does not belong into a config, without repeating it; None where it does.
+def problem(name: str, value: str, secrets: Mapping[str, str] | None = None) -> str | None:
+    """Return why a setting's value must not be in a config, without repeating it; None if it may be.
 
-    `name` is empty where names say nothing.
+    `name` is the setting's name; empty if the name is no sign of a secret. `secrets` are those of the environment; by
+    default they are looked up.
     """
     if _PASSWORD.search(value):
         return "it holds a password in an address"
     if _MADE_LIKE_ONE.search(value) or _BEARER.search(value):
         return "it looks like a key or token"
-    for secret, variable in of_environment(os.environ).items():
+    for secret, variable in (of_environment(os.environ) if secrets is None else secrets).items():
         if secret in value:
             return f"it is what the environment variable {variable} holds"
     if name and names_secret(name) and len(value) >= SHORTEST:
@@ -95,7 +96,7 @@ def problem(name: str, value: str) -> str | None:
 
 
 class RedactingFormatter(logging.Formatter):
-    """A log formatter that blanks out secrets, those of tracebacks too."""
+    """A log formatter that replaces secrets, also those in tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

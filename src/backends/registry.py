@@ -12,17 +12,14 @@ from backends.api import Backend
 from registries import Registry
 
 GROUP = "runner.backends"
-REGISTRY = Registry(
-    "backend",
-    GROUP,
-    {
-        "hf": "backends.hf:HfBackend",
-        "ocr": "backends.ocr:OcrBackend",
-        "openai": "backends.openai:OpenAiBackend",
-        "sglang": "backends.sglang:SglangBackend",
-        "vllm": "backends.vllm:VllmBackend",
-    },
-)
+BUILT_IN = {
+    "hf": "backends.hf:HfBackend",
+    "ocr": "backends.ocr:OcrBackend",
+    "openai": "backends.openai:OpenAiBackend",
+    "sglang": "backends.sglang:SglangBackend",
+    "vllm": "backends.vllm:VllmBackend",
+}
+REGISTRY = Registry("backend", GROUP, BUILT_IN)
 
 
 def names() -> tuple[str, ...]:

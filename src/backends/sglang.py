@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from backends import sglang_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
-from backends.engine_args import DTYPE_OF_QUANT, dtype, flags, is_true, settings, which_weights
+from backends.engine_args import DTYPE_OF_QUANT, PREFIX, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
 
 _SETTINGS = (
@@ -53,7 +53,10 @@ _OURS = {
     "enable_metrics": "nothing: metrics are always on",
 }
 _MODEL, _ADAPTER = "model", "adapter"
-_USAGE = "sglang:token_usage"
+# The share of the KV cache that is in use. `sglang:token_usage` is the same, rounded to hundredths (0.5.23,
+# srt/managers/scheduler_components/pool_stats_observer.py:155), which is 0 for a short answer.
+_USAGE = "sglang:full_token_usage"
+_INTERVAL = "decode_log_interval"
 _FACTS = {
     "quantization": re.compile(r"'quantization': '?(\w+)"),
     "attention": re.compile(r"'attention_backend': '(\w+)'"),
@@ -95,6 +98,10 @@ class SglangBackend:
             # Strict: what an adapter lacks, or has in excess, would otherwise be left out without a word.
             argv += ["--lora-paths", f"{_ADAPTER}={chosen['adapter']}", "--lora-strict-loading"]
             asked = f"{_MODEL}:{_ADAPTER}"  # the bare name would be answered without the adapter
+        # Gauges are brought up to date each 40th step of decoding unless told otherwise (metrics_reporter.py:934): an
+        # answer of fewer tokens would never be seen in them.
+        if not spec.arg(f"{PREFIX}{_INTERVAL}", ""):
+            argv += ["--decode-log-interval", "1"]
         argv += flags(spec, _OURS)
         return Launch(
             tuple(argv),
@@ -120,7 +127,7 @@ class SglangBackend:
             weights_gib=_gib(now, "weight"),
             kv_reserved_gib=reserved,
             kv_used_gib=peak * reserved if reserved and peak is not None else None,
-            graphs_gib=_gib(now, "graph"),
+            graphs_gib=_graphs(now),
             prefix_hit_rate=rate(then, now, "sglang:cached_tokens", "sglang:prompt_tokens"),
             facts=facts,
         )
@@ -139,6 +146,18 @@ def _gib(metrics: Metrics, part: str) -> float | None:
     """Return what a part took. SGLang takes it from free memory before and after: a small part may come out below 0."""
     value = metrics.highest(f"sglang:{part}_memory_usage_gb")
     return value if value is not None and value > 0 else None
+
+
+def _graphs(metrics: Metrics) -> float | None:
+    """Return what graphs took, in GiB, of the rank with the most.
+
+    0.5.23 has a sample for each phase, prefill and decode (srt/observability/metrics_collector.py:1787): their sum.
+    """
+    ranks: dict[tuple[tuple[str, str], ...], float] = {}
+    for labels, value in metrics.samples("sglang:graph_memory_usage_gb"):
+        rank = tuple(sorted((name, text) for name, text in labels.items() if name != "phase"))
+        ranks[rank] = ranks.get(rank, 0.0) + max(0.0, value)
+    return max(ranks.values(), default=0.0) or None
 
 
 def _check_quant(spec: EngineSpec) -> None:

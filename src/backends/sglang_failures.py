@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from backends.api import Failure
-from backends.known_failures import GPU_OUT_OF_MEMORY, HUB, NO_CUDA, OUT_OF_MAIN_MEMORY, PORT_IN_USE, first, known
+from backends.known_failures import (
+    COMPILERS,
+    GPU_OUT_OF_MEMORY,
+    HUB,
+    KERNEL_FAILED,
+    NO_CUDA,
+    OUT_OF_MAIN_MEMORY,
+    PORT_IN_USE,
+    first,
+    known,
+)
 
 # The first that matches wins: from the special to the general.
 _FAILURES = (
@@ -13,7 +23,9 @@ _FAILURES = (
         "--help` of this environment's version",
     ),
     known(
-        r"Not enough memory[^\n]*mem-fraction-static|increase --mem-fraction-static",
+        # 0.5.23: model_executor/pool_configurator.py:96, mem_cache/kv_cache_configurator.py:3051
+        r"Not enough memory[^\n]*mem-fraction-static|increase --mem-fraction-static"
+        r"|leave no GPU memory for the KV cache",
         "weights leave no memory for the KV cache: raise backend.engine_args.mem_fraction_static, or take a smaller "
         "quant",
         "out_of_memory",
@@ -48,6 +60,8 @@ _FAILURES = (
         "this sglang does not know the architecture: choose an env with a newer one, or backend=hf",
     ),
     *HUB,
+    *COMPILERS,
+    *KERNEL_FAILED,
     known(
         NO_CUDA + r"|CUDA error: ",
         "CUDA does not work for sglang: compare the driver (nvidia-smi) with the CUDA version of its torch, check "

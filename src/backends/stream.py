@@ -1,4 +1,4 @@
-"""What comes back: the events of a stream, gathered to one answer.
+"""Collects the events of a stream into one answer.
 
 data: {"choices": [{"index": 0, "delta": {"content": "Пет"}, "finish_reason": null}]}
 data: {"choices": [], "usage": {"prompt_tokens": 61, "completion_tokens": 4}}
@@ -19,23 +19,23 @@ from backends.api import Failure
 from backends.events import MAX_ANSWER_BYTES, BadStream, ServerEvent, bad_response
 from backends.failures import error_in, from_error_object
 
-# Tokens that end a turn and are never part of what a model says; a server that leaves one in decodes it by mistake.
+# Tokens that end a turn and are never part of an answer. A server that leaves one in the text decodes it by mistake.
 _END_OF_TURN = re.compile(r"(?:<\|(?:im_end|endoftext|eot_id|eom_id|end|return)\|>|</s>|<end_of_turn>)\s*$")
 
 
-# Keys of chunks without a choice that are known: an account, our HF server's measurements.
+# Known keys of chunks without a choice: the token usage, and the measurements of our HF server.
 _KNOWN = {"usage", "timing", "images", "prompt_token_ids", "prompt_filter_results"}
 
 
 class Answer:
-    """Gathers the chunks of one answer: of several choices only the first, index 0."""
+    """Collects the chunks of one answer. Of several choices only the first (index 0) is used."""
 
     def __init__(self) -> None:
-        self.first_text_at: float | None = None  # time.perf_counter(), as the next
-        self.last_choice_at: float | None = None  # of the last chunk that holds a choice: behind it only accounts come
+        self.first_text_at: float | None = None  # time.perf_counter(), like `last_choice_at`
+        self.last_choice_at: float | None = None  # of the last chunk with a choice; only token usage follows it
         self.done = False  # [DONE] was read
         self.seen_choice = False
-        self.finish_reason: str | None = None  # OpenAI's word, or the server's own where that is unknown
+        self.finish_reason: str | None = None  # OpenAI's word, else the server's own word
         self.served_model: str | None = None
         self.usage: dict[str, Any] = {}
         self.timing: dict[str, Any] = {}
@@ -45,21 +45,21 @@ class Answer:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
-        self._messages: list[chunks.Piece] = []  # that came in place of pieces, or behind them
+        self._messages: list[chunks.Piece] = []  # whole messages that came instead of pieces, or after them
         self._tools: list[str] | None = None
-        self._remarks: dict[str, None] = {}  # in the order in which they were made
-        self._unknown = b""  # the first event that is no chunk that we know
+        self._remarks: dict[str, None] = {}  # in the order in which they were added
+        self._unknown = b""  # the first event of an unknown form
         self._characters = 0
-        self._pieces = 0  # chunks with text or reasoning
-        self._first: tuple[int, int | None] = (0, None)  # characters, and tokens where known, of the first of them
+        self._pieces = 0  # number of chunks with text or reasoning
+        self._first: tuple[int, int | None] = (0, None)  # number of characters and (if known) tokens in the first piece
         self._split: tuple[str | None, str] | None = None
 
     def add(self, event: ServerEvent) -> None:
-        """Take in one event. Raise BadStream where it is an error, or no chunk of a chat completion."""
+        """Add one event. Raise BadStream if it is an error, or no chunk of a chat completion."""
         if event.data.strip() == b"[DONE]":
             self.done = True
             return
-        if event.name == "ping" or not (event.name or event.data.strip()):  # to keep the connection open
+        if event.name == "ping" or not (event.name or event.data.strip()):  # sent to keep the connection open
             return
         try:
             self._add_chunk(json.loads(event.data.decode("utf-8")), event)
@@ -75,9 +75,9 @@ class Answer:
             raise bad_response(f"a chunk of the stream is no chat completion: {_head(event.data)}") from None
 
     def add_whole(self, body: bytes) -> None:
-        """Take in a reply that was not streamed. Raise BadStream as `add` does."""
+        """Add a reply that was not streamed. Raise BadStream as `add` does."""
         self.add(ServerEvent("", body))
-        self.done, self.first_text_at = True, None  # when its first word was ready is not known
+        self.done, self.first_text_at = True, None  # the time of its first token is not known
         self._remarks["not_streamed"] = None
 
     def _add_chunk(self, chunk: Any, event: ServerEvent) -> None:
@@ -123,55 +123,55 @@ class Answer:
         self._append(piece)
 
     def _append(self, piece: chunks.Piece) -> None:
-        found = len(piece.text) + len(piece.reasoning) + len(piece.refusal)
-        if not found:
+        characters = len(piece.text) + len(piece.reasoning) + len(piece.refusal)
+        if not characters:
             return
-        self._characters += found
+        self._characters += characters
         if self._characters > MAX_ANSWER_BYTES:
             raise bad_response(f"the answer exceeds {MAX_ANSWER_BYTES // 1_000_000} MB")
         if self.first_text_at is None:
             self.first_text_at = self.last_choice_at
-            self._first = (found, None if self.token_ids is None else len(self.token_ids))
+            self._first = (characters, None if self.token_ids is None else len(self.token_ids))
         self._pieces += 1
         if piece.whole:
             self._messages.append(piece)
             return
-        if len(piece.text) == found:  # nearly every chunk
+        if len(piece.text) == characters:  # true for nearly every chunk
             self._text.append(piece.text)
             return
-        for pieces, said in (
+        for pieces, text in (
             (self._text, piece.text),
             (self._reasoning, piece.reasoning),
             (self._refusal, piece.refusal),
         ):
-            if said:
-                pieces.append(said)
+            if text:
+                pieces.append(text)
 
     def _parts(self) -> tuple[str | None, str]:
-        """Return reasoning and answer, where the engine doesn't keep them apart by the marks in the text."""
+        """Return reasoning and answer. If the engine doesn't separate them, the marks in the text do."""
         if self._split is None:
             text, thought = self._all(self._text, "text"), self._all(self._reasoning, "reasoning")
             self._split = (thought, text.lstrip()) if thought else reasoning.split(text)
         return self._split
 
     def _all(self, pieces: list[str], name: str) -> str:
-        """Return what pieces and messages say together."""
+        """Return the text of all pieces and messages."""
         return _whole(chunks.together(pieces, [getattr(message, name) for message in self._messages]))
 
     @property
     def text(self) -> str:
-        """The answer without its reasoning; where there is only a refusal, its words."""
+        """The answer without its reasoning. If there is only a refusal, the text of the refusal."""
         return self._parts()[1] or self._all(self._refusal, "refusal")
 
     @property
     def reasoning(self) -> str | None:
-        """What a thinking model thought."""
+        """The reasoning of a thinking model; None if there is none."""
         return self._parts()[0] or None
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What must be told of this answer (`Generation.remarks`)."""
-        made = dict(self._remarks)
+        """Names of the oddities of this answer (`Generation.remarks`)."""
+        remarks = dict(self._remarks)
         for word, applies in (
             ("reasoning_in_content", self.reasoning is not None and not self._all(self._reasoning, "reasoning")),
             ("repeated_messages", chunks.repeat([message.text for message in self._messages])),
@@ -182,15 +182,16 @@ class Answer:
             ("cut_before_answer", self.finish_reason == chunks.LENGTH and not self.text.strip()),
         ):
             if applies:
-                made[word] = None
-        return tuple(made)
+                remarks[word] = None
+        return tuple(remarks)
 
     @property
     def tokens_after_first(self) -> float | None:
-        """How many tokens came after the first piece of text; None where the count of all is not known.
+        """The number of tokens after the first piece of text; None if the number of all tokens is not known.
 
-        By the tokens' ids where the engine tells them. Else one a piece, or, where there are more tokens than pieces,
-        by the share of the characters that came after the first piece. Tokens that were thought unseen don't count.
+        It is counted from the token ids if the engine sends them. Otherwise each piece counts as one token; with more
+        tokens than pieces, it is estimated from the share of characters after the first piece. Hidden reasoning
+        tokens do not count.
         """
         tokens = count(self.usage.get("completion_tokens"))
         if self.first_text_at is None or tokens is None:
@@ -200,37 +201,37 @@ class Answer:
             return float(max(0, tokens - first))
         if self._pieces == 1:
             return 0.0
-        if self._messages:  # they may repeat each other, so their lengths tell nothing
+        if self._messages:  # messages may repeat each other, so their lengths are no measure
             return None
         details = self.usage.get("completion_tokens_details")
         unseen = count(details.get("reasoning_tokens")) if isinstance(details, dict) and not self._reasoning else None
         tokens = max(0, tokens - (unseen or 0))
-        if self._pieces >= tokens - 1:  # the last token may end the answer and say nothing
+        if self._pieces >= tokens - 1:  # the last token may be the end of the turn, which has no text
             return float(max(0, tokens - 1))
         return tokens * (1 - characters / self._characters)
 
     @property
     def image_tokens(self) -> int | None:
-        """How many tokens of the prompt the images took."""
+        """The number of prompt tokens of the images, if the engine reports it."""
         details = self.usage.get("prompt_tokens_details")
         return count(details.get("image_tokens")) if isinstance(details, dict) else None
 
     def image_tokens_or_count(self, image_token: int | None) -> int | None:
-        """Return what the engine counted, else how often `image_token` stands in the prompt that it used."""
+        """Return the number that the engine reports, else how often `image_token` occurs in the prompt's token ids."""
         if self.image_tokens is not None or image_token is None or self.prompt_token_ids is None:
             return self.image_tokens
         return self.prompt_token_ids.count(image_token)
 
     @property
     def prompt_digest(self) -> str | None:
-        """A name of the prompt as the engine tokenised it; None where it didn't tell."""
+        """A hash of the prompt's token ids; None if the engine doesn't send them."""
         if self.prompt_token_ids is None:
             return None
         return hashlib.sha256(",".join(map(str, self.prompt_token_ids)).encode()).hexdigest()[:16]
 
     @property
     def image_sizes(self) -> tuple[tuple[int, int], ...] | None:
-        """Width and height in pixels of each image as the model saw it."""
+        """Width and height in pixels of each image as the model saw it; None if the engine doesn't report them."""
         if not isinstance(self.images, list) or not all(isinstance(image, dict) for image in self.images):
             return None
         sizes = [(count(image.get("width")), count(image.get("height"))) for image in self.images]
@@ -238,10 +239,10 @@ class Answer:
         return known if len(known) == len(sizes) else None
 
     def problem(self) -> Failure | None:
-        """Say why the stream, now at its end, is not a whole answer.
+        """Return why the stream, which has ended, is no complete answer; None if it is complete.
 
-        A server may end by [DONE] alone, without a finish_reason: that is a whole answer as long as every chunk was one
-        that we know, for an unknown one may have been an error in a form of its own.
+        A server may end a stream with [DONE] and without a finish_reason. Such an answer is complete if the form of
+        every chunk was known; an unknown chunk may have been an error in the server's own form.
         """
         received = f"{self._characters} characters" if self._characters else "nothing"
         if self.finish_reason == chunks.BROKEN:
@@ -269,21 +270,23 @@ class Answer:
 
 
 def count(value: Any) -> int | None:
-    """Return what an engine counted, None where it is no number of things."""
+    """Return a number that an engine counted; None if the value is no such number."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def seconds(value: Any) -> float | None:
-    """Return a duration that an engine measured, None where it is none."""
+    """Return a duration that an engine measured; None if the value is no duration."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) and value >= 0 else None
 
 
 def _whole(text: str) -> str:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # an emoji's two \u escapes may come in two chunks; half of one can't be stored
+    except (
+        UnicodeEncodeError
+    ):  # the two \u escapes of one character may come in two chunks, and the second may be missing
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 

@@ -52,6 +52,7 @@ _OURS = {
     "trust_remote_code": "model.trust_remote_code",
 }
 _TRUST = "trust_request_mm_kwargs"
+_CONTEXT = "max_model_len"
 # The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -70,12 +71,25 @@ _FACTS = {
     "attention": re.compile(r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend"),
     "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
 }
+# What `--max-model-len auto` came to, where that is less than the model's own.
+_FITTED = re.compile(r"Auto-fit max_model_len: reduced from \d+ to (\d+) to fit")
 _LOADED = re.compile(r"Model loading took ([\d.]+) GiB")
 _AVAILABLE = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
+# What graphs took. The V2 model runner, 0.33's default, captures twice, first to estimate and then for good, and
+# writes the same line both times (v1/worker/gpu/model_runner.py:1164, from profile_cudagraph_memory and capture_model).
 _GRAPHS = re.compile(r"Graph capturing finished in [\d.]+ secs, took (-?[\d.]+) GiB")
-_GRAPHS_ESTIMATED = re.compile(r"Estimated CUDA graph memory: ([\d.]+) GiB")
+# The estimate, as the V1 runner writes it (v1/worker/gpu_model_runner.py:6410), and the worker above both runners
+# (v1/worker/gpu_worker.py:1003).
+_GRAPHS_ESTIMATED = re.compile(
+    r"Estimated CUDA graph memory: ([\d.]+) GiB"
+    r"|CUDA graph pool memory: -?[\d.]+ GiB \(actual\), ([\d.]+) GiB \(estimated\)"
+)
+# The estimate is counted to the peak of activations unless VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0
+# (v1/worker/gpu_worker.py:720, :749); then the worker writes `is disabled` in place of this.
+_ESTIMATE_IS_COUNTED = "CUDA graph memory profiling is enabled"
 _USED_AT_START = re.compile(
     r"Actual usage is ([\d.]+) GiB for consumed memory \(weights \+ non-torch\), ([\d.]+) GiB for peak activation"
+    r"(?:, and (-?[\d.]+) GiB for CUDAGraph memory)?"
 )
 
 
@@ -113,7 +127,13 @@ class VllmBackend:
         # here the runner alone has the key. `false` leaves the flag out, for older versions that don't know it.
         if is_true(f"backend.engine_args.{_TRUST}", spec.arg(f"{PREFIX}{_TRUST}", "true")):
             argv.append("--trust-request-mm-kwargs")
-        argv += flags(spec, _OURS, but=(_TRUST,))
+        # Without it vLLM wants a KV cache for one request of the model's whole context, 36 GiB for the 262,144 tokens
+        # of Qwen3-VL-8B, and doesn't start on a smaller card. `auto` takes what fits (0.33,
+        # v1/core/kv_cache_planning.py:1337). `model` leaves the flag out, for older versions that don't know `auto`.
+        context = spec.arg(f"{PREFIX}{_CONTEXT}", "auto")
+        if context != "model":
+            argv += ["--max-model-len", context]
+        argv += flags(spec, _OURS, but=(_TRUST, _CONTEXT))
         return Launch(
             tuple(argv),
             variables=_variables(chosen.get("threads")),
@@ -132,11 +152,12 @@ class VllmBackend:
         reserved = _reserved(now, log)
         peak = now.highest("runner_peak")
         used = None if reserved is None or peak is None else peak * reserved
-        graphs = _number(_GRAPHS, log)
-        activation, consumed = _at_start(log)
+        activation, consumed, graphs = _at_start(log)
         parts = (consumed, activation, used)
         facts = {name: match[1].replace(",", "") for name, pattern in _FACTS.items() if (match := pattern.search(log))}
         times = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
+        if (fitted := _FITTED.search(log)) is not None:
+            facts["context_tokens"] = fitted[1]
         facts |= {name: f"{value:.6f}" for name, value in times.items() if value is not None}
         needed = None if None in parts else sum(part for part in parts if part is not None) + (graphs or 0.0)
         return EngineStats(
@@ -183,17 +204,21 @@ def _reserved(metrics: Metrics, log: str) -> float | None:
     return int(value) / _GIB if value.isdigit() and int(value) else _number(_AVAILABLE, log)
 
 
-def _at_start(log: str) -> tuple[float | None, float | None]:
-    """Return the activation peak and what weights and libraries took, as vLLM measured them when it started (GPU only).
+def _at_start(log: str) -> tuple[float | None, float | None, float | None]:
+    """Return what the peak of activations, weights with libraries, and graphs took in GiB, as vLLM measured it.
 
-    vLLM counts its estimate of the graphs' memory to the activations: it is taken out again, the graphs are counted.
+    A CPU has none of them. With tensor parallelism they are those of the rank that writes first. vLLM may count its
+    estimate of the graphs' memory to the activations: it is taken out again, for the graphs are counted themselves.
     """
+    graphs = float(captures[-1]) if (captures := _GRAPHS.findall(log)) else None
     match = _USED_AT_START.search(log)
     if match is None:
-        return None, None
-    return max(0.0, float(match[2]) - (_number(_GRAPHS_ESTIMATED, log) or 0.0)), float(match[1])
+        return None, None, graphs
+    estimate = _number(_GRAPHS_ESTIMATED, log) or 0.0
+    peak = float(match[2]) - (estimate if _ESTIMATE_IS_COUNTED in log else 0.0)
+    return max(0.0, peak), float(match[1]), float(match[3]) if match[3] else graphs
 
 
 def _number(pattern: re.Pattern[str], log: str) -> float | None:
     match = pattern.search(log)
-    return float(match[1]) if match else None
+    return next((float(group) for group in match.groups() if group), None) if match else None

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from backends.api import Failure
-from backends.known_failures import GPU_OUT_OF_MEMORY, HUB, NO_CUDA, OUT_OF_MAIN_MEMORY, PORT_IN_USE, first, known
+from backends.known_failures import (
+    COMPILERS,
+    GPU_OUT_OF_MEMORY,
+    HUB,
+    KERNEL_FAILED,
+    NO_CUDA,
+    OUT_OF_MAIN_MEMORY,
+    PORT_IN_USE,
+    first,
+    known,
+)
 
 # The first that matches wins: from the special to the general.
 _FAILURES = (
@@ -62,6 +72,8 @@ _FAILURES = (
         "the checkpoint brings its own Python code: read it, then set model.trust_remote_code=true and say why",
     ),
     *HUB,
+    *COMPILERS,
+    *KERNEL_FAILED,
     known(
         NO_CUDA + r"|Failed to infer device type|CUDA error: ",
         "CUDA does not work for vllm: compare the driver (nvidia-smi) with the CUDA version of env=vllm's torch, check "

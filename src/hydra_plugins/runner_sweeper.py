@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
-    """The cartesian product of all values, as Hydra's basic sweeper makes it, run in groups that share an engine.
+    """Runs the cartesian product of all values, as Hydra's basic sweeper does, in groups that share an engine.
 
-    With `jobs`, a list of key -> value, the product is made for each of them: models that have their own prompts.
+    With `jobs`, a list of mappings key -> value, the product is made for each: models may have their own prompts.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         params: dict[str, str] | None = None,
         jobs: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Keep what conf/hydra/sweeper or an experiment says."""
+        """Keep the settings of conf/hydra/sweeper or of an experiment."""
         super().__init__(max_batch_size, params)
         self.jobs = [dict(job) for job in jobs or ({},)]
 
@@ -39,26 +39,28 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
         from runner.sweeps import sweep
+        from runner.sweeps.compositions import Compositions
 
-        gc.enable()  # __main__ leaves it off until all is imported and composed; planning makes garbage
+        gc.enable()  # __main__ turns it off for imports and composing; planning leaves garbage to collect
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         # 1. All combinations, each composed once. `max_batch_size` would split groups, so it isn't used.
         loader = self.hydra_context.config_loader
         batch = self._combinations(OverridesParser.create(config_loader=loader), arguments)
-        configs = [loader.load_sweep_config(self.config, list(job)) for job in batch]
+        compositions = Compositions(loader, self.config)
+        configs = [compositions.config(job) for job in batch]
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
-        jobs = [sweep.without_hydra(cfg) for cfg in configs]
-        specs = plan_sweep(jobs, here=self._runs_here() and configs[0].plan != "commands")
-        sweep.check_judges(jobs)
-        order = by_engine(specs)
-        batch, specs = [batch[index] for index in order], [specs[index] for index in order]
-        configs, jobs = [configs[index] for index in order], [jobs[index] for index in order]
+        planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
+        sweep.check_judges([config for config, _ in planned])
+        order = by_engine([spec for _, spec in planned])
+        batch, configs = [batch[index] for index in order], [configs[index] for index in order]
+        planned = [planned[index] for index in order]
         if configs[0].plan != "run":
-            self._tell(batch, configs)
+            self._tell(batch, [config for config, _ in planned])
             return []
         # 3. Run them, each in a folder that says what it is.
-        batch = self._in_folders(batch, jobs)
+        specs = [spec for _, spec in planned]
+        batch = self._in_folders(batch, configs)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -68,7 +70,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         log.info("jobs: %d, engines: %d; results in %s", len(batch), len(set(specs)), folder)
         try:
             with sweep.prepared(configs[0]):
-                returns = self._launched(batch, specs, folder)
+                returns = self._launched(batch, [config for config, _ in planned], specs, folder)
                 sweep.judge_later(folder)
         finally:
             # 4. Sum up, also what was done before an interruption.
@@ -77,64 +79,70 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         return [result.return_value for result in returns]
 
     def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
-        """Return the overrides with the name of each job's folder, unless the user has given another pattern."""
+        """Add the name of its folder to the overrides of each job, unless the user has chosen another pattern."""
         from runner.config.overrides import in_quotes
         from runner.jobs.job_files import SUBDIR, subdir
         from runner.jobs.results import besides, told_apart
 
         assert self.config is not None
-        given = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
-        if not isinstance(given, dict) or given["subdir"] != SUBDIR:
+        pattern = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        if not isinstance(pattern, dict) or pattern["subdir"] != SUBDIR:
             return [list(job) for job in batch]
         containers: list[Any] = [OmegaConf.to_container(cfg, resolve=False) for cfg in configs]
-        told = told_apart(containers)
-        # The dataset stands in the pattern already.
-        names = [besides({key: value for key, value in one.items() if key != "dataset"}) for one in told]
+        differences = told_apart(containers)
+        # The pattern contains the dataset already.
+        names = [besides({key: value for key, value in keys.items() if key != "dataset"}) for keys in differences]
         return [
             [*job, f"hydra.sweep.subdir={in_quotes(subdir(name))}"] if name else list(job)
             for job, name in zip(batch, names, strict=True)
         ]
 
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
-        """Say what the jobs would do (plan=dry), or print the commands that do it in parts (plan=commands)."""
+        """Print what the jobs would do (plan=dry), or a command line for each group of jobs (plan=commands)."""
         from runner.planning.plan import plan
-        from runner.sweeps import dry_plan, sweep
+        from runner.sweeps import dry_plan
 
         assert self.config is not None
-        jobs = [plan(sweep.without_hydra(cfg)) for cfg in configs]
+        jobs = [plan(config) for config in configs]
         if configs[0].plan == "dry":
             dry_plan.show(jobs)
             return
         folder = str(self.config.hydra.sweep.dir)
-        given = [str(one) for one in self.config.hydra.overrides.hydra]
-        dry_plan.print_commands(jobs, batch, folder, given, listed=self.jobs != [{}])
+        hydra_overrides = [str(override) for override in self.config.hydra.overrides.hydra]
+        dry_plan.print_commands(jobs, batch, folder, hydra_overrides, listed=self.jobs != [{}])
 
     def _runs_here(self) -> bool:
-        """Tell whether jobs run on this machine; those of Slurm and Ray may find there what is not here."""
+        """Return whether jobs run on this machine. Jobs of Slurm and Ray may have files that are not here."""
         return type(self.launcher).__name__ in ("BasicLauncher", "JoblibLauncher")
 
     def _combinations(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
-        """Return the overrides of each job, each combination once: one that was overridden may equal another."""
+        """Return the overrides of each job without duplicates: combinations may become equal by an override."""
         from runner.config.overrides import spelled
-        from runner.config.quoting import understood
-        from runner.config.spoken import is_of_texts
+        from runner.config.quoting import quoted
+        from runner.config.read_overrides import is_of_texts
 
-        found: dict[tuple[str, ...], None] = {}
-        # In a file, too: `field: Фамилия,Имя`.
-        params = [understood(param, is_text=is_of_texts(param)) for param in self._parse_config()]
+        combinations: dict[tuple[str, ...], None] = {}
+        # `params` of a file are quoted like those of a command line: `field: Фамилия,Имя`.
+        params = [quoted(param, is_text=is_of_texts(param)) for param in self._parse_config()]
         for job in self.jobs:
             own = [spelled(key, value) for key, value in job.items()]
             (product,) = self.split_arguments(parser.parse_overrides([*own, *params, *arguments]), None)
-            found |= dict.fromkeys(map(tuple, product))
-        return [list(overrides) for overrides in found]
+            combinations |= dict.fromkeys(map(tuple, product))
+        return [list(overrides) for overrides in combinations]
 
-    def _launched(self, batch: Sequence[Sequence[str]], specs: Sequence[Any], folder: Path) -> list[JobReturn]:
-        """Run the jobs here, one after the other, or hand one group to each worker of another launcher."""
-        from runner.sweeps import groups
+    def _launched(
+        self, batch: Sequence[Sequence[str]], configs: Sequence[Any], specs: Sequence[Any], folder: Path
+    ) -> list[JobReturn]:
+        """Run the jobs here, one after the other; with another launcher, give each worker one group of jobs."""
+        from runner.jobs import tracking
+        from runner.sweeps import ahead, groups
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         if type(self.launcher) is BasicLauncher:
+            ahead.expect(configs, specs)
             return list(self.launcher.launch(batch, initial_job_idx=0))
+        if configs[0].tracking.uri:
+            tracking.background.settle()  # or the workers race for the database
         parts = groups.grouped(batch, specs)
         task = groups.GroupTask(
             tuple(parts), folder, Path.cwd(), self.config, self.hydra_context, self.launcher.task_function
@@ -146,7 +154,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
                 ended = self.launcher.launch(groups.as_tasks(parts, folder), initial_job_idx=0)
                 return [job for group in ended for job in group.return_value]
         except Exception:
-            # A worker that was killed, or ended by its scheduler: the jobs of the others are done, and are summed up.
+            # A worker was killed, or its scheduler ended it. The jobs of the other workers are summarised all the same.
             log.exception("a worker failed; its jobs go on where they stopped when the same command is given again")
             return []
 

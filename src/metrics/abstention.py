@@ -1,4 +1,4 @@
-"""Questions that the document does not answer: does the model say so, or does it make something up.
+"""Tests whether a model says so when the document does not answer the question, or makes up an answer.
 
 answerable False: "В документе не указано" -> abstention 1, hallucination 0;  "Иванов" -> abstention 0, hallucination 1
 answerable True:  "В документе не указано" -> false_abstention 1;             "Иванов" -> false_abstention 0
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _PAPER = 'Rajpurkar, Jia & Liang 2018, "Know What You Don\'t Know" (SQuAD 2.0)'
-# Tracked apart from quality: each measure is about a part of the questions, and leaves the rest unscored.
+# These measures have a group of their own beside `quality`: each is defined for a part of the questions only, and the
+# other questions are unscored.
 _MEASURES: tuple[tuple[str, Literal["higher", "lower"], str, str], ...] = (
     ("abstention", "higher", "unanswerable", "left unanswered"),
     ("hallucination", "lower", "unanswerable", "answered all the same"),
@@ -29,10 +30,10 @@ _MEASURES: tuple[tuple[str, Literal["higher", "lower"], str, str], ...] = (
 class Abstention:
     """Whether unanswerable questions are left unanswered, and answerable ones not. `facts["answerable"]` says which.
 
-    An answer abstains where it is empty, says that what was asked for is not there, or refuses. `phrases` are further
-    regular expressions (case ignored). An answer longer than `max_characters` that names a missing detail somewhere
-    is an answer all the same. No reference is needed; an answerable question whose reference is the answer ("нет") is
-    answered.
+    An answer abstains if it is empty, says that the document does not state what was asked, or refuses. `phrases` are
+    additional regular expressions (case-insensitive). An answer longer than `max_characters` never abstains, even if
+    it says somewhere that a detail is missing. References are optional: an answer that equals a reference of an
+    answerable question ("нет") does not abstain.
     """
 
     env = "current"
@@ -53,7 +54,7 @@ class Abstention:
         return f"2 characters={self.max_characters} phrases={self._phrases.digest}"
 
     def abstains(self, text: str) -> str:
-        """Return the phrase by which an answer abstains, or nothing."""
+        """Return the phrase that makes an answer an abstention; an empty text if it is none."""
         if not text.strip():
             return "empty"
         return self._phrases.find(text) if len(text) <= self.max_characters else ""
@@ -86,6 +87,6 @@ class Abstention:
 
 
 def _is_right(case: Case) -> bool:
-    """Tell whether an answer is a reference: to a yes-or-no question "нет" is an answer."""
-    given = (case.prediction or "").strip(" .").casefold()
-    return any(given == reference.strip(" .").casefold() for reference in case.references)
+    """Tell whether an answer equals a reference: "нет" is the right answer to some yes-or-no questions."""
+    answer = (case.prediction or "").strip(" .").casefold()
+    return any(answer == reference.strip(" .").casefold() for reference in case.references)

@@ -1,4 +1,4 @@
-"""From scores to figures: overall, by document class and by (class, field), each with interval and counts.
+"""Aggregates scores overall, by document class and by (class, field), each with a confidence interval and counts.
 
 quality/cer = 0.041   quality/cer/ci_low = 0.030   quality/cer/by/invoice/Дата = 0.012
 """
@@ -25,8 +25,8 @@ from metrics.api import Case, Measure, Metric, Score
 if TYPE_CHECKING:
     from metrics.api import Array
 
-# MLflow takes letters of any script, digits, `_ - . /`, colon and space, 250 characters in all. Colons are refused on
-# Windows, spaces are ours to replace, and a slash would be read as one more level.
+# MLflow accepts letters of any script, digits, `_ - . /`, colon and space, 250 characters in all. Three of these are
+# replaced: Windows refuses colons, a slash would start another level, and our names have `_` in place of spaces.
 _REFUSED = re.compile(r"[^\w.\-]")
 _SEGMENT_CHARACTERS = 80
 
@@ -35,12 +35,12 @@ Group = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One figure of one group of cases.
+    """The aggregate of one measure over one group of cases.
 
-    `doc_class` None: all cases; `field` None: all fields of the class. `value` is None where nothing was scored or the
-    figure is undefined; `ci_low` and `ci_high` also where fewer than two documents were scored. `n` cases were scored,
-    on `n_documents` documents; `n_unscored` cases were not. Units and range are those of the measure, and so is
-    `measure_group`, the first part of the tracked name.
+    `doc_class` is None for all cases, `field` is None for all fields of the class. `value` is None where no case was
+    scored or the aggregate is undefined; `ci_low` and `ci_high` are also None with fewer than two scored documents.
+    `n` cases on `n_documents` documents were scored, `n_unscored` cases were not. Units and range are those of the
+    measure. `measure_group` is the first part of the tracked name.
     """
 
     measure: str
@@ -56,7 +56,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Column:
+class _MeasureScores:
     """All scores of one measure, in the order of the cases: `stats` (cases, k), zero where `scored` is false."""
 
     measure: Measure
@@ -74,12 +74,12 @@ def aggregate(
     confidence: float = statistics.CONFIDENCE,
     seed: int = 0,
 ) -> list[Aggregate]:
-    """Sum up the scores of some metrics: overall first, then by class and by (class, field) in alphabetical order.
+    """Aggregate the scores of some metrics: overall first, then by class and by (class, field) in alphabetical order.
 
     There must be exactly one score for each case and measure (unscored ones included). Scores of parts of structured
-    answers are left to tables of their own. Neither the order of cases nor of scores changes a figure. Intervals take
-    documents as units: metrics.statistics.confidence_interval. Raises ValueError where cases and scores don't fit
-    together.
+    answers are ignored here (metrics.splits.by_part aggregates them). The order of cases and of scores does not change
+    the result. Confidence intervals treat documents as units (metrics.statistics.confidence_interval). Raises
+    ValueError where the scores do not match the cases.
     """
     columns = _columns(cases, scores, metrics)
     _, documents = np.unique([case.document for case in cases], return_inverse=True)
@@ -91,19 +91,19 @@ def aggregate(
 
 
 def metric_values(aggregates: Sequence[Aggregate]) -> dict[str, float]:
-    """Return figures under the names they are tracked by; what has no value is absent.
+    """Return aggregates by the names under which they are tracked. Aggregates without a value are absent.
 
-    `<group of the measure>/<measure>`, with `/ci_low` and `/ci_high`, and `/by/<doc_class>` and
-    `/by/<doc_class>/<field>`, where what MLflow refuses is replaced by `_`. Groups whose names then coincide get a
-    short digest of the true name each.
+    Names are `<group of the measure>/<measure>`, the same with `/ci_low` and `/ci_high`, and with `/by/<doc_class>` and
+    `/by/<doc_class>/<field>`. Characters that MLflow refuses become `_`. If two groups would then share a name, a short
+    digest of the original name is appended to each.
     """
-    paths = _group_paths(dict.fromkeys((one.doc_class, one.field) for one in aggregates))
+    paths = _group_paths(dict.fromkeys((aggregated.doc_class, aggregated.field) for aggregated in aggregates))
     values: dict[str, float] = {}
-    for one in aggregates:
-        path, stem = paths[one.doc_class, one.field], f"{one.measure_group}/{one.measure}"
-        figures = {f"{stem}{path}": one.value}
+    for aggregated in aggregates:
+        path, stem = paths[aggregated.doc_class, aggregated.field], f"{aggregated.measure_group}/{aggregated.measure}"
+        figures = {f"{stem}{path}": aggregated.value}
         if not path:
-            figures |= {f"{stem}/ci_low": one.ci_low, f"{stem}/ci_high": one.ci_high}
+            figures |= {f"{stem}/ci_low": aggregated.ci_low, f"{stem}/ci_high": aggregated.ci_high}
         for name, value in figures.items():
             if name in values:
                 raise ValueError(f"two figures are called {name!r}")
@@ -112,8 +112,8 @@ def metric_values(aggregates: Sequence[Aggregate]) -> dict[str, float]:
     return values
 
 
-def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric]) -> list[_Column]:
-    """Line scores up with their cases, one column per measure; refuse missing, doubled and unknown ones."""
+def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric]) -> list[_MeasureScores]:
+    """Align scores with their cases, one column per measure. Refuse missing, duplicate and unknown scores."""
     index = {(case.sample_id, case.repeat): row for row, case in enumerate(cases)}
     if len(index) < len(cases):
         raise ValueError(f"{len(cases) - len(index)} cases share sample_id and repeat with another")
@@ -122,20 +122,20 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
     owners = {measure.name: (measure, metric) for metric in metrics for measure in metric.measures}
     if len(owners) < sum(len(metric.measures) for metric in metrics):
         raise ValueError("two metrics yield a measure of the same name")
-    found = {name: _Gathered(name, len(cases)) for name in owners}
+    gathered_by_measure = {name: _Gathered(name, len(cases)) for name in owners}
     for score in scores:
         if score.part:
             continue
         row = index.get((score.sample_id, score.repeat))
-        if row is None or score.name not in found:
+        if row is None or score.name not in gathered_by_measure:
             unknown = "case" if row is None else "measure"
             raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: no such {unknown}")
-        found[score.name].add(row, score)
-    return [_Column(*owners[name], *gathered.arrays(cases)) for name, gathered in found.items()]
+        gathered_by_measure[score.name].add(row, score)
+    return [_MeasureScores(*owners[name], *gathered.arrays(cases)) for name, gathered in gathered_by_measure.items()]
 
 
 class _Gathered:
-    """The scores of one measure as numbers: a score object is thirty times as large, and there may be millions."""
+    """The scores of one measure as arrays of numbers. Score objects would take thirty times the memory."""
 
     def __init__(self, name: str, cases: int) -> None:
         self.name = name
@@ -143,7 +143,7 @@ class _Gathered:
         self._width = 0  # statistics of a score; 0 until one is scored
 
     def add(self, row: int, score: Score) -> None:
-        """Take in the score of a case."""
+        """Add the score of a case."""
         if self._seen[row]:
             raise ValueError(f"{self.name} of {score.sample_id!r}, repeat {score.repeat}: scored twice")
         self._seen[row] = 1
@@ -156,7 +156,7 @@ class _Gathered:
         self._stats.extend(score.stats)
 
     def arrays(self, cases: Sequence[Case]) -> tuple[Array, NDArray[np.bool_]]:
-        """Return statistics (cases, k), zero where nothing was scored, and which cases were."""
+        """Return statistics (cases, k), zero for unscored cases, and a mask (cases,) of the scored ones."""
         if missing := self._seen.count(0):
             example = cases[self._seen.index(0)].sample_id
             raise ValueError(f"{self.name}: {missing} cases have neither score nor reason, such as {example!r}")
@@ -170,7 +170,7 @@ class _Gathered:
 
 
 def _groups(cases: Sequence[Case]) -> dict[Group, NDArray[np.intp]]:
-    """Return the rows of each group: all, each class, each (class, field)."""
+    """Return the row numbers of each group: all cases, each class, each (class, field)."""
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
     classes: dict[str, list[int]] = defaultdict(list)
     for row, case in enumerate(cases):
@@ -188,10 +188,10 @@ def _aggregate_group(
     group: Group,
     rows: NDArray[np.intp],
     documents: NDArray[np.intp],
-    columns: Sequence[_Column],
+    columns: Sequence[_MeasureScores],
     settings: tuple[int, float, int],
 ) -> Iterator[Aggregate]:
-    """Yield each measure's figure for one group."""
+    """Yield the aggregate of each measure for one group."""
     replicates, confidence, seed = settings
     for column in columns:
         members = rows[column.scored[rows]]
@@ -231,7 +231,7 @@ def _group_paths(groups: Iterable[Group]) -> dict[Group, str]:
 
 
 def _segment(name: str) -> str:
-    """Return one level of a metric's name."""
+    """Return a name as one level of a tracked metric's name."""
     clean = _REFUSED.sub("_", unicodedata.normalize("NFC", name))
     if not clean.strip("."):
         clean = "_" * max(1, len(clean))  # nothing, `.` and `..` would change the path

@@ -16,7 +16,7 @@ from metrics import statistics
 if TYPE_CHECKING:
     from metrics.api import Array
 
-# More levels than that are no scale that two raters could agree on exactly: then there is only the order.
+# With more levels than this two raters cannot be expected to agree exactly, so only rank correlation is reported.
 LEVELS = 11
 REPLICATES = 1000
 
@@ -25,10 +25,10 @@ REPLICATES = 1000
 class Agreement:
     """Agreement on `n` answers about `documents` documents; intervals are 95% percentile bootstraps over documents.
 
-    `spearman` is the rank correlation (Spearman 1904), None where one side gave everything the same score. `kappa` is
-    Cohen's, with quadratic weights (Cohen 1968), `equal` the share of equal scores and `bias` the mean of measured
-    minus human; these three are None where both sides don't use one scale of at most 11 levels. Intervals are
-    None with fewer than two documents.
+    `spearman` is the rank correlation (Spearman 1904), None if one side gave every answer the same score. `kappa` is
+    Cohen's kappa with quadratic weights (Cohen 1968), `equal` the share of equal scores, `bias` the mean of measured
+    minus human. These three are None unless both sides use the same scale of at most 11 levels. Intervals are None with
+    fewer than two documents.
     """
 
     n: int
@@ -42,7 +42,7 @@ class Agreement:
 
 
 def agreement(human: Array, measured: Array, documents: Sequence[str], *, seed: int = 0) -> Agreement:
-    """Compare two scores (n,) of the same answers. Raise ValueError where there are none, or one is not a number."""
+    """Compare two scores (n,) of the same answers. Raise ValueError for no answers or a score that is not finite."""
     human, measured = np.asarray(human, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if len(human) != len(measured) or len(human) != len(documents):
         raise ValueError("each answer needs both scores and its document")
@@ -64,7 +64,7 @@ def agreement(human: Array, measured: Array, documents: Sequence[str], *, seed: 
 
 
 def spearman(pair: Array) -> float:
-    """Return the correlation of the ranks of two columns (n, 2), ties share their mean; NaN for a constant column."""
+    """Return Spearman's rank correlation of two columns (n, 2); ties get their mean rank. NaN for a constant column."""
     from scipy import stats
 
     ranks = stats.rankdata(pair, axis=0)
@@ -74,9 +74,9 @@ def spearman(pair: Array) -> float:
 
 
 def kappa(pair: Array) -> float:
-    """Return Cohen's kappa with quadratic weights of two columns (n, 2); NaN where both always gave the same one score.
+    """Return Cohen's kappa with quadratic weights of two columns (n, 2). NaN if both are constant and equal.
 
-    1 less the mean squared difference over what it would be if the columns were unrelated.
+    It is 1 minus the mean squared difference, divided by its expected value for independent columns.
     """
     first, second = pair[:, 0], pair[:, 1]
     expected = float(first.var() + second.var() + (first.mean() - second.mean()) ** 2)
@@ -86,7 +86,7 @@ def kappa(pair: Array) -> float:
 def _interval(
     figure: Callable[[Array], float], pair: Array, documents: Sequence[str], seed: int
 ) -> statistics.Interval | None:
-    """Resample documents with all their answers."""
+    """Return the percentile bootstrap interval; whole documents are resampled, each with all its answers."""
     names, cluster = np.unique(np.asarray(documents), return_inverse=True)
     if len(names) < statistics.MIN_DOCUMENTS:
         return None
@@ -97,7 +97,7 @@ def _interval(
         drawn = generator.integers(0, len(names), len(names))
         values.append(figure(pair[np.concatenate([members[document] for document in drawn])]))
     finite = np.array([value for value in values if np.isfinite(value)])
-    # A resample in which a side is constant has no figure; if that is common, neither has an interval.
+    # A resample in which one side is constant has no value. If more than a tenth is like that, there is no interval.
     return statistics.percentile_interval(finite, statistics.CONFIDENCE) if len(finite) > 0.9 * REPLICATES else None
 
 

@@ -1,4 +1,4 @@
-"""What a metric is given and what it returns: the contracts of this package. Standard library only."""
+"""The contracts of this package: what a metric takes and returns. Standard library only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class Case:
     """One answer to be scored.
 
-    `document` is the unit that statistics cluster by. `prediction` is None where the generation failed: such a case is
-    unscored, never 0; an empty string is a real answer. `references` are the accepted answers, possibly none. An empty
-    `doc_class` or `field` means that the dataset has none. `rival` is another model's answer to the same question, for
-    pairwise judges. `facts` are what else is known of the generation (`failure`: why there is no prediction, in a few
-    words; `latency_s`, `finish_reason`, `answerable` ...).
+    `document` is the unit by which statistics are clustered. `prediction` is None if the generation failed: such a case
+    is unscored, never 0. An empty string is a real answer. `references` are the accepted answers, possibly none. An
+    empty `doc_class` or `field` means that the dataset has none. `rival` is another model's answer to the same
+    question, for pairwise judges. `facts` holds everything else known about the generation (`failure`: a short reason
+    why there is no prediction; `latency_s`, `finish_reason`, `answerable` ...).
     """
 
     sample_id: str
@@ -54,10 +54,10 @@ class Case:
 class Score:
     """One number for one case, or the reason why there is none.
 
-    `name` is the measure (`cer`). `part` says which part of a structured answer was scored (empty: all of it).
-    `value=None` is *unscored* and carries a `reason`. `stats` are additive: summed over cases and given to
-    `Metric.combine` they yield the aggregate, so corpus figures and their bootstrap are sums (edits and reference
-    length for CER, n-gram counts for BLEU). `detail` is for people: what was compared.
+    `name` is the measure (`cer`). `part` names the part of a structured answer that was scored (empty: all of it).
+    `value=None` means *unscored* and needs a `reason`. `stats` are additive: their sum over cases, passed to
+    `Metric.combine`, gives the aggregate (edits and reference length for CER, n-gram counts for BLEU). Corpus figures
+    and their confidence intervals are therefore computed from sums. `detail` says for people what was compared.
     """
 
     sample_id: str
@@ -84,12 +84,12 @@ class Score:
 class Measure:
     """One named figure that a metric yields, and what a reader must know to use it.
 
-    `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how it is summed
-    up: `corpus` (ratio of sums) or `mean` (mean of the samples). `low` and `high` bound the value of one
-    sample and of the aggregate; `high=None` is unbounded, and so is `low=-inf`. `worst` is for error rates without an
-    upper end: the value of an empty answer, which bounds for documents not seen take for the worst possible. `source`
-    is the paper. `group` is the first part of the tracked name: `quality`, or `text` for what describes an answer
-    without judging it. `better="neither"` is for the latter.
+    `name` becomes part of a tracked metric's name: letters, digits, `_`, `-` and `.`. `aggregate` is how scores are
+    aggregated: `corpus` (ratio of sums) or `mean` (mean over samples). `low` and `high` bound the value of one sample
+    and of the aggregate; `high=None` and `low=-inf` mean unbounded. `worst` is for error rates without an upper bound:
+    the value of an empty answer, which confidence bounds take as the worst value of documents that were not observed.
+    `source` is the paper. `group` is the first part of the tracked name: `quality`, or `text` for measures that
+    describe an answer without judging it; those have `better="neither"`.
     """
 
     name: str
@@ -111,11 +111,11 @@ class Measure:
 
 @runtime_checkable
 class Metric(Protocol):
-    """Turns cases into scores. Properties here are plain attributes in most metrics."""
+    """Turns cases into scores. A metric may implement these properties as plain attributes."""
 
     @property
     def measures(self) -> Sequence[Measure]:
-        """What `score` yields: one metric may give several measures."""
+        """The measures that `score` yields; one metric may have several."""
         ...
 
     @property
@@ -125,16 +125,16 @@ class Metric(Protocol):
 
     @property
     def version(self) -> str:
-        """What decides the numbers: definition, normalisation, library. Unequal versions are not comparable."""
+        """Everything that decides the numbers: definition, normalisation, library. Other versions aren't comparable."""
         ...
 
     def score(self, cases: Sequence[Case]) -> Iterable[Score]:
-        """Yield a score for each case and measure, in any order; unscored ones too."""
+        """Yield a score for each case and measure in any order, including unscored ones."""
         ...
 
     def combine(self, name: str, totals: Array) -> Array:
         """Turn summed statistics, shape (..., k), into the aggregate of measure `name`, shape (...).
 
-        Where the aggregate is undefined (nothing was scored) the result is NaN.
+        The result is NaN where the aggregate is undefined (nothing was scored).
         """
         ...

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 ORDER = 4
-# Those of sacrebleu that need neither a download nor another package.
+# The tokenizers of sacrebleu that need neither a download nor another package.
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")
 _PAPER = 'Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Reporting BLEU Scores"'
 
@@ -29,9 +29,9 @@ _PAPER = 'Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Report
 class BLEU:
     """Corpus BLEU and the mean of sentence BLEU, equal to sacrebleu.
 
-    Texts are given to sacrebleu as they are, but for characters that nobody sees (its tokenizer splits punctuation),
-    unless a `normalisation` is named. A reference in which the tokenizer finds nothing is left out. The
-    value of a sample is sentence BLEU with effective order: orders for which an answer is too short don't count.
+    By default only invisible characters are removed before sacrebleu tokenizes the texts; `normalisation` replaces
+    that. A reference without tokens is ignored. The value of a sample is sentence BLEU with effective order: n-gram
+    orders for which an answer is too short do not count.
     """
 
     env = "current"
@@ -52,11 +52,8 @@ class BLEU:
             raise ValueError(f"tokenize is {tokenize!r}; valid: {', '.join(TOKENIZERS)}")
         if not isinstance(lowercase, bool):
             raise TypeError(f"lowercase is {lowercase!r}; valid: true, false")
-        if isinstance(normalisation, Mapping):
-            normalisation = Normalisation().changed(normalisation)
-        if normalisation is not None and not isinstance(normalisation, Normalisation):
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
-        self.tokenize, self.lowercase, self.normalisation = tokenize, lowercase, normalisation
+        self.tokenize, self.lowercase = tokenize, lowercase
+        self.normalisation = None if normalisation is None else Normalisation().with_options(normalisation)
 
     @cached_property
     def _sacrebleu(self) -> Any:

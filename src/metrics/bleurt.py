@@ -13,10 +13,10 @@ _PAPER = 'Sellam, Das & Parikh 2020, "BLEURT"; Pu et al. 2021 (BLEURT-20)'
 
 
 class Bleurt(WorkerMetric):
-    """Mean BLEURT, about 0 to 1 but not bounded; of several references the best counts.
+    """Mean BLEURT, about 0 to 1 but not bounded. With several references the highest score counts.
 
-    `model` is a folder that tools/convert_bleurt.py made of a BLEURT checkpoint (BLEURT-20 is not on the hub in a form
-    that transformers can load); pairs are cut at `max_length` tokens.
+    `model` is the folder into which tools/convert_bleurt.py converted a BLEURT checkpoint (the hub has no BLEURT-20
+    that transformers can load). Pairs are truncated to `max_length` tokens.
     """
 
     task = "bleurt"
@@ -38,7 +38,7 @@ class Bleurt(WorkerMetric):
         self._options = {"model": model, "revision": revision, "max_length": max_length, "batch_size": batch_size}
 
     def options(self) -> dict[str, Any]:
-        """Return what the worker's task is told."""
+        """Return the options of the worker's task."""
         return self._options
 
     def items(self, case: Case) -> tuple[str, list[dict[str, Any]]]:
@@ -47,6 +47,6 @@ class Bleurt(WorkerMetric):
         return reason, [{"reference": reference, "candidate": prediction} for reference in references]
 
     def scored(self, case: Case, replies: Sequence[Mapping[str, Any]]) -> Iterator[Score]:
-        """Yield the best of the references."""
+        """Yield the highest score over the references."""
         value = max(reply["value"] for reply in replies)
         yield Score(case.sample_id, case.repeat, "bleurt", value, (value, 1.0))

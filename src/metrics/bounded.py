@@ -1,15 +1,15 @@
-"""Bounds of a figure that need no more than the range that one document's figure can have.
+"""Confidence bounds of a figure that assume nothing but the range of one document's figure.
 
-With few documents nothing else holds: where one document in twenty is ruined, 36% of all samples of twenty show none of
-them. The bound adds one more document to those that were seen, as large as the largest and as bad as a document can
-be, and weighs all of them at random (exponential weights: a Bayesian bootstrap with the end of the range in it). Its
-quantile is the bound. For right and wrong answers that is Clopper & Pearson's exact bound; where all documents are
-alike it is the rule of three.
+With few documents other bounds fail: if one document in twenty is ruined, 36% of all samples of twenty documents
+contain no ruined one. The bound therefore adds one document that was not observed, as large as the
+largest and at the end of the range, and weights all documents at random (exponential weights: a Bayesian bootstrap that
+includes the end of the range). The quantile of the weighted figure is the bound. For right and wrong answers that is
+the exact bound of Clopper & Pearson; if all documents are alike it is the rule of three.
 
 Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable";
 Learned-Miller & Thomas 2020, "A new confidence interval for the mean of a bounded random variable", who show that it is
-never wider than Anderson's (1969) and Hoeffding's. That it always holds is a conjecture, of which no counterexample is
-known; benchmarks/statistics_coverage.py counts how often it fails here.
+never wider than Anderson's (1969) and Hoeffding's. That it always holds is a conjecture; no counterexample is known.
+benchmarks/statistics_coverage.py measures its coverage here.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
     from metrics.api import Array, Measure
 
 DRAWS = 9_999
-# Weights drawn at once: 8 MB.
+# Random weights that are held at a time: 8 MB.
 _CELLS = 1_000_000
-# Up to here all draws are made; beyond, as many as keep the work at this size, and at least 2,000.
+# Up to 1,000 documents all draws are made. Beyond, fewer draws keep the work constant, but never fewer than 2,000.
 _ALL_DRAWS_UP_TO, _LEAST_DRAWS = 1_000, 2_000
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundedSums:
-    """A ratio of sums over documents: `numerators` over `weights` (n,); a document's own ratio lies in [low, high]."""
+    """A ratio of sums over n documents: sum of `numerators` (n,) over sum of `weights` (n,).
+
+    The ratio of each single document lies in [low, high].
+    """
 
     numerators: Array
     weights: Array
@@ -43,7 +46,7 @@ class BoundedSums:
     high: float
 
     def bounds(self, tail: float, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-        """Return lower and upper bound; each is passed by the true ratio with probability `tail` at most."""
+        """Return a lower and an upper bound. The true ratio lies beyond each with a probability of at most `tail`."""
         sums, extra = self._drawn(draws, seed)
         extra = extra * self.weights.max()
         whole = sums[:, 1] + extra
@@ -51,7 +54,7 @@ class BoundedSums:
         return low, float(np.quantile((sums[:, 0] + self.high * extra) / whole, 1 - tail))
 
     def p_not_zero(self, *, draws: int = DRAWS, seed: int = 0) -> float:
-        """Return the two-sided p of the hypothesis that the ratio is 0, which must lie within the range."""
+        """Return the two-sided p-value of the hypothesis that the ratio is 0; 0 must lie within the range."""
         sums, extra = self._drawn(draws, seed)
         extra = extra * self.weights.max()
         below = ((sums[:, 0] + self.low * extra) <= 0).sum()
@@ -64,7 +67,7 @@ class BoundedSums:
         return float(self.weights.max() / self.weights.mean())
 
     def _drawn(self, draws: int, seed: int) -> tuple[Array, Array]:
-        """Return randomly weighted sums (draws, 2) and the weight (draws,) of the document that was not seen."""
+        """Return randomly weighted sums (draws, 2) and the weight (draws,) of the document that was not observed."""
         n = len(self.weights)
         if n > _ALL_DRAWS_UP_TO:
             draws = max(min(draws, _LEAST_DRAWS), draws * _ALL_DRAWS_UP_TO // n)
@@ -74,7 +77,7 @@ class BoundedSums:
 
 
 def _weights(documents: int, draws: int, seed: int) -> Iterable[Array]:
-    """Return chunks (b, documents) of exponential weights; those of few documents are kept for the next call."""
+    """Return chunks (b, documents) of exponential weights. Small ones are cached for the next call."""
     if documents * draws <= _CELLS:
         return [_kept_weights(documents, draws, seed)]
     generator, chunk = np.random.default_rng(seed), max(1, _CELLS // documents)
@@ -88,11 +91,11 @@ def _kept_weights(documents: int, draws: int, seed: int) -> Array:
 
 
 def of_figure(measure: Measure, combine: Callable[[Array], Array], totals: Array) -> BoundedSums | None:
-    """Return a figure as a ratio of sums with its range, for statistics (documents, k); None where it has none.
+    """Return the figure of statistics (documents, k) as a ratio of sums with its range; None if it has no range.
 
-    The range is the measure's. Error rates have no upper end (a long answer to a short reference is any number of
-    errors): they are taken to be no worse than that of an empty answer, `measure.worst`, on any document. Data that
-    refute this have no range.
+    The range is that of the measure. Error rates have no upper end (a long answer to a short reference can have any
+    number of errors), so the rate of an empty answer, `measure.worst`, is assumed to be the worst of any document. If
+    the data contradict this, there is no range.
     """
     low, high = measure.low, measure.worst if measure.high is None else measure.high
     if high is None or not math.isfinite(low) or not is_ratio(combine, totals):
@@ -107,9 +110,9 @@ def of_figure(measure: Measure, combine: Callable[[Array], Array], totals: Array
 def of_difference(
     measure: Measure, combine: Callable[[Array], Array], baseline: Array, candidate: Array
 ) -> BoundedSums | None:
-    """Return the difference of two figures, candidate minus baseline, as a ratio of sums with its range; or None.
+    """Return the difference of two figures, candidate minus baseline, as a ratio of sums with its range.
 
-    Both must have a range, and the same denominators: the documents' lengths or numbers of samples.
+    None unless both have a range and the same denominators (reference lengths or numbers of samples by document).
     """
     sides = [of_figure(measure, combine, side) for side in (baseline, candidate)]
     if sides[0] is None or sides[1] is None or not np.allclose(sides[0].weights, sides[1].weights, rtol=_ROUNDING):
@@ -119,7 +122,7 @@ def of_difference(
 
 
 def is_ratio(combine: Callable[[Array], Array], totals: Array) -> bool:
-    """Tell whether a figure is the first statistic over the second; BLEU and perplexity are not."""
+    """Tell whether a figure is the first statistic divided by the second. BLEU and perplexity are not."""
     if totals.shape[1] != 2 or (totals[:, 1] < 0).any():
         return False
     counted = totals[totals[:, 1] > 0]
@@ -127,10 +130,10 @@ def is_ratio(combine: Callable[[Array], Array], totals: Array) -> bool:
 
 
 def fewest_within(margin: float, reach: float, tail: float, largest: float = 1.0) -> int:
-    """Return with how many documents the bound can fall below `margin` at all: where none of them differs.
+    """Return the smallest number of documents with which the bound can be below `margin`, if none of them differs.
 
-    `reach` is the end of the range; `largest` the largest document's weight over the mean. With documents of one size:
-    ln(tail) / ln(1 - margin / reach), 299 for 0.01 of a range of 1 at 95%.
+    `reach` is the end of the range, `largest` the weight of the largest document over the mean weight. With documents
+    of equal size it is ln(tail) / ln(1 - margin / reach): 299 for a margin of 0.01 in a range of 1 at 95%.
     """
     if margin >= reach:
         return 1
@@ -138,5 +141,5 @@ def fewest_within(margin: float, reach: float, tail: float, largest: float = 1.0
 
 
 def fewest_alike(difference: float, reach: float, tail: float) -> int:
-    """Return how many documents that all differ by `difference` show that it is not 0; `tail` is one-sided."""
+    """Return how many documents that all differ by `difference` reject a difference of 0; `tail` is one-sided."""
     return math.ceil(math.log(1 / tail) / math.log1p(abs(difference) / reach))

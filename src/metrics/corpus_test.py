@@ -1,16 +1,14 @@
-"""Is the overall figure of one run another than that of the other? A test of the figure itself, documents as units.
+"""A paired test of two overall (corpus) figures, with documents as units. The largest of up to three p-values counts.
 
-Three questions, and the largest p decides:
-
-1. Could the sides be swapped? Under every swap of a document's two sides the figures are made anew. Exact where the
+1. Paired randomisation: the two sides of documents are swapped and the figures computed again. It is exact if the
    candidates are exchangeable (Fisher 1935; Noreen 1989, "Computer Intensive Methods for Testing Hypotheses", who calls
    it approximate randomisation; usual for BLEU and the like: Riezler & Maxwell 2005).
-2. Is the figure away from 0 by more than its own error, once skewness is taken out? Equal figures do not make
-   differences symmetric: a candidate that is mostly a little better and rarely ruins a document. A swap takes those for
-   different; the studentised figure does not (Janssen 1997, "Studentized permutation tests for non-i.i.d. hypotheses
-   and the generalized Behrens-Fisher problem", for large n; Hall 1992 for the skewness of few documents).
-3. Where documents differ nearly alike (the mean is above three standard deviations), their spread says nothing of
-   documents that were not seen. Then a document of the worst kind is put in (metrics.bounded).
+2. A t test corrected for skewness. Equal overall figures do not make the differences symmetric: a candidate may be a
+   little better on most documents and ruin a few. Randomisation rejects that too often, a studentised figure does not
+   (Janssen 1997, "Studentized permutation tests for non-i.i.d. hypotheses and the generalized Behrens-Fisher problem",
+   for large n; Hall 1992 for the skewness of few documents).
+3. Where all documents differ nearly alike (the mean is above three standard deviations), their spread says nothing
+   about documents that were not observed. Then one document at the worst end of the range is added (metrics.bounded).
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ if TYPE_CHECKING:
     from metrics.bounded import BoundedSums
     from metrics.statistics import Jackknifed
 
-# 2**13 swaps are all counted, more documents that differ are drawn from.
+# Up to so many differing documents all 2**n swaps are counted; beyond, random ones are drawn.
 _ALL_SWAPS_UP_TO = 13
-# Beyond so many documents the t distribution stands for the swaps: they differ in the third digit.
+# Beyond so many documents the t test replaces the randomisation: their p-values agree to two digits.
 _SWAPPED_UP_TO = 500
-# Means of more standard deviations than this: too much alike to judge by their spread. Normal differences of so large
-# an effect are rare, and what lies between is no less a guess (docs/statistics.md).
+# If the mean difference exceeds so many standard deviations, the documents are too much alike to be judged by their
+# spread. Real effects of this size are rare; the exact limit is a convention (docs/statistics.md).
 NEARLY_ALIKE = 3.0
 _CELLS = 500_000
 _TIE, _ROUNDED = 1e-12, 1e-9
@@ -41,10 +39,10 @@ _TIE, _ROUNDED = 1e-12, 1e-9
 
 @dataclass(frozen=True, slots=True)
 class CorpusTest:
-    """The outcome: `p` (two-sided) is the largest of its parts, each of which is there where its question is asked.
+    """The outcome: the two-sided `p` is the largest of `randomised`, `studentised` and `unseen`.
 
-    `method` says how p was found, for people. `reach` is the end of the range that the third question was asked with,
-    times the largest document's weight over the mean.
+    A part is None where its test was not applied. `method` names the tests in words. `reach` is the end of the range
+    that `unseen` assumed, times the weight of the largest document over the mean weight.
     """
 
     p: float
@@ -66,8 +64,8 @@ def corpus_test(
 ) -> CorpusTest:
     """Test whether two figures are equal; `sides` are statistics (documents, k) of baseline and candidate.
 
-    `difference` is that of the figures, candidate minus baseline, `sums` the same as a ratio with a range, if it has
-    one.
+    `difference` is the jackknifed difference of the figures, candidate minus baseline. `sums` is the same difference as
+    a ratio of sums with a range, None if it has no range.
     """
     if difference.deviation == 0 and abs(difference.value) <= _TIE:
         return CorpusTest(1.0, "no document differs", None, None, None)
@@ -83,17 +81,17 @@ def corpus_test(
             reach = sums.high * sums.largest
         elif difference.deviation == 0:
             unseen = 1.0
-    found = [p for p in (randomised, studentised, unseen) if p is not None]
-    return CorpusTest(max(found), method, randomised, studentised, unseen, reach)
+    p_values = [p for p in (randomised, studentised, unseen) if p is not None]
+    return CorpusTest(max(p_values), method, randomised, studentised, unseen, reach)
 
 
 def nearly_alike(difference: Jackknifed) -> bool:
-    """Tell whether documents differ too evenly for their spread to say what others may do."""
+    """Tell whether the documents differ too evenly for their spread to say anything about other documents."""
     return difference.deviation == 0 or abs(difference.value) > NEARLY_ALIKE * difference.deviation
 
 
 def _studentised(difference: Jackknifed) -> float | None:
-    """Return the larger p of the t test and of the skew-corrected one; None where all documents are alike."""
+    """Return the larger p-value of the t test and the skew-corrected t test; None if all documents are alike."""
     from scipy import stats
 
     if difference.deviation == 0:
@@ -104,13 +102,13 @@ def _studentised(difference: Jackknifed) -> float | None:
 
 
 def _swapped(sides: tuple[Array, Array], combine: Callable[[Array], Array], draws: int, seed: int) -> tuple[float, str]:
-    """Return how often a swap of sides makes a difference as large as the one found, and how they were counted."""
+    """Return the p-value of the randomisation test, and whether it is exact or how many draws it took."""
     baseline, candidate = sides
     differ = (baseline != candidate).any(axis=1)
     half = (candidate[differ] - baseline[differ]) / 2
     middle = (baseline + candidate).sum(axis=0) / 2
     whole = candidate.sum(axis=0) - middle
-    seen = abs(float(combine(middle + whole)) - float(combine(middle - whole)))
+    observed = abs(float(combine(middle + whole)) - float(combine(middle - whole)))
     count, n = 0, len(half)
     exact = n <= _ALL_SWAPS_UP_TO
     swaps = 2**n if exact else draws
@@ -122,9 +120,9 @@ def _swapped(sides: tuple[Array, Array], combine: Callable[[Array], Array], draw
         else:
             bits = generator.integers(0, 2, size=(rows, n), dtype=np.int8)
         moved = np.einsum("bd,dk->bk", 2.0 * bits - 1.0, half)
-        made = np.abs(combine(middle + moved) - combine(middle - moved))
-        # A swap under which a figure is undefined (nothing was counted on one side) speaks for nothing.
-        count += int((~(made < seen * (1 - _ROUNDED) - _TIE)).sum())
+        swapped_difference = np.abs(combine(middle + moved) - combine(middle - moved))
+        # The negated comparison counts a swap with an undefined (NaN) figure as no evidence for a difference.
+        count += int((~(swapped_difference < observed * (1 - _ROUNDED) - _TIE)).sum())
     if exact:
         return count / swaps, "exact"
     return (count + 1) / (swaps + 1), f"{swaps:,} draws"

@@ -1,4 +1,4 @@
-"""The figures that published tables give of one column of numbers."""
+"""The summary statistics that published tables give for a column of numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Z_95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """n values in their own units. `std` is the sample's (n - 1); None where it or the geometric mean is undefined."""
+    """Summary of n values, in their units. `std` uses n - 1. None where `std` or the geometric mean is undefined."""
 
     n: int
     mean: float
@@ -24,12 +24,12 @@ class Distribution:
 
     @property
     def naive_ci95_halfwidth(self) -> float | None:
-        """Return 1.96 std / sqrt(n): what reports publish. It takes repeats and questions for independent."""
+        """Return 1.96 std / sqrt(n), as reports publish it. It assumes that repeats and questions are independent."""
         return None if self.std is None else Z_95 * self.std / math.sqrt(self.n)
 
 
 def distribution(values: Sequence[float]) -> Distribution | None:
-    """Describe values (n,); None where there are none. Raise ValueError for one that is not finite."""
+    """Summarise values (n,); None for no values. Raise ValueError for a value that is not finite."""
     if not len(values):
         return None
     column = np.asarray(values, dtype=np.float64)

@@ -14,14 +14,14 @@ from metrics.registry import BUILT_IN, create
 BEGIN, END = "<!-- measures: begin (python -m metrics.document) -->", "<!-- measures: end -->"
 
 
-# Metrics whose options decide which measures they yield.
+# Metrics whose options decide which measures they yield, with options that together yield all of them.
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {"judge": ({"kind": "pairwise"}, {"kind": "absolute"})}
 
 
 def measures(name: str) -> list[Measure]:
-    """Return the measures that a built-in metric can yield, each once."""
-    found = (measure for options in VARIANTS.get(name, ({},)) for measure in create(name, options).measures)
-    return list({measure.name: measure for measure in found}.values())
+    """Return the measures that a built-in metric can yield, without duplicates."""
+    yielded = (measure for options in VARIANTS.get(name, ({},)) for measure in create(name, options).measures)
+    return list({measure.name: measure for measure in yielded}.values())
 
 
 def table() -> str:
@@ -39,7 +39,7 @@ def table() -> str:
 
 
 def updated(text: str) -> str:
-    """Return a document with the table between its marks replaced by the current one."""
+    """Return a document in which the table between the marks is the current one."""
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:

@@ -1,28 +1,30 @@
-"""How many documents would settle a comparison."""
+"""Power analysis: how many documents a comparison needs."""
 
 from __future__ import annotations
 
 import math
 
 POWER = 0.8
-# Of normal differences the signed-rank test needs pi/3 times as many as the t-test (Lehmann 1975, "Nonparametrics").
+# For normal differences the signed-rank test needs pi/3 times the documents of the t test (Lehmann 1975,
+# "Nonparametrics").
 _RELATIVE_NEED = math.pi / 3
 
 
 def fewest_for(alpha: float) -> int:
-    """Return the least number of documents with which the exact signed-rank test can fall below `alpha` at all."""
+    """Return the smallest number of documents with which the exact signed-rank test can reach a p below `alpha`."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
     return math.ceil(1 - math.log2(alpha))
 
 
 def documents_needed(mean: float, deviation: float, *, alpha: float, power: float = POWER) -> int | None:
-    """Return how many documents in all find a true difference `mean` with probability `power`; None if there is none.
+    """Return how many documents in all detect a true difference `mean` with probability `power`; None if `mean` is 0.
 
-    `mean` and `deviation` (n - 1) are of the documents' differences, in the units of the measure; `alpha` is two-sided
-    and already divided among the comparisons of a family. n = pi/3 * ((z(1 - alpha/2) + z(power)) * deviation / mean)^2
-    + z(1 - alpha/2)^2 / 2, and never below what the exact test needs. It takes the difference seen so far for the true
-    one: an estimate, better made with the smallest difference that matters.
+    `mean` and `deviation` (n - 1) are those of the documents' differences, in the units of the measure. `alpha` is
+    two-sided and already divided by the number of comparisons in the family.
+    n = pi/3 * ((z(1 - alpha/2) + z(power)) * deviation / mean)^2 + z(1 - alpha/2)^2 / 2, but at least what the exact
+    test needs. It is an estimate: it assumes that the observed difference is the true one. For planning, pass the
+    smallest difference that matters.
     """
     from scipy import stats
 

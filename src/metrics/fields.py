@@ -1,4 +1,4 @@
-"""What a field's value means, so that two ways of writing it count as equal where the configuration says so.
+"""Reads dates, amounts, numbers and names, so that different spellings of the same value compare as equal.
 
     date      28 сентября 2010 г. = 28.09.2010 = 2010-09-28        -> 2010-09-28
     money     1 234,50 руб. = 1234.5 ₽; currencies count           -> 1234.50 RUB, 0,125 -> 0.125
@@ -6,7 +6,8 @@
     number    45 08 № 123-456 = 4508123456; Latin A = Cyrillic А   -> 4508123456
     name      ИВАНОВА-ПЕТРОВА Алёна = Иванова - Петрова Алена      -> иванова-петрова алена
 
-A text that can't be read as its kind is compared as any other. Nothing is guessed: the whole text must be the value.
+The configuration says which field is of which kind. The whole text must be the value; a text that cannot be read as
+its kind is compared as plain text.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ _MONEY = re.compile(
 _ACCOUNTANTS = re.compile(r"^\((?P<amount>[^()]*)\)(?P<after>[^()]*)$")  # (1 234,50) is below zero
 _SIGNS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63", "-") | dict.fromkeys("’ʼ‘`", "'"))
 _GROUPS = r"[1-9]\d{{0,2}}(?:{sign}\d{{3}})+"  # a group never begins with 0
-# Latin letters that look like Cyrillic ones: series of documents are written with either.
+# Latin letters that look like Cyrillic ones: the series of a document is written with either.
 _LOOK_ALIKE = str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ")
-# Two-digit years are 1969 to 2068, as POSIX has it.
+# Two-digit years are 1969 to 2068, as in POSIX.
 _PIVOT = 69
 
 
 def read_date(text: str) -> str:
-    """Return a date as ISO 8601 (day before month, as in Russia), or the text where it is none."""
+    """Return a date as ISO 8601 (day before month, as in Russia), or the text if it is not a date."""
     plain = _plain(text).strip('"«»„“” ')
     plain = re.sub(r"[\"«»„“”]", " ", plain).strip()
     for pattern in _DATES:
@@ -84,30 +85,30 @@ def read_date(text: str) -> str:
 
 
 def read_money(text: str) -> str:
-    """Return an amount with two decimals or more and the code of a stated currency, or the text where it is none."""
-    found = _money(text)
-    return f"{found[0]} {found[1]}".strip() if found else text
+    """Return an amount with at least two decimals and its currency's code if stated; the text if it is no amount."""
+    amount = _money(text)
+    return f"{amount[0]} {amount[1]}".strip() if amount else text
 
 
 def read_amount(text: str) -> str:
-    """Return an amount with two decimals or more, its currency dropped, or the text where it is none."""
-    found = _money(text)
-    return found[0] if found else text
+    """Return an amount with at least two decimals and without its currency; the text if it is no amount."""
+    amount = _money(text)
+    return amount[0] if amount else text
 
 
 def read_number(text: str) -> str:
-    """Return a document's number: letters and digits alone, upper case, look-alike letters as Cyrillic ones.
+    """Return a document's number: only letters and digits, in upper case, with look-alike letters as Cyrillic ones.
 
-    A leading №, N or "номер" is dropped. A text without a digit is no number and stays.
+    A leading №, N or "номер" is removed. A text without digits is not a number and is returned as it is.
     """
     composed = unicodedata.normalize("NFKC", text.replace("№", " ")).upper()
     composed = re.sub(r"^\s*(?:НОМЕР|N(?:O\b)?)(?=[\s.:\d])", " ", composed)
-    kept = "".join(letter for letter in composed if letter.isalnum()).translate(_LOOK_ALIKE)
-    return kept if any(letter.isdigit() for letter in kept) else text
+    number = "".join(letter for letter in composed if letter.isalnum()).translate(_LOOK_ALIKE)
+    return number if any(letter.isdigit() for letter in number) else text
 
 
 def read_name(text: str) -> str:
-    """Return a name without case, ё, punctuation and spaces around hyphens; the order of its words counts."""
+    """Return a name in lower case, with е for ё, without punctuation and spaces around hyphens; word order counts."""
     plain = re.sub(r"\s*[-‐‑–—]\s*", "-", _plain(text))
     plain = "".join(" " if letter != "-" and unicodedata.category(letter)[0] == "P" else letter for letter in plain)
     return " ".join(plain.split()) or text
@@ -125,9 +126,9 @@ KINDS: Mapping[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldKinds:
-    """Which field is of which kind: `{Дата рождения: date, invoice/Сумма: money, receipt/*: amount}`.
+    """The kind of each field: `{Дата рождения: date, invoice/Сумма: money, receipt/*: amount}`.
 
-    A name with a class (`doc_class/field`) goes before the bare field, that before `doc_class/*`.
+    `doc_class/field` takes precedence over `field`, which takes precedence over `doc_class/*`.
     """
 
     kinds: tuple[tuple[str, str], ...] = ()
@@ -143,7 +144,7 @@ class FieldKinds:
         return cls(tuple(sorted((str(name), str(kind)) for name, kind in (option or {}).items())))
 
     def reader(self, doc_class: str, field: str) -> Callable[[str], str] | None:
-        """Return what reads the values of a field, or None where it is plain text."""
+        """Return the function that reads the values of a field, or None for plain text."""
         if not self.kinds:
             return None
         kinds = dict(self.kinds)
@@ -154,7 +155,7 @@ class FieldKinds:
         return None
 
     def __str__(self) -> str:
-        """Return it for version strings."""
+        """Return the kinds as a part of version strings."""
         return ",".join(f"{name}={kind}" for name, kind in self.kinds)
 
 
@@ -167,12 +168,12 @@ def _plain(text: str) -> str:
 
 
 def _month(word: str) -> int:
-    """Return the number of a month by its name's beginning, 0 where it is none (which no date has)."""
+    """Return the number of a month by the beginning of its name; 0, which makes no valid date, if it is no month."""
     return next((at for at, names in enumerate(_MONTHS, 1) if any(re.match(name, word) for name in names)), 0)
 
 
 def _money(text: str) -> tuple[str, str] | None:
-    """Return an amount and its currency's code, empty where none is stated; None where the text is no amount."""
+    """Return an amount and its currency's code (empty if not stated); None if the text is no amount."""
     plain = _plain(text).translate(_SIGNS)
     if in_brackets := _ACCOUNTANTS.match(plain):
         plain = f"-{in_brackets['amount'].strip()}{in_brackets['after']}"
@@ -194,9 +195,9 @@ def _money(text: str) -> tuple[str, str] | None:
 
 
 def _written(value: Decimal) -> str:
-    """Return an amount with two decimals, or more where it has more; none is rounded away.
+    """Return an amount with at least two decimals, without rounding.
 
-    Three decimals that would be read as a group of thousands (12.345) get a fourth: what is read twice stays the same.
+    Three decimals that would be read as a group of thousands (12.345) get a fourth, so that reading is idempotent.
     """
     whole, _, part = f"{value:f}".partition(".")
     written = f"{whole}.{part.rstrip('0').ljust(2, '0')}" if value else "0.00"
@@ -204,17 +205,19 @@ def _written(value: Decimal) -> str:
 
 
 def _decimal(text: str) -> Decimal | None:
-    """Read a number with spaces, apostrophes, dots or commas, in which one of the last two may be the decimal sign.
+    """Read a number with spaces, apostrophes, dots or commas. A dot or a comma may be the decimal sign.
 
-    Of two different signs the last is the decimal one. A single dot or comma before three digits is a group's where a
-    group may end there (1,234 and 1.234 are 1234), else the decimal sign (0,125, 1234,567 and 1 234,567).
+    Of two different signs the last is the decimal sign. A single dot or comma before three digits separates thousands
+    where a group may end (1,234 and 1.234 are 1234), else it is the decimal sign (0,125, 1234,567 and 1 234,567).
     """
     text = re.sub(r"\s*([.,])\s*", r"\1", text.strip()).rstrip(".,")
     before = re.split(r"[.,]", text)[0]
     squeezed = re.sub(r"[\s']", "", text)
-    spaced = re.search(r"[\s']", before) is not None  # spaces part the groups: a sign can only be the decimal one
+    spaced = (
+        re.search(r"[\s']", before) is not None
+    )  # spaces separate thousands, so a dot or comma must be the decimal sign
     if re.search(r"[\s']", text[len(before) :]):
-        return None  # 1.234 567: no sign may be the decimal one
+        return None  # 1.234 567: spaces after the decimal sign make no number
     marks = [mark for mark in squeezed if mark in ".,"]
     if not marks:
         return Decimal(squeezed) if squeezed.isdecimal() else None

@@ -1,7 +1,7 @@
-"""Whether a reference stands anywhere in an answer: what the whole text of a page can be held against.
+"""Tests whether a reference occurs anywhere in an answer: a score for answers that give the whole text of a page.
 
 reference "Федорко":  answer "ПАСПОРТ № 431030 Имя Глеб Фамилия Федорко" -> 1;  answer "Имя Глеб" -> 0
-reference "12":       answer "от 12.03.2024" -> 1;  answer "2012" -> 0, it is a part of another number
+reference "12":       answer "от 12.03.2024" -> 1;  answer "2012" -> 0, because 12 is part of another number
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from metrics.text import TextMetric
 
 
 class Found(TextMetric):
-    """1 where one of the references stands in the answer as a whole, else 0.
+    """1 if one of the references occurs in the answer as whole words, else 0.
 
-    As a whole: the letter or digit at either end of the reference has no further letter or digit beside it. An answer
-    that equals its reference has found it, so `found` is never below `exact_match` of the same normalisation. It says
-    nothing of what else the answer holds: a text that repeats the whole page finds everything.
+    Whole words: no letter or digit of the answer is adjacent to a letter or digit at either end of the reference. With
+    the same normalisation `found` is never below `exact_match`. What else the answer contains does not matter: a text
+    that repeats the whole page scores 1 for everything.
     """
 
     measures = (
@@ -35,7 +35,7 @@ class Found(TextMetric):
     )
 
     def __init__(self, normalisation: Normalisation | Mapping[str, Any] | None = None) -> None:
-        """Take no `fields`: a whole text is no date or amount, so its values can't be read before it is compared."""
+        """Take no `fields`: a whole page is no date or amount, so it cannot be read as one before the comparison."""
         super().__init__(normalisation)
 
     def _scores(self, case: Case, prediction: str, references: list[str]) -> Iterator[Score]:
@@ -44,7 +44,7 @@ class Found(TextMetric):
 
 
 def stands_in(reference: str, text: str) -> bool:
-    """Whether `reference` stands in `text`, no letter or digit continuing it on either side."""
+    """Tell whether `reference` occurs in `text` and no adjacent letter or digit continues it."""
     start = text.find(reference)
     while start >= 0:
         end = start + len(reference)

@@ -13,11 +13,12 @@ from metrics.text import prepare
 
 
 class HfEvaluate(WorkerMetric):
-    """Mean of what a script returns for each pair of answer and reference; of several references the best counts.
+    """Mean of what a script returns for each pair of answer and reference. With several references the best counts.
 
-    `path`: a folder, a script or a hub name; `result`: which of its results (its own name by default), which also
-    names the measure, `evaluate_<result>`; `better`: higher or lower; `arguments`: passed to its `compute`;
-    `config_name`: for scripts with several. A figure that is not a mean of the samples (corpus BLEU) is not available.
+    `path` is a folder, a script or a hub name. `result` selects one of the script's results (default: the script's
+    name) and names the measure `evaluate_<result>`. `better` is higher or lower. `arguments` are passed to `compute`.
+    `config_name` selects a configuration of the script. Corpus figures that are no mean of samples (corpus BLEU) are
+    not available.
     """
 
     task = "hf_evaluate"
@@ -51,11 +52,11 @@ class HfEvaluate(WorkerMetric):
         }
         name = "evaluate_" + re.sub(r"[^\w.\-]", "_", result)
         formula = f"mean of `{result}` of the script {PurePath(path).name}"
-        # What a script's numbers are bounded by is not known here.
+        # The range of a script's numbers is not known.
         self.measures = (Measure(name, better, "mean", float("-inf"), None, formula, "Hugging Face evaluate"),)
 
     def options(self) -> dict[str, Any]:
-        """Return what the worker's task is told."""
+        """Return the options of the worker's task."""
         return self._options
 
     def items(self, case: Case) -> tuple[str, list[dict[str, Any]]]:
@@ -64,6 +65,6 @@ class HfEvaluate(WorkerMetric):
         return reason, [{"reference": reference, "candidate": prediction} for reference in references]
 
     def scored(self, case: Case, replies: Sequence[Mapping[str, Any]]) -> Iterator[Score]:
-        """Yield the best of the references."""
+        """Yield the best score over the references."""
         value = self._best(reply["value"] for reply in replies)
         yield Score(case.sample_id, case.repeat, self.measures[0].name, value, (value, 1.0))

@@ -1,12 +1,12 @@
-"""Finds the JSON that an answer gives: a whole object or list, never a part of a broken one.
+"""Finds the JSON object or list in an answer. It must be complete: no part of broken JSON is returned.
 
     Черновик: {"a": 1}. Ответ: {"a": 2}                    ->  {"a": 2}
     {"a": 1, "b": [{"c": 2}, {"c                           ->  none: it was cut off
 
-Which JSON is the answer where there are several: the last one, of those in code fences if any stands in one. Only what
-is not within another counts, so the answer is valid as a whole or not at all. JSON is RFC 8259's: no NaN, no trailing
-comma, no comment, no single quotes. Of a key that is given twice the last value holds, as parsers have it, and
-`repeated` says so. Standard library only.
+If an answer has several JSON values, the last one in a code fence counts, or the last one of all if no fence has any.
+Only top-level values count, so an answer is valid as a whole or not at all. JSON is as in RFC 8259: no NaN, trailing
+commas, comments or single quotes. If an object repeats a key, the last value counts, as in most parsers, and
+`repeated` lists the key. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,84 +18,85 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-# Beginnings that are tried; an answer with more brackets than this is no JSON but noise.
+# How many opening brackets are tried as the start of JSON. An answer with more is noise.
 _MAX_STARTS = 1000
-# Brackets and strings that are looked at for all beginnings together: else noise would take the square of its length.
+# Limit on the brackets and strings scanned in all: without it, noise would take quadratic time.
 _MAX_TOKENS = 300_000
 _FENCE = re.compile(r"```[^\n`]*\n(?P<inner>.*?)(?:```|\Z)", re.DOTALL)
 _OPENING = re.compile(r"[{\[]")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
-_KEY = re.compile(r"[\"'”»]\s*:")  # what tells broken JSON from a bracket in prose
+_KEY = re.compile(r"[\"'”»]\s*:")  # distinguishes broken JSON from a bracket in prose
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A JSON value, or None and why there is none. `repeated` are keys that one of its objects gives twice."""
+class JsonMatch:
+    """A JSON value, or None with the reason. `repeated` are the keys that an object contains more than once."""
 
     value: Any = None
     reason: str = ""
     repeated: tuple[str, ...] = ()
 
 
-def find(text: str, *, of_scalars: bool = False) -> Found:
-    """Return the JSON object or list that a text gives as its answer.
+def find(text: str, *, of_scalars: bool = False) -> JsonMatch:
+    """Return the JSON object or list that is the answer in a text.
 
-    Lists count where they hold an object or a list, or nothing: "[1]" is a footnote. `of_scalars`: any list counts.
+    A list counts only if it is empty or contains an object or a list, since "[1]" may be a footnote. With `of_scalars`
+    any list counts.
     """
-    fenced = [one for block in _FENCE.finditer(text) for one in _top_level(block["inner"], of_scalars=of_scalars)]
+    fenced = [match for block in _FENCE.finditer(text) for match in _top_level(block["inner"], of_scalars=of_scalars)]
     candidates = fenced or list(_top_level(text, of_scalars=of_scalars))
-    return candidates[-1] if candidates else Found(reason="no JSON object or list in the answer")
+    return candidates[-1] if candidates else JsonMatch(reason="no JSON object or list in the answer")
 
 
-def _top_level(text: str, *, of_scalars: bool) -> Iterator[Found]:
-    """Yield the values of a text, whole and broken ones, that stand in no other."""
+def _top_level(text: str, *, of_scalars: bool) -> Iterator[JsonMatch]:
+    """Yield the top-level JSON values of a text, complete and broken ones."""
     at, left = 0, _MAX_TOKENS
     for _ in range(_MAX_STARTS):
         opening = _OPENING.search(text, at)
         if opening is None or left <= 0:
             return
         start = opening.start()
-        found, at = _value(text, start)
-        if found is None:
+        match, at = _value(text, start)
+        if match is None:
             end, whole, looked_at = _closing(text, start)
             left -= looked_at
             inner = text[start:end]
             if _KEY.search(inner):
                 words = "the JSON of the answer is broken" if whole else "the JSON of the answer is cut off"
-                yield Found(reason=words)
+                yield JsonMatch(reason=words)
                 at = end
-            else:  # a bracket in prose, as in {Фамилия}: what it holds may be JSON all the same
+            else:  # a bracket in prose, such as {Фамилия}; there may be JSON inside
                 at = start + 1
-        elif isinstance(found.value, dict) or _counts(found.value, of_scalars=of_scalars):
-            yield found
+        elif isinstance(match.value, dict) or _counts(match.value, of_scalars=of_scalars):
+            yield match
 
 
 def _counts(values: list[Any], *, of_scalars: bool) -> bool:
     return of_scalars or not values or any(isinstance(value, dict | list) for value in values)
 
 
-def _value(text: str, start: int) -> tuple[Found | None, int]:
-    """Return the JSON value that begins at `start`, and where it ends; None where none does."""
+def _value(text: str, start: int) -> tuple[JsonMatch | None, int]:
+    """Return the JSON value that begins at `start` and its end; None if no valid JSON begins there."""
     repeated: list[str] = []
 
-    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(given)
-        if len(made) < len(given):
-            keys = [key for key, _ in given]
-            repeated.extend(key for key in made if keys.count(key) > 1)
-        return made
+    def pairs(key_values: list[tuple[str, Any]]) -> dict[str, Any]:
+        parsed = dict(key_values)
+        if len(parsed) < len(key_values):
+            keys = [key for key, _ in key_values]
+            repeated.extend(key for key in parsed if keys.count(key) > 1)
+        return parsed
 
-    # Decimal: two amounts of 17 digits that differ in their last are not equal.
+    # Decimal, because as floats two amounts of 17 digits that differ in the last one would be equal.
     decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=pairs)
     try:
         value, end = decoder.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, start
-    return Found(value, repeated=tuple(repeated)), end
+    return JsonMatch(value, repeated=tuple(repeated)), end
 
 
 def _closing(text: str, start: int) -> tuple[int, bool, int]:
-    """Return where the bracket at `start` is closed, or the end of the text and False; and how much was looked at."""
+    """Return (end, closed, tokens scanned) of the bracket at `start`; if it never closes, the end is the text's."""
     depth = number = 0
     for number, token in enumerate(_STRING_OR_BRACKET.finditer(text, start), start=1):
         if token[0] in "{[":

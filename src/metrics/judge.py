@@ -1,9 +1,9 @@
-"""From a judge's verdicts to scores: the ratio candidate / reference answer, or points against a reference.
+"""Turns a judge's verdicts into scores: the ratio candidate / reference answer, or points against a reference.
 
     order 1: candidate 8, rival 9; order 2 (rival shown first): candidate 7, rival 9  ->  ratio 15 / 18 = 0.833,
     swap_gap (|8 - 7| + |9 - 9|) / 2 = 0.5 points
 
-The runner asks (`metrics.rubric` says what) and leaves the verdicts in `Case.facts["verdicts"]`.
+The runner asks the judge with the prompts of `metrics.rubric` and passes the verdicts in `Case.facts["verdicts"]`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metrics.statistics import ratio_of_sums
 if TYPE_CHECKING:
     from metrics.api import Array
 
-# failed: the request, after its retries; not_asked: the budget was spent.
+# failed: the request failed after its retries. not_asked: the budget was spent.
 State = Literal["valid", "invalid", "failed", "not_asked"]
 Orders = Literal["both", "alternate"]
 _SOURCE = 'Zheng et al. 2023, "Judging LLM-as-a-Judge"'
@@ -29,8 +29,11 @@ _EXPLANATION_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one judge said of one answer, shown in one order: points by criterion, and why; or why there are none."""
+class JudgeVerdict:
+    """One judge's points by criterion and its explanation for one answer in one order, or the problem instead.
+
+    `order` is 1 if the candidate's answer was shown first, 2 if the rival's was.
+    """
 
     judge: str
     order: int
@@ -42,7 +45,7 @@ class Verdict:
 
 
 def cannot_judge(kind: str, case: Case) -> str:
-    """Return why there is nothing to ask a judge about a case, or nothing."""
+    """Return why a judge cannot be asked about a case; an empty text if it can."""
     if case.prediction is None:
         return f"no answer: {case.facts.get('failure') or 'the generation failed'}"
     if kind == "pairwise" and not (case.rival or "").strip():
@@ -53,11 +56,12 @@ def cannot_judge(kind: str, case: Case) -> str:
 
 
 class Judge:
-    """Scores from the verdicts of one judge or several, who agree or not (`agreement`).
+    """Scores from the verdicts of one or several judges, and how well the judges agree (`agreement`).
 
-    `criteria` are the names of a rubric's criteria, `judges` map a judge's name to the model that it is; `rubric` and
-    `rival` name the content of prompt and reference answers, so that what was judged otherwise isn't compared.
-    `orders`: `both` asks about each pair twice, `alternate` once, by turns candidate or rival first.
+    `criteria` are the names of the rubric's criteria. `judges` maps each judge's name to its model. `rubric` and
+    `rival` are digests of the prompt and of the reference answers; they are part of the version, so scores of
+    different prompts are not compared. `orders="both"` shows each pair in both orders, `"alternate"` in one order,
+    which alternates between samples.
     """
 
     env = "current"
@@ -85,7 +89,7 @@ class Judge:
 
     @property
     def version(self) -> str:
-        """Who judged, by which rubric, against which answers: what decides the numbers."""
+        """The judges, the rubric and the reference answers: everything that decides the numbers."""
         who = ",".join(f"{name}:{model}" for name, model in sorted(self.judges.items()))
         return f"1 {self.kind} {self.orders} {self._content} judges={who}"
 
@@ -132,84 +136,92 @@ class Judge:
         return ratio_of_sums(totals)
 
     def _case(self, case: Case) -> Iterator[Score]:
-        verdicts: Sequence[Verdict] = case.facts.get("verdicts") or ()
-        found = {name: _Opinion(self, [one for one in verdicts if one.judge == name]) for name in self.judges}
-        heard = [one for one in found.values() if not one.reason]
+        verdicts: Sequence[JudgeVerdict] = case.facts.get("verdicts") or ()
+        opinions = {
+            name: _Opinion(self, [verdict for verdict in verdicts if verdict.judge == name]) for name in self.judges
+        }
+        heard = [opinion for opinion in opinions.values() if not opinion.reason]
         reason = cannot_judge(self.kind, case)
-        reason = reason or "; ".join(f"{name}: {one.reason}" for name, one in found.items())
-        detail = "\n".join(one.detail(name) for name, one in found.items())[: _EXPLANATION_CHARACTERS * len(found)]
+        reason = reason or "; ".join(f"{name}: {opinion.reason}" for name, opinion in opinions.items())
+        detail = "\n".join(opinion.detail(name) for name, opinion in opinions.items())[
+            : _EXPLANATION_CHARACTERS * len(opinions)
+        ]
 
-        def made(name: str, values: Sequence[float | None], why: str = reason, told: str = "") -> Score:
-            return _mean_score(case, name, values, why, told)
+        def score(name: str, values: Sequence[float | None], why: str = reason, detail: str = "") -> Score:
+            return _mean_score(case, name, values, why, detail)
 
-        yield made(self.main, [one.value() for one in heard], told=detail)
-        yield self._worst(case, found, reason)
+        yield score(self.main, [opinion.value() for opinion in heard], detail=detail)
+        yield self._worst(case, opinions, reason)
         for measure in self.measures[2:]:
             name = measure.name
             if name in ("invalid", "failed"):
-                asked = [one for one in verdicts if one.state != "not_asked"]
-                share = [sum(one.state == name for one in asked) / len(asked)] if asked else []
-                yield made(name, share)
+                asked = [verdict for verdict in verdicts if verdict.state != "not_asked"]
+                share = [sum(verdict.state == name for verdict in asked) / len(asked)] if asked else []
+                yield score(name, share)
             elif name == "swap_gap":
-                yield made(name, [one.gap for one in heard])
+                yield score(name, [opinion.gap for opinion in heard])
             elif name == "position_bias":
-                yield made(name, [one.bias for one in heard])
+                yield score(name, [opinion.bias for opinion in heard])
             elif name.startswith(f"{self.main}.by."):
-                opinion = found[name.removeprefix(f"{self.main}.by.")]
-                yield made(name, [] if opinion.reason else [opinion.value()], opinion.reason)
+                opinion = opinions[name.removeprefix(f"{self.main}.by.")]
+                yield score(name, [] if opinion.reason else [opinion.value()], opinion.reason)
             else:
-                yield made(name, [one.value(name.removeprefix(f"{self.main}.")) for one in heard])
+                yield score(name, [opinion.value(name.removeprefix(f"{self.main}.")) for opinion in heard])
 
-    def _worst(self, case: Case, found: Mapping[str, _Opinion], why: str) -> Score:
-        """Count what has no valid verdict as the lowest points; what was not asked stays unscored."""
+    def _worst(self, case: Case, opinions: Mapping[str, _Opinion], why: str) -> Score:
+        """Return the score that gives answers without a valid verdict the lowest points; unasked ones are unscored."""
         name = f"{self.main}_worst"
         lowest = self.low if self.kind == "absolute" else self.low / self.high
         if case.prediction is None:
             reason = cannot_judge(self.kind, replace(case, prediction=""))
             return _mean_score(case, name, [] if reason else [lowest], reason)
         values = [
-            lowest if one.reason else one.value()
-            for one in found.values()
-            if one.verdicts and not one.not_asked and not one.undefined
+            lowest if opinion.reason else opinion.value()
+            for opinion in opinions.values()
+            if opinion.verdicts and not opinion.not_asked and not opinion.undefined
         ]
         return _mean_score(case, name, values, why)
 
     def agreement(self, cases: Sequence[Case]) -> dict[str, float]:
         """Return Krippendorff's alpha of several judges (interval scale), overall and by criterion, as far as defined.
 
-        Units are the answers that at least two judges gave points: the points against a reference, or the difference
-        of candidate and rival. 1 is perfect agreement, 0 what chance would give. Krippendorff 2004, "Content Analysis".
+        Units are the answers that at least two judges scored: the points against a reference, or the points of the
+        candidate minus those of the rival. 1 is perfect agreement, 0 is agreement by chance. Krippendorff 2004,
+        "Content Analysis".
         """
         if len(self.judges) < 2:
             return {}
         rows: dict[str, list[list[float]]] = {
-            name: [] for name in ("alpha", *(f"alpha.{one}" for one in self.criteria if len(self.criteria) > 1))
+            name: []
+            for name in ("alpha", *(f"alpha.{criterion}" for criterion in self.criteria if len(self.criteria) > 1))
         }
         for case in cases:
             verdicts = case.facts.get("verdicts") or ()
-            opinions = [_Opinion(self, [one for one in verdicts if one.judge == name]) for name in self.judges]
+            opinions = [
+                _Opinion(self, [verdict for verdict in verdicts if verdict.judge == name]) for name in self.judges
+            ]
             for name, units in rows.items():
-                units.append([one.advantage(name.partition(".")[2]) for one in opinions])
-        found = {name: _alpha(np.array(units, dtype=np.float64).T) for name, units in rows.items() if units}
-        return {name: value for name, value in found.items() if value is not None}
+                units.append([opinion.advantage(name.partition(".")[2]) for opinion in opinions])
+        alphas = {name: _alpha(np.array(units, dtype=np.float64).T) for name, units in rows.items() if units}
+        return {name: value for name, value in alphas.items() if value is not None}
 
 
-def _mean_score(case: Case, name: str, values: Sequence[float | None], why: str, told: str = "") -> Score:
-    """Return the mean of what there is as a score, or unscored with the reason."""
-    kept = [value for value in values if value is not None]
-    if not kept:
-        return Score(case.sample_id, case.repeat, name, None, reason=why or "not judged", detail=told)
-    value = sum(kept) / len(kept)
-    return Score(case.sample_id, case.repeat, name, value, (value, 1.0), detail=told)
+def _mean_score(case: Case, name: str, values: Sequence[float | None], why: str, detail: str = "") -> Score:
+    """Return the mean of the known values as a score, or an unscored one with the reason."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return Score(case.sample_id, case.repeat, name, None, reason=why or "not judged", detail=detail)
+    value = sum(known) / len(known)
+    return Score(case.sample_id, case.repeat, name, value, (value, 1.0), detail=detail)
 
 
 class _Opinion:
-    """What one judge said of one case, over all orders; `reason` says why it is not complete."""
+    """The verdicts of one judge on one case, in all orders; `reason` says why they are incomplete."""
 
-    def __init__(self, judge: Judge, verdicts: Sequence[Verdict]) -> None:
+    def __init__(self, judge: Judge, verdicts: Sequence[JudgeVerdict]) -> None:
         self.judge, self.verdicts = judge, verdicts
-        bad = [one for one in verdicts if one.state != "valid"]
-        self.not_asked = any(one.state == "not_asked" for one in bad)
+        bad = [verdict for verdict in verdicts if verdict.state != "valid"]
+        self.not_asked = any(verdict.state == "not_asked" for verdict in bad)
         self.reason = f"{bad[0].state.replace('_', ' ')}: {bad[0].problem}" if bad else ""
         self.undefined = False
         if not verdicts:
@@ -218,7 +230,7 @@ class _Opinion:
             self.undefined, self.reason = True, "the reference answer got 0 points: no ratio"
 
     def value(self, criterion: str = "") -> float | None:
-        """Return the ratio or the points, overall or by a criterion; None where the rival got 0 points."""
+        """Return the ratio or the points, overall or for one criterion; None if the rival got 0 points."""
         own = self._mean("candidate", criterion)
         if self.judge.kind == "absolute":
             return own
@@ -226,27 +238,27 @@ class _Opinion:
         return own / other if other else None
 
     def advantage(self, criterion: str) -> float:
-        """Return the points, in a pair those above the rival's; NaN where the verdicts aren't complete."""
-        if not self.verdicts or any(one.state != "valid" for one in self.verdicts):
+        """Return the points (for a pair: minus the rival's points); NaN if a verdict is missing or invalid."""
+        if not self.verdicts or any(verdict.state != "valid" for verdict in self.verdicts):
             return float("nan")
         own = self._mean("candidate", criterion)
         return own if self.judge.kind == "absolute" else own - self._mean("rival", criterion)
 
     @property
     def gap(self) -> float | None:
-        """Return how far points move with the order, in points."""
+        """Return the mean absolute change of the points when the order is swapped."""
         moved = self._moved()
         return None if moved is None else sum(map(abs, moved)) / len(moved)
 
     @property
     def bias(self) -> float | None:
-        """Return how much an answer gains by being shown first, in points."""
+        """Return how many points an answer gains on average by being shown first."""
         moved = self._moved()
         return None if moved is None else sum(moved) / len(moved)
 
     def _moved(self) -> list[float] | None:
-        """Return points shown first minus points shown second, of candidate and rival."""
-        by_order = {one.order: one for one in self.verdicts}
+        """Return (points when shown first - points when shown second) for candidate and rival; None without both."""
+        by_order = {verdict.order: verdict for verdict in self.verdicts}
         if set(by_order) != {1, 2}:
             return None
         first, second = by_order[1], by_order[2]
@@ -254,18 +266,22 @@ class _Opinion:
         return [own, _mean(second.rival) - _mean(first.rival)]
 
     def _mean(self, side: Literal["candidate", "rival"], criterion: str) -> float:
-        points = [one.candidate if side == "candidate" else one.rival for one in self.verdicts]
-        return sum(one[criterion] if criterion else _mean(one) for one in points) / len(points)
+        points = [verdict.candidate if side == "candidate" else verdict.rival for verdict in self.verdicts]
+        return sum(by_criterion[criterion] if criterion else _mean(by_criterion) for by_criterion in points) / len(
+            points
+        )
 
     def detail(self, name: str) -> str:
-        """Return the points and explanations in words."""
-        told = []
-        for one in self.verdicts:
-            order = ", swapped" if one.order == 2 else ""
-            against = f" against {_mean(one.rival):g}" if one.rival else ""
-            points = f"{_mean(one.candidate):g}{against}" if one.candidate else one.state
-            told.append(f"{name}{order}: {points}: {(one.explanation or one.problem)[:_EXPLANATION_CHARACTERS]}")
-        return "\n".join(told)
+        """Return the points and explanations as text."""
+        lines = []
+        for verdict in self.verdicts:
+            order = ", swapped" if verdict.order == 2 else ""
+            against = f" against {_mean(verdict.rival):g}" if verdict.rival else ""
+            points = f"{_mean(verdict.candidate):g}{against}" if verdict.candidate else verdict.state
+            lines.append(
+                f"{name}{order}: {points}: {(verdict.explanation or verdict.problem)[:_EXPLANATION_CHARACTERS]}"
+            )
+        return "\n".join(lines)
 
 
 def _mean(points: Mapping[str, float]) -> float:
@@ -273,11 +289,11 @@ def _mean(points: Mapping[str, float]) -> float:
 
 
 def _alpha(ratings: Array) -> float | None:
-    """Return Krippendorff's alpha of ratings (judges, units) with NaN for what is missing, None where undefined."""
+    """Return Krippendorff's alpha of ratings (judges, units), where NaN is a missing rating; None if undefined."""
     import krippendorff
 
     rated = (~np.isnan(ratings)).sum(axis=0) >= 2
     values = ratings[:, rated]
     if rated.sum() < 2 or len(np.unique(values[~np.isnan(values)])) < 2:
-        return None  # without any difference between answers agreement can't be told from a constant
+        return None  # if all ratings are equal, agreement can't be distinguished from constant ratings
     return float(krippendorff.alpha(reliability_data=values, level_of_measurement="interval"))

@@ -1,8 +1,8 @@
-"""What an answer looks like, without a reference: length, speed, alphabets, refusals, loops. Tracked under `text/`.
+"""Statistics of an answer that need no reference: length, speed, alphabets, refusals, loops. Tracked under `text/`.
 
     "Покупка на Ozon не удалась", 0.5 s  ->  length_mean 26, chars_per_s 52, latin_share 4/22, en_chars_pct 100/26
 
-These describe; whether more or less is better depends on the task, so most of them have no direction.
+Most of them have no better direction: whether more or less is better depends on the task.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-# Alphabetic to Unicode, but signs to a reader: 1ª, 2º, 5 µm.
+# Unicode calls these alphabetic, but readers see signs: 1ª, 2º, 5 µm.
 _SIGNS = frozenset("ªºµ")
 _PUBLISHED = "the original report on screenshots (its figure counts words, not characters)"
 
 
 @lru_cache(maxsize=4096)
 def script(letter: str) -> str:
-    """Return the script of one character: `latin`, `cyrillic`, `other`, or nothing where it is no letter."""
+    """Return the script of a character: `latin`, `cyrillic` or `other`; an empty text if it is no letter."""
     if not letter.isalpha() or letter in _SIGNS:
         return ""
     words = unicodedata.name(letter, "").split()
@@ -37,9 +37,9 @@ def script(letter: str) -> str:
 
 
 def english_words(text: str) -> list[str]:
-    """Return the different words of ASCII letters between whitespace, sorted: the original report's rule.
+    """Return the distinct words of ASCII letters, split at whitespace and sorted: the rule of the original report.
 
-    A word with punctuation attached ("Ozon.") is not counted, as it was not there.
+    As in that report, a word with punctuation attached ("Ozon.") is not counted.
     """
     return sorted({word for word in text.split() if word.isascii() and word.isalpha()})
 
@@ -47,13 +47,13 @@ def english_words(text: str) -> list[str]:
 def language_switches(text: str, run: int) -> int:
     """Count changes between Latin and Cyrillic passages; a passage has at least `run` words of one script.
 
-    Single foreign words (Ozon, PIN) are no passage, so they are no change of language.
+    Single foreign words (Ozon, PIN) are shorter than a passage, so they do not count as a change of language.
     """
     passages: list[str] = []
     current, length = "", 0
     for match in _WORD.finditer(text):
-        found = script(match.group()[0])
-        current, length = (current, length + 1) if found == current else (found, 1)
+        word_script = script(match.group()[0])
+        current, length = (current, length + 1) if word_script == current else (word_script, 1)
         if length == run and current != "other" and passages[-1:] != [current]:
             passages.append(current)
     return max(0, len(passages) - 1)
@@ -69,8 +69,9 @@ def _described(
 class TextStatistics:
     """Statistics of the raw answer. A failed generation is unscored; an empty answer has length 0 and no letters.
 
-    `refusals` are further patterns (regular expressions, case ignored) beside the built-in Russian and English ones.
-    `min_repeats` and `min_characters` say what a repetition loop is, `switch_run` how many words make a passage.
+    `refusals` are regular expressions (case-insensitive) in addition to the built-in Russian and English ones.
+    `min_repeats` and `min_characters` define a repetition loop (metrics.repetition). `switch_run` is the number of
+    words that make a passage.
     """
 
     env = "current"
@@ -125,7 +126,9 @@ class TextStatistics:
         for case in cases:
             if case.prediction is None:
                 reason = no_answer(case)
-                yield from (Score(case.sample_id, case.repeat, one.name, None, reason=reason) for one in self.measures)
+                yield from (
+                    Score(case.sample_id, case.repeat, measure.name, None, reason=reason) for measure in self.measures
+                )
                 continue
             for name, numerator, denominator, detail in self._counted(case.prediction, case.facts):
                 if denominator:
@@ -140,7 +143,7 @@ class TextStatistics:
         return ratio_of_sums(totals) * (100 if name == "en_chars_pct" else 1)
 
     def _counted(self, text: str, facts: Mapping[str, Any]) -> Iterable[tuple[str, float, float, str]]:
-        """Yield (measure, numerator, denominator, detail); no denominator: unscored, and `detail` is the reason."""
+        """Yield (measure, numerator, denominator, detail). A denominator of 0 means unscored; `detail` says why."""
         length, seconds = len(text), float(facts.get("latency_s") or 0)
         yield "length_mean", length, 1, ""
         yield "chars_per_s_overall", length, seconds, "" if seconds else "no latency"
@@ -148,14 +151,16 @@ class TextStatistics:
         scripts = [script(letter) for letter in text]
         latin, other = scripts.count("latin"), scripts.count("other")
         letters = latin + other + scripts.count("cyrillic")
-        foreign = sorted({letter for letter, found in zip(text, scripts, strict=True) if found == "other"})
+        foreign = sorted(
+            {letter for letter, letter_script in zip(text, scripts, strict=True) if letter_script == "other"}
+        )
         yield "foreign_letters", other, 1, "".join(foreign)[:200]
         yield "latin_share", latin, letters, "" if letters else "no letters"
         yield "latin_share_of_chars", latin, length, "" if length else "no characters"
         english = english_words(text)
         yield "en_chars_pct", len(english), length, ", ".join(english) if length else "no characters"
         yield "english_words", len(english), 1, ", ".join(english)
-        # The endpoint's own mark counts, whatever the words.
+        # A refusal that the endpoint marked counts, whatever the text says.
         refusal = self._refusals.find(text) or (facts.get("refused") and "marked as a refusal by the endpoint") or ""
         yield "refusals", bool(refusal), 1, refusal
         finish = facts.get("finish_reason")
@@ -166,5 +171,5 @@ class TextStatistics:
 
 
 def no_answer(case: Case) -> str:
-    """Return why a failed generation can't be scored, in the words that all metrics use."""
+    """Return why a failed generation can't be scored, in the wording that all metrics share."""
     return f"no answer: {case.facts.get('failure') or 'the generation failed'}"

@@ -1,4 +1,4 @@
-"""What is made equal before two texts are compared. Each metric states its own and takes another from configuration."""
+"""Normalises texts before they are compared. Each metric has a default, which the configuration can change."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LetterCase = Literal["keep", "lower", "fold"]
 
 _YO = str.maketrans("ёЁ", "еЕ")
 _WHITESPACE = re.compile(r"\s+")
-# Category Cf of Unicode 16 but for what is seen or changes what is seen: ZWNJ and ZWJ (scripts, emoji), the Arabic and
-# other signs that enclose numbers (Prepended_Concatenation_Mark), and tags (flags of regions).
+# Category Cf of Unicode 16 except characters that are visible or change what is visible: ZWNJ and ZWJ (scripts, emoji),
+# the Arabic and other signs that enclose numbers (Prepended_Concatenation_Mark), and tags (flags of regions).
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]"
@@ -23,19 +23,19 @@ _INVISIBLE = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return a text without characters that nobody sees: soft hyphens, zero-width spaces, BOM, marks of direction."""
+    """Return a text without invisible characters: soft hyphens, zero-width spaces, BOM, direction marks."""
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What is made equal before texts are compared, applied in the order of these fields.
+    """Steps that make texts comparable, applied in the order of these fields.
 
-    `invisible`: drop what is not seen (`visible`). `unicode`: composed or decomposed letters (Unicode Standard Annex
-    15; NFKC also makes full-width and ligature forms equal). `case`: `keep`, `lower` (`str.lower`) or `fold`
-    (`str.casefold`: ß = ss). `yo`: ё = е. `punctuation`: drop punctuation (Unicode categories P*; signs such as № and +
-    stay). `collapse_whitespace`: any run of whitespace, line ends and no-break spaces included, is one space. `strip`:
-    drop whitespace at both ends.
+    `invisible`: remove invisible characters (`visible`). `unicode`: the normalisation form (Unicode Standard Annex 15;
+    NFKC also maps full-width forms and ligatures to plain letters). `case`: `keep`, `lower` (`str.lower`) or `fold`
+    (`str.casefold`: ß = ss). `yo`: replace ё by е. `punctuation`: remove punctuation (Unicode categories P*; signs such
+    as № and + stay). `collapse_whitespace`: replace each run of whitespace, line ends and no-break spaces included, by
+    one space. `strip`: remove whitespace at both ends.
     """
 
     invisible: bool = True
@@ -47,7 +47,7 @@ class Normalisation:
     strip: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what a configuration may get wrong: a word that is no form, a text where true or false is meant."""
+        """Refuse mistakes of a configuration: an unknown word, or a text in place of true or false."""
         for name, allowed in (("unicode", get_args(UnicodeForm)), ("case", get_args(LetterCase))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"normalisation.{name} is {getattr(self, name)!r}; valid: {', '.join(allowed)}")
@@ -55,8 +55,16 @@ class Normalisation:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"normalisation.{name} is {getattr(self, name)!r}; valid: true, false")
 
+    def with_options(self, given: Normalisation | Mapping[str, Any] | None) -> Normalisation:
+        """Return what a metric's `normalisation` means: options change single fields of this one; None changes none."""
+        if isinstance(given, Normalisation):
+            return given
+        if given is None or isinstance(given, Mapping):
+            return self.changed(given or {})
+        raise TypeError(f"normalisation is {given!r}; give its options by name, such as {{yo: true}}")
+
     def changed(self, options: Mapping[str, Any]) -> Normalisation:
-        """Return this normalisation with the options of a configuration in place of its own."""
+        """Return a copy in which the options of a configuration replace the fields of the same name."""
         known = [field.name for field in fields(self)]
         for name in options:
             if name not in known:
@@ -67,7 +75,7 @@ class Normalisation:
 
     def __call__(self, text: str) -> str:
         """Return the normalised text."""
-        # First of all: between a letter and its mark they would keep the two from being composed.
+        # Invisible characters go first: between a letter and its combining mark they would prevent composition.
         text = unicodedata.normalize(self.unicode, visible(text) if self.invisible else text)
         if self.case != "keep":
             text = text.lower() if self.case == "lower" else text.casefold()
@@ -76,7 +84,7 @@ class Normalisation:
         if self.punctuation:
             text = "".join(letter for letter in text if not unicodedata.category(letter).startswith("P"))
         if self.case != "keep" or self.punctuation:
-            # Both can bring together letters and marks that compose.
+            # Both steps can make letters and combining marks adjacent, which then compose.
             text = unicodedata.normalize(self.unicode, text)
         if self.collapse_whitespace and self.strip:
             return " ".join(text.split())
@@ -85,7 +93,7 @@ class Normalisation:
         return text.strip() if self.strip else text
 
     def __str__(self) -> str:
-        """Return it in short for version strings and tables: `NFC+invisible+collapse_whitespace+strip`."""
+        """Return a short form for version strings and tables: `NFC+invisible+collapse_whitespace+strip`."""
         parts: list[str] = [self.unicode]
         if self.invisible:
             parts.append("invisible")
@@ -96,7 +104,7 @@ class Normalisation:
 
 
 def _without_yo(text: str, form: UnicodeForm) -> str:
-    """Replace ё by е whatever the form: decomposed, ё is е and a diaeresis."""
+    """Replace ё by е in any Unicode form: in decomposed forms ё is е followed by a diaeresis."""
     if form in ("NFC", "NFKC"):
         return text.translate(_YO)
     return unicodedata.normalize(form, unicodedata.normalize("NFC", text).translate(_YO))

@@ -1,7 +1,8 @@
-"""Two runs on the samples that they share: how far apart they are, how sure that is, and which test says so.
+"""Paired comparison of two runs on the samples that both scored: difference, confidence interval and tests.
 
-Questions on one document hang together, so documents are the unit: statistics are summed within each, and the tests see
-one figure per document. Repeats of a question are averaged first; they are not further evidence about other documents.
+Questions on the same document are correlated, so documents are the unit: statistics are summed within each document,
+and the tests see one figure per document. Repeats of a question are averaged first, since they are no additional
+evidence about other documents.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
 
 
 class MeanStatistics(Mapping[str, "Array"]):
-    """The statistics (k,) of samples, each the mean over its repeats, as rows of one matrix.
+    """A mapping from sample to its statistics (k,), the mean over its repeats.
 
-    An array of its own for each sample takes five times the memory. Several measures of the same samples may share
-    `rows`, which says where each sample stands; it grows here.
+    All samples share one matrix: an array for each sample would take five times the memory. Several measures may share
+    `rows`, which maps each sample to its row; `add` extends it.
     """
 
     def __init__(self, rows: dict[str, int] | None = None) -> None:
-        """Hold no sample yet."""
+        """Start without samples."""
         self._rows: dict[str, int] = {} if rows is None else rows
         self._sums, self._counts = array("d"), array("q")
         self._width = self._samples = 0
 
     def add(self, sample: str, stats: Sequence[float]) -> None:
-        """Add the statistics of one repeat of a sample. Raise ValueError where they are not as many as before."""
+        """Add the statistics of one repeat of a sample. Raise ValueError if their number differs from earlier ones."""
         if self._width not in (0, len(stats)):
             raise ValueError(f"{sample}: {len(stats)} statistics, and {self._width} of others")
         self._width = len(stats)
@@ -76,9 +77,9 @@ class MeanStatistics(Mapping[str, "Array"]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRun:
-    """One measure of one run: for each sample its document and its statistics (k,), the mean over scored repeats.
+    """One measure of one run: the document of each sample, and its statistics (k,) averaged over the scored repeats.
 
-    `unscored` counts the samples of which no repeat was scored.
+    `unscored` is the number of samples without a scored repeat.
     """
 
     name: str
@@ -88,7 +89,7 @@ class ScoredRun:
 
     @classmethod
     def of(cls, name: str, measure: str, cases: Iterable[Case], scores: Iterable[Score]) -> ScoredRun:
-        """Gather the scores of one measure; parts of structured answers are left out."""
+        """Collect the scores of one measure, without the scores of parts of structured answers."""
         stats = MeanStatistics()
         for score in scores:
             if score.name == measure and not score.part and score.value is not None:
@@ -101,12 +102,12 @@ class ScoredRun:
 
 @dataclass(frozen=True, slots=True)
 class NonInferiority:
-    """Whether the candidate is not worse than the baseline by more than `margin` (in units of the measure, above 0).
+    """Whether the candidate is worse than the baseline by less than `margin` (in units of the measure, above 0).
 
-    `bound` is the worst difference, candidate minus baseline, that is compatible with the data at this one-sided
-    confidence, whatever documents not seen may do within the measure's range (metrics.bounded). It is None where the
-    measure has no range, or data are beyond it: then nothing can be shown. `fewest` documents are needed for this
-    margin even where none of them differs.
+    `bound` is the one-sided confidence bound of the difference, candidate minus baseline, in the direction that is
+    worse. It assumes nothing about unseen documents but the measure's range (metrics.bounded). It is None if the
+    measure has no range or the data exceed it; then non-inferiority cannot be shown. `fewest` is the number of
+    documents that this margin needs even if none of them differs.
     """
 
     margin: float
@@ -118,14 +119,14 @@ class NonInferiority:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A candidate against a baseline on shared samples; figures and differences are in units of the measure.
+    """The result of comparing a candidate with a baseline on shared samples, in units of the measure.
 
-    `difference` is candidate minus baseline; `gain` is the same with the sign that makes better positive. `ci_low` and
-    `ci_high` bound the difference (None with fewer than two documents). `unpaired` samples were scored on one side only
-    or on neither. `mean` and `deviation` are of the documents' differences, `effect` is their ratio (Cohen's d_z);
-    `spread` is the standard deviation of what documents contribute to the difference of the figures. `test` is of that
-    difference (None with fewer than two documents), `wilcoxon` of whether documents differ symmetrically about 0.
-    `mcnemar` is None where scores are not just right or wrong.
+    `difference` is candidate minus baseline; `gain` is the same, with a positive sign if the candidate is better.
+    `ci_low` and `ci_high` bound the difference (None with fewer than two documents). `unpaired` samples were not scored
+    on both sides. `mean` and `deviation` describe the documents' differences, `effect` is their ratio (Cohen's d_z).
+    `spread` is the standard deviation of the documents' contributions (jackknife pseudo-values) to the difference.
+    `test` tests the difference (None with fewer than two documents); `wilcoxon` tests whether the differences of the
+    documents are symmetric about 0. `mcnemar` is None unless all scores are 0 or 1.
     """
 
     measure: Measure
@@ -155,12 +156,12 @@ class Paired:
 
     @property
     def gain(self) -> float:
-        """The difference with the sign that makes better positive."""
+        """The difference, with a positive sign if the candidate is better."""
         return self.difference if self.measure.better == "higher" else -self.difference
 
     @property
     def effect(self) -> float | None:
-        """Mean difference of the documents in units of its standard deviation; None where all differ equally."""
+        """Cohen's d_z: the documents' mean difference over its standard deviation; None if all differ equally."""
         return self.mean / self.deviation if self.deviation > 0 else None
 
 
@@ -175,10 +176,11 @@ def compare(
     replicates: int = bounded.DRAWS,
     seed: int = 0,
 ) -> Paired:
-    """Compare two runs by one measure on the samples that both have scored. Raise ValueError where there are none.
+    """Compare two runs by one measure on the samples that both have scored. Raise ValueError if there are none.
 
-    `combine` turns summed statistics (..., k) into figures (...). What makes a document hard for both runs cancels, for
-    a document is left out, swapped or weighed on both sides at once. `replicates` random draws are made.
+    `combine` turns summed statistics (..., k) into figures (...). The comparison is paired: each document is left out,
+    swapped or weighted on both sides together, so the difficulty of a document cancels. `replicates` is the number of
+    random draws.
     """
     samples, documents = _shared(baseline, candidate)
     sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
@@ -222,7 +224,7 @@ def compare(
 
 
 def _shared(baseline: ScoredRun, candidate: ScoredRun) -> tuple[list[str], list[str]]:
-    """Return the samples that both have scored, in a fixed order, and their documents."""
+    """Return the samples that both runs scored, sorted, and their documents."""
     samples = sorted(set(baseline.stats) & set(candidate.stats))
     if not samples:
         raise ValueError(f"{baseline.name} and {candidate.name} share no scored sample")
@@ -241,32 +243,34 @@ def _by_document(stats: Array, cluster: NDArray[np.intp], documents: int) -> Arr
 
 
 def _difference(combine: Combine, totals: Sequence[Array]) -> Jackknifed | None:
-    """Return the difference of the figures and what each document contributes; None with fewer than two."""
+    """Return the jackknifed difference of the figures; None with fewer than two documents."""
     width = totals[0].shape[1]
 
     def figure(both: Array) -> Array:
-        made: Array = combine(both[..., width:]) - combine(both[..., :width])
-        return made
+        difference: Array = combine(both[..., width:]) - combine(both[..., :width])
+        return difference
 
     return statistics.jackknife(np.concatenate(totals, axis=1), figure)
 
 
 def _interval(
-    found: Jackknifed | None, sums: BoundedSums | None, confidence: float, draws: Mapping[str, int]
+    difference: Jackknifed | None, sums: BoundedSums | None, confidence: float, draws: Mapping[str, int]
 ) -> Interval | None:
-    """Return the interval of the difference: as wide as the range allows where documents are nearly alike."""
-    if found is None:
+    """Return the interval of the difference. If documents are nearly alike, unseen documents widen it."""
+    if difference is None:
         return None
-    made = statistics.studentised_interval(found, confidence)
+    studentised = statistics.studentised_interval(difference, confidence)
     if sums is None:
-        return made if found.deviation else None
-    low, high = sums.bounds((1 - confidence) / 2, **draws) if nearly_alike(found) else (made.low, made.high)
-    # No two figures are further apart than the range is wide.
-    return statistics.Interval(max(min(low, made.low), sums.low), min(max(high, made.high), sums.high))
+        return studentised if difference.deviation else None
+    low, high = (
+        sums.bounds((1 - confidence) / 2, **draws) if nearly_alike(difference) else (studentised.low, studentised.high)
+    )
+    # Two figures cannot differ by more than the width of the range.
+    return statistics.Interval(max(min(low, studentised.low), sums.low), min(max(high, studentised.high), sums.high))
 
 
 def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:
-    """Test right against wrong, where scores are that: statistics (n, 2) of 0 or 1, and 1."""
+    """Apply McNemar's test if all scores are right or wrong: statistics (n, 2) of (0 or 1, 1). Else return None."""
     if baseline.shape[1] != 2:
         return None
     for side in (baseline, candidate):

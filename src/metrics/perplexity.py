@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _PAPER = "Jelinek et al. 1977; no BOS, as the original report"
-# exp of more is no number that a figure could be made of.
+# Larger exponents would overflow to infinity.
 _LARGEST = 700.0
 
 
 class Perplexity(WorkerMetric):
-    """Corpus perplexity exp(sum of NLL / sum of tokens) and the mean of the texts' own; no reference is needed.
+    """Corpus perplexity exp(sum of NLL / sum of tokens) and the mean perplexity of single texts, without references.
 
-    `model`: folder or hub name of any causal language model, `revision` its commit; `window` tokens at most are read
-    at once (long texts in windows that overlap by half), `batch_tokens` at once in all. A text of one token or none
-    is unscored.
+    `model` is the folder or hub name of a causal language model, `revision` its commit. The model reads at most
+    `window` tokens of a text at a time (longer texts in windows that overlap by half) and `batch_tokens` per batch. A
+    text of fewer than two tokens is unscored.
     """
 
     task = "perplexity"
@@ -51,11 +51,11 @@ class Perplexity(WorkerMetric):
         self._options = {"model": model, "revision": revision, "window": window, "batch_tokens": batch_tokens}
 
     def options(self) -> dict[str, Any]:
-        """Return what the worker's task is told."""
+        """Return the options of the worker's task."""
         return self._options
 
     def items(self, case: Case) -> tuple[str, list[dict[str, Any]]]:
-        """Return the answer as the one item."""
+        """Return the answer as the only item."""
         return (no_answer(case), []) if case.prediction is None else ("", [{"text": case.prediction}])
 
     def scored(self, case: Case, replies: Sequence[Mapping[str, Any]]) -> Iterator[Score]:

@@ -1,4 +1,4 @@
-"""Phrases by which answers decline: refusals ("I can't help") and abstentions ("not stated in the document")."""
+"""Phrases that mark refusals ("I can't help") and abstentions ("not stated in the document")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from metrics.normalisation import visible
 
-# The model declines the task itself. Whole phrases: "извините" alone stands in many a polite answer.
+# The model declines the task. Only whole phrases count, because many polite answers contain "извините".
 REFUSALS = (
     r"\b(?:я )?не (?:могу|в состоянии|имею возможности) (?:вам )?"
     r"(?:помочь|ответить|выполнить|распознать|прочитать|прочесть|анализировать|предоставить"
@@ -21,7 +21,7 @@ REFUSALS = (
     r"(?:help|assist|answer|comply|read|see|view|provide|process|recogni[sz]e)\b",
     r"\bas an ai(?: language)? model\b",
 )
-# The model says that what was asked for is not there.
+# The model says that the document does not contain what was asked for.
 ABSTENTIONS = (
     r"\b(?:не (?:указан[оаы]?|найден[оаы]?|обнаружен[оаы]?|определен[оаы]?|определяется|содержится|видно|приведен[оаы]?"
     r"|представлен[оаы]?|заполнен[оаы]?|читается|удалось (?:найти|определить|прочитать)))\b",
@@ -36,27 +36,27 @@ ABSTENTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Compiled patterns; `digest` names the set for version strings."""
+    """Compiled patterns; `digest` identifies them in version strings."""
 
     pattern: re.Pattern[str]
     digest: str
 
     def find(self, text: str) -> str:
-        """Return the first phrase found in a text (apostrophes and ё made plain, nothing unseen), or nothing."""
+        """Return the first matching phrase of a text, or an empty text. Apostrophes and ё are normalised first."""
         match = self.pattern.search(visible(text).replace("’", "'").replace("ё", "е").replace("Ё", "Е"))
         return (match.group().strip() or "empty") if match else ""
 
 
 def compiled(option: str, further: Sequence[str], built_in: Sequence[str]) -> Phrases:
-    """Compile the built-in patterns and those of a configuration; one that is no pattern is named."""
-    if isinstance(further, str) or not all(isinstance(one, str) for one in further):
+    """Compile the built-in patterns and those of a configuration. Raise ValueError with the pattern that is invalid."""
+    if isinstance(further, str) or not all(isinstance(pattern, str) for pattern in further):
         raise TypeError(f"{option} is {further!r}; give a list of regular expressions")
     patterns = [*built_in, *further]
-    for one in further:
+    for pattern in further:
         try:
-            re.compile(one)
+            re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{option}: {one!r} is no regular expression: {error}") from error
-    joined = "|".join(f"(?:{one})" for one in patterns)
+            raise ValueError(f"{option}: {pattern!r} is no regular expression: {error}") from error
+    joined = "|".join(f"(?:{pattern})" for pattern in patterns)
     digest = hashlib.blake2s(joined.encode(), digest_size=4).hexdigest()
     return Phrases(re.compile(joined, re.IGNORECASE), digest)

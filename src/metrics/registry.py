@@ -1,6 +1,6 @@
-"""Metrics by name: the built-in ones and those that other packages offer as entry points.
+"""Creates metrics by name: the built-in ones and those that other packages offer as entry points.
 
-A third party adds one with three lines of its pyproject.toml and no change here:
+Another package adds a metric with lines in its pyproject.toml, without a change here:
 
     [project.entry-points."runner.metrics"]
     date_match = "their_package.dates:DateMatch"
@@ -41,7 +41,7 @@ REGISTRY = Registry("metric", GROUP, BUILT_IN)
 
 
 class MetricError(ValueError):
-    """A metric can't be made as asked; the message says what would be valid."""
+    """A metric can't be created; the message says what would be valid."""
 
 
 class UnknownMetricError(MetricError):
@@ -49,7 +49,7 @@ class UnknownMetricError(MetricError):
 
 
 class InvalidOptionError(MetricError):
-    """The metric doesn't know an option, or not this value."""
+    """The metric has no such option, or the option does not take this value."""
 
 
 def known() -> dict[str, str]:
@@ -82,8 +82,8 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Metric:
 
 
 def create_all(configured: Mapping[str, Mapping[str, Any] | None]) -> list[Metric]:
-    """Return metrics by name and options; two that yield a measure of the same name are refused."""
-    made: list[Metric] = []
+    """Create metrics from names and options. Raise MetricError if two of them yield a measure of the same name."""
+    metrics: list[Metric] = []
     owner: dict[str, str] = {}
     for name, options in configured.items():
         metric = create(name, options)
@@ -91,15 +91,15 @@ def create_all(configured: Mapping[str, Mapping[str, Any] | None]) -> list[Metri
             if measure.name in owner:
                 raise MetricError(f"metrics {owner[measure.name]!r} and {name!r} both yield {measure.name!r}")
             owner[measure.name] = name
-        made.append(metric)
-    return made
+        metrics.append(metric)
+    return metrics
 
 
 def _check_names(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuse options that the metric doesn't have."""
+    """Raise InvalidOptionError for options that the metric doesn't have."""
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except ValueError:  # written in C, without a signature: the call itself will tell
+    except ValueError:  # written in C, without a signature: the call itself will raise
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return

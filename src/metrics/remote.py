@@ -1,7 +1,7 @@
-"""Metrics with a model of their own: they run as `metrics.worker`, a process in an environment of their choice.
+"""Metrics that need a model: they run in a worker process (`metrics.worker`) in an environment of their choice.
 
-So torch is never imported in the runner, and ending the process gives the GPU back. What can't be scored (no weights,
-no library, a worker that crashed) is unscored with that reason.
+The runner therefore never imports torch, and ending the process frees the GPU. If a text can't be scored (missing
+weights or library, crashed worker), its score is unscored with the reason.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PROGRESS_S = 10.0
 class WorkerMetric(ABC):
     """A metric whose numbers come from a worker process.
 
-    `env` is `current` (this interpreter), the path of another Python, or a folder that is a virtual environment.
-    `silence_s` ends a worker that says nothing for so long: weights are loaded in silence.
+    `env` is `current` (this interpreter), the path of another Python, or a virtual environment's folder. A worker that
+    sends nothing for `silence_s` seconds is ended. The default is long, because loading weights sends nothing.
     """
 
     measures: tuple[Measure, ...]
@@ -49,28 +49,28 @@ class WorkerMetric(ABC):
 
     @property
     def version(self) -> str:
-        """Definition and options; after scoring also the libraries that the worker used."""
+        """Definition and options; after scoring also the versions of the worker's libraries."""
         options = json.dumps(self.options(), ensure_ascii=False, sort_keys=True)
         return f"1 {options} {self._found_version}".rstrip()
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """Return what the worker's task is told."""
+        """Return the options of the worker's task."""
 
     @abstractmethod
     def items(self, case: Case) -> tuple[str, list[dict[str, Any]]]:
-        """Return (reason, items): what to ask the worker about a case, or why there is nothing to ask."""
+        """Return (reason, items): the items to score for a case, or the reason why there are none."""
 
     @abstractmethod
     def scored(self, case: Case, replies: Sequence[Mapping[str, Any]]) -> Iterator[Score]:
-        """Yield the scores of one case from the replies to its items; none of them carries a reason."""
+        """Yield the scores of one case from the worker's replies to its items; all of these succeeded."""
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
         return ratio_of_sums(totals)
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
-        """Yield a score for each case and measure; equal items are asked once."""
+        """Yield a score for each case and measure. Items are deduplicated before they go to the worker."""
         asked = [self.items(case) for case in cases]
         index: dict[str, int] = {}
         for _, items in asked:
@@ -79,32 +79,32 @@ class WorkerMetric(ABC):
         replies = self._ask(list(index)) if index else {}
         for case, (reason, items) in zip(cases, asked, strict=True):
             answers = [replies[index[json.dumps(item, sort_keys=True)]] for item in items]
-            # One reference that can't be scored leaves the others to count.
+            # If one reference can't be scored, the others still count.
             good = [answer for answer in answers if "reason" not in answer]
             if good:
                 yield from self.scored(case, good)
                 continue
             why = reason or str(answers[0]["reason"])
-            yield from (Score(case.sample_id, case.repeat, one.name, None, reason=why) for one in self.measures)
+            yield from (Score(case.sample_id, case.repeat, measure.name, None, reason=why) for measure in self.measures)
 
     def _ask(self, items: list[str]) -> dict[int, Mapping[str, Any]]:
-        """Start a worker, give it all items, and return a reply to each; what is missing then gets a reason."""
+        """Start a worker, send it all items, and return a reply to each. Missing replies get a reason instead."""
         replies: dict[int, Mapping[str, Any]] = {}
         with tempfile.TemporaryFile() as errors:
             process = self._start(errors)
-            quiet = _Guard(process, self.silence_s)
+            guard = _Guard(process, self.silence_s)
             try:
-                reason = self._talk(process, items, replies, quiet)
+                reason = self._talk(process, items, replies, guard)
             finally:
-                quiet.stop()
+                guard.stop()
                 process.kill()
                 process.wait()
                 for stream in (process.stdin, process.stdout):
-                    with contextlib.suppress(BrokenPipeError):  # closing writes out what the dead one never read
+                    with contextlib.suppress(BrokenPipeError):  # closing flushes what the ended worker never read
                         if stream is not None:
                             stream.close()
             if not reason and len(replies) < len(items):
-                reason = quiet.reason or f"the worker of {self.task} ended early: {_last_line(errors)}"
+                reason = guard.reason or f"the worker of {self.task} ended early: {_last_line(errors)}"
         if reason:
             _LOG.warning("%s: %d of %d texts unscored: %s", self.task, len(items) - len(replies), len(items), reason)
         return {at: replies.get(at, {"reason": reason}) for at in range(len(items))}
@@ -127,9 +127,9 @@ class WorkerMetric(ABC):
         process: subprocess.Popen[bytes],
         items: list[str],
         replies: dict[int, Mapping[str, Any]],
-        quiet: _Guard,
+        guard: _Guard,
     ) -> str:
-        """Send the request, take the replies in, and return why nothing more can be scored, if that is so."""
+        """Send the request, collect the replies, and return why scoring had to stop; an empty text if it did not."""
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("a worker was started without pipes")
         header = json.dumps({"task": self.task, "options": self.options(), "items": len(items)})
@@ -137,10 +137,10 @@ class WorkerMetric(ABC):
             process.stdin.write("\n".join([header, *items, ""]).encode())
             process.stdin.flush()
         except BrokenPipeError:
-            return ""  # it ended before it had read all: its last words say why
+            return ""  # the worker ended before it had read everything; its standard error says why
         shown = time.monotonic()
         for line in process.stdout:
-            quiet.heard()
+            guard.heard()
             message = json.loads(line)
             if "index" in message:
                 replies[message["index"]] = message
@@ -157,7 +157,7 @@ class WorkerMetric(ABC):
 
 
 class _Guard:
-    """Ends a process that has said nothing for too long."""
+    """A watchdog that ends a process which has sent nothing for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._process, self._seconds, self.reason = process, seconds, ""
@@ -165,11 +165,11 @@ class _Guard:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def heard(self) -> None:
-        """Note that the process said something."""
+        """Record that the process sent something."""
         self._last = time.monotonic()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._ended.set()
 
     def _watch(self) -> None:
@@ -181,7 +181,7 @@ class _Guard:
 
 
 def interpreter(env: str) -> str:
-    """Return the Python of an environment, or raise ValueError where there is none."""
+    """Return the Python interpreter of an environment. Raise ValueError if there is none."""
     if env == "current":
         return sys.executable
     path = Path(env).expanduser()

@@ -1,4 +1,4 @@
-"""What repeats of a question say: how much alike its answers are, and how little new each further one tells."""
+"""Statistics of repeated questions: how similar the answers are, and how much information repeats add."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rapidfuzz.distance import Levenshtein
 class Repeats:
     """How much the repeats of a question resemble each other in one score.
 
-    `icc` is the share of variance that lies between groups (1: repeats always agree; below 0: they differ more than
-    groups do). `size` is the mean size of a group, adjusted where sizes differ. `design_effect` is by how much the
-    variance of a mean grows over that of independent answers; `effective` is how many of those the `n` are worth.
+    `icc` is the intraclass correlation, the share of variance between groups (1: repeats always agree; below 0: repeats
+    differ more than groups). `size` is the mean group size, adjusted for unequal sizes. `design_effect` is the factor
+    by which the variance of a mean exceeds that of independent answers; `effective` is the effective sample size.
     """
 
     icc: float
@@ -27,7 +27,7 @@ class Repeats:
 
     @property
     def effective(self) -> float:
-        """Return the number of independent answers that would say as much."""
+        """Return the effective sample size: the number of independent answers with the same information."""
         return self.n / self.design_effect
 
 
@@ -42,26 +42,26 @@ def intraclass_correlation(groups: Sequence[Sequence[float]]) -> Repeats | None:
         return None
     values = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     n, k = int(sizes.sum()), len(sizes)
-    means = np.array([one.mean() for one in values])
+    means = np.array([group.mean() for group in values])
     grand = float(np.concatenate(values).mean())
     between = float((sizes * (means - grand) ** 2).sum()) / (k - 1)
-    within = float(sum(((one - mean) ** 2).sum() for one, mean in zip(values, means, strict=True))) / (n - k)
+    within = float(sum(((group - mean) ** 2).sum() for group, mean in zip(values, means, strict=True))) / (n - k)
     size = (n - float((sizes**2).sum()) / n) / (k - 1)
     if between + (size - 1) * within <= 0:
         return None
     icc = (between - within) / (between + (size - 1) * within)
-    # The mean of all answers weighs a group by its size, and so does its design effect.
+    # The mean over all answers weights each group by its size, so the design effect does too.
     weighted = float((sizes**2).sum()) / n
     return Repeats(icc, size, 1 + (weighted - 1) * max(0.0, icc), n, k)
 
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """How much alike the answers to a repeated question are, over `samples` questions with two answers or more.
+    """How similar the answers to a repeated question are, over `samples` questions with at least two answers.
 
-    `unique_answers` is the mean number of different answers to a question; `identical` the share of questions that were
-    always answered the same; `similarity` the mean over questions of the mean pairwise 1 - Levenshtein distance / the
-    longer length (1: equal, also for two empty answers); `repeats` the mean number of answers to a question.
+    `unique_answers` is the mean number of distinct answers to a question, `identical` the share of questions with equal
+    answers only. `similarity` is the mean over questions of the mean pairwise 1 - Levenshtein distance / longer length
+    (1 for equal answers, also for two empty ones). `repeats` is the mean number of answers to a question.
     """
 
     samples: int
@@ -72,7 +72,7 @@ class Consistency:
 
 
 def consistency(answers: Sequence[Sequence[str]]) -> Consistency | None:
-    """Compare the answers to each question, as they are; None where no question has two."""
+    """Compare the answers to each question without normalisation; None if no question has two answers."""
     several = [list(texts) for texts in answers if len(texts) > 1]
     if not several:
         return None
@@ -95,5 +95,5 @@ def spread(groups: Sequence[Sequence[float]]) -> float | None:
     several = [np.asarray(group, dtype=np.float64) for group in groups if len(group) > 1]
     if not several:
         return None
-    squares = sum(float(((one - one.mean()) ** 2).sum()) for one in several)
-    return float(np.sqrt(squares / sum(len(one) - 1 for one in several)))
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in several)
+    return float(np.sqrt(squares / sum(len(group) - 1 for group in several)))

@@ -1,6 +1,6 @@
-"""Repetition loops ("freezes"): a passage that stands several times in a row, as models that are stuck write it.
+"""Finds repetition loops: a passage that a model repeats many times in a row.
 
-A text of four times "Сумма: 100. " gives "4 x 'Сумма: 100. '".
+Four times "Сумма: 100. " gives "4 x 'Сумма: 100. '".
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# Characters of the longest passage that is looked for: a paragraph. Longer ones are caught by what they repeat.
+# Characters of the longest passage that is searched: about a paragraph.
 MAX_PERIOD = 300
 _SHINGLE = 8
-# A loop at least as long as this is looked for; its beginning tells, so of endless answers the rest needs no look.
+# Of a longer text only so many characters at either end are searched, which bounds the work for endless answers.
 _LOOKED_AT = 20_000
 
 
 def loop(text: str, min_repeats: int = 4, min_characters: int = 40) -> str:
-    """Return what is repeated and how often, or nothing.
+    """Return the repeated passage and its count as text, or an empty text.
 
-    A loop is a passage of 1 to 300 characters that stands at least `min_repeats` times in a row and fills at least
-    `min_characters` characters. Runs of one character that is no letter or digit (lines of dots or dashes) are layout.
+    A loop is a passage of 1 to 300 characters that occurs at least `min_repeats` times in a row and fills at least
+    `min_characters` characters. Passages without a letter or digit (lines of dots or dashes) are layout, no loop.
     """
     shortest = max(min_characters, min_repeats)
     text = f"{text[:_LOOKED_AT]}{text[-_LOOKED_AT:]}" if len(text) > 2 * _LOOKED_AT else text
@@ -37,7 +37,7 @@ def loop(text: str, min_repeats: int = 4, min_characters: int = 40) -> str:
 
 
 def _may_repeat(text: str, shortest: int, min_repeats: int) -> bool:
-    """Tell quickly whether a loop is possible: in one, nearly all short passages are there more than once."""
+    """Tell quickly whether a loop is possible: in a loop nearly all short substrings occur more than once."""
     shingles = len(text) - _SHINGLE + 1
     if len(text) < shortest:
         return False

@@ -1,8 +1,8 @@
-"""A judge's rubric: what it is asked about an answer, and how its reply is read.
+"""A judge's rubric: the prompts that ask for a verdict, and the parser of its reply.
 
     {"explanation": "The second leaves out the date.", "answer_1": {"usefulness": 9}, "answer_2": {"usefulness": 7}}
 
-Nothing here asks anybody: texts go out and come in. A judge never learns which model gave an answer.
+This module does no I/O. A judge never learns which model gave an answer.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 }
 _NEEDED = {"pairwise": {"answer_1", "answer_2"}, "absolute": {"answer", "references"}}
 _SHOWN_REPLY = 4000  # characters of an invalid reply that go back with the request to repair it
-# autoescape stays off: what is rendered is a prompt, not a page.
+# Autoescape is off because prompts are rendered, not HTML.
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
-Turn = tuple[str, str]  # who speaks, and what
+Turn = tuple[str, str]  # (role, text)
 
 
 class InvalidVerdict(ValueError):
-    """A reply that is no verdict; the message says why, so that the judge can repair it."""
+    """A reply that is no valid verdict. The message says why, so that the judge can repair it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A valid reply: points by criterion for each answer in the order shown, and why."""
+    """A valid reply: points by criterion for each answer in the order shown, and the explanation."""
 
     points: tuple[Mapping[str, float], ...]
     explanation: str
@@ -49,9 +49,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Rubric:
-    """How a judge is asked. Templates are Jinja2; `criteria` maps a name to what it means; points are low to high.
+    """The prompts, criteria and scale of a judge. Prompts are Jinja2 templates; points range from `low` to `high`.
 
-    `template` asks for a verdict and `repair` for a better reply. Raises ValueError for what can't work.
+    `criteria` maps each criterion's name to its meaning. `template` asks for a verdict, `repair` asks to correct an
+    invalid reply. Raises ValueError for templates, criteria or scales that cannot work.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Rubric:
     max_answer_characters: int = 20_000
 
     def __post_init__(self) -> None:
-        """Refuse templates with unknown variables or without what is to be judged, and an empty scale."""
+        """Refuse templates with unknown or missing variables, bad criteria and an empty scale."""
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}; valid: {', '.join(KINDS)}")
         if not self.criteria:
@@ -88,21 +89,21 @@ class Rubric:
 
     @property
     def digest(self) -> str:
-        """Name the content: a changed prompt is another measure."""
+        """A digest of the content. It is part of the metric's version, because a changed prompt is another measure."""
         parts = [self.kind, dict(self.criteria), self.low, self.high, self.system, self.template, self.repair]
         text = json.dumps([*parts, self.max_answer_characters], ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The keys under which a reply gives points, in the order in which the answers are shown."""
+        """The keys of a reply that hold points, in the order in which the answers are shown."""
         return ("answer_1", "answer_2") if self.kind == "pairwise" else ("answer",)
 
     @functools.cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of a reply, as strict as endpoints take it: the range is checked here, not there.
+        """JSON schema of a reply. It has no range of points, which some endpoints refuse; `read` checks the range.
 
-        The explanation comes first: what is written before the points is what they rest on.
+        The explanation comes first, so that the judge reasons before it gives points.
         """
         numbers: dict[str, Any] = {
             name: {"type": "number", "description": text} for name, text in self.criteria.items()
@@ -112,7 +113,7 @@ class Rubric:
         return _object({"explanation": text, **dict.fromkeys(self.answers, points)})
 
     def ask(self, case: Case, order: int, *, image: bool = False) -> tuple[Turn, ...]:
-        """Return the turns that ask about a case; in order 2 the rival's answer is shown first."""
+        """Return the turns that ask about a case. In order 2 the rival's answer is shown first."""
         values: dict[str, Any] = {
             "question": self._cut(case.question),
             "field": _sendable(case.field),
@@ -134,16 +135,16 @@ class Rubric:
         return (*turns, ("assistant", reply[:_SHOWN_REPLY] or "(empty)"), ("user", _render(self.repair, values)))
 
     def read(self, reply: str) -> Reply:
-        """Read a reply. Raise InvalidVerdict for no JSON, a missing or empty part, or points outside the scale."""
+        """Parse a reply. Raise InvalidVerdict without JSON, for a missing or empty part or points outside the scale."""
         try:
-            found = self._model.model_validate(_json_object(reply), strict=True)
+            verdict = self._model.model_validate(_json_object(reply), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
             raise InvalidVerdict(f"{where}: {first['msg']}{more}") from error
-        points = tuple(getattr(found, name).model_dump() for name in self.answers)
-        return Reply(points, str(found.explanation))  # type: ignore[attr-defined]
+        points = tuple(getattr(verdict, name).model_dump() for name in self.answers)
+        return Reply(points, str(verdict.explanation))  # type: ignore[attr-defined]
 
     @functools.cached_property
     def _model(self) -> type[BaseModel]:
@@ -155,21 +156,21 @@ class Rubric:
         return create_model("Verdict", __config__=ConfigDict(extra="ignore"), **parts)
 
     def _told(self) -> dict[str, Any]:
-        """Return what every template may use of the rubric itself; `shape` is the JSON that is wanted."""
+        """Return the template variables that come from the rubric; `shape` shows the JSON that is expected."""
         points = ", ".join(f'"{name}": <{self.low:g}-{self.high:g}>' for name in self.criteria)
         answers = ", ".join(f'"{name}": {{{points}}}' for name in self.answers)
         shape = f'{{"explanation": "<text>", {answers}}}'
         return {"criteria": dict(self.criteria), "low": f"{self.low:g}", "high": f"{self.high:g}", "shape": shape}
 
     def _cut(self, text: str) -> str:
-        """Return a text, of a very long one its beginning, and say so: it must not fill the judge's context."""
+        """Truncate a very long text, with a note at its end, so that it does not fill the judge's context."""
         text = _sendable(text)
         left = len(text) - self.max_answer_characters
         return text if left <= 0 else f"{text[: self.max_answer_characters]}\n[... {left} more characters, cut]"
 
 
 def _sendable(text: str) -> str:
-    """Return a text without halves of characters (lone surrogates), which no encoding takes."""
+    """Return a text without lone surrogates, which cannot be encoded."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -202,17 +203,17 @@ def _render(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _json_object(text: str) -> Any:
-    """Return the last JSON object in a reply: judges put it behind their thoughts, or into a code block."""
+    """Return the last JSON object in a reply: judges put it after their reasoning or into a code block."""
     decoder = json.JSONDecoder()
-    found, problem = None, ""
+    last, problem = None, ""
     start = text.find("{")
     while start >= 0:
         try:
-            found, end = decoder.raw_decode(text, start)
+            last, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             problem = f"not JSON: {error}"
             end = start + 1
         start = text.find("{", end)
-    if found is None or (problem and "explanation" not in found):  # the latter: a part of a broken object
+    if last is None or (problem and "explanation" not in last):  # the latter: only a part of a broken object
         raise InvalidVerdict(problem or "there is no JSON object")
-    return found
+    return last

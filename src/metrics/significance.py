@@ -1,6 +1,6 @@
-"""Paired tests that stay exact with few documents, and Holm's correction for several of them.
+"""Paired tests that are exact with few documents, and Holm's correction for multiple tests.
 
-Ten documents that all differ in one direction give the smallest p that ten can: 2 / 2**10 = 0.00195.
+Ten documents that all differ in the same direction give the smallest p-value possible with ten: 2 / 2**10 = 0.00195.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 if TYPE_CHECKING:
     from metrics.api import Array
 
-# Up to here all 2**n signs are counted; above, the normal approximation is good to three digits.
+# Up to so many differences the exact distribution is used; beyond, the normal approximation is good to three digits.
 EXACT_UP_TO = 50
-# Differences that close to each other (or to 0) are ties: they differ by rounding, not by what was measured.
+# Differences closer than this to each other (or to 0) are ties, because they differ only by rounding.
 _TIE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRank:
-    """Outcome of the signed-rank test. `n` differences are not zero.
+    """Outcome of the signed-rank test on `n` non-zero differences.
 
-    `p` is two-sided. `smallest_p` is what `n` differences of one sign would give: a family in which that is too large
-    can't decide anything, whatever the scores. `rank_biserial` is the effect size, -1 to 1: the share of rank sum in
-    favour of a positive difference less the share against it (Kerby 2014, "The simple difference formula").
+    `p` is two-sided. `smallest_p` is the p-value if all `n` differences had the same sign; if that is above the
+    corrected alpha, no scores can be significant. `rank_biserial` is the effect size from -1 to 1: the share of the
+    rank sum with positive sign minus the share with negative sign (Kerby 2014, "The simple difference formula").
     """
 
     p: float
@@ -48,9 +48,9 @@ class McNemar:
 def signed_rank(differences: Array) -> SignedRank:
     """Test whether paired differences (n,) lie symmetrically about 0.
 
-    Wilcoxon 1945, "Individual comparisons by ranking methods": zeros are left out, ties share the mean of their ranks.
-    The exact distribution is the one given these ranks, so ties don't spoil it; beyond 50 differences the normal
-    approximation with tie correction is used.
+    Wilcoxon 1945, "Individual comparisons by ranking methods": zeros are dropped, ties get their mean rank. Up to 50
+    differences the exact distribution conditional on these ranks is used, which is valid with ties; beyond, the normal
+    approximation with tie correction.
     """
     from scipy import stats
 
@@ -58,20 +58,20 @@ def signed_rank(differences: Array) -> SignedRank:
     if not np.isfinite(differences).all():
         raise ValueError("a difference is not a number; leave out what is not scored on both sides")
     scale = float(np.abs(differences).max(initial=0.0))
-    kept = differences[np.abs(differences) > _TIE * max(scale, 1.0)]
-    n = len(kept)
+    nonzero = differences[np.abs(differences) > _TIE * max(scale, 1.0)]
+    n = len(nonzero)
     if not n:
         return SignedRank(p=1.0, n=0, exact=True, smallest_p=1.0, rank_biserial=0.0)
-    sizes = np.round(np.abs(kept) / (_TIE * scale)) * _TIE if scale else np.abs(kept)
+    sizes = np.round(np.abs(nonzero) / (_TIE * scale)) * _TIE if scale else np.abs(nonzero)
     ranks = stats.rankdata(sizes)
-    positive, total = float(ranks[kept > 0].sum()), n * (n + 1) / 2
+    positive, total = float(ranks[nonzero > 0].sum()), n * (n + 1) / 2
     exact = n <= EXACT_UP_TO
     p = _exact(ranks, positive) if exact else _approximate(ranks, positive)
     return SignedRank(p, n, exact, min(1.0, 2.0 ** (1 - n)), float(2 * positive / total - 1))
 
 
 def _exact(ranks: Array, positive: float) -> float:
-    """Count, over all signs of the ranks, how often the sum of positive ones is at least as far from its mean."""
+    """Return the share of all sign assignments whose positive rank sum is at least as far from its mean."""
     doubled = np.round(2 * ranks).astype(np.int64)  # mid-ranks are halves
     ways = np.zeros(int(doubled.sum()) + 1)
     ways[0] = 1.0
@@ -90,10 +90,10 @@ def _approximate(ranks: Array, positive: float) -> float:
 
 
 def mcnemar(baseline: Array, candidate: Array) -> McNemar:
-    """Compare right (1) and wrong (0) answers (n,) to the same questions: an exact binomial test of those that differ.
+    """Compare right (1) and wrong (0) answers (n,) to the same questions by an exact binomial test of the changed ones.
 
-    McNemar 1947, "Note on the sampling error of the difference between correlated proportions". It takes answers as
-    independent of each other: with several questions on one document its p is too small.
+    McNemar 1947, "Note on the sampling error of the difference between correlated proportions". The test assumes
+    independent answers: with several questions on one document its p-value is too small.
     """
     from scipy import stats
 
@@ -105,7 +105,7 @@ def mcnemar(baseline: Array, candidate: Array) -> McNemar:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return adjusted p by name: rejecting those below alpha, at most alpha of all families hold any false rejection.
+    """Return p-values by name, adjusted so that rejecting those below alpha keeps the family-wise error rate at alpha.
 
     Holm 1979, "A simple sequentially rejective multiple test procedure".
     """

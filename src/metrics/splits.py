@@ -1,4 +1,4 @@
-"""Further ways to group the same scores: by the keys of structured answers, and by answerability.
+"""Aggregates the same scores in other groups: by the keys of structured answers, and by answerability.
 
 quality/json_match/by/invoice/Итог = 0.91      quality/cer/by/answerable_true = 0.04
 """
@@ -16,10 +16,10 @@ from metrics.api import Case, Metric, Score
 def by_part(
     cases: Sequence[Case], scores: Sequence[Score], metrics: Sequence[Metric], **settings: Any
 ) -> list[Aggregate]:
-    """Return the figures of each part (key) of structured answers by (class, part), the part in place of the field.
+    """Return the aggregates of each part (key) of structured answers by (class, part). `field` holds the part.
 
-    Cases whose reference lacks a key have no score for it and don't count there. Where cases have a field of their own
-    the part is `<field>.<part>`. `settings` are those of `aggregate`.
+    Cases whose reference lacks a key have no score for it and do not count. If a case has a field, `field` becomes
+    `<field>.<part>`. `settings` are passed to `aggregate`.
     """
     owners = {measure.name: metric for metric in metrics for measure in metric.measures}
     known = {(case.sample_id, case.repeat): case for case in cases}
@@ -27,7 +27,7 @@ def by_part(
     for score in scores:
         if score.part:
             parts.setdefault((score.part, score.name), []).append(score)
-    found: list[Aggregate] = []
+    aggregates: list[Aggregate] = []
     for (part, name), members in sorted(parts.items()):
         chosen = []
         for score in members:
@@ -35,21 +35,21 @@ def by_part(
             chosen.append(dataclasses.replace(case, field=f"{case.field}.{part}" if case.field else part))
         whole = [dataclasses.replace(score, part="") for score in members]
         figures = aggregate(chosen, whole, [_Only(owners[name], name)], **settings)
-        found += [figure for figure in figures if figure.field is not None]
-    return found
+        aggregates += [figure for figure in figures if figure.field is not None]
+    return aggregates
 
 
 def some_unanswerable(cases: Iterable[Case]) -> bool:
-    """Tell whether some question is marked as one that its document does not answer."""
+    """Tell whether any question is marked as unanswerable."""
     return any(case.facts.get("answerable") is False for case in cases)
 
 
 def by_answerability(
     cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric], **settings: Any
 ) -> list[Aggregate]:
-    """Return all figures for answerable and for unanswerable questions; nothing where none is marked unanswerable.
+    """Return all aggregates for answerable and for unanswerable questions; an empty list if none is unanswerable.
 
-    Their classes are `answerable=true` and `answerable=false`, which no real class is called.
+    Their `doc_class` is `answerable=true` or `answerable=false`, which can't collide with a real class.
     """
     if not some_unanswerable(cases):
         return []
@@ -58,13 +58,13 @@ def by_answerability(
         dataclasses.replace(case, doc_class=f"answerable={str(case.facts['answerable']).lower()}", field="")
         for case in marked
     ]
-    kept = {(case.sample_id, case.repeat) for case in marked}
-    theirs = [score for score in scores if (score.sample_id, score.repeat) in kept]
+    keys = {(case.sample_id, case.repeat) for case in marked}
+    theirs = [score for score in scores if (score.sample_id, score.repeat) in keys]
     return [figure for figure in aggregate(renamed, theirs, metrics, **settings) if figure.doc_class is not None]
 
 
 class _Only:
-    """A metric narrowed to one of its measures, for parts that have no other."""
+    """A metric restricted to one of its measures, since parts may lack scores of the others."""
 
     def __init__(self, metric: Metric, name: str) -> None:
         self.measures = tuple(measure for measure in metric.measures if measure.name == name)

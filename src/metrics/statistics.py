@@ -1,12 +1,12 @@
-"""How sure a figure is: confidence intervals of figures that are made of additive statistics, documents as units.
+"""Confidence intervals of figures that are computed from additive statistics, with documents as units.
 
-A metric's statistics add up, so leaving out a document is a subtraction, and the jackknife of a figure costs as much as
-the figure itself. Questions on one document, and repeats of one question, are not independent; leaving out whole
-documents keeps them together (Cameron, Gelbach & Miller 2008, "Bootstrap-based improvements for inference with
-clustered errors").
+Since a metric's statistics are additive, leaving out a document is a subtraction, and the jackknife of a figure costs
+as much as the figure itself. Questions on one document and repeats of one question are not independent, so whole
+documents are left out (Cameron, Gelbach & Miller 2008, "Bootstrap-based improvements for inference with clustered
+errors").
 
-The interval is studentised and corrected for skewness, and for figures with a range of their own it is never wider than
-the bounds that hold for any distribution in that range (metrics.bounded): docs/statistics.md has its coverage.
+The interval is studentised and corrected for skewness. For measures with a range it is never wider than the bounds that
+hold for any distribution in that range (metrics.bounded). docs/statistics.md states its coverage.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 REPLICATES = 2000
 MIN_DOCUMENTS = 2
-# Beyond so many documents the bounds of `metrics.bounded` are wider than the studentised ones, or hardly narrower.
+# Beyond so many documents the bounds of `metrics.bounded` are not computed: they would hardly narrow the interval.
 _CUT_UP_TO = 500
-# Documents that differ by less than this, as a share of the figure, differ by rounding.
+# Documents that differ by less than this share of the figure differ only by rounding.
 _ALIKE = 1e-9
 
 
@@ -42,10 +42,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Jackknifed:
-    """A figure of n documents and what each contributes: `pseudo` (n,) are jackknife pseudo-values, in its units.
+    """A figure of n documents with its jackknife pseudo-values `pseudo` (n,), the contributions of the documents.
 
-    Their mean is the figure (for sums and means exactly), their spread over the square root of n its standard error
-    (Tukey 1958; Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11).
+    The mean of the pseudo-values is the figure (exactly for sums and means); their standard deviation divided by the
+    square root of n is its standard error (Tukey 1958; Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
+    chapter 11).
     """
 
     value: float
@@ -53,9 +54,9 @@ class Jackknifed:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation (n - 1) of the documents' contributions; 0 where they differ by rounding only."""
-        found = float(self.pseudo.std(ddof=1))
-        return found if found > _ALIKE * max(float(np.abs(self.pseudo).max()), 1e-300) else 0.0
+        """The standard deviation (n - 1) of the documents' contributions; 0 if they differ only by rounding."""
+        deviation = float(self.pseudo.std(ddof=1))
+        return deviation if deviation > _ALIKE * max(float(np.abs(self.pseudo).max()), 1e-300) else 0.0
 
     @property
     def error(self) -> float:
@@ -64,7 +65,7 @@ class Jackknifed:
 
     @property
     def skew(self) -> float:
-        """The skewness of the contributions over the square root of n: between -1 and 1, 0 where they are alike."""
+        """The skewness of the contributions divided by the square root of n: from -1 to 1, 0 if they are equal."""
         if not self.deviation:
             return 0.0
         centred = self.pseudo - self.pseudo.mean()
@@ -72,9 +73,9 @@ class Jackknifed:
 
 
 def ratio_of_sums(totals: Array) -> Array:
-    """Return numerator / denominator of summed statistics (..., 2), NaN where nothing was counted.
+    """Return numerator / denominator of summed statistics (..., 2), NaN where the denominator is 0.
 
-    It serves corpus figures (edits, reference length) and means (sum of values, number of samples) alike.
+    It serves both corpus figures (edits, reference length) and means (sum of values, number of samples).
     """
     numerator, denominator = totals[..., 0], totals[..., 1]
     ratio: Array = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
@@ -82,9 +83,10 @@ def ratio_of_sums(totals: Array) -> Array:
 
 
 def jackknife(totals: Array, figure: Callable[[Array], Array]) -> Jackknifed | None:
-    """Leave each document out in turn; None with fewer than two, or where the figure is then undefined (NaN).
+    """Return the delete-one-document jackknife of a figure.
 
-    `totals`: (documents, k), statistics summed within each document; `figure`: (..., k) -> (...).
+    None with fewer than two documents, or if the figure is undefined (NaN) without one of them. `totals` (documents, k)
+    are statistics summed within each document; `figure` maps (..., k) to (...).
     """
     if totals.ndim != 2:
         raise ValueError(f"totals need the shape (documents, k), not {totals.shape}")
@@ -99,35 +101,36 @@ def jackknife(totals: Array, figure: Callable[[Array], Array]) -> Jackknifed | N
 
 
 def skew_corrected(t: float, skew: float) -> float:
-    """Return Hall's transformation of a studentised figure, which takes the skewness out of its distribution.
+    """Return Hall's transformation of a studentised figure, which removes the skewness of its distribution.
 
-    `skew` is that of the contributions over the square root of n. Hall 1992, "On the removal of skewness by
-    transformation", Journal of the Royal Statistical Society B 54: t + a t^2 / 3 + a^2 t^3 / 27 + a / 6.
+    `skew` (a) is the skewness of the contributions divided by the square root of n. Hall 1992, "On the removal of
+    skewness by transformation", Journal of the Royal Statistical Society B 54:
+    t + a t^2 / 3 + a^2 t^3 / 27 + a / 6.
     """
     return t + skew * t**2 / 3 + skew**2 * t**3 / 27 + skew / 6
 
 
 def _uncorrected(value: float, skew: float) -> float:
-    """Return the t whose transformation is `value`: the inverse of `skew_corrected`."""
+    """Return the inverse of `skew_corrected`: the t whose transformation is `value`."""
     if abs(skew) < 1e-6:
         return value
     return float(3 / skew * (np.cbrt(1 + skew * (value - skew / 6)) - 1))
 
 
-def studentised_interval(found: Jackknifed, confidence: float = CONFIDENCE) -> Interval:
-    """Return the interval that holds both the t interval and the skew-corrected one (Hall 1992).
+def studentised_interval(jackknifed: Jackknifed, confidence: float = CONFIDENCE) -> Interval:
+    """Return the smallest interval that contains both the t interval and the skew-corrected one (Hall 1992).
 
-    With few documents the t interval misses on the side of the longer tail. The estimated skewness may be too small as
-    well as too large, so the wider end counts on either side.
+    With few documents the t interval is too short on the side of the longer tail. Since the skewness is estimated with
+    error, the wider of the two ends is used on each side.
     """
-    from scipy import special  # importing scipy.stats would take longer than all else that a small job computes
+    from scipy import special  # scipy.stats would take longer to import than a small job's other computations
 
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
-    critical = float(special.stdtrit(len(found.pseudo) - 1, (1 + confidence) / 2))  # quantile of Student's t
-    above = max(critical, -_uncorrected(-critical, found.skew))
-    below = max(critical, _uncorrected(critical, found.skew))
-    return Interval(found.value - below * found.error, found.value + above * found.error)
+    critical = float(special.stdtrit(len(jackknifed.pseudo) - 1, (1 + confidence) / 2))  # quantile of Student's t
+    above = max(critical, -_uncorrected(-critical, jackknifed.skew))
+    below = max(critical, _uncorrected(critical, jackknifed.skew))
+    return Interval(jackknifed.value - below * jackknifed.error, jackknifed.value + above * jackknifed.error)
 
 
 def confidence_interval(
@@ -141,17 +144,17 @@ def confidence_interval(
 ) -> Interval | None:
     """Return the confidence interval of `combine(sum of totals)`.
 
-    `totals`: (documents, k), statistics summed within each document; `combine`: (..., k) -> (...). `measure` says the
-    range of the figure; `replicates` random draws serve the bounds of that range. None with fewer than two documents,
-    which say nothing about other documents, where leaving out one makes the figure undefined, and where all documents
-    have the same figure and no range is known: an interval of width zero would claim to know what was not seen.
+    `totals` (documents, k) are statistics summed within each document; `combine` maps (..., k) to (...). `measure`
+    gives the range of the figure; `replicates` is the number of random draws for the bounds in that range. None in
+    three cases: with fewer than two documents, if the figure is undefined without one of them, and if all documents
+    have the same figure and no range is known, because an interval of width zero would be a false certainty.
     """
-    found = jackknife(totals, combine)
-    if found is None:
+    jackknifed = jackknife(totals, combine)
+    if jackknifed is None:
         return None
-    studentised = studentised_interval(found, confidence)
+    studentised = studentised_interval(jackknifed, confidence)
     sums = None if measure is None else bounded.of_figure(measure, combine, totals)
-    alike = found.deviation == 0
+    alike = jackknifed.deviation == 0
     if sums is None:
         return None if alike else _within(studentised, measure)
     if not alike and len(totals) > _CUT_UP_TO:
@@ -161,7 +164,7 @@ def confidence_interval(
 
 
 def _within(interval: Interval, measure: Measure | None) -> Interval:
-    """Cut an interval at the ends of what the figure can be at all: no error rate is below 0."""
+    """Clip an interval to the range of the measure: no error rate is below 0."""
     if measure is None:
         return interval
     high = math.inf if measure.high is None else measure.high
@@ -169,10 +172,10 @@ def _within(interval: Interval, measure: Measure | None) -> Interval:
 
 
 def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the central percentile interval of replicates (B,), or None where some replicate is undefined (NaN).
+    """Return the central percentile interval of bootstrap replicates (B,), or None if one is undefined (NaN).
 
-    For figures that are no sums (a rank correlation, kappa). With few documents it is too narrow. Efron & Tibshirani
-    1993, "An Introduction to the Bootstrap", chapter 13.
+    It is for figures that are not computed from sums (rank correlation, kappa). With few documents it is too narrow.
+    Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")

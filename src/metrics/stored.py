@@ -1,4 +1,4 @@
-"""Figures that came with the answers, taken over as measures: what another program has computed is not lost.
+"""Measures whose values another program computed: they are read from columns of the table of answers.
 
 stored: {columns: {perplexity: Perplexity, judge_ratio: {column: Candidate_Score, divide_by: Reference_Score,
                                                          valid: [0, 10], better: higher}}}
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """Where a measure is found: a column, perhaps in relation to another; values outside `valid` are outliers."""
+class _ColumnSource:
+    """Where a measure's values come from: a column, or the ratio of two. Values outside `valid` are outliers."""
 
     column: str
     divide_by: str | None = None
@@ -29,15 +29,15 @@ class _Column:
     better: Literal["higher", "lower"] = "higher"
 
     @classmethod
-    def of(cls, measure: str, given: object) -> _Column:
-        """Read one entry of the configuration: a column's name, or options by name."""
-        if isinstance(given, str):
-            return cls(given)
-        if not isinstance(given, Mapping) or not isinstance(given.get("column"), str):
+    def of(cls, measure: str, option: object) -> _ColumnSource:
+        """Parse an entry of the configuration: a column's name, or options by name."""
+        if isinstance(option, str):
+            return cls(option)
+        if not isinstance(option, Mapping) or not isinstance(option.get("column"), str):
             raise TypeError(
-                f"columns.{measure} is {given!r}: name a column, such as Perplexity or {{column: Perplexity}}"
+                f"columns.{measure} is {option!r}: name a column, such as Perplexity or {{column: Perplexity}}"
             )
-        options = dict(given)
+        options = dict(option)
         if unknown := sorted(set(options) - {"column", "divide_by", "valid", "better"}):
             raise ValueError(f"columns.{measure} has unknown options: {', '.join(unknown)}")
         if options.get("better", "higher") not in ("higher", "lower"):
@@ -58,34 +58,34 @@ class _Column:
 
 
 class StoredColumns:
-    """The mean of each named column of `Case.facts["columns"]`, texts by column.
+    """The mean of each configured column. `Case.facts["columns"]` holds the cells of a case, as text by column.
 
-    A cell that is empty, no number, or outside `valid` leaves its case unscored, with the reason.
+    A case is unscored, with the reason, if its cell is empty, not a number, or outside `valid`.
     """
 
     env = "current"
 
     def __init__(self, columns: Mapping[str, Any] | None = None) -> None:
-        self._columns = {str(name): _Column.of(str(name), given) for name, given in dict(columns or {}).items()}
+        self._columns = {str(name): _ColumnSource.of(str(name), option) for name, option in dict(columns or {}).items()}
         self.measures = tuple(
-            Measure(name, one.better, "mean", -math.inf, None, f"mean of the stored column {one}")
-            for name, one in self._columns.items()
+            Measure(name, source.better, "mean", -math.inf, None, f"mean of the stored column {source}")
+            for name, source in self._columns.items()
         )
 
     @property
     def version(self) -> str:
-        """Which columns, and what counts as valid."""
-        return "2 " + "; ".join(f"{name}={one}" for name, one in sorted(self._columns.items()))
+        """The columns and their valid ranges."""
+        return "2 " + "; ".join(f"{name}={source}" for name, source in sorted(self._columns.items()))
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield the stored figure of each case and measure."""
-        named = {column for one in self._columns.values() for column in (one.column, one.divide_by) if column}
+        named = {column for source in self._columns.values() for column in (source.column, source.divide_by) if column}
         texts = {name: [(case.facts.get("columns") or {}).get(name, "") for case in cases] for name in named}
         commas = frozenset(name for name, column in texts.items() if has_decimal_comma(column))
         for case in cases:
             cells = case.facts.get("columns") or {}
-            for name, one in self._columns.items():
-                value, reason = _value(one, cells, commas)
+            for name, source in self._columns.items():
+                value, reason = _value(source, cells, commas)
                 stats = () if value is None else (value, 1.0)
                 yield Score(case.sample_id, case.repeat, name, value, stats, reason)
 
@@ -94,10 +94,10 @@ class StoredColumns:
         return ratio_of_sums(totals)
 
 
-def _value(one: _Column, cells: Mapping[str, str], commas: frozenset[str]) -> tuple[float | None, str]:
-    """Return the figure, or None and the reason. `commas` are the columns whose decimal mark is a comma."""
+def _value(source: _ColumnSource, cells: Mapping[str, str], commas: frozenset[str]) -> tuple[float | None, str]:
+    """Return (value, "") or (None, reason). `commas` are the columns whose decimal mark is a comma."""
     numbers = []
-    for column in (one.column, *([one.divide_by] if one.divide_by else [])):
+    for column in (source.column, *([source.divide_by] if source.divide_by else [])):
         text = cells.get(column, "").strip()
         if not text:
             return None, f"no value in column {column}"
@@ -105,11 +105,14 @@ def _value(one: _Column, cells: Mapping[str, str], commas: frozenset[str]) -> tu
             number = figure(text, decimal_comma=column in commas)
         except ValueError as error:
             return None, f"column {column} holds no number: {error}"
-        if one.valid and not one.valid[0] <= number <= one.valid[1]:
-            return None, f"outlier: column {column} holds {number:g}, outside {one.valid[0]:g} to {one.valid[1]:g}"
+        if source.valid and not source.valid[0] <= number <= source.valid[1]:
+            return (
+                None,
+                f"outlier: column {column} holds {number:g}, outside {source.valid[0]:g} to {source.valid[1]:g}",
+            )
         numbers.append(number)
     if len(numbers) == 1:
         return numbers[0], ""
     if numbers[1] == 0:
-        return None, f"column {one.divide_by} is 0"
+        return None, f"column {source.divide_by} is 0"
     return numbers[0] / numbers[1], ""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 _SOURCE = "this project"
-_MOST_DIGITS = 400  # written out: 1e999999999 would fill the memory
+_MOST_DIGITS = 400  # longer numbers stay in exponent form: 1e999999999 written out would fill the memory
 
 
 def flat(value: Any, path: str = "") -> dict[str, str]:
-    """Return the leaves of a JSON value by path (`items[0].price`) as text; null and empty ones are left out."""
+    """Return the leaves of a JSON value as text by path (`items[0].price`), without null and empty leaves."""
     leaves: dict[str, str] = {}
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -43,13 +43,12 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
 
 
 class StructuredAnswers:
-    """JSON keys and values. A reference that holds no JSON object or list leaves a case unscored.
+    """Compares JSON keys and values. A case is unscored if its reference contains no JSON object or list.
 
-    A list is compared whole, element by element (`[0].name`). Which JSON of an answer counts says `json_answers`. One
-    object and a list that holds it alone are the same. An answer without JSON, or with broken JSON, is an answer:
-    `json_valid` 0, every key wrong. Null and the empty string mean that
-    a key has no value, which is the same as its absence. `fields` reads values by key (`metrics.fields`), as
-    `normalisation` does for all. Scores of single keys carry the key as their part.
+    `json_answers` decides which JSON of an answer counts. Lists are compared element by element (`[0].name`). An object
+    equals a list that contains only this object. An answer with broken or no JSON is an answer: `json_valid` is 0 and
+    every key is wrong. Null and the empty string equal a missing key. `normalisation` applies to all values; `fields`
+    sets the kinds of single keys (`metrics.fields`). Scores of single keys have the key as their `part`.
     """
 
     env = "current"
@@ -69,10 +68,7 @@ class StructuredAnswers:
         normalisation: Normalisation | Mapping[str, Any] | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> None:
-        if normalisation is not None and not isinstance(normalisation, Normalisation | Mapping):
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
-        given = normalisation or {}
-        self.normalisation = given if isinstance(given, Normalisation) else Normalisation().changed(given)
+        self.normalisation = Normalisation().with_options(normalisation)
         self.fields = FieldKinds.of(fields)
         self._reference = lru_cache(maxsize=10_000)(self._of_reference)
 
@@ -92,9 +88,9 @@ class StructuredAnswers:
                 yield from unscored(case, self.measures, reason)
                 continue
             of_scalars = not all(isinstance(value, dict) or _holds_objects(value) for value in wanted)
-            found = json_answers.find(self._seen(prediction), of_scalars=of_scalars)
-            compared = [self._compared(case, found.value, value) for value in wanted]
-            yield from _scores(case, found, min(compared, key=_Compared.rank))
+            match = json_answers.find(self._seen(prediction), of_scalars=of_scalars)
+            compared = [self._compared(case, match.value, value) for value in wanted]
+            yield from _scores(case, match, min(compared, key=_Compared.rank))
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
@@ -104,7 +100,7 @@ class StructuredAnswers:
         return visible(text) if self.normalisation.invisible else text
 
     def _of_reference(self, text: str) -> Any:
-        """Return the JSON of a reference; a list of scalars is one only where it is all of it."""
+        """Return the JSON of a reference. A list of scalars counts only if it is the whole reference."""
         seen = self._seen(text)
         return json_answers.find(seen, of_scalars=seen.lstrip().startswith("[")).value
 
@@ -116,7 +112,7 @@ class StructuredAnswers:
         return _Compared(self._read(case, flat(answer)), self._read(case, flat(reference)))
 
     def _read(self, case: Case, leaves: Mapping[str, str]) -> dict[str, str]:
-        """Return normalised values by key; a key's kind may be named by `doc_class/key` or `key`."""
+        """Return normalised values by key. `fields` may name a key as `doc_class/key` or `key`."""
         values = {}
         for key, text in leaves.items():
             read = self.fields.reader(case.doc_class, key)
@@ -125,7 +121,7 @@ class StructuredAnswers:
 
 
 class _Compared:
-    """One answer against one reference: for each key of the reference (equal, edits, characters)."""
+    """The comparison of an answer with one reference: `keys` maps each key to (equal, edits, characters)."""
 
     def __init__(self, answer: Mapping[str, str], reference: Mapping[str, str]) -> None:
         self.answered = len(answer)
@@ -137,26 +133,26 @@ class _Compared:
         self.reference = tuple(sorted(reference.items()))
 
     def rank(self) -> tuple[float, int, tuple[tuple[str, str], ...]]:
-        """Order references: most equal keys first, then fewest invented; the order they are given in has no part."""
+        """Return a sort key: most equal keys first, then fewest invented keys, independent of the input order."""
         return -sum(equal for equal, _, _ in self.keys.values()) / len(self.keys), self.invented, self.reference
 
 
 def _holds_objects(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+    return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
 
 
-def _scores(case: Case, found: json_answers.Found, best: _Compared) -> Iterator[Score]:
+def _scores(case: Case, match: json_answers.JsonMatch, best: _Compared) -> Iterator[Score]:
     """Yield the scores of one case and of its keys."""
     right = sum(equal for equal, _, _ in best.keys.values())
-    edits, characters = (sum(one[at] for one in best.keys.values()) for at in (1, 2))
+    edits, characters = (sum(counts[at] for counts in best.keys.values()) for at in (1, 2))
     wrong = ", ".join(key for key, (equal, _, _) in best.keys.items() if not equal)
-    detail = found.reason
-    if found.repeated:
-        detail = f"given twice, the last holds: {', '.join(dict.fromkeys(found.repeated))}"[:500]
-    yield _score(case, "json_valid", float(found.value is not None), 1.0, detail=detail)
+    detail = match.reason
+    if match.repeated:
+        detail = f"given twice, the last holds: {', '.join(dict.fromkeys(match.repeated))}"[:500]
+    yield _score(case, "json_valid", float(match.value is not None), 1.0, detail=detail)
     yield _score(case, "json_match", right, len(best.keys), detail=detail or (f"wrong: {wrong[:500]}" if wrong else ""))
     yield _score(case, "json_cer", edits, max(characters, 1))
-    # An answer without keys invents nothing and adds nothing to the ratio.
+    # An answer without keys invents nothing and does not change the ratio.
     share = best.invented / best.answered if best.answered else 0.0
     yield Score(case.sample_id, case.repeat, "json_invented", share, (float(best.invented), float(best.answered)))
     for key, (equal, key_edits, key_characters) in best.keys.items():
@@ -170,7 +166,7 @@ def _score(case: Case, name: str, numerator: float, denominator: float, part: st
 
 
 def _text(value: Any) -> str:
-    """Return a leaf as text: 2001 and "2001" are equal, true is true, 5.0 and 5e0 are 5."""
+    """Return a leaf as text, so that 2001 equals "2001", and 5.0 and 5e0 equal 5."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and math.isfinite(value):

@@ -1,9 +1,9 @@
-"""Text against text: exact match, CER, WER and ANLS, each under a normalisation that is stated.
+"""Compares an answer with references: exact match, CER, WER and ANLS, each with a stated normalisation.
 
     prediction "Ивонов  Иван", reference "Иванов Иван"  ->  cer 0.0909, stats (1 edit, 11 characters)
 
-What is common to all of them: a failed generation, no reference and an empty reference are unscored, with the reason;
-an empty answer is an answer. Of several references the one that is best for the candidate counts.
+In all of them a case is unscored, with the reason, if its generation failed or it has no reference or only empty ones.
+An empty answer is an answer. With several references the one with the best score counts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ANLS_PAPER = 'Biten et al. 2019, "Scene Text Visual Question Answering"'
 def prepare(case: Case, normalise: Callable[[str], str]) -> tuple[str, str, list[str]]:
     """Return (reason, prediction, references): normalised texts, or a reason why the case can't be scored.
 
-    References that are empty after normalisation are left out: nothing can be counted against them.
+    References that are empty after normalisation are dropped, since their error rate would divide by 0.
     """
     if case.prediction is None:
         return f"no answer: {case.facts.get('failure') or 'the generation failed'}", "", []
@@ -51,10 +51,10 @@ def unscored(case: Case, measures: Sequence[Measure], reason: str) -> Iterator[S
 
 
 class TextMetric(ABC):
-    """A metric that compares normalised texts; `normalisation` changes single options of the metric's default.
+    """A metric that compares normalised texts; `normalisation` changes options of the metric's default.
 
-    `fields` says which fields are dates, money, amounts, numbers or names (`metrics.fields`): these are read before
-    they are compared, so that equal values written differently are equal.
+    `fields` names the fields that are dates, money, amounts, numbers or names (`metrics.fields`). Their values are
+    parsed before the comparison, so that different spellings of the same value are equal.
     """
 
     env = "current"
@@ -67,14 +67,7 @@ class TextMetric(ABC):
         fields: Mapping[str, str] | None = None,
     ) -> None:
         self.fields = FieldKinds.of(fields)
-        if isinstance(normalisation, Normalisation):
-            self.normalisation = normalisation
-        elif isinstance(normalisation, Mapping):
-            self.normalisation = self.default.changed(normalisation)
-        elif normalisation is None:
-            self.normalisation = self.default
-        else:
-            raise TypeError(f"normalisation is {normalisation!r}; give its options by name, such as {{yo: true}}")
+        self.normalisation = self.default.with_options(normalisation)
 
     @property
     def version(self) -> str:
@@ -91,7 +84,7 @@ class TextMetric(ABC):
                 yield from self._scores(case, prediction, references)
 
     def _normalised(self, case: Case) -> Callable[[str], str]:
-        """Return what makes the texts of one case comparable."""
+        """Return the function that normalises the texts of a case."""
         read = self.fields.reader(case.doc_class, case.field)
         return self.normalisation if read is None else lambda text: self.normalisation(read(text))
 
@@ -105,7 +98,7 @@ class TextMetric(ABC):
 
 
 class ExactMatch(TextMetric):
-    """1 where the answer equals one of the references, else 0."""
+    """1 if the answer equals one of the references, else 0."""
 
     measures = (
         Measure(
@@ -133,11 +126,11 @@ class _ErrorRate(TextMetric):
     @staticmethod
     @abstractmethod
     def _units(text: str) -> Sequence[str]:
-        """Split a text into what is edited."""
+        """Split a text into the units that are edited."""
 
     def _scores(self, case: Case, prediction: str, references: list[str]) -> Iterator[Score]:
         predicted = self._units(prediction)
-        # Least edits in relation to the length; of equals the shorter, so that the order of references has no part.
+        # The lowest error rate counts; ties go to the shorter reference, so the order of references does not matter.
         rate, edits, length, reference = min(
             (edits / len(units), edits, len(units), reference)
             for reference, units in ((reference, self._units(reference)) for reference in references)
@@ -198,9 +191,9 @@ class WordErrorRate(_ErrorRate):
 
 
 class ANLS(TextMetric):
-    """Average normalised Levenshtein similarity: 1 - edits / the longer length, 0 from `threshold` on.
+    """Average normalised Levenshtein similarity: 1 - NL, or 0 if NL reaches `threshold`. NL is edits / longer length.
 
-    Letters are lower-cased as in the evaluation of ST-VQA and DocVQA; of several references the most similar counts.
+    Letters are lower-cased, as in the evaluation of ST-VQA and DocVQA. The most similar reference counts.
     """
 
     measures = (
@@ -243,7 +236,7 @@ class ANLS(TextMetric):
 
 
 def _compared(case: Case, prediction: str, reference: str) -> str:
-    """Say what was compared where the raw texts don't show it: normalised forms, or one of several references."""
+    """Return which texts were compared, unless they are the raw answer and its only reference (then empty)."""
     if prediction == case.prediction and len(case.references) == 1 and reference == case.references[0]:
         return ""
     return f"compared {_cut(prediction)!r} with {_cut(reference)!r}"

@@ -1,8 +1,9 @@
-r"""How a text is cut into tokens for ROUGE, and what decides the numbers most: the tokenizer.
+r"""Tokenizers for ROUGE. No other choice changes ROUGE more.
 
 `words` (default): lower-cased `\w+`, Russian words by their Snowball stem.   "Покупки на Ozon" -> покупк, на, ozon
 `wordpiece`: a BERT vocabulary by path or hub name; lower-cased, accents stripped, as in the published tables.
-`google`: rouge-score's own, [a-z0-9]+. It drops Cyrillic and still gives plausible numbers, so there it is refused.
+`google`: rouge-score's own, [a-z0-9]+. It drops Cyrillic and still gives plausible numbers, so it is refused for
+references with Cyrillic letters.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ STEMMERS = ("russian", "none")
 
 
 class Tokenizer:
-    """Cuts texts into tokens; words are stemmed once and remembered."""
+    """Splits texts into tokens. The stems of words are cached."""
 
     def __init__(self, tokenizer: str, stemmer: str, vocabulary: str | None) -> None:
         for name, value, valid in (("tokenizer", tokenizer, TOKENIZERS), ("stemmer", stemmer, STEMMERS)):
@@ -37,7 +38,7 @@ class Tokenizer:
 
     @property
     def version(self) -> str:
-        """What decides the tokens."""
+        """Everything that decides the tokens."""
         if self.vocabulary is None:
             return f"tok:{self.name}|stem:{self.stemmer}"
         path = Path(self.vocabulary)
@@ -45,7 +46,7 @@ class Tokenizer:
         return f"tok:wordpiece|vocabulary:{path.name}:{hashlib.blake2s(content, digest_size=4).hexdigest()}"
 
     def refuse(self, references: Sequence[str], sample_id: str) -> None:
-        """Raise ValueError where the tokenizer would drop what a reference says."""
+        """Raise ValueError if the tokenizer would drop the Cyrillic letters of a reference."""
         if self.name == "google" and any(_CYRILLIC.search(text) for text in references):
             raise ValueError(
                 f"rouge: tokenizer google drops every Cyrillic letter, and the reference of {sample_id!r} has some:"
@@ -55,7 +56,7 @@ class Tokenizer:
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text."""
         if self._cut is None:
-            cuts = {"words": self._words, "google": lambda one: _GOOGLE.findall(one.lower())}
+            cuts = {"words": self._words, "google": lambda text: _GOOGLE.findall(text.lower())}
             self._cut = cuts.get(self.name) or _wordpiece(str(self.vocabulary))
         return self._cut(text)
 
@@ -76,12 +77,12 @@ def _wordpiece(vocabulary: str) -> Callable[[str], list[str]]:
     from tokenizers import BertWordPieceTokenizer  # compiled, without torch
 
     path = vocabulary if Path(vocabulary).is_file() else _fetched(vocabulary)
-    made: Any = BertWordPieceTokenizer(path, lowercase=True, strip_accents=True)
+    wordpiece: Any = BertWordPieceTokenizer(path, lowercase=True, strip_accents=True)
 
     def cut(text: str) -> list[str]:
-        # Half characters (lone surrogates) can't be handed to compiled code.
+        # Lone surrogates can't be passed to compiled code.
         clean = text.encode("utf-8", "replace").decode()
-        return list(made.encode(clean, add_special_tokens=False).tokens)
+        return list(wordpiece.encode(clean, add_special_tokens=False).tokens)
 
     return cut
 

@@ -1,11 +1,11 @@
-"""The process that computes metrics with a model of their own: `python -m metrics.worker`, JSON lines in and out.
+"""The process that computes metrics which need a model: `python -m metrics.worker`, JSON lines in and out.
 
 In:  {"task": "perplexity", "options": {...}, "items": 2}, then one line for each item: {"text": "…"}
 Out: {"index": 0, "nll": 31.2, "tokens": 9} or {"index": 1, "reason": "…"} · {"progress": 8} ·
      {"unavailable": "why nothing can be scored"} · {"version": "what decides the numbers"} · last {"done": true}
 
-It imports nothing but the standard library before its task does, so it runs in any environment that has what the task
-needs. It ends when its input is closed: no orphan outlives a runner that was killed.
+Only the task imports more than the standard library, so the worker runs in any environment that has what the task
+needs. It ends when its input is closed, so that no orphan process outlives a runner that was killed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TASKS = {
 
 
 class Task(Protocol):
-    """What a module of `metrics.workers` offers."""
+    """The interface of a task module in `metrics.workers`."""
 
     def run(self, options: Mapping[str, Any], items: Sequence[Item]) -> Iterator[dict[str, Any]]:
         """Yield one reply with `index` for each item, in any order, and `progress` in between."""
@@ -52,7 +52,7 @@ def serve(lines: Iterator[str], reply: Callable[[Mapping[str, Any]], None]) -> i
 
 
 def _encodable(item: dict[str, Any]) -> Item:
-    """Replace half characters (lone surrogates), at which tokenizers fail, by question marks."""
+    """Replace lone surrogates, on which tokenizers fail, by question marks."""
     return {
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for name, value in item.items()
@@ -60,14 +60,14 @@ def _encodable(item: dict[str, Any]) -> Item:
 
 
 def _own_output() -> TextIO:
-    """Keep standard output to ourselves: what libraries print there goes to standard error."""
+    """Return a private copy of standard output, and redirect what libraries print there to standard error."""
     private = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     return private
 
 
 def _end_with_input() -> None:
-    """End the process when the other side of its input is gone."""
+    """End the process when its input is closed."""
     while os.read(0, 4096):
         pass
     os._exit(1)
@@ -82,7 +82,7 @@ def main() -> int:
         output.flush()
 
     def lines() -> Iterator[str]:
-        # Unbuffered from the descriptor: a reader that looks ahead would hold the lock that the guard needs.
+        # Read from a copy of the descriptor: a read-ahead buffer on sys.stdin would hold the lock that the guard needs.
         with os.fdopen(os.dup(0), encoding="utf-8", closefd=True) as source:
             request = json.loads(first := source.readline())
             yield first

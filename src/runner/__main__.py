@@ -1,6 +1,6 @@
 """The command line: `python -m runner model=demo_m`, `python -m runner -m model=demo_s,demo_m quant=bf16,w4a16`.
 
-Hydra composes and sweeps; this file wires it up and turns every expected error into a message.
+Hydra composes the configs and runs the sweeps. This file starts Hydra and turns every expected error into a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from backends.redaction import redact
 from runner import config
 from runner.base import paths
 from runner.base.errors import RunnerError
-from runner.config import misspelt, own_files, spoken
+from runner.config import help_page, misspelt, own_files, read_overrides
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
@@ -37,30 +37,33 @@ config.register()
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Run one job; what is needed for that is imported here, so that --help and --cfg stay quick."""
+    """Run one job. Its modules are imported here, so that --help and --cfg stay fast."""
     from runner.sweeps import run, sweep
 
     if not gc.get_freeze_count():
-        gc.freeze()  # what the program consists of stays: no collection looks at it again
+        gc.freeze()  # modules and configs live as long as the process: no collection needs to scan them again
     gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run.run(cfg)
     try:
         return sweep.single(cfg)
     except RunnerError as error:
-        # Kept from Hydra, which would repeat all overrides before it; `main` raises it.
+        # Hydra would print all overrides before the message. So it does not see the error; `main` raises it.
         _failed.append(error)
         return None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Make SIGTERM take the way of Ctrl-C: jobs save their state, engines are closed, then we leave."""
+    """Handle SIGTERM like Ctrl-C: jobs save their state, engines are closed, then the program exits."""
     _signals.append(signal.SIGTERM)
     signal.raise_signal(signal.SIGINT)
 
 
 def parts(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return flags, with their values, and overrides: Hydra's parser takes `model=a -m quant=b` for a mistake."""
+    """Return the flags with their values, and the overrides. Hydra refuses overrides on both sides of a flag.
+
+    Such a command line is `model=a -m quant=b`.
+    """
     flags: list[str] = []
     overrides: list[str] = []
     rest = iter(arguments)
@@ -75,12 +78,12 @@ def parts(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show a bug of ours, without the secrets that its words may hold."""
+    """Print the traceback of a bug, without the secrets that its text may contain."""
     sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def is_expected(error: Exception) -> bool:
-    """Tell a user's mistake from a bug of ours: a plain ValueError is a mistake only where Hydra raised it."""
+    """Return whether an error is a user's mistake and no bug. A plain ValueError is one only if Hydra raised it."""
     if not isinstance(error, ValueError) or isinstance(error, UnicodeDecodeError):
         return True
     last = error.__traceback__
@@ -90,13 +93,13 @@ def is_expected(error: Exception) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """Put an expected error into words, without a traceback."""
+    """Return the message for an expected error, without a traceback."""
     if isinstance(error, RunnerError):
         return str(error)
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a config file"
-        tab = "; YAML indents with blanks, and not with tabs" if "'\\t'" in str(error.problem) else ""
+        tab = "; YAML is indented with spaces, not with tabs" if "'\\t'" in str(error.problem) else ""
         return f"YAML syntax error in {where}: {error.problem or error}{tab}"
     if isinstance(error, UnicodeDecodeError):
         return f"{_not_utf8() or 'a config file'} is not UTF-8 (saved by a Windows editor?): {error}; save it as UTF-8"
@@ -105,9 +108,9 @@ def explain(error: Exception) -> str:
         return (
             f"the launcher {launcher.group(1)} is not installed: pip install 'vlm-runner[{extra}]' (docs/clusters.md)"
         )
-    in_files = own_files.told(str(error), sys.argv[1:]) if isinstance(error, HydraException) else None
-    if said := in_files or spoken.several(str(error)) or misspelt.remedy(error):
-        return said
+    in_files = own_files.explain(str(error), sys.argv[1:]) if isinstance(error, HydraException) else None
+    if explanation := in_files or read_overrides.missing_m_in(str(error)) or misspelt.remedy(error):
+        return explanation
     cause = error.__cause__
     if isinstance(cause, GrammarParseError):
         return f"{str(error).splitlines()[0]}\n      -> {config.INTERPOLATED}"
@@ -116,7 +119,7 @@ def explain(error: Exception) -> str:
 
 
 def _not_utf8() -> Path | None:
-    """Find the config file that can't be decoded: the exception doesn't name it."""
+    """Return the config file that can't be decoded, because the exception doesn't name it."""
     folders = [paths.conf_dir()]
     if "--config-dir" in sys.argv:
         folders.append(Path(sys.argv[sys.argv.index("--config-dir") + 1]))
@@ -129,7 +132,10 @@ def _not_utf8() -> Path | None:
 
 
 def _machines_left() -> bool:
-    """Say, as the last thing, which machines that this command rented may still run; return whether there are any."""
+    """Warn of machines that this command rented and that may still run. Return whether there are any.
+
+    This is the last thing that the command prints.
+    """
     engines = sys.modules.get("runner.asking.engines")
     left = engines.machines_left(config.STARTED.timestamp()) if engines is not None else []
     for machine in left:
@@ -137,27 +143,42 @@ def _machines_left() -> bool:
     return bool(left)
 
 
+def _help() -> str | None:
+    """Return the help page that is asked for; None if there is none, or if Hydra must compose a job for it.
+
+    Exit with 2 for an unknown group.
+    """
+    try:
+        return help_page.page(sys.argv[1:], paths.conf_dir())
+    except help_page.NoSuchGroup as unknown:
+        print(unknown, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+
+
 def main() -> None:
-    """Run the command line; exit 1 on failure, 2 where a config is wrong, 130 and 143 on signals."""
+    """Run the command line. Exit with 1 on failure, 2 for a wrong config, 130 on SIGINT and 143 on SIGTERM."""
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
         from runner import __version__
 
         print(f"vlm-runner {__version__}")  # noqa: T201
         return
     sys.excepthook = _show_traceback
+    if (help_text := _help()) is not None:
+        print(help_text)  # noqa: T201
+        return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Hydra would print a traceback and leave; errors are put into words here instead.
+    # Otherwise Hydra would print a traceback and exit, and `explain` would never see the error.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     flags, overrides = parts(sys.argv[1:])
-    overrides, unread = spoken.read(flags, overrides)
+    overrides, unread = read_overrides.read(flags, overrides)
     sys.argv = ["python -m runner", *flags, *overrides]
-    # A shell starts `command &` with SIGINT ignored; then it could not be ended at all.
+    # A shell starts `command &` with SIGINT ignored, so that nothing could interrupt it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    if told := "\n".join(unread) or misspelt.merged(overrides) or spoken.unusable(overrides):
-        print(redact(told), file=sys.stderr)  # noqa: T201
+    if refusal := "\n".join(unread) or misspelt.merged(overrides) or read_overrides.optuna_storage(overrides):
+        print(redact(refusal), file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
-    gc.disable()  # imports and configs make no garbage worth a tenth of the start
+    gc.disable()  # collections take a tenth of the start, and imports and configs leave little to collect
     try:
         try:
             hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name="config")(job)()
@@ -169,7 +190,7 @@ def main() -> None:
         if machines_left:
             raise SystemExit(1)
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
+        # The reader (`| head`) has closed the pipe. Without this Python would fail again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         if debug or not is_expected(error):
@@ -178,8 +199,8 @@ def main() -> None:
         is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
         raise SystemExit(getattr(error, "exit_code", 1 if is_system else 2)) from None
     except AssertionError:
-        # Hydra's, too, where a list is chosen for a group that there is not: `override /metric: [cer]`
-        wrong = misspelt.lacking(sys.argv[1:]) or own_files.told("", sys.argv[1:])
+        # Hydra raises it, too, where a list is chosen for a group that does not exist: `override /metric: [cer]`
+        wrong = misspelt.missing_part(sys.argv[1:]) or own_files.explain("", sys.argv[1:])
         if debug or wrong is None:
             raise
         print(redact(wrong), file=sys.stderr)  # noqa: T201

@@ -117,6 +117,19 @@ def test_statistics_of_a_gpu() -> None:
     assert "version.cuda" not in stats.facts
 
 
+def test_it_says_whether_qwens_own_package_gives_pictures_the_same_sizes() -> None:
+    def fact(**account: object) -> str | None:
+        whole = {
+            **ACCOUNT,
+            "qwen_vl_utils": {"version": "0.0.14", "pictures": 3, "differing": 0, "first": "", **account},
+        }
+        return HfBackend().statistics("{}", json.dumps(whole), "").facts.get("qwen_vl_utils")
+
+    assert fact() == "0.0.14: the same sizes for 3 of 3 pictures"
+    assert fact(differing=1, first="814 x 11: …") == "0.0.14: other sizes for 1 of 3 pictures, the first 814 x 11: …"
+    assert fact(pictures=0) is None
+
+
 def test_statistics_of_a_cpu_leave_out_what_nobody_knows() -> None:
     stats = HfBackend().statistics("{}", json.dumps({**ACCOUNT, "cuda": None}), "")
     assert (stats.weights_gib, stats.needed_gib, stats.activation_gib) == (2.0, None, None)

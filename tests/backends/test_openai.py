@@ -57,7 +57,7 @@ def test_settings_can_be_left_out_and_renamed() -> None:
         ("native", {"headers": '{"X-Org": "$NOT_SET"}'}, r"headers\.X-Org: the environment variable NOT_SET"),
         ("native", {"dialect": "klingon"}, "dialect=klingon"),
         ("native", {"engine_args.max_model_len": "9"}, "starts no engine"),
-        ("bf16", {}, "quant=bf16: in what an endpoint computes"),
+        ("bf16", {}, "quant=bf16: the quantisation of an endpoint"),
     ],
 )
 def test_what_can_not_be_asked(quant: str, args: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_what_looks_like_a_secret(text: str, clean: str):
 
 
 def test_what_was_told_to_be_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(redaction, "_told", set())
+    monkeypatch.setattr(redaction, "_remembered", set())
     assert redaction.remember("random-engine-key") == "random-engine-key"
     redaction.remember("ab")
     assert redact("ab random-engine-key") == "ab ***"

@@ -38,6 +38,28 @@ def test_the_whole_command() -> None:
         assert has(line, flag, value), flag
 
 
+def test_the_gauges_follow_each_step_unless_told_otherwise() -> None:
+    assert has(argv(), "--decode-log-interval", "1")
+    line = argv(**{"engine_args.decode_log_interval": "40"})
+    assert has(line, "--decode-log-interval", "40") and line.count("--decode-log-interval") == 1
+    assert SglangBackend().launch(EngineSpec("sglang", "m"), 1).peak_gauge == "sglang:full_token_usage"
+
+
+def test_graphs_of_all_phases_are_added_up() -> None:
+    # sglang 0.5.23, srt/observability/metrics_collector.py:1787: a sample for each phase, of each rank
+    text = "".join(
+        f'sglang:graph_memory_usage_gb{{tp_rank="{rank}",phase="{phase}"}} {value}\n'
+        for rank, phase, value in (
+            ("0", "prefill", 0.5),
+            ("0", "decode", 1.25),
+            ("1", "prefill", 0.25),
+            ("1", "decode", 1.0),
+        )
+    )
+    assert SglangBackend().statistics("", text, "").graphs_gib == 1.75
+    assert SglangBackend().statistics("", "", "").graphs_gib is None
+
+
 def test_nothing_is_remembered_between_questions_unless_asked_for() -> None:
     spec = EngineSpec("sglang", "m")
     asked = EngineSpec("sglang", "m", args=(("mm_cache", "true"), ("prefix_cache", "true")))

@@ -115,11 +115,23 @@ GPU_LOG = """INFO Initializing a V1 LLM engine (v0.33.0) with config: model='m',
 INFO Using FLASH_ATTN attention backend out of potential backends: ['FLASH_ATTN']
 INFO Model loading took 15.51 GiB memory and 3.5 seconds
 INFO Estimated CUDA graph memory: 0.50 GiB total
+INFO CUDA graph memory profiling is enabled (default since v0.21.0).
 INFO Available KV cache memory: 8.0 GiB
 INFO GPU KV cache size: 123,456 tokens, Maximum concurrency for 4,096 tokens per request: 30.14x
 INFO Graph capturing finished in 5 secs, took 0.45 GiB
 INFO Free memory on device (79.0/80.0 GiB) on startup. Desired GPU memory utilization is (0.92, 73.6 GiB). Actual usage is 16.0 GiB for consumed memory (weights + non-torch), 2.5 GiB for peak activation, and 0.45 GiB for CUDAGraph memory. Replace gpu_memory_utilization
 """  # noqa: E501
+# What 0.33's two model runners write of graphs, by the format strings of its wheel: v1/worker/gpu_model_runner.py:6410
+# and :6517 (V1), v1/worker/gpu/model_runner.py:1164 (V2, the default, twice), v1/worker/gpu_worker.py:788 to :1049.
+CAPTURED = "INFO Graph capturing finished in %.0f secs, took %.2f GiB"
+ESTIMATED = "INFO Estimated CUDA graph memory: %.2f GiB total"
+COUNTED = "INFO CUDA graph memory profiling is enabled (default since v0.21.0). The current utilization=%.4f is"
+NOT_COUNTED = "INFO CUDA graph memory profiling is disabled (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0)."
+COMPARED = "INFO CUDA graph pool memory: %s GiB (actual), %s GiB (estimated), difference: %s GiB (%.1f%%)."
+USED = (
+    "INFO Actual usage is {} GiB for consumed memory (weights + non-torch), {} GiB for peak activation, "
+    "and {} GiB for CUDAGraph memory. Replace"
+)
 CPU_LOG = """INFO Initializing a V1 LLM engine (v0.32.0) with config: model='m', dtype=torch.float32, max_seq_len=2048, quantization=None
 INFO CPU KV cache size: 699,008 tokens, Maximum concurrency
 """  # noqa: E501
@@ -134,6 +146,44 @@ def test_needed_memory_is_not_what_was_reserved() -> None:
     assert stats.facts["mean_queue_s"] == "0.250000"
     assert (stats.facts["version.vllm"], stats.facts["quantization"]) == ("0.33.0", "awq_marlin")
     assert (stats.facts["attention"], stats.facts["kv_cache_tokens"]) == ("FLASH_ATTN", "123456")
+
+
+@pytest.mark.parametrize(
+    ("lines", "activation", "graphs"),
+    [
+        ([ESTIMATED % 0.5, COUNTED % 0.9, CAPTURED % (5, 0.45), USED.format("16.0", "2.5", "0.45")], 2.0, 0.45),
+        (
+            [CAPTURED % (1, 0.9), COUNTED % 0.9, CAPTURED % (5, 0.45), COMPARED % (0.45, 0.5, 0.05, 11.1),
+             USED.format("16.0", "2.5", "0.45")],
+            2.0,
+            0.45,
+        ),
+        (
+            [CAPTURED % (1, 0.9), NOT_COUNTED, CAPTURED % (5, 0.45), COMPARED % (0.45, 0.5, 0.05, 11.1),
+             USED.format("16.0", "2.5", "0.45")],
+            2.5,
+            0.45,
+        ),
+        ([CAPTURED % (1, 0.9), CAPTURED % (5, 0.45)], None, 0.45),
+    ],
+    ids=["V1 runner", "V2 runner", "V2 runner, the estimate is not counted", "the size of the KV cache was given"],
+)  # fmt: skip
+def test_what_graphs_and_activations_took(lines: list[str], activation: float | None, graphs: float) -> None:
+    stats = VllmBackend().statistics(BEFORE, AFTER, "\n".join(lines))
+    assert (stats.activation_gib, stats.graphs_gib) == (activation, graphs)
+
+
+def test_the_context_is_what_fits_unless_it_is_said() -> None:
+    def line(**args: str) -> tuple[str, ...]:
+        return VllmBackend().launch(EngineSpec("vllm", "m", args=tuple(args.items())), 1).argv
+
+    assert line()[line().index("--max-model-len") + 1] == "auto"
+    given = line(**{"engine_args.max_model_len": "4096"})
+    assert given.count("--max-model-len") == 1 and given[given.index("--max-model-len") + 1] == "4096"
+    assert "--max-model-len" not in line(**{"engine_args.max_model_len": "model"})
+    # vllm 0.33.0, v1/core/kv_cache_planning.py:1405
+    fitted = "Auto-fit max_model_len: reduced from 262144 to 40960 to fit in available KV cache memory (8.0 GiB)"
+    assert VllmBackend().statistics(BEFORE, AFTER, f"{GPU_LOG}{fitted}").facts["context_tokens"] == "40960"
 
 
 def test_on_a_cpu_the_need_is_unknown() -> None:

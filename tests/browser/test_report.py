@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from runner import report
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from tests.browser.conftest import LAPTOP, PHONE, Opened, Sweep
 from tests.runner.report.jobs import scored_job
 
@@ -124,7 +124,9 @@ def test_an_address_restores_a_view_and_opens_a_sample(demo_sweep: Sweep, open_p
     again.evaluate("location.hash = '#sample=7'")
     expect(again.locator("dialog.detail .told > .soft").first).to_contain_text("· 7")
     other = open_page(f"{demo_sweep.report.as_uri()}#answers?model=nobody&only=wrong&sample=no-such").page
-    expect(other.locator(".notice")).to_have_text("The address names what is not here: model=nobody, sample=no-such")
+    expect(other.locator(".notice")).to_have_text(
+        "The address names something that is not here: model=nobody, sample=no-such"
+    )
 
 
 def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: Callable[..., Opened]):
@@ -133,7 +135,7 @@ def test_the_prompt_of_each_answer_is_in_its_window(tmp_path: Path, open_page: C
         rows = [{"question": "что это?", "prompt": prompt}] * 2
         system = ("prompt.system=documents",) if name == "demo_m" else ()
         scored_job(tmp_path / name, f"model={name}", *system, answers=["а", "б"], references=["а", "б"], rows=rows)
-    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     page = open_page(tmp_path / "report.html").page
     page.locator(".space .row .question").first.click()
     parts = page.locator("dialog.detail .part")
@@ -148,7 +150,7 @@ def test_columns_out_of_sight_are_named(tmp_path: Path, open_page: Callable[...,
         given = ("model=demo_m", f"sampling.temperature=0.{number + 1}", "model.name=a_rather_long_name_of_a_model")
         figures = {"latency/p95_s": 1.0 + number, "latency/p50_s": 1.0, "throughput/requests_per_s": 2.0}
         scored_job(tmp_path / str(number), *given, answers=answers, references=["а"] * 9, figures=figures)
-    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     for viewport in (LAPTOP, PHONE):
         page = open_page(tmp_path / "report.html", viewport=viewport).page
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
@@ -190,7 +192,7 @@ def test_it_prints(demo_sweep: Sweep, open_page: Callable[..., Opened], tmp_path
 
 
 def test_russian(demo_sweep: Sweep, open_page: Callable[..., Opened], tmp_path: Path):
-    report.write(collect(demo_sweep.folder), tmp_path / "ru.html", "отчёт", language="ru")
+    report.write(JobFolder.below(demo_sweep.folder), tmp_path / "ru.html", "отчёт", language="ru")
     page = open_page(tmp_path / "ru.html").page
     expect(page.locator("h1")).to_have_text("Сравнение: 2 кандидата")
     plot = page.locator("figure[data-name=trade_off]")

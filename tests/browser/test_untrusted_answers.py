@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from runner import report
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from tests.browser.conftest import Opened
 from tests.runner.report.jobs import scored_job
 
@@ -38,7 +38,7 @@ def harmful(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     scored_job(folder / "a", "model=demo_m", answers=EVIL, references=["да"] * len(EVIL), rows=rows, name=EVIL[0])
     scored_job(folder / "bb", "model=demo_s", answers=[None, *EVIL[:-1]], references=[*EVIL], rows=rows, name=EVIL[1])
-    report.write(collect(folder), folder / "report.html", EVIL[2])
+    report.write(JobFolder.below(folder), folder / "report.html", EVIL[2])
     return folder / "report.html"
 
 
@@ -82,7 +82,7 @@ def test_differences_are_marked(tmp_path: Path, open_page: Callable[..., Opened]
     scored_job(
         tmp_path / "a", answers=["Петровa", "19.05.2024", "совсем другое"], references=["Петров", "17.05.2024", "Б"]
     )
-    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     page = open_page(tmp_path / "report.html").page
     said = page.locator(".space .row .said")
     assert [part.inner_text() for part in said.locator("mark").all()] == ["a", "9", "совсем другое"]

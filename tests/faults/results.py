@@ -17,9 +17,10 @@ ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "wa
 
 
 def jobs(folder: Path) -> list[dict[str, Any]]:
-    """Return the jobs below a folder in the order they ended, with `folder` and `rows`."""
+    """Return the jobs below a folder that have ended, in this order, with `folder` and `rows`."""
     paths = [path for path in folder.rglob("metrics.json") if path.parent.name != "artifacts"]  # not MLflow's copies
     found = [json.loads(path.read_text()) | {"folder": path.parent} for path in paths]
+    found = [job for job in found if job["finished_at"] is not None]  # killed with -9: never ended
     for job in found:
         lines = (job["folder"] / "answers.jsonl").read_text(encoding="utf-8").splitlines()
         job["rows"] = [json.loads(line) for line in lines]

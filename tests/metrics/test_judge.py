@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from metrics.api import Case, Score
-from metrics.judge import Judge, Verdict
+from metrics.judge import Judge, JudgeVerdict
 
 
-def case(*verdicts: Verdict, **more) -> Case:
+def case(*verdicts: JudgeVerdict, **more) -> Case:
     values = {"sample_id": "1", "document": "1", "prediction": "ours", "references": ("truth",), "rival": "rival's"}
     return Case(**(values | more), facts={"verdicts": verdicts})
 
 
-def valid(order: int, candidate: float, rival: float | None = None, judge: str = "judge", **criteria) -> Verdict:
+def valid(order: int, candidate: float, rival: float | None = None, judge: str = "judge", **criteria) -> JudgeVerdict:
     other = {} if rival is None else {"quality": rival}
-    return Verdict(judge, order, "valid", {"quality": candidate, **criteria}, other, explanation="because")
+    return JudgeVerdict(judge, order, "valid", {"quality": candidate, **criteria}, other, explanation="because")
 
 
-def bad(order: int = 1, state: str = "invalid", judge: str = "judge") -> Verdict:
-    return Verdict(judge, order, state, problem="told so")
+def bad(order: int = 1, state: str = "invalid", judge: str = "judge") -> JudgeVerdict:
+    return JudgeVerdict(judge, order, state, problem="told so")
 
 
 def scores(judge: Judge, *cases: Case) -> dict[str, Score]:

@@ -5,9 +5,9 @@ import pytest
 
 from metrics.api import Measure, Score
 from metrics.paired import MeanStatistics, ScoredRun, compare
+from metrics.paired_verdict import verdicts
 from metrics.registry import create
 from metrics.statistics import ratio_of_sums
-from metrics.verdict import verdicts
 from tests.metrics.cases import case, cases_of
 
 QUALITY = Measure("quality", "higher", "mean", 0, 1, "given")
@@ -81,7 +81,7 @@ def test_the_verdict_names_test_family_and_confidence():
 def test_too_few_documents_say_so():
     (verdict,) = verdicts([paired(run("a", [0.1, 0.2, 0.3]), run("b", [0.9, 0.9, 0.9]))])
     assert verdict.word == "not distinguishable"
-    assert "3 documents are too few for any difference to show, it takes 6" in str(verdict)
+    assert "3 documents are too few to show any difference: it takes at least 6" in str(verdict)
     assert verdict.documents_needed is not None
 
 

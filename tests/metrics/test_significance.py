@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from metrics.documents_needed import documents_needed, fewest_for
+from metrics.paired_verdict import against_the_best
 from metrics.significance import EXACT_UP_TO, holm, mcnemar, signed_rank
-from metrics.verdict import against_the_best
 from tests.metrics.cases import quick
 
 

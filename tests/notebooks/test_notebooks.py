@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.conftest import ROOT, CommandLine
+from tests.runner.job_folders import job_folder
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST_BYTES = 20_000
@@ -41,27 +42,22 @@ def test_texts_of_answers_stay_texts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The cells that read answers, on a run whose texts pandas would take for numbers, dates and truth values."""
     import mlflow
 
+    from runner.jobs import tracking
+
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    texts = ["007", "1.50", "28.09.2010", "2010-09-28", "1e3", "true", "40817810099910004312", ""]
-    table = {
-        "columns": ["sample_id", "answer", "image", "question", "reference", "correct"],
-        "data": [[f"0{number}", text, "1.png", "?", text, "yes"] for number, text in enumerate(texts)],
-    }
-    client = mlflow.MlflowClient(uri)
-    experiment = client.create_experiment("documents", artifact_location=str(tmp_path / "files"))
-    tags = {"runner.kind": "job", "runner.sweep": "1"}
-    for model in ("a", "b"):
-        run = client.create_run(experiment, tags=tags)
-        client.log_dict(run.info.run_id, table, "answers.json")
-        for name, value in {"model": model, "quant": "bf16"}.items():
-            client.log_param(run.info.run_id, name, value)
-        client.set_terminated(run.info.run_id)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    texts = ["007", "1.50", "28.09.2010", "2010-09-28", "1e3", "true", "40817810099910004312", ""]
+    for model in ("demo_s", "demo_m"):
+        folder = job_folder(tmp_path / model, f"model={model}")
+        row = json.loads((folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])
+        rows = [row | {"sample_id": f"0{n}", "text": text, "references": [text]} for n, text in enumerate(texts)]
+        (folder / "answers.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+        tracking.upload(folder)
     cells = json.loads((ROOT / "notebooks" / "explore_a_sweep.ipynb").read_text(encoding="utf-8"))["cells"]
     known: dict = {}
     for cell in cells:
         code = "".join(cell["source"])
-        if cell["cell_type"] == "code" and ("search_runs" in code or "answers_of" in code):
+        if cell["cell_type"] == "code" and ("search_runs" in code or "frames.answers" in code):
             exec(code, known)
     mlflow.set_tracking_uri(None)  # which the notebook has set for this process
     answers = known["answers"]

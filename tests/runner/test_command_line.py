@@ -10,7 +10,7 @@ import pytest
 
 from runner import config
 from runner.__main__ import parts
-from runner.config.quoting import understood
+from runner.config.quoting import quoted
 from tests.conftest import CommandLine
 
 ECHO = ("model=demo_m", "backend=hf", "backend.name=echo", "tracking=none", "dataset=jsonl")
@@ -40,7 +40,7 @@ def refused(cli: CommandLine, *arguments: str) -> str:
     return ended.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--help", "model"], ["--help", "model=demo_s"], ["--cfg", "job"]])
 def test_help_imports_nothing_heavy(cli: CommandLine, arguments: list[str]):
     code = (
         "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
@@ -54,6 +54,10 @@ def test_help_imports_nothing_heavy(cli: CommandLine, arguments: list[str]):
     )
     assert "HEAVY []" in ended.stdout, ended.stdout[-500:] + ended.stderr[-500:]
     assert "model" in ended.stdout
+
+
+def test_help_about_an_unknown_group(cli: CommandLine):
+    assert "did you mean 'model'?" in refused(cli, "--help", "modell")
 
 
 def test_the_schema_is_handed_out_as_a_copy_though_the_store_is_not_copied():
@@ -186,7 +190,7 @@ def test_version(cli: CommandLine):
 
 
 @pytest.mark.parametrize(
-    ("given", "quoted"),
+    ("given", "expected"),
     [
         ("dataset.field=Фамилия", "dataset.field='Фамилия'"),
         ("dataset.field=Фамилия,Имя", "dataset.field='Фамилия','Имя'"),
@@ -199,8 +203,8 @@ def test_version(cli: CommandLine):
         ("--help", "--help"),
     ],
 )
-def test_russian_values_need_no_quotes(given: str, quoted: str):
-    assert understood(given) == quoted
+def test_russian_values_need_no_quotes(given: str, expected: str):
+    assert quoted(given) == expected
 
 
 def test_flags_may_stand_anywhere():

@@ -1,7 +1,6 @@
-"""What our own engines have in common: OpenAI chat completions over HTTP, whatever answers behind it.
+"""OpenAI chat completions over HTTP: the base of our own engines, `backends.hf_server` and `backends.ocr_server`.
 
-`protocol` reads a request, `completions` writes an answer, `errors` are what a client is told, `images` decodes
-pictures, `http` ties them together and `serving` listens. `backends.hf_server` and `backends.ocr_server` stand on it.
-It runs in whatever environment an engine needs, so of this project it imports only `backends.pictures` beside this
-package, and only pillow and aiohttp from outside.
+`protocol` parses a request, `completions` writes an answer, `errors` are the errors that a client sees, `images`
+decodes pictures, `http` has the endpoints and `serving` listens. The package runs in the environment that an engine
+needs. So it imports only `backends.pictures` from this project, and only pillow and aiohttp from others.
 """

@@ -1,4 +1,4 @@
-"""Chat completion answers: what the model thread reports, and how it reads as OpenAI JSON. Standard library only."""
+"""Chat completion answers: the events that the model thread reports, and their OpenAI JSON. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backends.chat_server.protocol import ChatRequest
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer, of what was thought before it, or of both, and the tokens drawn since the last piece."""
+    """A piece of the answer, of the reasoning, or of both, with the tokens that were sampled since the last piece."""
 
     text: str
     token_ids: tuple[int, ...]
@@ -23,11 +23,11 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The server's own account of one request, in seconds.
+    """The times of one request in seconds, measured by the server.
 
-    `queue_s`: from the request's last byte to the start of its batch; image decoding, resizing and tokenising happen
-    in that time and are also given alone as `prepare_s`. `prefill_s`: from the start of the batch, with the transfer
-    to the device and the vision tower, to the first token. `decode_s`: from the first to the last token.
+    `queue_s` lasts from the request's last byte to the start of its batch. It includes `prepare_s`, the time for image
+    decoding, resizing and tokenising. `prefill_s` lasts from the start of the batch to the first token, including the
+    transfer to the device and the vision tower. `decode_s` lasts from the first to the last token.
     """
 
     queue_s: float
@@ -38,9 +38,9 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of an answer. `image_sizes` are (width, height) in pixels as the model saw them, where known.
+    """The end of an answer. `image_sizes` are (width, height) in pixels as the model saw them, if known.
 
-    `completion_tokens` is None where the model's own code doesn't tell; then those of the prompt are unknown, too.
+    `completion_tokens` is None if the model's own code doesn't report it. Then `prompt_tokens` is unknown as well.
     """
 
     reason: str
@@ -53,7 +53,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The end of a request without an answer."""
+    """The end of a request that failed."""
 
     error: RequestError
 
@@ -62,7 +62,7 @@ Event = Delta | Finished | Failed
 
 
 class Completion:
-    """The JSON of one answer, in pieces or whole."""
+    """Writes the JSON of one answer, streamed in pieces or as a whole."""
 
     def __init__(self, request: ChatRequest, model: str):
         self._request = request
@@ -70,27 +70,27 @@ class Completion:
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
     def tell_prompt(self, token_ids: list[int] | None) -> None:
-        """Give the prompt's tokens, those of images included, with the first event, where they are asked for."""
+        """Send the prompt's token ids, including those of images, with the first event if the request asks for them."""
         if self._request.return_token_ids:
             self._prompt_ids = token_ids
 
     def chunk(self, delta: Delta, *, first: bool) -> bytes:
-        """Return a server-sent event with a piece of text; the first one also says who speaks."""
+        """Return a server-sent event with a piece of text. The first event also has the role."""
         content: dict[str, Any] = {"role": "assistant"} if first else {}
         if delta.reasoning:
             content["reasoning_content"] = delta.reasoning
         return self._chunk({**content, "content": delta.text}, None, delta.token_ids)
 
     def end(self, finished: Finished, token_ids: tuple[int, ...]) -> list[bytes]:
-        """Return the last events: the finish reason, the usage where asked for, and the end mark."""
+        """Return the last events: the finish reason, the usage if the request asks for it, and [DONE]."""
         events = [self._chunk({}, finished.reason, token_ids)]
         if self._request.include_usage:
             head = {**self._head, "object": "chat.completion.chunk"}
-            events.append(_event({**head, "choices": [], **_account(finished)}))
+            events.append(_event({**head, "choices": [], **_measurements(finished)}))
         return [*events, b"data: [DONE]\n\n"]
 
     def failure(self, error: RequestError) -> list[bytes]:
-        """Return the events that end a stream which has begun and can't go on."""
+        """Return the events that end a stream after an error."""
         return [_event(error.body()), b"data: [DONE]\n\n"]
 
     def whole(self, text: str, reasoning: str, token_ids: tuple[int, ...], finished: Finished) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Completion:
         if self._request.return_token_ids:
             choice["token_ids"] = list(token_ids)
         prompt = {} if self._prompt_ids is None else {"prompt_token_ids": self._prompt_ids}
-        return {**self._head, "object": "chat.completion", "choices": [choice], **prompt, **_account(finished)}
+        return {**self._head, "object": "chat.completion", "choices": [choice], **prompt, **_measurements(finished)}
 
     def _chunk(self, delta: dict[str, Any], reason: str | None, token_ids: tuple[int, ...]) -> bytes:
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
@@ -114,18 +114,18 @@ class Completion:
         return _event(chunk)
 
 
-def _account(finished: Finished) -> dict[str, Any]:
+def _measurements(finished: Finished) -> dict[str, Any]:
     usage: dict[str, Any] = {}
     if finished.completion_tokens is not None:
         usage = _usage(finished, finished.completion_tokens)
     timing = finished.timing
-    account: dict[str, Any] = {
+    measurements: dict[str, Any] = {
         "usage": usage,
         "timing": {name: round(getattr(timing, name), 6) for name in Timing.__slots__},
     }
     if finished.image_sizes:
-        account["images"] = [{"width": width, "height": height} for width, height in finished.image_sizes]
-    return account
+        measurements["images"] = [{"width": width, "height": height} for width, height in finished.image_sizes]
+    return measurements
 
 
 def _usage(finished: Finished, completion_tokens: int) -> dict[str, Any]:

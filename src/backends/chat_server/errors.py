@@ -1,4 +1,4 @@
-"""What can go wrong, as the client sees it: an HTTP status and OpenAI's error object. Standard library only."""
+"""Errors, and their form for a client: an HTTP status and OpenAI's error object. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 
 class LoadError(Exception):
-    """The model can't be served; the message says what, where and what to do."""
+    """The model can't be served. The message says what is wrong, where, and what to do."""
 
 
 class RequestError(Exception):
-    """A request that gets no answer.
+    """A request that can't be answered.
 
     `status` is the HTTP status, `code` the machine-readable reason: `invalid_request`, `unsupported_parameter`,
     `model_not_found`, `bad_image`, `context_length_exceeded`, `out_of_memory`, `invalid_api_key`, `not_ready`,
-    `generation_failed`. `param` names the field where one is to blame.
+    `generation_failed`. `param` names the field that caused the error, if there is one.
     """
 
     def __init__(self, message: str, *, status: int = 400, code: str = "invalid_request", param: str | None = None):

@@ -1,4 +1,4 @@
-"""The HTTP side of our own servers: health, models, chat completions, statistics."""
+"""The HTTP endpoints of our own servers: health, models, chat completions, statistics."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from backends.chat_server.protocol import ChatRequest, parse_chat_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# A dozen scans at full resolution in base64; aiohttp's own limit of 1 MiB refuses a single one.
+# Enough for a dozen scans at full resolution in base64. aiohttp's default of 1 MiB would refuse a single scan.
 LARGEST_BODY = 256 * 1024**2
 
 
 class Ticket(Protocol):
-    """A request on its way through a server."""
+    """A request that the server has accepted."""
 
     @property
     def prompt_ids(self) -> list[int] | None:
-        """The prompt's tokens, those of images included; None where the model takes no tokens."""
+        """The prompt's token ids, including those of images; None if the model takes no tokens."""
         ...
 
     async def next_event(self) -> Event:
@@ -34,17 +34,17 @@ class Ticket(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Cancel the request, because the client has gone."""
         ...
 
 
 class ChatServer(ABC):
-    """What the endpoints share: whether the model is there yet, and the way to it."""
+    """The base of a server: its endpoints, and its state while the model is loaded."""
 
-    owner: str  # who serves the model, for the list of models
+    owner: str  # the name of the server in the list of models
 
     def __init__(self, model: str, api_key: str):
-        """Serve under the name `model` to who knows the key; an empty key lets everybody in."""
+        """Serve under the name `model`. Requests need the key; an empty key allows all requests."""
         self._model_name, self._api_key = model, api_key
         self.detail = "starting"
         self.error: str | None = None
@@ -56,20 +56,20 @@ class ChatServer(ABC):
         """Whether requests can be answered."""
 
     @abstractmethod
-    async def submit(self, asked: ChatRequest, arrived: float) -> Ticket:
-        """Take a request that came in at `arrived` (`time.perf_counter`). Raise RequestError for one that can't be."""
+    async def submit(self, request: ChatRequest, arrived: float) -> Ticket:
+        """Accept a request that arrived at `arrived` (`time.perf_counter`). Raise RequestError if it is not valid."""
 
     @abstractmethod
     def card(self) -> dict[str, Any]:
-        """Return what the list of models says besides: where the model comes from, its context."""
+        """Return further fields of the list of models: the origin of the model and its context length."""
 
     @abstractmethod
     def account(self) -> dict[str, Any]:
-        """Return the server's own account, for /statistics."""
+        """Return the server's statistics, for /statistics."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Let the peaks of memory count from now. Counts of requests and tokens go on."""
+        """Reset the peaks of memory. The counts of requests and tokens are not reset."""
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
@@ -82,7 +82,7 @@ class ChatServer(ABC):
         return app
 
     async def health(self, _: web.Request) -> web.Response:
-        """Answer 200 when ready, 503 with what is being done while loading, 500 when loading failed."""
+        """Answer 200 when ready, 503 with the current step while loading, and 500 after loading has failed."""
         if self.error is not None:
             return web.json_response({"status": "failed", "error": self.error}, status=500)
         if not self.is_ready:
@@ -91,38 +91,38 @@ class ChatServer(ABC):
 
     async def models(self, _: web.Request) -> web.Response:
         """List the one model that is served."""
-        self._wait_for_model()
+        self._refuse_until_ready()
         card = {"id": self._model_name, "object": "model", "created": self._created, "owned_by": self.owner}
         return web.json_response({"object": "list", "data": [{**card, **self.card()}]})
 
     async def statistics(self, _: web.Request) -> web.Response:
-        """Give the server's own account."""
-        self._wait_for_model()
+        """Return the server's statistics."""
+        self._refuse_until_ready()
         return web.json_response(self.account())
 
     async def reset_statistics(self, request: web.Request) -> web.Response:
-        """Let the peaks of memory count from now."""
-        self._wait_for_model()
+        """Reset the peaks of memory, and return the statistics."""
+        self._refuse_until_ready()
         self.reset()
         return await self.statistics(request)
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
-        """Answer one chat completion, streamed or whole."""
-        self._wait_for_model()
+        """Answer one chat completion, streamed or in one piece."""
+        self._refuse_until_ready()
         body = await request.read()
         arrived = time.perf_counter()
         try:
             values = json.loads(body)
         except ValueError as error:  # bad JSON, or bad UTF-8
             raise RequestError(f"the body is not JSON: {error}") from error
-        asked = parse_chat_request(values, self._model_name)
-        ticket = await self.submit(asked, arrived)
-        completion = Completion(asked, self._model_name)
+        chat_request = parse_chat_request(values, self._model_name)
+        ticket = await self.submit(chat_request, arrived)
+        completion = Completion(chat_request, self._model_name)
         completion.tell_prompt(ticket.prompt_ids)
         finished = False
         try:
-            # aiohttp cancels this handler when the client hangs up; then nobody waits for the answer.
-            answer = await (_stream(request, ticket, completion) if asked.stream else _whole(ticket, completion))
+            # aiohttp cancels this handler when the client disconnects; then the request is cancelled below.
+            answer = await (_stream(request, ticket, completion) if chat_request.stream else _whole(ticket, completion))
             finished = True
         except RequestError:
             finished = True
@@ -132,7 +132,7 @@ class ChatServer(ABC):
                 ticket.cancel()
         return answer
 
-    def _wait_for_model(self) -> None:
+    def _refuse_until_ready(self) -> None:
         if not self.is_ready:
             raise RequestError(f"the model is not loaded yet: {self.detail}", status=503, code="not_ready")
 
@@ -150,20 +150,20 @@ class ChatServer(ABC):
     def _authorise(self, request: web.Request) -> None:
         if not self._api_key or request.path == "/health":
             return
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._api_key.encode()):
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(key.encode(), self._api_key.encode()):
             raise RequestError("missing or wrong API key", status=401, code="invalid_api_key")
 
 
 async def _stream(request: web.Request, ticket: Ticket, completion: Completion) -> web.StreamResponse:
-    # The status line waits for the first event, so that what fails before it still fails with a status of its own.
+    # The status line is sent after the first event, so that a failure before it gets its own HTTP status.
     event = await ticket.next_event()
     if isinstance(event, Failed):
         raise event.error
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
     first = True
-    rest: tuple[int, ...] = ()  # tokens without text at the end, such as the one that ends the answer
+    rest: tuple[int, ...] = ()  # tokens without text at the end, such as the end-of-turn token
     while isinstance(event, Delta):
         if event.text or event.reasoning:
             await response.write(completion.chunk(event, first=first))

@@ -1,7 +1,7 @@
-"""Chat completion requests: JSON in, a checked frozen record out. Standard library only.
+"""Parses and checks the JSON of a chat completion request. Standard library only.
 
-Unknown parameters are refused rather than ignored: an answer measured under settings that had no effect would mislead.
-Left out, `temperature` and `top_p` are OpenAI's 1.0, `max_tokens` is 256 and everything else is off.
+Unknown parameters are refused, not ignored: a measurement with a setting that had no effect would mislead. The defaults
+are OpenAI's 1.0 for `temperature` and `top_p`, and 256 for `max_tokens`; all other settings are off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backends.chat_server.errors import RequestError
 DEFAULT_MAX_TOKENS = 256
 ROLES = ("system", "developer", "user", "assistant")
 
-# OpenAI parameters that this server lacks, with the only values that ask for nothing.
+# OpenAI parameters that this server does not support, with their neutral values, which are accepted.
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
@@ -39,7 +39,7 @@ KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. `temperature=0` is greedy; `top_k=0` means no limit."""
+    """How tokens are sampled. `temperature=0` is greedy; `top_k=0` means no limit."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -51,7 +51,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """Bounds on an image's area after resizing, in pixels. None: the server's, then the checkpoint's."""
+    """Limits of an image's area after resizing, in pixels. None: the server's limit, else the checkpoint's."""
 
     min_pixels: int | None = None
     max_pixels: int | None = None
@@ -74,9 +74,9 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question. `images` are encoded files, frames of videos among them, in the order of the messages.
+    """One request. `images` are encoded files in the order of the messages, including the frames of videos.
 
-    `video_fps` is the rate of those frames.
+    `video_fps` is the rate of the videos' frames.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -91,7 +91,7 @@ class ChatRequest:
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
-    """Check a decoded JSON body. Raises RequestError that names the field: 400, for another model's name 404."""
+    """Parse a decoded JSON body. Raise RequestError, which names the field: 404 for an unknown model, else 400."""
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")
     _refuse_unsupported(body)
@@ -99,7 +99,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
     if model != served_model:
         raise RequestError(
             f"model {model!r} is not served here; this server has {served_model!r}",
-            status=400 if model is None else 404,  # as OpenAI has it
+            status=400 if model is None else 404,  # like OpenAI
             code="model_not_found",
             param="model",
         )
@@ -136,7 +136,7 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
     if len(limits) == 2 and body["max_tokens"] != body["max_completion_tokens"]:
         raise RequestError("max_tokens and max_completion_tokens differ; send one of them", param="max_tokens")
     name = limits[0] if limits else "max_tokens"
-    # -1 and 0 both mean "no limit" in the field (vLLM, HF).
+    # "No limit" is -1 in vLLM and 0 in Hugging Face.
     top_k = _integer(body, "top_k", 0, lambda k: k >= -1, "-1, 0 (no limit) or a positive integer")
     return Sampling(
         temperature=_number(body, "temperature", 1.0, lambda t: 0 <= t <= 100, "a number from 0"),
@@ -149,18 +149,18 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
 
 
 def _pixels(values: Mapping[str, Any]) -> Pixels:
-    found: dict[str, int | None] = {}
+    limits: dict[str, int | None] = {}
     for name in ("min_pixels", "max_pixels"):
-        given = values.get(name) is not None
-        found[name] = _integer(values, name, 0, lambda n: n >= 1, "a positive integer") if given else None
-    low, high = found["min_pixels"], found["max_pixels"]
+        is_set = values.get(name) is not None
+        limits[name] = _integer(values, name, 0, lambda n: n >= 1, "a positive integer") if is_set else None
+    low, high = limits["min_pixels"], limits["max_pixels"]
     if low is not None and high is not None and low > high:
         raise RequestError(f"min_pixels {low} is larger than max_pixels {high}", param="mm_processor_kwargs")
     return Pixels(low, high)
 
 
 def _video_fps(body: Mapping[str, Any]) -> float:
-    """Read the rate of the frames that are sent; none is left out, so `num_frames` must be vLLM's word for all."""
+    """Return the rate of the frames. All frames are used, so `num_frames` must be -1, vLLM's value for all frames."""
     media = _mapping(body, "media_io_kwargs", ("video",))
     video = _mapping(media, "video", ("fps", "num_frames"))
     if video.get("num_frames") not in (None, -1):
@@ -174,7 +174,7 @@ def _number(
     value = values.get(name)
     if value is None:
         return default
-    # bool is an int to Python and never a number to a user; a NaN fails every comparison in `valid`.
+    # bool is a subclass of int. A NaN fails every comparison in `valid`.
     if isinstance(value, bool) or not isinstance(value, int | float) or not valid(value):
         raise RequestError(f"{name} must be {expected}, got {value!r}", param=name)
     return float(value)
@@ -218,7 +218,7 @@ def _stop(value: Any) -> tuple[str, ...]:
         return ()
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
-        raise RequestError(f"stop must be a non-empty text or a list of such, got {value!r}", param="stop")
+        raise RequestError(f"stop must be a non-empty text or a list of non-empty texts, got {value!r}", param="stop")
     return tuple(texts)
 
 
@@ -238,8 +238,8 @@ def _messages(value: Any) -> tuple[tuple[ChatMessage, ...], tuple[bytes, ...]]:
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if not isinstance(parts, list) or not parts:
             raise RequestError(f"{where}.content must be a text or a non-empty list of parts", param=where)
-        found = tuple(_part(part, f"{where}.content[{index}]", images) for index, part in enumerate(parts))
-        messages.append(ChatMessage("system" if role == "developer" else role, found))
+        read = tuple(_part(part, f"{where}.content[{index}]", images) for index, part in enumerate(parts))
+        messages.append(ChatMessage("system" if role == "developer" else role, read))
     return tuple(messages), tuple(images)
 
 
@@ -270,7 +270,7 @@ def _part(part: Any, where: str, images: list[bytes]) -> str | int | Clip:
 
 
 def _clip(part: Mapping[str, Any], where: str, images: list[bytes]) -> Clip:
-    """Read a JPEG sequence, the form in which vLLM takes frames that were sampled already."""
+    """Read a video that is a sequence of JPEGs, the form in which vLLM takes frames that were sampled already."""
     address = part.get("video_url")
     url = address.get("url") if isinstance(address, dict) else address
     prefix = "data:video/jpeg;base64,"

@@ -1,4 +1,4 @@
-"""Listens on a port until a signal comes, while the model is loaded and owned by a thread of its own."""
+"""Listens on a port until a signal arrives, while a separate thread loads and runs the model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from aiohttp import web
 
 from backends.chat_server.http import ChatServer
 
-# Long enough for a poller to read from /health why the server ends.
+# Seconds for which a failed server still answers, so that a client that polls /health can read the reason.
 FAILED_FOR_S = 0.5
 
 
 def run(server: ChatServer, port: int, own: Callable[[], int], *, host: str, logger: logging.Logger) -> NoReturn:
-    """Serve until SIGTERM or SIGINT comes, or until `own`, which loads the model, returns an exit code.
+    """Serve until SIGTERM or SIGINT arrives, or until `own`, which loads and runs the model, returns an exit code.
 
-    It listens before the model is there, so that whoever waits for it sees how far it is.
+    The server listens before the model is loaded, so that clients can watch the progress of loading.
     """
     code = asyncio.run(_serve(server, host, port, own, logger))
-    # The model's thread may be in the middle of an answer: ending the interpreter properly would wait for it, or crash.
+    # A regular exit of the interpreter would wait for the model's thread, or crash, if it is computing an answer.
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
@@ -37,7 +37,7 @@ async def _serve(server: ChatServer, host: str, port: int, own: Callable[[], int
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        logger.error("cannot listen on %s:%d: %s", host, port, error)  # noqa: TRY400 - says it all
+        logger.error("cannot listen on %s:%d: %s", host, port, error)  # noqa: TRY400 - a traceback would add nothing
         return 1
     logger.info("listening on http://%s:%d", host, port)
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """Serve one model: `python -m backends.hf_server --model PATH_OR_ID --port N`.
 
-The server listens before it loads, so that whoever waits for it sees how far it is. SIGTERM and SIGINT end it at once.
+The server listens before it loads the model, so that clients can watch the progress. SIGTERM and SIGINT end it at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ logger = logging.getLogger("backends.hf_server")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Serve until a signal comes; exit code 1 where the model can't be loaded."""
+    """Serve until a signal arrives. Exit with 1 if the model can't be loaded."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = parse_settings(arguments)
     _set_environment(settings)
@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _load_and_serve(server: Server) -> int:
-    """Load the model and answer batches for ever; return an exit code where that fails."""
+    """Load the model and answer batches forever. Return an exit code if that fails."""
     try:
         _say(server, "importing torch and transformers")
-        # Here and not above: they take seconds, in which the server already listens.
+        # These imports take seconds, so they are here: the server is already listening.
         from backends.hf_server import direct, generation
         from backends.hf_server.families import DirectFamily
         from backends.hf_server.loading import load
@@ -45,11 +45,11 @@ def _load_and_serve(server: Server) -> int:
         logger.info("ready after %.1f s of loading", loaded.load_s)
         run_batch = direct.run_batch if isinstance(loaded.family, DirectFamily) else generation.run_batch
         server.batcher.serve(lambda batch: run_batch(loaded, batch))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the server can't go on, and must say why
+    except BaseException as error:  # noqa: BLE001 - after any error the server can't continue, and must report the reason
         traceback.print_exc()
         server.error = str(error) if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
         what = "stopped serving" if server.loaded else "cannot load the model"
-        logger.error("%s: %s", what, " ".join(server.error.split()))  # noqa: TRY400 - the traceback came before
+        logger.error("%s: %s", what, " ".join(server.error.split()))  # noqa: TRY400 - the traceback was printed above
     return 1
 
 
@@ -59,14 +59,14 @@ def _say(server: Server, detail: str) -> None:
 
 
 def _set_environment(settings: Settings) -> None:
-    """Set what torch and transformers read when they are imported."""
+    """Set the environment variables that torch and transformers read when they are imported."""
     if settings.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if settings.is_folder and settings.adapter is None:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # a folder holds everything: nothing is looked up in the network
+        os.environ["HF_HUB_OFFLINE"] = "1"  # a folder contains all files, so the network is not needed
 
 
 def _set_threads(settings: Settings) -> None:

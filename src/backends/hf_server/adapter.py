@@ -1,4 +1,4 @@
-"""A LoRA adapter laid over a model: small trained matrices beside its large ones, as PEFT saves them."""
+"""Applies a LoRA adapter, as saved by PEFT, to a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from backends.chat_server.errors import LoadError
 
 
 def with_adapter(model: Any, path: str) -> Any:
-    """Return the model with the adapter of a folder merged into its weights. Raises LoadError.
+    """Return the model with the adapter of a folder merged into its weights. Raise LoadError.
 
-    Merged, an adapter costs nothing at run time; into quantised weights it can't be merged without loss, so there it
-    stays beside them.
+    A merged adapter costs nothing at run time. It can't be merged into quantised weights without loss, so it stays
+    separate there.
     """
     from peft import PeftModel
 
@@ -21,7 +21,7 @@ def with_adapter(model: Any, path: str) -> Any:
         raise LoadError(f"--adapter {path}: there is no adapter_config.json in it; name the folder that PEFT saved")
     try:
         with warnings.catch_warnings():
-            # PEFT only warns of it, and leaves what it lacks at zero: the model would answer as if it had no adapter.
+            # PEFT only warns of missing weights and sets them to zero: the model would answer as without an adapter.
             warnings.filterwarnings("error", message=".*missing adapter keys")
             model = PeftModel.from_pretrained(model, path)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:

@@ -1,9 +1,11 @@
-"""The queue before the model: requests are prepared beside it, grouped, and answered by the one thread that owns it.
+"""The queue of the model: requests are prepared in a thread, grouped into batches, and answered by the model thread.
 
-A batch starts when the model is idle, with what waits at that moment: waiting for more would read as latency. Two kinds
-are waited for, at most a tenth of what the last batch took: who is being prepared, and who had an answer a moment ago
-and asks on. Else four who ask at once would for ever be answered as one, then three, then one again.
-Imports no torch, so that the server can listen before torch is there.
+A batch starts when the model is idle, with the requests in the queue, because waiting for more would add latency. There
+is one exception: the batcher waits, for at most a tenth of the last batch's time, for requests that are being prepared
+and for clients that have just received an answer and will send their next request. Without it, four clients would be
+served in batches of one, three, one, three, and so on.
+
+This module doesn't import torch, so that the server can listen before torch is loaded.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from backends.chat_server.errors import RequestError
 from backends.chat_server.protocol import ChatRequest
 from backends.hf_server.families import Family, Prepared
 
-_WAITED = 0.1  # of the time that the last batch took
+_WAIT_SHARE = 0.1  # the longest wait for further requests, as a share of the last batch's time
 
 
 @dataclass
 class Counts:
-    """What was done since the start."""
+    """Numbers of requests, batches and tokens since the start of the server."""
 
     served: int = 0
     failed: int = 0
@@ -37,7 +39,7 @@ class Counts:
 
 
 class Ticket:
-    """A request on its way through the server, between the event loop and the model thread."""
+    """A request that the event loop passes to the model thread, which returns its events."""
 
     def __init__(self, request: ChatRequest, arrived: float, counts: Counts, on_end: Callable[[], None] | None = None):
         self.request = request
@@ -53,22 +55,22 @@ class Ticket:
 
     @property
     def prepared(self) -> Prepared:
-        """The request as the model takes it."""
+        """The request as inputs of the model."""
         if self._prepared is None:
             raise RuntimeError("the request is not prepared yet")
         return self._prepared
 
     @property
     def prompt_ids(self) -> list[int] | None:
-        """The prompt's tokens; None where the model takes no tokens."""
+        """The prompt's token ids; None if the model takes no tokens."""
         return self.prepared.prompt_ids
 
     def ready(self, prepared: Prepared, key: Hashable, prepare_s: float) -> None:
-        """Take what preparation gave."""
+        """Store the result of the preparation."""
         self._prepared, self.key, self.prepare_s = prepared, key, prepare_s
 
     def emit(self, event: Event) -> None:
-        """Hand an event to the event loop, from any thread."""
+        """Pass an event to the event loop. May be called from any thread."""
         if isinstance(event, Failed):
             self._counts.failed += 1
             self.end()
@@ -85,14 +87,14 @@ class Ticket:
         return await self._events.get()
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Cancel the request, because the client has gone."""
         if not self.cancelled:
             self.cancelled = True
             self._counts.cancelled += 1
             self.end()
 
     def end(self) -> None:
-        """Nothing more will come. Safe to call twice, from any thread."""
+        """Mark the request as ended. May be called twice, and from any thread."""
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end()
@@ -100,21 +102,21 @@ class Ticket:
 
 @dataclass
 class Batcher:
-    """Prepares, queues and groups requests. `run` is given once the model is there."""
+    """Prepares requests, queues them and groups them into batches."""
 
     batch_size: int
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
-        """Set up the queue; one preparing thread, as two would fight with the model for the interpreter."""
+        """Create the queue, and one thread for preparation: two would compete with the model thread for the GIL."""
         self._queue: list[Ticket] = []
-        self._open = 0  # requests that are prepared, wait or are being answered
-        self._most_open = 0  # the highest that was since the last batch began
+        self._open = 0  # requests that are being prepared, in the queue, or being answered
+        self._most_open = 0  # the maximum of `_open` since the last batch began
         self._changed = threading.Condition()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
     async def submit(self, request: ChatRequest, arrived: float, family: Family, context: int | None) -> Ticket:
-        """Prepare a request and queue it. Raises RequestError where it can't be prepared or doesn't fit."""
+        """Prepare a request and queue it. Raise RequestError if it can't be prepared or exceeds the context."""
         ticket = Ticket(request, arrived, self.counts, self._ended)
         with self._changed:
             self._open += 1
@@ -133,7 +135,7 @@ class Batcher:
         return ticket
 
     def serve(self, run: Callable[[Sequence[Ticket]], None]) -> None:
-        """Answer batches for ever, in the calling thread."""
+        """Answer batches forever, in the calling thread. `run` answers one batch."""
         expected, window_s, until = 0, 0.0, 0.0
         while True:
             with self._changed:
@@ -147,13 +149,13 @@ class Batcher:
                 self.counts.batched_requests += len(batch)
                 began = time.monotonic()
                 run(batch)
-                window_s = _WAITED * (time.monotonic() - began)
+                window_s = _WAIT_SHARE * (time.monotonic() - began)
                 until = time.monotonic() + window_s
                 expected = min(self.batch_size, self._most_open)
-                del batch  # or the pictures of the last one are held until the next comes, as its memory
+                del batch  # otherwise its pictures and tensors stay in memory until the next request
 
     def _gather(self, expected: int, window_s: float, until: float) -> None:
-        """Wait for so many, until then, and for those who are here but not prepared yet. Holds the lock in between."""
+        """Wait until `until` for `expected` requests and those being prepared. The caller holds the lock."""
 
         def complete() -> bool:
             return len(self._queue) >= min(self.batch_size, max(expected, self._open))
@@ -169,9 +171,9 @@ class Batcher:
 
 
 def take_batch(queue: list[Ticket], size: int) -> list[Ticket]:
-    """Take the oldest request out of `queue` and up to `size - 1` later ones that can share its batch.
+    """Remove the oldest request from `queue`, with up to `size - 1` later requests that can share its batch.
 
-    Requests that nobody waits for any more are dropped.
+    Cancelled requests are dropped.
     """
     queue[:] = [ticket for ticket in queue if not ticket.cancelled]
     if not queue:
@@ -184,9 +186,9 @@ def take_batch(queue: list[Ticket], size: int) -> list[Ticket]:
 
 
 def group_key(request: ChatRequest, family_key: Hashable) -> Hashable:
-    """Return what must be equal for two requests to share a batch; None for a request that goes alone.
+    """Return a key that must be equal for two requests to share a batch; None for a request that must run alone.
 
-    All rows of a batch draw from one random generator: an answer that is to follow its seed can't have neighbours.
+    All rows of a batch share one random generator. So a request with a seed is reproducible only if it runs alone.
     """
     sampling = request.sampling
     if sampling.temperature > 0 and sampling.seed is not None:
@@ -205,11 +207,12 @@ def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
         raise RequestError(
             f"out of memory while the request was prepared: {error}. Lower max_pixels", status=507, code="out_of_memory"
         ) from error
-    wanted = ticket.request.sampling.max_tokens
-    if context is not None and prepared.prompt_tokens + wanted > context:
+    max_tokens = ticket.request.sampling.max_tokens
+    if context is not None and prepared.prompt_tokens + max_tokens > context:
         raise RequestError(
-            f"the prompt has {prepared.prompt_tokens} tokens ({prepared.image_tokens} of them of images) and {wanted} "
-            f"are asked for; the model's context is {context} tokens. Lower max_pixels, max_tokens or the prompt",
+            f"the prompt has {prepared.prompt_tokens} tokens ({prepared.image_tokens} of them of images) and "
+            f"{max_tokens} are asked for; the model's context is {context} tokens. Lower "
+            "max_pixels, max_tokens or the prompt",
             code="context_length_exceeded",
             param="messages",
         )

@@ -1,4 +1,4 @@
-"""The model's configuration, with `--config-override` laid over it."""
+"""Loads the model's configuration and applies `--config-override` to it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from backends.chat_server.errors import LoadError
 from backends.hf_server.settings import Settings
 
-# Lists with an entry per layer that transformers derives when they are absent.
+# Lists with one entry for each layer, which transformers derives if they are missing.
 PER_LAYER = ("layer_types", "mlp_layer_types")
 
 
 def load_config(settings: Settings) -> Any:
-    """Return the transformers configuration of the model. Raises LoadError."""
+    """Return the transformers configuration of the model. Raise LoadError."""
     from transformers import AutoConfig
 
     name = settings.model
@@ -33,15 +33,15 @@ def load_config(settings: Settings) -> Any:
 
 
 def model_type(config: Any) -> str:
-    """Return what kind of model a configuration is of.
+    """Return the model type of a configuration.
 
-    Asked of the class: some configurations of transformers 4 answer for their text part when asked themselves.
+    It is read from the class, because some configuration objects of transformers 4 return the type of their text part.
     """
     return getattr(type(config), "model_type", "") or str(config.model_type)
 
 
 def dtype_option(dtype: Any) -> dict[str, Any]:
-    """Return the argument for the weights' dtype: `dtype` from transformers 4.56 on, before that `torch_dtype`."""
+    """Return the keyword argument for the weights' dtype: `dtype` since transformers 4.56, `torch_dtype` before."""
     import transformers
 
     major, minor = (int(part) for part in transformers.__version__.split(".")[:2])

@@ -1,4 +1,4 @@
-"""Answers of families that don't draw tokens one by one: each request by itself, its text whole."""
+"""Answers requests of families that don't generate tokens: one request at a time, with the whole text at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backends.hf_server.loaded import Loaded
 
 
 def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
-    """Answer requests one after the other. Every one gets its events, errors included."""
+    """Answer requests one after the other. Each request gets its events, including errors."""
     family = loaded.family
     assert isinstance(family, DirectFamily)
     for ticket in tickets:
@@ -20,14 +20,14 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
             continue
         started = time.perf_counter()
         try:
-            found = family.answer(loaded.model, ticket.prepared, ticket.request.sampling)
-        except Exception as error:  # noqa: BLE001 - the server outlives a request that fails
+            answer = family.answer(loaded.model, ticket.prepared, ticket.request.sampling)
+        except Exception as error:  # noqa: BLE001 - the server must survive a failing request
             ticket.emit(Failed(as_request_error(error, loaded, 1)))
             continue
         took = time.perf_counter() - started
-        if found.text:
-            ticket.emit(Delta(found.text, ()))
+        if answer.text:
+            ticket.emit(Delta(answer.text, ()))
         prepared = ticket.prepared
         timing = Timing(started - ticket.arrived, ticket.prepare_s, took, 0.0)
         sizes = prepared.image_sizes
-        ticket.emit(Finished("stop", prepared.prompt_tokens, found.tokens, prepared.image_tokens, sizes, timing))
+        ticket.emit(Finished("stop", prepared.prompt_tokens, answer.tokens, prepared.image_tokens, sizes, timing))

@@ -1,4 +1,4 @@
-"""The true architecture with random weights: speed and memory without a download. Answers mean nothing."""
+"""Builds the true architecture with random weights, to measure speed and memory without a download."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from backends.chat_server.errors import LoadError
 from backends.hf_server.configuration import dtype_option
 from backends.hf_server.settings import Settings
 
-# Small enough that activations stay finite through many layers, in half precision too.
+# Small enough for activations to stay finite through many layers, also in half precision.
 STANDARD_DEVIATION = 0.02
 
 
 def dummy_model(settings: Settings, config: Any, model_class: Any, device: torch.device) -> Any:
-    """Build the model from its configuration, in its dtype and on its device from the start. Raises LoadError."""
+    """Build the model from its configuration, directly in its dtype and on its device. Raise LoadError."""
     if getattr(config, "quantization_config", None) is not None:
         raise LoadError(
             f"{settings.model}: --weights dummy builds dense weights, and this configuration asks for quantised ones; "
@@ -40,7 +40,7 @@ def dummy_model(settings: Settings, config: Any, model_class: Any, device: torch
 
 
 def checkpoint_dtype(config: Any) -> torch.dtype:
-    """Return the dtype that a configuration states, its text part's where only that states one; else bfloat16."""
+    """Return the dtype in a configuration, else the dtype in its text part, else bfloat16."""
     for owner in (config, config.get_text_config()):
         for name in ("dtype", "torch_dtype"):
             value = getattr(owner, name, None)
@@ -51,7 +51,7 @@ def checkpoint_dtype(config: Any) -> torch.dtype:
 
 
 def draw_weights(model: Any) -> None:
-    """Fill every parameter in place: matrices from a normal distribution, norms with one, biases with zero."""
+    """Fill every parameter in place: matrices from a normal distribution, norms with 1, biases with 0."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -63,7 +63,7 @@ def draw_weights(model: Any) -> None:
 
 
 def _no_initialisation() -> Any:
-    """Return the context in which layers leave their weights unset: they are drawn once, here, in one pass."""
+    """Return a context in which layers don't initialise their weights, because `draw_weights` fills them anyway."""
     try:
         from transformers.initialization import no_init_weights
     except ImportError:  # transformers 4
@@ -79,4 +79,4 @@ def _load_generation_config(settings: Settings, model: Any) -> None:
             settings.model, revision=settings.revision, local_files_only=settings.is_folder
         )
     except OSError:
-        return  # a bare config.json: what it says about the end of an answer is in force already
+        return  # there is only a config.json, whose end-of-turn tokens the model already uses

@@ -1,4 +1,4 @@
-"""One batch through `generate`: tokens are watched as they come, and each row ends on its own terms."""
+"""Runs a batch through `generate`. Tokens are read as they are generated, and each row ends by its own conditions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Waiting(Protocol):
-    """A request that is to be answered. Times are `time.perf_counter()`."""
+    """A request that waits for its answer. Times are `time.perf_counter()`."""
 
     request: ChatRequest
     arrived: float
@@ -33,15 +33,15 @@ class Waiting(Protocol):
 
     @property
     def prepared(self) -> Prepared:
-        """The request as the model takes it."""
+        """The request as inputs of the model."""
         ...
 
     def emit(self, event: Event) -> None:
-        """Hand an event to whoever asked; may be called from any thread."""
+        """Send an event to the client. May be called from any thread."""
 
 
 class Row:
-    """One answer of a batch while it grows."""
+    """One answer of a batch while it is generated."""
 
     def __init__(self, ticket: Waiting, loaded: Loaded, started: float):
         self.ticket = ticket
@@ -57,11 +57,11 @@ class Row:
 
     @property
     def began(self) -> bool:
-        """Whether a token was drawn, so that it can't be answered anew."""
+        """Whether a token was generated, so that the request can't be repeated."""
         return self._tokens > 0
 
     def add(self, token: int, now: float) -> None:
-        """Take the next token, drawn at `now`."""
+        """Add the next token, which was generated at `now`."""
         if self._first_token_at is None:
             self._first_token_at = now
         self._tokens += 1
@@ -76,7 +76,7 @@ class Row:
             self.finish("length", now)
 
     def finish(self, reason: str, now: float) -> None:
-        """End the answer; what was held back of its text goes out first."""
+        """End the answer, after sending the text that was held back."""
         if self.done:
             return
         self.done = True
@@ -109,17 +109,17 @@ class Row:
 
 
 class Watcher(StoppingCriteria):
-    """Hands each step's tokens to their rows and says which rows are done.
+    """Passes the tokens of each step to their rows, and reports which rows are done.
 
-    A stopping criterion and no streamer: it sees the tokens within the step that draws them, so that a stop text or a
-    client that hung up ends its row at once, and reading them is the only synchronisation with the device.
+    It is a stopping criterion, not a streamer, because it sees tokens in the step that generates them. So a stop text
+    or a disconnected client ends its row at once, and reading the tokens is the only synchronisation with the device.
     """
 
     def __init__(self, rows: Sequence[Row]):
         self._rows = rows
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **options: Any) -> torch.BoolTensor:  # noqa: ARG002
-        """Return which rows are done, (batch,). `input_ids` is (batch, tokens), the last column being new."""
+        """Return which rows are done, (batch,). `input_ids` is (batch, tokens); the last column is new."""
         tokens = input_ids[:, -1].tolist()
         now = time.perf_counter()
         for row, token in zip(self._rows, tokens, strict=True):
@@ -131,10 +131,10 @@ class Watcher(StoppingCriteria):
 
 
 def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
-    """Answer requests that share their sampling values. Every one gets its events, errors included.
+    """Answer requests with equal sampling values. Each request gets its events, including errors.
 
-    Where memory runs out before any answer began, the halves of the batch are tried by themselves: only a request
-    that is too large alone fails.
+    If memory runs out before the first token, each half of the batch is run by itself. So only a request that is too
+    large by itself fails.
     """
     rows = [Row(ticket, loaded, time.perf_counter()) for ticket in tickets]
     sampling = tickets[0].request.sampling
@@ -143,10 +143,10 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
         inputs = loaded.family.collate([ticket.prepared for ticket in tickets])
         _seed(sampling)
         generate(loaded, inputs, sampling, sampling.max_tokens, StoppingCriteriaList([Watcher(rows)]))
-    except Exception as exception:  # noqa: BLE001 - the server outlives a batch that fails
+    except Exception as exception:  # noqa: BLE001 - the server must survive a failing batch
         error = as_request_error(exception, loaded, len(tickets))
     now = time.perf_counter()
-    # Only here are the frames that hold the batch's tensors gone, so that memory can be given back.
+    # After the except block no stack frame refers to the batch's tensors, so their memory can be freed.
     if error is not None:
         _free(loaded.device)
         if error.code == "out_of_memory" and len(rows) > 1 and not any(row.began for row in rows):
@@ -168,7 +168,7 @@ def generate(
     max_new_tokens: int,
     stopping: StoppingCriteriaList | None = None,
 ) -> None:
-    """Call the model's `generate` on `inputs`, moved to its device; floating tensors take its dtype."""
+    """Call the model's `generate` with `inputs` on its device. Floating-point inputs are converted to its dtype."""
     placed = {
         name: value.to(loaded.device, loaded.dtype if value.is_floating_point() else None)
         if isinstance(value, torch.Tensor)
@@ -181,7 +181,7 @@ def generate(
 
 
 def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -> GenerationConfig:
-    """State every value of `generate`, so that no default of a checkpoint or of transformers has a say."""
+    """Return the values for `generate`. All are set, so that no default of a checkpoint or of transformers applies."""
     values: dict[str, Any] = {"do_sample": False}
     if sampling.temperature > 0:
         values = {
@@ -202,7 +202,7 @@ def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -
 
 
 def as_request_error(exception: Exception, loaded: Loaded, batch: int) -> RequestError:
-    """Say in the client's words why a batch failed; the log gets the traceback."""
+    """Return the error that a client sees for a failed batch. Write the traceback to the log."""
     out_of_memory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
     text = str(exception)
     if isinstance(exception, out_of_memory | MemoryError) or "can't allocate memory" in text:
@@ -219,7 +219,7 @@ def as_request_error(exception: Exception, loaded: Loaded, batch: int) -> Reques
 
 def _seed(sampling: Sampling) -> None:
     if sampling.temperature > 0:
-        # An unseeded request must not follow the seed of an earlier one.
+        # A request without a seed must not depend on the seed of an earlier request.
         seed = int.from_bytes(os.urandom(8), "little") >> 1 if sampling.seed is None else sampling.seed
         torch.manual_seed(seed)
 

@@ -1,4 +1,4 @@
-"""The HTTP side: what the HF server adds to `chat_server`. Imports no torch, so that it answers at once."""
+"""The HTTP server of the HF engine, based on `chat_server`. It doesn't import torch, so that it can answer at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Server(ChatServer):
-    """What the endpoints share: whether the model is there yet, and the way to it."""
+    """The endpoints of the HF engine: they pass requests to the batcher once the model is loaded."""
 
     owner = "hf"
 
@@ -26,7 +26,7 @@ class Server(ChatServer):
         self._facts: dict[str, Any] = {}
 
     def ready(self, loaded: Loaded, facts: dict[str, Any]) -> None:
-        """Answer requests from now on. `facts` open the statistics."""
+        """Answer requests from now on. `facts` are the first part of the statistics."""
         self._facts, self.loaded = facts, loaded
 
     @property
@@ -34,23 +34,23 @@ class Server(ChatServer):
         """Whether the model is loaded."""
         return self.loaded is not None
 
-    async def submit(self, asked: ChatRequest, arrived: float) -> Ticket:
-        """Prepare a request and queue it. Raises RequestError where it can't be prepared or doesn't fit."""
+    async def submit(self, request: ChatRequest, arrived: float) -> Ticket:
+        """Prepare a request and queue it. Raise RequestError if it can't be prepared or exceeds the context."""
         loaded = self._model()
-        return await self.batcher.submit(asked, arrived, loaded.family, loaded.context_tokens)
+        return await self.batcher.submit(request, arrived, loaded.family, loaded.context_tokens)
 
     def card(self) -> dict[str, Any]:
-        """Return where the model comes from, and its context."""
+        """Return the origin of the model and its context length."""
         return {"root": self.settings.model, "max_model_len": self._model().context_tokens}
 
     def account(self) -> dict[str, Any]:
-        """Return what is loaded, what it takes, and what was done."""
+        """Return the facts about the model, its memory, and the counts of requests."""
         from backends.hf_server.statistics import running_facts
 
         return {**self._facts, **running_facts(self._model(), self.batcher.counts)}
 
     def reset(self) -> None:
-        """Let the peaks of memory count from now. Counts of requests and tokens go on."""
+        """Reset the peaks of memory. The counts of requests and tokens are not reset."""
         from backends.hf_server.statistics import reset_peaks
 
         reset_peaks(self._model())

@@ -1,4 +1,4 @@
-"""How the HF engine decodes the pictures of a request: as every server of ours does."""
+"""The HF engine's name for `backends.chat_server.images.decode_image`."""
 
 from backends.chat_server.images import decode_image
 

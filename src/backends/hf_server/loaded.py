@@ -1,4 +1,4 @@
-"""What loading leaves: a model that is ready to answer, and what is known of it."""
+"""The result of loading: a model that is ready to answer, and the facts about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backends.hf_server.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model in its final place. `context_tokens` bounds prompt and answer together; None where it isn't stated."""
+    """A model on its device. `context_tokens` is the limit for prompt and answer together; None if it is not known."""
 
     settings: Settings
     model: Any

@@ -1,4 +1,4 @@
-"""A checkpoint to a model that is ready to answer: configuration, processor, weights, warm-up."""
+"""Loads a checkpoint until the model is ready to answer: configuration, processor, weights, warm-up."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Report = Callable[[str], None]
 
 
 def load(settings: Settings, report: Report) -> Loaded:
-    """Load everything that answering needs. `report` hears what is going on. Raises LoadError."""
+    """Load the model and its family. `report` is called with the name of each step. Raise LoadError."""
     clock = _Clock(report)
     check_packages(settings)
     clock.step("reading the configuration")
     device = choose_device(settings.device)
     if device.type == "cuda":
-        torch.cuda.set_device(device)  # kernels outside torch launch on the current device
+        torch.cuda.set_device(device)  # kernels of other packages run on the current device
     if settings.memory_limit_gib is not None:
         limit_memory(settings.memory_limit_gib, device)
     config = load_config(settings)
@@ -51,7 +51,7 @@ def load(settings: Settings, report: Report) -> Loaded:
 
 
 class _Clock:
-    """Times the steps of loading and says which one runs."""
+    """Measures the steps of loading, and reports the current one."""
 
     def __init__(self, report: Report):
         self._report = report
@@ -72,7 +72,7 @@ class _Clock:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that `--device` names; `auto` takes a GPU where there is one. Raises LoadError."""
+    """Return the device that `--device` names; `auto` takes a GPU if there is one. Raise LoadError."""
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
@@ -88,18 +88,18 @@ def choose_device(name: str) -> torch.device:
 
 
 def _finish(settings: Settings, model: Any, family: Family, device: torch.device) -> Loaded:
-    """Take what ends an answer out of the generation configuration, and leave none of its sampling in force."""
+    """Read the end-of-turn tokens from the generation configuration, and remove its sampling defaults."""
     from transformers import GenerationConfig
 
-    if isinstance(family, DirectFamily):  # its windows are its own, and no token ends its answers
+    if isinstance(family, DirectFamily):  # it has its own windows, and its answers have no end-of-turn token
         return Loaded(settings, model, family, device, model.dtype, (), 0, None)
     own = model.generation_config
     tokenizer = family.tokenizer
     stated = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
     eos = dict.fromkeys(token for token in (*stated, tokenizer.eos_token_id) if token is not None)
     pad = next((token for token in (tokenizer.pad_token_id, own.pad_token_id, *eos) if token is not None), 0)
-    # `generate` fills every value that a request leaves at None from here: sampling defaults of the checkpoint, banned
-    # words, forced tokens. Only what marks the beginning of a text belongs to the model.
+    # `generate` takes each value that is None in a request from here: sampling defaults of the checkpoint, banned
+    # words, forced tokens. Only the tokens that begin a text belong to the model, so only these are kept.
     model.generation_config = GenerationConfig(
         bos_token_id=own.bos_token_id, decoder_start_token_id=own.decoder_start_token_id
     )
@@ -108,9 +108,10 @@ def _finish(settings: Settings, model: Any, family: Family, device: torch.device
 
 
 def warm_up(loaded: Loaded) -> None:
-    """Answer once, so that compressed weights are unpacked and kernels chosen before anything is measured.
+    """Answer a request, so that compressed weights are unpacked and kernels selected before a measurement begins.
 
-    With an image, where the model takes one: a vision tower that can't run here must fail now and not at every request.
+    The request has an image if the model takes images, so that a vision tower that can't run here fails now and not at
+    every request.
     """
     sampling = Sampling(temperature=0.0)
     request = ChatRequest(messages=(ChatMessage("user", ("Hello",)),), sampling=sampling)

@@ -1,6 +1,6 @@
-"""What a thinking model thinks, kept apart from its answer: `<think>...</think>` before it. Standard library only.
+"""Separates the reasoning `<think>...</think>` of a thinking model from its answer. Standard library only.
 
-vLLM and SGLang do the same with a parser that has to be named (`reasoning_parser`); here the marks themselves decide.
+vLLM and SGLang do the same with a parser that must be chosen (`reasoning_parser`); here the marks in the text decide.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ START, END = "<think>", "</think>"
 
 
 class ReasoningSplit:
-    """Takes the text of an answer in pieces and gives each on as reasoning or answer."""
+    """Splits the text of an answer, which arrives in pieces, into reasoning and answer."""
 
     def __init__(self, prompt: str) -> None:
-        """Begin within the reasoning where the chat template has opened it."""
+        """Start in the reasoning if the prompt ends with the opening mark."""
         self._state = "thinking" if prompt.rstrip().endswith(START) else "start"
-        self._held = ""  # what may turn out to be a mark
+        self._held = ""  # text that may be the beginning of a mark
 
     def feed(self, piece: str, *, last: bool = False) -> tuple[str, str]:
-        """Return what of the text so far is now certain: reasoning, answer. `last`: nothing can complete a mark."""
+        """Return the text that is now certain, as (reasoning, answer). `last`: no text follows to complete a mark."""
         text, self._held = self._held + piece, ""
         if self._state == "start":
             opening = text.lstrip()

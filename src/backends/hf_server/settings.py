@@ -1,4 +1,4 @@
-"""The command line of the server, checked, as one frozen record. Standard library only."""
+"""Parses and checks the server's command line. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY_VARIABLE = "RUNNER_ENGINE_KEY"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to serve and how. Field names are those of the flags; `api_key` comes from `RUNNER_ENGINE_KEY`."""
+    """The server's settings. A field is named like its flag; `api_key` is read from `RUNNER_ENGINE_KEY`."""
 
     model: str
     port: int
@@ -46,7 +46,7 @@ class Settings:
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """Read the command line; argparse ends the process with code 2 and a usage line where it is wrong."""
+    """Parse the command line. If it is wrong, argparse prints the usage and exits with code 2."""
     parser = _parser()
     values = vars(parser.parse_args(arguments))
     low, high = values["min_pixels"], values["max_pixels"]
@@ -65,19 +65,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--served-model-name", default="model", help="the name that requests use")
     add("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"], help="auto: the checkpoint's")
     add("--attention", default="sdpa", choices=["sdpa", "eager", "flash_attention_2"])
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one")
-    add("--batch-size", default=1, type=_positive, help="most requests in one batch")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
+    add("--batch-size", default=1, type=_positive, help="largest number of requests in a batch")
     add("--min-pixels", type=_positive, help="smallest image area in pixels after resizing")
     add("--max-pixels", type=_positive, help="largest image area in pixels after resizing")
     add("--weights", default="real", choices=["real", "dummy"], help="dummy: random weights from config.json alone")
-    add("--config-override", default={}, type=_mapping, metavar="JSON", help="laid over the model's configuration")
+    add(
+        "--config-override",
+        default={},
+        type=_mapping,
+        metavar="JSON",
+        help="replaces keys of the model's configuration",
+    )
     add("--quantization", default="none", choices=["none", "bnb_int8", "bnb_nf4"], help="quantise while loading")
     add("--adapter", help="a LoRA adapter (needs peft)")
     add("--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint")
     add("--threads", type=_positive, help="CPU threads of torch")
-    add("--memory-limit-gib", type=_gib, help="refuse memory beyond this: of the GPU, or of the process on a CPU")
-    add("--family", default="auto", help="how the model is fed; auto derives it from the configuration")
-    add("--ocr-languages", default="rus+eng", help="of tesseract, for families that read pages with it")
+    add("--memory-limit-gib", type=_gib, help="limit for the memory of the GPU, or of the process on a CPU")
+    add("--family", default="auto", help="how inputs are prepared; auto derives it from the configuration")
+    add("--ocr-languages", default="rus+eng", help="languages of tesseract, for families that read pages with it")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The server's own account: what is loaded, what it takes, what was done."""
+"""The server's statistics: facts about the model, memory, and counts of requests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from backends.hf_server.batcher import Counts
+from backends.hf_server.families.qwen_sizes import QwenSizes
 from backends.hf_server.loaded import Loaded
 
 
 def model_facts(loaded: Loaded) -> dict[str, Any]:
-    """Return what doesn't change once the model is loaded; sizes in bytes, times in seconds."""
+    """Return the facts that don't change after loading. Sizes are in bytes, times in seconds."""
     import transformers
 
     settings = loaded.settings
@@ -51,7 +52,7 @@ def model_facts(loaded: Loaded) -> dict[str, Any]:
 
 
 def running_facts(loaded: Loaded, counts: Counts) -> dict[str, Any]:
-    """Return what changes: requests, batches, memory."""
+    """Return the figures that change: requests, batches, tokens and memory."""
     mean = counts.batched_requests / counts.batches if counts.batches else None
     return {
         "requests": {"served": counts.served, "failed": counts.failed, "cancelled": counts.cancelled},
@@ -59,11 +60,22 @@ def running_facts(loaded: Loaded, counts: Counts) -> dict[str, Any]:
         "tokens": {"prompt": counts.prompt_tokens, "completion": counts.completion_tokens},
         "resident_bytes": resident_bytes(),
         "cuda": cuda_memory(loaded.device) if loaded.device.type == "cuda" else None,
+        "qwen_vl_utils": sizes.account() if (sizes := _qwen_sizes(loaded)) is not None else None,
     }
 
 
+def _qwen_sizes(loaded: Loaded) -> QwenSizes | None:
+    """Return the comparison of picture sizes with qwen-vl-utils; None for families without it, which most are."""
+    return getattr(loaded.family, "qwen_sizes", None)
+
+
 def reset_peaks(loaded: Loaded) -> None:
-    """Let the allocator's peaks count from now; blocks that only an earlier job needed go back first."""
+    """Reset the allocator's peaks, after freeing blocks that only an earlier job needed.
+
+    The counts of pictures whose sizes are compared with qwen-vl-utils are reset as well.
+    """
+    if (sizes := _qwen_sizes(loaded)) is not None:
+        sizes.reset()
     gc.collect()
     if loaded.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -72,13 +84,13 @@ def reset_peaks(loaded: Loaded) -> None:
 
 
 def _return_free_memory() -> None:
-    """Give what malloc holds but nothing uses back to the system, so that a later job doesn't inherit a peak."""
+    """Return the free memory of malloc to the system, so that a later job doesn't inherit an earlier peak."""
     with contextlib.suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def cuda_memory(device: torch.device) -> dict[str, Any]:
-    """Return the caching allocator's account of a GPU, in bytes."""
+    """Return the memory of a GPU as torch's caching allocator reports it, in bytes."""
     return {
         "name": torch.cuda.get_device_name(device),
         "allocated_bytes": torch.cuda.memory_allocated(device),
@@ -90,7 +102,7 @@ def cuda_memory(device: torch.device) -> dict[str, Any]:
 
 
 def weight_bytes(model: Any) -> Counter[str]:
-    """Return the bytes of storage behind parameters and buffers by dtype; what is shared counts once."""
+    """Return the bytes of parameters and buffers by dtype. Shared storage is counted once."""
     seen: set[tuple[str, int]] = set()
     sizes: Counter[str] = Counter()
     for tensor in (*model.parameters(), *model.buffers()):
@@ -103,29 +115,29 @@ def weight_bytes(model: Any) -> Counter[str]:
 
 
 def quantization_in_use(model: Any) -> dict[str, Any] | None:
-    """Return the method that the loaded model really uses, None for a dense one.
+    """Return the quantisation that the loaded model uses; None for an unquantised model.
 
-    `weights_bytes_by_dtype` beside it shows what of it is left in memory: compressed-tensors are unpacked by HF.
+    `weights_bytes_by_dtype` shows how the weights are in memory: transformers unpacks compressed-tensors.
     """
     config = getattr(model.config, "quantization_config", None)
     if config is None:
         return None
     values: dict[str, Any] = config if isinstance(config, dict) else config.to_dict()
     method = values.get("quant_method")
-    found: dict[str, Any] = {"method": str(getattr(method, "value", method))}
+    description: dict[str, Any] = {"method": str(getattr(method, "value", method))}
     for name in ("format", "bits", "load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type"):
         if (value := values.get(name)) is not None:
-            found[name] = value
+            description[name] = value
     inner: dict[str, Any] = values.get("quantization_config") or {}
     groups = (values.get("config_groups") or inner.get("config_groups") or {}).values()
     weights: list[dict[str, Any]] = [group["weights"] for group in groups if group.get("weights")]
     if weights:
-        found["bits"] = weights[0].get("num_bits")
-    return found
+        description["bits"] = weights[0].get("num_bits")
+    return description
 
 
 def attention_in_use(config: Any) -> str:
-    """Return the attention of the loaded model; where its parts differ, each by name."""
+    """Return the attention implementation of the loaded model. If its parts differ, name each part."""
     names = ("text_config", "vision_config")
     parts = {name: getattr(getattr(config, name, None), "_attn_implementation", None) for name in names}
     whole = getattr(config, "_attn_implementation", None)
@@ -136,7 +148,7 @@ def attention_in_use(config: Any) -> str:
 
 
 def resident_bytes() -> int:
-    """Return the resident memory of this process now, or its peak where the system doesn't say (not Linux)."""
+    """Return the resident memory of this process in bytes: the current value on Linux, elsewhere the peak."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, in their number format and quantisation, on their device."""
+"""Loads the weights of a checkpoint in their dtype and quantisation onto their device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backends.hf_server.settings import Settings
 
 
 def build_model(settings: Settings, config: Any, model_class: Any, device: torch.device) -> Any:
-    """Return the model on its device, in evaluation mode, with the adapter where one is asked for."""
+    """Return the model on its device and in evaluation mode, with the adapter of the settings if there is one."""
     if settings.weights == "dummy":
         return dummy_model(settings, config, model_class, device)
     model = _real_model(settings, config, model_class, device)
@@ -39,15 +39,15 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
     _find_unquantised_parts(config)
     if settings.quantization != "none":
         options["quantization_config"] = _bitsandbytes(settings)
-    # With a device map the weights go straight to the GPU; it takes accelerate, without which they pass the CPU.
+    # A device map loads weights directly to the GPU, but needs accelerate. Otherwise they pass through the CPU.
     mapped = (device.type != "cpu" and _installed("accelerate")) or settings.quantization != "none"
     if mapped:
         options["device_map"] = {"": str(device)}
     try:
-        model, found = model_class.from_pretrained(settings.model, **options)
-    except Exception as error:  # safetensors, accelerate and quantisers have exceptions of their own
+        model, report = model_class.from_pretrained(settings.model, **options)
+    except Exception as error:  # safetensors, accelerate and quantisers have their own exceptions
         raise LoadError(f"{settings.model}: the weights can't be loaded: {error}") from error
-    if missing := sorted(found.get("missing_keys", ())):
+    if missing := sorted(report.get("missing_keys", ())):
         raise LoadError(
             f"{settings.model}: the checkpoint lacks {len(missing)} weights of the architecture in its config.json "
             f"({', '.join(missing[:3])}, ...); they would be random. Is it complete, or is --config-override wrong?"
@@ -56,10 +56,10 @@ def _real_model(settings: Settings, config: Any, model_class: Any, device: torch
 
 
 def _find_unquantised_parts(config: Any) -> None:
-    """Let the parts that a checkpoint left unquantised be found at any depth.
+    """Make transformers find the unquantised parts of a checkpoint at any depth.
 
-    AWQ checkpoints of Qwen2-VL and Qwen2.5-VL name `visual`. transformers 5 calls it `model.visual` and compares names
-    from their start: it would quantise the vision tower, and find no weights for that.
+    AWQ checkpoints of Qwen2-VL and Qwen2.5-VL name `visual`, which transformers 5 calls `model.visual`. It compares
+    names from their start, so it would quantise the vision tower and not find the weights for that.
     """
     quantised = getattr(config, "quantization_config", None)
     if isinstance(quantised, dict) and (parts := quantised.get("modules_to_not_convert")):
@@ -67,15 +67,15 @@ def _find_unquantised_parts(config: Any) -> None:
 
 
 def _attention(settings: Settings, config: Any, model_class: Any) -> str:
-    """Return the attention to load with: sdpa, the default, becomes eager for an architecture that has no other.
+    """Return the attention to load with. The default, sdpa, becomes eager for an architecture without sdpa.
 
-    What is in use is told by the statistics.
+    The statistics report which attention is in use.
     """
     if settings.attention != "sdpa":
         return settings.attention
     try:
         architecture = model_class._model_mapping[type(config)]
-    except (AttributeError, KeyError):  # code of the checkpoint's own; that with a `query` chooses its kernels itself
+    except (AttributeError, KeyError):  # remote code; a model with its own `query` selects its kernels itself
         return "eager" if settings.family == "own_query" else settings.attention
     return "sdpa" if getattr(architecture, "_supports_sdpa", True) else "eager"
 
@@ -90,19 +90,19 @@ def _bitsandbytes(settings: Settings) -> Any:
 
 
 def check_packages(settings: Settings) -> None:
-    """Refuse what can't work here before time is spent on loading."""
-    wanted = []
+    """Raise LoadError for missing packages and contradicting flags before time is spent on loading."""
+    needed = []
     if settings.adapter is not None:
-        wanted.append(("peft", "--adapter"))
+        needed.append(("peft", "--adapter"))
         if settings.weights == "dummy":
             raise LoadError("--adapter has no meaning with --weights dummy; leave one of them out")
     if settings.quantization != "none":
-        wanted += [("bitsandbytes", f"--quantization {settings.quantization}"), ("accelerate", "--quantization")]
+        needed += [("bitsandbytes", f"--quantization {settings.quantization}"), ("accelerate", "--quantization")]
         if settings.weights == "dummy":
             raise LoadError("--weights dummy can't be quantised with bitsandbytes; leave --quantization out")
     if settings.attention == "flash_attention_2":
-        wanted.append(("flash_attn", "--attention flash_attention_2"))
-    for package, flag in wanted:
+        needed.append(("flash_attn", "--attention flash_attention_2"))
+    for package, flag in needed:
         if not _installed(package):
             raise LoadError(f"{flag} needs the package {package}, which this environment lacks: install it there")
 

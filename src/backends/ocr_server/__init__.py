@@ -1,6 +1,6 @@
-"""Classic OCR as an engine: a program reads the picture of a request, and its text is the answer.
+"""Classic OCR as an engine: an OCR program reads the picture of a request, and its text is the answer.
 
-It runs as `python -m backends.ocr_server --engine tesseract --languages rus+eng --port N` and speaks OpenAI chat
-completions as every engine does (`backends.chat_server`), so that it is asked, measured and compared like a model. It
-can't be asked anything: what the messages say in words is not read.
+It runs as `python -m backends.ocr_server --engine tesseract --languages rus+eng --port N` and serves OpenAI chat
+completions like every engine (`backends.chat_server`), so that it is measured and compared like a model. The texts of
+the messages are ignored: an OCR program can't answer questions.
 """

@@ -18,7 +18,7 @@ logger = logging.getLogger("backends.ocr_server")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Serve until a signal comes; exit code 1 where the program is not there."""
+    """Serve until a signal arrives. Exit with 1 if the OCR program is not installed."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = parse_settings(arguments)
     server = Server(settings)
@@ -26,13 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _own(server: Server) -> int:
-    """Load the program and let it answer for ever; return an exit code where that fails."""
+    """Load the OCR program and let it answer forever. Return an exit code if it can't be loaded."""
     server.detail = f"loading {server.settings.engine}"
     try:
         server.ready(_reader(server.settings))
     except OcrMissing as error:
         server.error = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the server can't go on, and must say why
+    except Exception as error:  # noqa: BLE001 - after any error the server can't continue, and must report the reason
         traceback.print_exc()
         server.error = f"{type(error).__name__}: {error}"
     if server.error is not None:

@@ -1,4 +1,4 @@
-"""From a chat completion to a program that reads pictures, and back."""
+"""Answers chat completions with the text that an OCR program reads on their pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from backends.ocr_server.settings import Settings
 
 @dataclass
 class Counts:
-    """What was done since the start."""
+    """Numbers of requests since the start of the server."""
 
     served: int = 0
     failed: int = 0
@@ -29,7 +29,7 @@ class Counts:
 
 
 class Reading:
-    """A request whose pictures are read, or wait for it, in a thread."""
+    """A request whose pictures are being read in a thread, or are waiting for it."""
 
     prompt_ids = None
 
@@ -38,24 +38,24 @@ class Reading:
         self._events: deque[Event] = deque()
 
     async def next_event(self) -> Event:
-        """Wait for the text; then return it, and its end."""
+        """Wait for the text. Return the text first, and then the end of the answer."""
         if not self._events:
             self._events.extend(await self._reading)
         return self._events.popleft()
 
     def cancel(self) -> None:
-        """Nobody waits any more: what is not begun isn't read; what is, is read to its end, for nothing."""
+        """Cancel the request. A picture that is being read is read to its end, and the text discarded."""
         self._counts.cancelled += 1
         self._reading.cancel()
 
 
 class Server(ChatServer):
-    """Serves one program in one setting."""
+    """Serves one OCR program with one group of settings."""
 
     owner = "ocr"
 
     def __init__(self, settings: Settings) -> None:
-        """Take no request before `ready`."""
+        """Create a server that refuses requests until `ready` is called."""
         super().__init__(settings.served_model_name, settings.api_key)
         self.settings, self.counts = settings, Counts()
         self._reader: Reader | None = None
@@ -68,18 +68,18 @@ class Server(ChatServer):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the program is there."""
+        """Whether the OCR program is loaded."""
         return self._reader is not None
 
-    async def submit(self, asked: ChatRequest, arrived: float) -> Reading:
-        """Have the pictures of a request read. Raises RequestError for one without pictures, or with a video."""
-        if any(isinstance(part, Clip) for message in asked.messages for part in message.parts):
+    async def submit(self, request: ChatRequest, arrived: float) -> Reading:
+        """Read the pictures of a request. Raise RequestError for a request without pictures, or with a video."""
+        if any(isinstance(part, Clip) for message in request.messages for part in message.parts):
             raise RequestError("an OCR program reads pictures, and no videos", param="messages")
-        if not asked.images:
+        if not request.images:
             raise RequestError("an OCR program needs the picture of a page to read", param="messages")
-        if asked.pixels.min_pixels or asked.pixels.max_pixels:
+        if request.pixels.min_pixels or request.pixels.max_pixels:
             raise RequestError("an OCR program reads pictures as they are", code="unsupported_parameter")
-        reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, asked, arrived)
+        reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, request, arrived)
         return Reading(reading, self.counts)
 
     def card(self) -> dict[str, Any]:
@@ -87,24 +87,24 @@ class Server(ChatServer):
         return {"root": self.settings.engine, "max_model_len": None}
 
     def account(self) -> dict[str, Any]:
-        """Return which program reads how, and what was done."""
+        """Return the program with its settings, and the numbers of requests."""
         settings, counts = self.settings, self.counts
-        told: dict[str, Any] = {"engine": settings.engine, "batch_size": settings.workers, "facts": dict(self._facts)}
+        facts: dict[str, Any] = {"engine": settings.engine, "batch_size": settings.workers, "facts": dict(self._facts)}
         if settings.engine == "tesseract":
-            told |= {"languages": settings.languages, "psm": settings.psm}
-        return told | {
+            facts |= {"languages": settings.languages, "psm": settings.psm}
+        return facts | {
             "requests": {"served": counts.served, "failed": counts.failed, "cancelled": counts.cancelled},
         }
 
     def reset(self) -> None:
-        """Do nothing: the program keeps no peaks."""
+        """Do nothing, because the program has no peaks to reset."""
 
-    def _read(self, asked: ChatRequest, arrived: float) -> list[Event]:
-        """Read the pictures of a request, an empty line between two pages. Runs in a worker's thread."""
+    def _read(self, request: ChatRequest, arrived: float) -> list[Event]:
+        """Read the pictures of a request, and separate pages by empty lines. Runs in a worker's thread."""
         assert self._reader is not None
         started = time.perf_counter()
         try:
-            pictures = [decode_image(data, number) for number, data in enumerate(asked.images, start=1)]
+            pictures = [decode_image(data, number) for number, data in enumerate(request.images, start=1)]
             decoded = time.perf_counter()
             text = "\n\n".join(page for page in map(self._reader.read, pictures) if page)
         except RequestError as error:
@@ -117,6 +117,6 @@ class Server(ChatServer):
         self.counts.served += 1
         timing = Timing(started - arrived, decoded - started, ended - started, 0.0)
         sizes = tuple((picture.width, picture.height) for picture in pictures)
-        # It draws no tokens: their number is unknown, and so is that of a prompt that nobody reads.
+        # An OCR program generates no tokens and reads no prompt, so the numbers of tokens are unknown.
         end = Finished("stop", 0, None, 0, sizes, timing)
         return [Delta(text, ()), end] if text else [end]

@@ -1,4 +1,4 @@
-"""The command line of the server, checked, as one frozen record. Standard library only."""
+"""Parses and checks the server's command line. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY_VARIABLE = "RUNNER_ENGINE_KEY"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Which program reads how. Field names are those of the flags; `api_key` comes from `RUNNER_ENGINE_KEY`."""
+    """The server's settings. A field is named like its flag; `api_key` is read from `RUNNER_ENGINE_KEY`."""
 
     engine: str
     port: int
@@ -28,15 +28,15 @@ class Settings:
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """Read the command line; argparse ends the process with code 2 and a usage line where it is wrong."""
+    """Parse the command line. If it is wrong, argparse prints the usage and exits with code 2."""
     parser = argparse.ArgumentParser(prog="python -m backends.ocr_server", allow_abbrev=False)
     add = parser.add_argument
     add("--engine", required=True, choices=ENGINES)
     add("--port", required=True, type=int)
     add("--host", default="127.0.0.1")
     add("--served-model-name", default="model", help="the name that requests use")
-    add("--languages", default="rus+eng", help="of tesseract: rus+eng")
-    add("--psm", default=3, type=int, help="of tesseract: page segmentation mode, 1 to 13 (tesseract --help-psm)")
-    add("--workers", default=1, type=int, help="pages that are read at once")
+    add("--languages", default="rus+eng", help="languages of tesseract, such as rus+eng")
+    add("--psm", default=3, type=int, help="tesseract's page segmentation mode, 1 to 13 (tesseract --help-psm)")
+    add("--workers", default=1, type=int, help="number of pages that are read at once")
     add("--threads", type=int, help="CPU threads of onnxruntime; tesseract heeds OMP_THREAD_LIMIT")
     return Settings(**vars(parser.parse_args(arguments)), api_key=os.environ.get(KEY_VARIABLE, ""))

@@ -8,6 +8,7 @@ import secrets
 import shlex
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPException
@@ -53,6 +54,7 @@ def start(
     on_progress: Progress | None = None,
     environment: Environment | None = None,
     on_close: Callable[[], None] | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Engine:
     """Start the engine that `spec` names and return it when it serves.
 
@@ -60,7 +62,7 @@ def start(
     the last lines of the log where it ends or is not ready within `timeout_s` seconds, and ValueError for a spec that
     the backend or the environment refuses. A port that somebody else took in between costs a second try. `environment`
     is where it runs, by default the one that `spec.env` names; a missing one is built first, outside of `timeout_s`.
-    `on_close` is called each time when the engine was closed.
+    `on_close` is called each time when the engine was closed. Once `cancelled` is set, it is not waited for any more.
     """
     say = on_progress or (lambda _: None)
     environment = environment or environments.find(spec.env)
@@ -73,7 +75,7 @@ def start(
         environment.build(say)
         engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:
-            engine.wait_until_ready(timeout_s, say)
+            engine.wait_until_ready(timeout_s, say, cancelled)
         except EngineFailed:
             engine.close()
             if is_last or not engine.port_was_taken():
@@ -135,7 +137,9 @@ class ServedEngine:
         """Whether the process runs."""
         return self._process.running()
 
-    def wait_until_ready(self, timeout_s: float, on_progress: Progress) -> None:
+    def wait_until_ready(
+        self, timeout_s: float, on_progress: Progress, cancelled: threading.Event | None = None
+    ) -> None:
         """Ask for its health until it serves, watching the process. Raise EngineFailed where it won't.
 
         The time before the launch's `ready_marker` does not count: what is started then has time-outs of its own.
@@ -145,6 +149,8 @@ class ServedEngine:
         while not has_begun or time.monotonic() < self._began + timeout_s:
             if not self.alive():
                 raise EngineFailed(self._start_failure())
+            if cancelled is not None and cancelled.is_set():
+                raise EngineFailed(Failure("start_failed", "it is not wanted any more"))
             if not has_begun and self.launch.ready_marker in self._log.head():
                 has_begun, self._began = True, time.monotonic()
             health = local_http.health(self._port, self.launch.health_path, self.endpoint.api_key)

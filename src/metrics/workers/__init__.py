@@ -1,1 +1,1 @@
-"""What runs in the process of `metrics.worker`: the only place of this package where torch is imported."""
+"""The tasks that run in the process of `metrics.worker`. Only they import torch."""

@@ -1,4 +1,4 @@
-"""What the tasks of a worker share, apart from `metrics.worker`, which runs as `__main__`. Standard library only."""
+"""Types shared by the worker's tasks. They are not in `metrics.worker`, which runs as `__main__`. Stdlib only."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ Item = Mapping[str, Any]
 
 
 class Unavailable(Exception):
-    """Nothing can be scored here: weights, script or library can't be had. The message becomes the reason."""
+    """Nothing can be scored: weights, script or library are missing. The message becomes the reason of each score."""

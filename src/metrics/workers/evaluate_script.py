@@ -12,9 +12,9 @@ from metrics.workers.api import Item, Unavailable
 
 
 def run(options: Mapping[str, Any], items: Sequence[Item]) -> Iterator[dict[str, Any]]:
-    """Yield {index, value} for items {reference, candidate}: the script is asked for each pair by itself.
+    """Yield {index, value} for items {reference, candidate}. The script is called for each pair separately.
 
-    A script that returns a list (one number per pair, like bertscore) is asked in batches.
+    A script that returns a list (a number per pair, like bertscore) is called in batches.
     """
     try:
         metric = evaluate.load(options["path"], options["config_name"])
@@ -25,20 +25,20 @@ def run(options: Mapping[str, Any], items: Sequence[Item]) -> Iterator[dict[str,
     size, start = 1, 0
     while start < len(items):
         batch = items[start : start + size]
-        found = _result(metric, batch, options)
-        values = found if isinstance(found, list) else [found]
+        result = _result(metric, batch, options)
+        values = result if isinstance(result, list) else [result]
         for index, value in enumerate(values, start):
             number = float(value)
             finite = {"index": index, "value": number}
             yield finite if math.isfinite(number) else {"index": index, "reason": f"the script returned {number}"}
         start += len(batch)
-        if isinstance(found, list):
+        if isinstance(result, list):
             size = options["batch_size"]
         yield {"progress": start / len(items)}
 
 
 def _result(metric: Any, batch: Sequence[Item], options: Mapping[str, Any]) -> Any:
-    """Return what the script calls `result`: a number for one pair, or a list for all of them."""
+    """Return the script's value of `result`: a number for a single pair, or a list with a number per pair."""
     results = metric.compute(
         predictions=[item["candidate"] for item in batch],
         references=[item["reference"] for item in batch],
@@ -49,9 +49,9 @@ def _result(metric: Any, batch: Sequence[Item], options: Mapping[str, Any]) -> A
             f"the evaluate script {options['path']!r} returns {', '.join(map(str, results))}; no {options['result']!r}:"
             " set result to one of them"
         )
-    found = results[options["result"]]
-    if hasattr(found, "tolist"):
-        found = found.tolist()
-    if len(batch) == 1 or (isinstance(found, list) and len(found) == len(batch)):
-        return found
+    result = results[options["result"]]
+    if hasattr(result, "tolist"):
+        result = result.tolist()
+    if len(batch) == 1 or (isinstance(result, list) and len(result) == len(batch)):
+        return result
     raise Unavailable(f"the evaluate script {options['path']!r} returned no number for each pair of a batch")

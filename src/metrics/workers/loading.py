@@ -1,4 +1,4 @@
-"""Loading of models from a folder or the hub; what can't be had is said in one sentence."""
+"""Loads models from a folder or the hub; a failure becomes a one-sentence reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metrics.workers.api import Unavailable
 
 
 def load(factory: Any, options: Mapping[str, Any]) -> Any:
-    """Return `factory.from_pretrained(model)` or raise `Unavailable` with what went wrong."""
+    """Return `factory.from_pretrained(model)`. Raise `Unavailable` with the first line of the error."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -24,10 +24,10 @@ def load(factory: Any, options: Mapping[str, Any]) -> Any:
 
 
 def device() -> str:
-    """Return where models run: a GPU where there is one that torch can use."""
+    """Return the device for models: a GPU if torch can use one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def versions(model: Any) -> str:
-    """Return what else decides the numbers: libraries, number format and device."""
+    """Return the versions of libraries, the number format and the device, which also decide the numbers."""
     return f"torch:{torch.__version__}|transformers:{transformers.__version__}|{model.dtype}|{model.device.type}"

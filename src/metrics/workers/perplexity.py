@@ -16,9 +16,9 @@ FEWEST = 2  # the first token has nothing before it to be predicted from
 
 
 def windows(tokens: int, window: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (begin, end, first): tokens first..end-1 are scored with all from `begin` on before them.
+    """Yield (begin, end, first): tokens first..end-1 are scored with the context from `begin` on.
 
-    Each token from the second on is scored once; past the first window each has at least half a window before it.
+    Each token from the second on is scored once. After the first window each has a context of at least half a window.
     """
     end = min(tokens, window)
     yield 0, end, 1
@@ -61,7 +61,7 @@ def run(options: Mapping[str, Any], items: Sequence[Item]) -> Iterator[dict[str,
 def _batches(
     pieces: Sequence[tuple[int, list[int], int]], tokens: int
 ) -> Iterator[Sequence[tuple[int, list[int], int]]]:
-    """Yield pieces of rising length in batches of about so many tokens, padding counted."""
+    """Yield batches of pieces, sorted by length, with at most about `tokens` tokens including padding."""
     batch: list[tuple[int, list[int], int]] = []
     for piece in pieces:
         if batch and (len(batch) + 1) * len(piece[1]) > tokens:

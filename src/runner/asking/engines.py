@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import platform
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 _pool: Pool | None = None
 # Engines that did not start, and why: the other jobs of their group would wait minutes for the same end.
 _unstartable: dict[tuple[EngineSpec, float], EngineFailed] = {}
+_used: set[str] = set()  # environments
+_ahead: _Ahead | None = None
+CANCELLED_WITHIN_S = 15.0
 
 
 class NeedsEngine(Protocol):
@@ -52,16 +56,96 @@ class NeedsEngine(Protocol):
         ...
 
 
+class _Ahead:
+    """An engine that is started in a thread before its job begins."""
+
+    def __init__(self, find: Callable[[], NeedsEngine | None], pool: Pool) -> None:
+        """Begin. `find` returns whom it is for, None where nothing is to be started."""
+        self._find, self._pool = find, pool
+        self._job: NeedsEngine | None = None
+        self._say: Callable[[str], None] | None = None
+        self._said = ""
+        self._started = 0
+        self._error: JobFailed | None = None
+        self.cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="start of the next engine")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._job = self._find()
+            if self._job is not None and not self.cancelled.is_set():
+                self._started = _acquired(self._job, self._pool, self._tell, self.cancelled)[1]
+        except JobFailed as error:
+            self._error = error
+        except Exception:
+            if not self.cancelled.is_set():  # the job starts its engine itself, or says why it can't
+                log.exception("the next engine could not be started ahead of its job")
+
+    def _tell(self, text: str) -> None:
+        self._said = text
+        if self._say is not None:
+            self._say(text)
+
+    def handed_over(self, job: NeedsEngine, say: Callable[[str], None]) -> int:
+        """Wait for the start; return how many engines were started for `job`. Raise JobFailed where its own did not."""
+        if self._said and self._thread.is_alive():
+            say(self._said)
+        self._say = say
+        self._thread.join()
+        if self._job is None or self._job.spec != job.spec:
+            return 0
+        if self._error is not None:
+            raise self._error
+        return self._started
+
+    def cancel(self) -> None:
+        """End a start that is still going on."""
+        self.cancelled.set()
+        self._thread.join(CANCELLED_WITHIN_S)
+
+
+def start_ahead(find: Callable[[], NeedsEngine | None]) -> None:
+    """Begin to start the engine of the next job, which `find` returns; it takes the place of those in the pool.
+
+    `find` is called in a thread. The job's own `acquire` waits for the engine, and is told what became of it.
+    """
+    global _ahead
+    if _pool is not None and _ahead is None:
+        _ahead = _Ahead(find, _pool)
+
+
+def needs_no_building(job: NeedsEngine) -> bool:
+    """Say whether an engine's environment is there: an earlier job of this process has used it, or it is our own."""
+    return job.spec.env == "current" or job.spec.env in _used
+
+
 def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
     """Return the engines of a job and how many were started for it. Raise JobFailed where one does not start.
 
     An engine that did not start within a job's time-out is not tried again for the jobs that need the same.
     """
-    global _pool
+    global _pool, _ahead
     if _pool is None:
         _pool = Pool(max_engines=job.config.pool.max_engines)
         atexit.register(close)
-    _pool.resize(job.config.pool.max_engines)
+    ahead, earlier = _ahead, 0
+    if ahead is not None:
+        try:
+            earlier = ahead.handed_over(job, say)
+        except JobFailed:
+            _ahead = None
+            raise
+        _ahead = None  # after an interruption it is left to `close`
+    fleet, started = _acquired(job, _pool, say)
+    _used.add(job.spec.env)
+    return fleet, earlier + started
+
+
+def _acquired(
+    job: NeedsEngine, pool: Pool, say: Callable[[str], None], cancelled: threading.Event | None = None
+) -> tuple[Fleet, int]:
+    pool.resize(job.config.pool.max_engines)
     wanted = (job.spec, job.config.backend.start_timeout_s)
     if (failed := _unstartable.get(wanted)) is not None:
         raise JobFailed(f"its engine did not start for an earlier job\n{failed.failure.message}") from failed
@@ -71,10 +155,10 @@ def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
     def launch(spec: EngineSpec, number: int) -> Engine:
         which = f" {number + 1} of {replicas}" if replicas > 1 else ""
         log.info("%s: starting the engine%s (%s, %s)", job.name, which, spec.backend, spec.checkpoint)
-        return _started(job, number, lambda text: say(f"starting{which}, {text}"))
+        return _started(job, number, lambda text: say(f"starting{which}, {text}"), cancelled)
 
     try:
-        engines, started = _pool.acquire_all(job.spec, launch, replicas)
+        engines, started = pool.acquire_all(job.spec, launch, replicas)
     except EngineFailed as error:
         _unstartable[wanted] = error
         raise JobFailed(f"the engine did not start\n{error.failure.message}") from error
@@ -82,7 +166,9 @@ def acquire(job: NeedsEngine, say: Callable[[str], None]) -> tuple[Fleet, int]:
     return fleet, started if fleet.log_paths else 0  # without a log it is an endpoint, and nothing was started
 
 
-def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) -> Engine:
+def _started(
+    job: NeedsEngine, number: int, on_progress: Callable[[str], None], cancelled: threading.Event | None
+) -> Engine:
     """Start one engine, on GPUs of its own where the job asks for that."""
     for machine in machines_left(0.0):
         log.warning("%s", machine.warning)
@@ -100,6 +186,7 @@ def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) 
             on_progress=on_progress,
             environment=environment,
             on_close=release,
+            cancelled=cancelled,
         )
     except BaseException:
         if release is not None:
@@ -109,11 +196,17 @@ def _started(job: NeedsEngine, number: int, on_progress: Callable[[str], None]) 
 
 def close() -> None:
     """Close all engines of this process."""
-    global _pool
+    global _pool, _ahead
+    ahead, _ahead = _ahead, None
+    if ahead is not None:
+        ahead.cancelled.set()
     if _pool is not None:
         _pool.close()
         _pool = None
+    if ahead is not None:
+        ahead.cancel()
     _unstartable.clear()
+    _used.clear()
 
 
 def machines_left(since: float) -> list[undoing.Left]:

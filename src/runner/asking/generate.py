@@ -5,23 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from backends.api import Endpoint, Generation, Mark
 from backends.fleet import Fleet
 from runner.asking import load, stored_timings
 from runner.asking.ask_all import AskAll, allowed_failures
 from runner.asking.engines import acquire, log_path
-from runner.asking.questions import Generated, Questions
+from runner.asking.questions import Generated, JobAsk, Keep, Questions
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.planning.job import Job
 from runner.store import Shelf
 
 
-def generate(job: Job, shelf: Shelf, result: Generated) -> None:
+def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Callable[[], None] = lambda: None) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
-    `result` is filled on the way, so that it says what was done even when this raises.
+    `result` is filled on the way, so that it says what was done even when this raises. `keep` takes each answer and
+    each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
+    an engine of this machine is asked.
     """
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
@@ -30,7 +33,8 @@ def generate(job: Job, shelf: Shelf, result: Generated) -> None:
         result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
-        _asking(job, shelf, result, progress).ask(Questions(job, shelf, result, progress).missing())
+        questions = Questions(job, shelf, result, progress, keep)
+        _asking(job, shelf, result, questions, quiet).ask(questions.missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
 
@@ -45,28 +49,32 @@ def _read_pages(job: Job, progress: Progress) -> None:
             job.ocr.text(sample.images)
 
 
-def _asking(job: Job, shelf: Shelf, result: Generated, progress: Progress) -> AskAll:
+def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, quiet: Callable[[], None]) -> AskAll:
     """Return how the engine of a job is asked, and where its answers and measurements go."""
+    progress = questions.progress
 
     def on_answer(ask: load.Ask, generation: Generation) -> load.Ask | None:
+        assert isinstance(ask, JobAsk)
         generation = dataclasses.replace(generation, conditions=job.conditions, lowered_max_pixels=ask.max_pixels)
-        question = (ask.sample_id, ask.repeat)
         if generation.error is None:
             shelf.append(ask.key, job.conditions, generation)
-            result.keys[question] = ask.key
             result.fresh.add(ask.key)
+            questions.answer(ask.asked, ask.key, generation)
         elif generation.error.kind == "out_of_memory" and ask.lower is not None:
             lowered = ask.lower()
-            if lowered is not None or question in result.keys:  # asked again with less, or found in the store
+            if lowered is not None or ask.asked.name in result.keys:  # asked again with less, or found in the store
                 return lowered
         progress.advance(failed=generation.error is not None)
         if generation.error is not None:
-            result.fail(question, generation)
+            questions.fail(ask.asked, generation)
         return None
 
     def acquired() -> tuple[Fleet, int]:
         result.log_paths = tuple(log_path(job.spec, number) for number in range(job.config.backend.replicas))
-        return acquire(job, progress.say)
+        fleet, started = acquire(job, progress.say)
+        if fleet.log_paths:  # its answers are timed, and it may need all cores
+            quiet()
+        return fleet, started
 
     def measured(tally: load.Tally, engine: Fleet, mark: Mark) -> None:
         result.measured = stored_timings.keep(job, shelf, tally, engine.since(mark), result.measured)

@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, paths, progress, the terminal, the machine."""
+"""What all other rooms use: errors, paths, progress, the terminal, the machine."""

@@ -1,4 +1,4 @@
-"""The colours of series in all charts: those of the report's page, --c0 to --c9 in light."""
+"""The colours of series in all charts. They are those of the report's light theme, --c0 to --c9."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ COLORS = ("#2f6fdb", "#d9730d", "#12967f", "#b8407c", "#7a5fd0", "#8a8f1c", "#c0
 
 
 def of(number: int) -> str:
-    """Return the colour of the n-th series, from 0; beyond ten they repeat."""
+    """Return the colour of series `number`, counted from 0. After ten series the colours repeat."""
     return COLORS[number % len(COLORS)]

@@ -1,4 +1,4 @@
-"""What the command lines of `python -m runner.NAME` share: a parser that calls itself by that name."""
+"""The argument parser of the commands `python -m runner.NAME`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser for `python -m runner.NAME`, whose --help shows the module's docstring as it is written."""
+    """Return a parser for `python -m runner.NAME`. Its --help shows `description` with the line breaks it has."""
     return argparse.ArgumentParser(
         prog=f"python -m runner.{name}",
         description=description,

@@ -1,4 +1,4 @@
-"""What can go wrong, as a user should read it: each error says what, where and what to do. No traceback is shown."""
+"""Errors that a user sees as a message, without a traceback. Each says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -23,34 +23,37 @@ class Problem:
 
 
 class RunnerError(Exception):
-    """The root of all errors that are shown to the user as a message. `exit_code` is what the program ends with."""
+    """The base class of all errors that are shown as a message. The program exits with `exit_code`."""
 
     exit_code = 1
 
 
 class Refused(RunnerError):
-    """Something was found wrong before any engine was started; nothing was written."""
+    """The configuration or the data is wrong. Raised before any engine is started; nothing was written."""
 
     exit_code = 2
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        """Keep the problems, each once, in the order they were found."""
-        found = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        self.problems = tuple(dict.fromkeys(found))
+        """Keep the problems in their order, without duplicates."""
+        several = (problems,) if isinstance(problems, Problem) else problems
+        self.problems = tuple(dict.fromkeys(several))
         listed = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"refused before anything was started:\n{listed}")
 
 
 class JobFailed(RunnerError):
-    """A job broke while it ran. The others go on."""
+    """A job failed while it ran. The other jobs of the sweep continue."""
 
 
 class SweepFailed(RunnerError):
-    """Some jobs of a sweep failed; the table of what failed and why has been shown."""
+    """Some jobs of a sweep failed. The table of failed jobs and their reasons has been printed already."""
 
 
 def attempt(problems: list[Problem], step: Callable[[], Any]) -> Any:
-    """Return what a step gives; collect what it refuses, so that all that is wrong is told at once."""
+    """Return the result of a step. If it raises Refused, add its problems to `problems` and return None.
+
+    So a user sees all problems at once.
+    """
     try:
         return step()
     except Refused as refused:

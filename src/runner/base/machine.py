@@ -1,4 +1,4 @@
-"""What describes the machine and the software a number was measured on."""
+"""Describes the machine and the software on which a number was measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-# What decides the text of an answer, or its speed, within one environment.
+# The packages whose versions decide the text of an answer, or its speed.
 ENGINE_PACKAGES = (
     "torch",
     "torchvision",
@@ -58,20 +58,20 @@ def cpu() -> str:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the installed versions, from metadata: nothing is imported."""
-    found = {}
+    """Return the versions of those packages that are installed. They are read from metadata: nothing is imported."""
+    installed = {}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 @functools.cache
 def fingerprint(environment: str) -> str:
-    """Name the software of an engine's environment: what decides an answer's text besides model and request."""
-    if "@" in environment:  # built from requirements: the hash of all that decided its content is its name
+    """Return a text that identifies the software of an engine's environment. It is part of an answer's cache key."""
+    if "@" in environment:  # built from requirements: its name holds a hash of everything that it was built from
         return f"{environment}, server {_server_digest()}"
     parts = [f"python {platform.python_version()}"]
     parts += [f"{name} {version}" for name, version in versions(ENGINE_PACKAGES).items()]
@@ -80,7 +80,7 @@ def fingerprint(environment: str) -> str:
 
 
 def _server_digest() -> str:
-    """Name the code of our own servers, which is developed faster than versions are made."""
+    """Return a hash of the code of our own servers, because it changes more often than the package's version."""
     from backends import chat_server, hf_server, ocr_server
 
     total = hashlib.sha256()
@@ -91,7 +91,7 @@ def _server_digest() -> str:
 
 
 def visible_gpus() -> str:
-    """Return the GPUs that an engine may use, for people and for comparing conditions."""
+    """Return the names of the GPUs that an engine may use. They are shown, and are a condition of measurements."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = ", ".join(gpus()) or "none"
     return names if chosen is None else f"{names} (CUDA_VISIBLE_DEVICES={chosen})"
@@ -99,7 +99,7 @@ def visible_gpus() -> str:
 
 @functools.cache
 def git_commit() -> str | None:
-    """Return the commit of the working directory's repository, with `-dirty` where files differ from it."""
+    """Return the commit of the working directory's repository, with `-dirty` if tracked files differ from it."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
         status = subprocess.run(

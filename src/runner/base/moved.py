@@ -1,7 +1,7 @@
-"""Names that other packages import from before the rooms: `runner.errors` is `runner.base.errors` now.
+"""Keeps old module names importable: `runner.errors` is now called `runner.base.errors`.
 
-A dataset reader or a metric of a third party that was written against the old names goes on working. Both names give
-the same module, so that an error which is raised under one is caught under the other.
+A third party's dataset reader or metric that imports an old name keeps working. Both names give the same module object,
+so an error class that is imported by one name is caught by the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOVED = {
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds a module under its old name by importing it under its new one."""
+    """Finds a module by its old name, by importing it by its new name."""
 
     def find_spec(
         self,
@@ -42,13 +42,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back. It was executed under its new name."""
+        """Restore the module's own spec. The module itself was executed when it was imported by its new name."""
         assert module.__spec__ is not None
         module.__spec__ = module.__spec__.loader_state
 
 
 def new_name(name: str) -> str | None:
-    """Return what a module, or one below it, is called now; None where it has not moved."""
+    """Return the new name of a module that was moved, or of a module inside a moved package; else None."""
     for old, new in MOVED.items():
         if name == old or name.startswith(f"{old}."):
             return new + name.removeprefix(old)
@@ -58,4 +58,4 @@ def new_name(name: str) -> str | None:
 def install() -> None:
     """Make the old names importable."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())  # before a moved package finds its modules a second time
+        sys.meta_path.insert(0, _Finder())  # first, else a moved package would load its modules a second time

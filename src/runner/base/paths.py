@@ -1,4 +1,4 @@
-"""Where things lie: the configs, the demo files that come with the runner, and what a relative path means."""
+"""Finds the configs, the demo files that are shipped with the runner, and the store; resolves relative paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1]  # src/runner, or the installed pa
 
 
 def conf_dir() -> Path:
-    """Return the folder of configs: `$RUNNER_CONF`, ./conf, the repository's, or the one within the wheel."""
+    """Return the folder of configs: `$RUNNER_CONF`, else ./conf, else that of the repository or the wheel."""
     candidates = [Path.cwd() / "conf", PACKAGE.parents[1] / "conf", PACKAGE / "bundled" / "conf"]
     if chosen := os.environ.get("RUNNER_CONF"):
         candidates = [Path(chosen).expanduser()]
@@ -24,20 +24,20 @@ def conf_dir() -> Path:
 
 
 def root() -> Path:
-    """Return the folder that `assets/` and `data/` of the shipped configs are relative to."""
+    """Return the folder that contains the `assets/` and `data/` which the shipped configs name."""
     repository = PACKAGE.parents[1]
     return repository if (repository / "assets" / "demo_models").is_dir() else PACKAGE / "bundled"
 
 
 def resolve(path: str) -> Path:
-    """Find a path from a config: absolute, from the working directory, or from `root()`; the first that exists."""
-    given = Path(path).expanduser()
-    if given.is_absolute() or given.exists():
-        return given.absolute()
-    shipped = root() / given
-    return shipped if shipped.exists() else given.absolute()
+    """Return a config's path as an absolute one: from the working directory, else from `root()` if it exists there."""
+    expanded = Path(path).expanduser()
+    if expanded.is_absolute() or expanded.exists():
+        return expanded.absolute()
+    shipped = root() / expanded
+    return shipped if shipped.exists() else expanded.absolute()
 
 
 def store_dir() -> Path:
-    """Return the folder of stored generations: `$RUNNER_STORE` or multirun/.store."""
+    """Return the folder of the store of generations: `$RUNNER_STORE`, else multirun/.store."""
     return Path(os.environ.get("RUNNER_STORE", "multirun/.store")).expanduser().absolute()

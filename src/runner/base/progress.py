@@ -1,4 +1,4 @@
-"""Shows what long work is doing: a bar on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of long work: as a bar on a terminal, elsewhere as a log line every 15 seconds."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LINE_EVERY_S = 15.0
-# What took less is not summed up in a line of its own.
+# Work that took less time than this ends without a closing line.
 WORTH_A_LINE_S = 2.0
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes log lines to what sys.stderr is at that moment: while a bar is shown, lines go above it."""
+    """Writes log lines to the current sys.stderr, which rich replaces while a bar is shown: lines then go above it."""
 
     def __init__(self) -> None:
-        """Start without a stream; it is looked up for each line."""
+        """Start without a stream. The stream is looked up for each line."""
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        """The standard error of now."""
+        """The current sys.stderr."""
         return sys.stderr
 
 
 class Progress:
-    """Counts work under a title. Use as a context manager; `advance` is cheap enough for every answer.
+    """Counts work under a title. Use it as a context manager; `advance` is cheap enough to be called for every answer.
 
-    Without a terminal, each new phase is a line at once (`starting`, `warming up`, `asking`); what changes within one
-    (`starting, loading weights 40%`), and counts with their rate and the time left, are lines every 15 seconds.
+    Without a terminal, each new phase (`starting`, `warming up`, `asking`) is logged at once. Changes within a phase
+    (`starting, loading weights 40%`), and the count with its rate and the time left, are logged every 15 seconds.
     """
 
     def __init__(self, title: str, total: int | None, *, quiet: bool = False) -> None:
-        """Start counting towards `total`; None where it is not known. `quiet`: phases are no lines of their own."""
+        """Start counting towards `total` (None: not known). With `quiet`, a new phase is not logged at once."""
         self.quiet = quiet
         self.title, self.total, self.done, self.failed = title, total, 0, 0
-        self._counting = threading.Lock()  # questions are taken in threads
-        self._begin = self._spoken = time.monotonic()
-        # The rate is of the asking: since the first request where `begin` says so, else since the first was counted.
+        self._counting = threading.Lock()  # `advance` is called from several threads
+        self._begin = self._last_line_at = time.monotonic()
+        # The rate leaves out waiting: it counts from the first request (`begin`), else from the first `advance`.
         self._counted_from: float | None = None
-        self._asked = 0  # counted since then
-        self._waited = 0.0  # before the first request, and while an engine was started again
+        self._asked = 0  # answers counted since `_counted_from`
+        self._waited = 0.0  # seconds before the first request, and while an engine was restarted
         self._waits_from: float | None = self._begin
         self._begun = False
         self._phase = ""
@@ -63,7 +63,7 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[told]}"),
+                TextColumn("{task.fields[rate]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
@@ -71,7 +71,7 @@ class Progress:
             )
 
     def begin(self) -> None:
-        """Say that the first request is sent now, or the first to an engine that was started again."""
+        """Tell the counter that requests are sent from now on: the first request, or the first after a restart."""
         now = time.monotonic()
         if self._waits_from is not None:
             self._waited += now - self._waits_from
@@ -82,20 +82,20 @@ class Progress:
         self._waits_from = None
 
     def rest(self) -> None:
-        """Say that nothing is asked until `begin`: an engine is started again."""
+        """Tell the counter that no request is sent until `begin`, because an engine is being restarted."""
         self._waits_from = time.monotonic()
 
     def __enter__(self) -> Progress:
-        """Show it."""
+        """Show the bar."""
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self.title, total=self.total, told="")
+            self._task = self._bar.add_task(self.title, total=self.total, rate="")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the bar, and say in a line what was done and how long it took."""
+        """Remove the bar, and log how much was done and how long it took."""
         if self._bar is not None:
             self._bar.stop()
         took = time.monotonic() - self._begin
@@ -103,20 +103,20 @@ class Progress:
             start = f", after {self._waited:.0f} s of starting" if self._begun else ""
             asking = took - self._waited if self._begun else took
             counted = f"{self.done} of {self.total or '?'} in {asking:.0f} s"
-            log.info("%s: %s%s%s", self.title, counted, self._told(), start)
+            log.info("%s: %s%s%s", self.title, counted, self._rate_and_failures(), start)
 
     def say(self, text: str) -> None:
-        """Say what is being done now: a phase, and after a comma what it is at."""
+        """Show what is being done now: a phase, and after a comma its current step."""
         phase = text.partition(",")[0]
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=f"{self.title}: {text}")
-        elif (phase != self._phase and not self.quiet) or time.monotonic() - self._spoken >= LINE_EVERY_S:
-            self._spoken = time.monotonic()
+        elif (phase != self._phase and not self.quiet) or time.monotonic() - self._last_line_at >= LINE_EVERY_S:
+            self._last_line_at = time.monotonic()
             log.info("%s: %s", self.title, text)
         self._phase = phase
 
     def advance(self, failed: bool = False) -> None:
-        """Count one more."""
+        """Count one more answer."""
         now = time.monotonic()
         with self._counting:
             self.done += 1
@@ -125,20 +125,20 @@ class Progress:
             if self._counted_from is None:
                 self._counted_from = now
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, told=self._told().removeprefix(", "))
-        elif now - self._spoken >= LINE_EVERY_S:
-            self._spoken = now
+            self._bar.update(self._task, advance=1, rate=self._rate_and_failures().removeprefix(", "))
+        elif now - self._last_line_at >= LINE_EVERY_S:
+            self._last_line_at = now
             rate = self._rate()
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-            log.info("%s: %d of %s%s%s", self.title, self.done, self.total or "?", self._told(), left)
+            log.info("%s: %d of %s%s%s", self.title, self.done, self.total or "?", self._rate_and_failures(), left)
 
     def _rate(self) -> float | None:
-        """Return how many were counted per second of asking; None where that says nothing yet."""
+        """Return the answers per second without the time of waiting; None before there are enough of them."""
         since = 0.0 if self._counted_from is None else time.monotonic() - self._counted_from
         counted = self._asked if self._begun else self._asked - 1
         return counted / since if counted > 0 and since > 0 else None
 
-    def _told(self) -> str:
+    def _rate_and_failures(self) -> str:
         rate = self._rate()
         speed = f", {rate:.1f}/s" if rate else ""
         return speed + (f", {self.failed} failed" if self.failed else "")

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDE = 160  # columns of a log, where there is no terminal to ask and COLUMNS doesn't say
+WIDE = 160  # columns where the output is no terminal and COLUMNS is not set
 
 
 def console() -> Console:
-    """Return a console as wide as the terminal, or as COLUMNS says; elsewhere a log keeps a table whole."""
+    """Return a console as wide as the terminal or as COLUMNS; else 160 columns, so that tables in a log stay whole."""
     from rich.console import Console
 
-    asked = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(width=None if asked else WIDE)
+    width_is_known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if width_is_known else WIDE)
 
 
 def say(text: str) -> None:
-    """Print a line, never wrapped, so that it can be copied."""
+    """Print a line without wrapping it, so that it can be copied."""
     console().print(text, highlight=False, markup=False, soft_wrap=True)

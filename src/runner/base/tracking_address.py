@@ -1,4 +1,4 @@
-"""Where runs are tracked unless somebody says otherwise, and the command that shows them in a browser."""
+"""The default address for tracking runs, and the command that shows tracked runs in a browser."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from runner.base import paths
 
 UI = "http://127.0.0.1:5000"
-# What `mlflow ui` can show; at other addresses a server does it.
+# The kinds of address that `mlflow ui` can show. At any other address a server shows its runs itself.
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql", "file")
 PASSWORD = re.compile(r"//[^/\s]*@")
 
 
 def default_uri() -> str:
-    """Return where runs are tracked unless a command line says otherwise, as conf/tracking/mlflow.yaml has it."""
+    """Return the address where runs are tracked by default; conf/tracking/mlflow.yaml has the same rule."""
     return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
 def ui_command(uri: str) -> str | None:
-    """Return the command that shows in a browser what is tracked at an address; None where a server shows itself.
+    """Return the command that shows the runs at an address in a browser; None if the address is that of a server.
 
-    A database named by a relative path is named whole, so that the command works from any folder. A password is never
-    printed: where the address has one, the command takes it from MLFLOW_TRACKING_URI.
+    A relative path of a database is made absolute, so that the command works in any folder. A password is never
+    printed: if the address has one, the command reads the address from MLFLOW_TRACKING_URI.
     """
     usual = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if uri == usual and Path.cwd() == paths.PACKAGE.parents[1] and Path("Makefile").is_file():
@@ -35,13 +35,13 @@ def ui_command(uri: str) -> str | None:
     if PASSWORD.search(uri):
         store = '"$MLFLOW_TRACKING_URI"' if uri == usual else shlex.quote(PASSWORD.sub("//***@", uri))
     else:
-        store = shlex.quote(_whole(uri))
+        store = shlex.quote(_absolute(uri))
     host, port = UI.removeprefix("http://").split(":")
     return f"python -m mlflow ui --host {host} --port {port} --backend-store-uri {store}"
 
 
-def _whole(uri: str) -> str:
-    """Return an address whose path, if it is one of a file or folder, is absolute."""
+def _absolute(uri: str) -> str:
+    """Return an address with an absolute path, if it names a file or a folder."""
     prefix, sqlite, path = uri.partition("sqlite:///")
     if sqlite and not prefix and path:
         return f"sqlite:///{Path(path).absolute()}"

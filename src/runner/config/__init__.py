@@ -1,6 +1,6 @@
-"""A job's configuration: its schema, the checks of its values, and the way from a command line to it.
+"""A job's configuration: its schema, the checks of its values, and the reading of overrides on a command line.
 
-One dataclass for each group of conf/: `schema` is the whole job, the larger groups have files of their own.
+Each group of conf/ has one dataclass. `schema` holds the whole job; the larger groups have their own files.
 """
 
 from runner.config.composing import INTERPOLATED, STARTED, check_values, register, typed

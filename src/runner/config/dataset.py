@@ -11,31 +11,35 @@ from runner.config.values import one_of, within
 
 @dataclass
 class DatasetConfig:
-    """Which questions are asked about which pictures. One file in conf/dataset/."""
+    """Which questions are asked about which pictures. Each file in conf/dataset/ sets these keys."""
 
-    name: str = ""  # names the dataset in results
+    name: str = ""  # the dataset's name in results
     format: str = ""  # annotations, spreadsheet, images, jsonl, docvqa, or a third party's reader
-    path: str = "???"  # needed: file or folder; from the working directory, else from where the shipped data lies
-    images: str | None = None  # the folder that image paths are relative to; null: the one of `path`
+    path: str = "???"  # needed: file or folder; relative to the working directory, else to the shipped data
+    images: str | None = None  # the folder that image paths are relative to; null: the folder of `path`
     # filters: a value or a list of values; null keeps everything
     split: Any = None
-    doc_class: Any = None  # of documents, such as passport
-    field: Any = None  # of questions, such as surname
+    doc_class: Any = None  # class of documents, such as passport
+    field: Any = None  # field that a question asks for, such as surname
     limit: int | None = within(None, 1)  # the first N samples that pass the filters
-    blind: str = "none"  # no_image, other_document: a baseline that can't read; docs/datasets.md
-    blind_seed: int = 0  # draws the other document
+    blind: str = "none"  # no_image, other_document: a baseline that can't see the page; docs/datasets.md
+    blind_seed: int = 0  # the random seed that draws the other document
     other_pages: int = within(
         0, 0, 100
-    )  # pictures of other documents among each sample's own: what do more pages cost?
-    region: str | None = None  # a column with a place on the page, [left, top, right, bottom]: that part alone is shown
+    )  # number of pictures of other documents added to each sample, to measure what more pages cost
+    region: str | None = None  # a column with a box on the page, [left, top, right, bottom]: only that part is shown
     region_margin: int = within(
         4, 0, 10000
-    )  # pixels shown around it; OCR programs read a text that touches the edge badly
+    )  # pixels shown around the box, because OCR programs read text badly that touches the edge
     question: str | None = None  # asked where a sample has no question of its own
-    video_fps: float = within(1.0, 0.001, 120)  # frames taken from a second of a video
-    video_frames: int = within(16, 1, 768)  # the most from one video; a longer one is covered evenly
+    video_fps: float = within(1.0, 0.001, 120)  # frames taken from each second of a video
+    video_frames: int = within(16, 1, 768)  # most frames from one video; from a longer video they are evenly spaced
     video_as: str = one_of(
         "pictures", "pictures", "video"
     )  # video: one moving picture, which some models take (docs/datasets.md)
-    columns: dict[str, str | None] = dataclasses.field(default_factory=dict)  # our name -> the file's; null: not read
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the reader: separator, encoding, sheet
+    columns: dict[str, str | None] = dataclasses.field(
+        default_factory=dict
+    )  # meaning -> the file's column; null: not read
+    options: dict[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  # options of the reader: separator, encoding, sheet

@@ -1,7 +1,7 @@
-"""Which keys of a job's config decide what, in one list that every comparison of configs reads.
+"""Which keys of a job's config can change a figure: one list that every comparison of configs reads.
 
-Two jobs are the same experiment where all that decides a figure is equal: that is `runner.config_hash`. What tells jobs
-apart in tables, folders and `compare` is the same list, with what decides timing and how scores were made.
+Two jobs are the same experiment if all keys are equal that can change a figure; `runner.config_hash` is a hash of them.
+The same list names jobs in tables, folders and `compare`, where the keys that affect timing and scoring count as well.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Decides what is asked, whom, and how it is scored.
+# These keys decide what is asked, which engine answers, and how answers are scored.
 DECISIVE = (
     "model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "concurrency", "warmup",
     "answer_columns",
 )  # fmt: skip
-# Decides how the work is done, kept or shown, and no figure that was measured under the conditions that are recorded.
+# These keys decide how the work is done, stored or shown. They change no figure under the recorded conditions.
 INDIFFERENT = (
     "tracking", "report", "pool", "reuse", "max_failed", "objective", "published", "summaries", "plan", "stage",
     "answers", "rescore", "hydra",
@@ -22,9 +22,10 @@ INDIFFERENT = (
 
 
 def only(config: Mapping[str, Any], *, but: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the part of a config that decides figures, without the keys in `but`, by which jobs may differ.
+    """Return the part of a config that decides figures, without the keys in `but`.
 
-    A key that an older or newer version has and this one does not know counts: better two groups than a wrong one.
+    A key of an older or newer version, which this version doesn't know, counts as decisive: to take equal jobs for
+    different ones is a smaller fault than the reverse.
     """
     left_out = {*INDIFFERENT, *but}
     return {str(key): value for key, value in config.items() if key not in left_out}

@@ -1,4 +1,4 @@
-"""Looks things up in the schema of a job (`runner.config`): which keys there are, and what value each takes."""
+"""Looks up keys in the schema of a job (`runner.config`): which keys exist, and which values each key takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NODES: dict[Any, type[IntegerNode] | type[FloatNode] | type[BooleanNode]] = {
 
 
 def kind_at(path: str) -> Any:
-    """Return the type at a dotted path of the schema, without its `| None`; None where there is no such key."""
+    """Return the type at a dotted path of the schema, without its `| None`; None if there is no such key."""
     kind: Any = Config
     for name in path.split(".") if path else ():
         kind = inner(kind, name)
@@ -31,7 +31,7 @@ def kind_at(path: str) -> Any:
 
 
 def inner(kind: Any, name: str) -> Any:
-    """Return the type of a key of something of this type; None where it has no such key, Any where nobody says."""
+    """Return the type of the key `name` in a `kind`: None if there is no such key, Any if it takes any type."""
     if dataclasses.is_dataclass(kind):
         return without_none(_hints(kind).get(name))
     if typing.get_origin(kind) is dict:
@@ -42,25 +42,25 @@ def inner(kind: Any, name: str) -> Any:
 def without_none(kind: Any) -> Any:
     """Return a type without its `| None`."""
     if isinstance(kind, types.UnionType):
-        return next(one for one in typing.get_args(kind) if one is not type(None))
+        return next(option for option in typing.get_args(kind) if option is not type(None))
     return kind
 
 
 def takes_none(kind: Any, name: str) -> bool:
-    """Tell whether a key of something of this type may be null."""
+    """Return whether the key `name` in a `kind` may be null."""
     hint = _hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
     return hint is None or hint is Any or type(None) in typing.get_args(hint)
 
 
 def keys(kind: Any) -> list[str] | None:
-    """Return the keys of a part of the schema; None where it takes any, or is a value."""
+    """Return the keys of a part of the schema; None if it takes any key, or is a value."""
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
 
 
-def wanted(kind: Any, value: Any) -> str | None:
-    """Say in words what is wanted in place of a value that is no mapping; None where it fits, or may.
+def expected(kind: Any, value: Any) -> str | None:
+    """Return in words what `kind` expects in place of a value that is no mapping; None if the value fits.
 
-    `${...}` is known only when it is composed.
+    A value with `${...}` counts as fitting, because it is known only after the config is composed.
     """
     if kind is Any or kind is None or (isinstance(value, str) and ("${" in value or value == "???")):
         return None
@@ -80,8 +80,8 @@ def wanted(kind: Any, value: Any) -> str | None:
     return None
 
 
-def meant(wrong: str, known: Sequence[str], prefix: str = "") -> str:
-    """Say what a mistyped word was probably meant to be, else what there is."""
+def suggestion(wrong: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return the known words that a mistyped word resembles, as the end of a message; else all known words."""
     if close := difflib.get_close_matches(wrong, known, n=3):
         return "; did you mean " + " or ".join(f"{prefix}{key}" for key in close) + "?"
     shown = [f"{prefix}{key}" if prefix.endswith(".") else key for key in sorted(known)]

@@ -1,4 +1,4 @@
-"""What a mistyped key or choice was probably meant to be; Hydra names the mistake and not the remedy."""
+"""Suggests the key or choice that a mistyped one was probably meant to be. Hydra's messages name only the mistake."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from runner.base import paths
 from runner.config import lookup
 
-# Groups that take several words at once, or whose files are laid over one another on purpose.
+# Groups from which several files may be chosen at once: they hold independent entries, or are merged on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
 
 
 def remedy(error: Exception) -> str | None:
-    """Say what is wrong and what was probably meant; None where a key or a choice is not what is wrong."""
+    """Return what is wrong and what was probably meant; None if the error is not about a key or a choice."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         # Hydra knows no options where a list was given: metrics=[cer,wre]
         options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
-        return f"there is no {group}={name}" + lookup.meant(name, options, f"{group}=") if options else None
+        return f"there is no {group}={name}" + lookup.suggestion(name, options, f"{group}=") if options else None
     cause = error.__cause__
     if isinstance(cause, ValidationError) and cause.full_key and str(error).startswith("Error merging override"):
         override = str(error).splitlines()[0].removeprefix("Error merging override ").strip().strip("'")
-        want = lookup.wanted(lookup.kind_at(str(cause.full_key)), cause.value)
-        return f"{override}: {cause.full_key} takes {want}" if want else None
+        expected = lookup.expected(lookup.kind_at(str(cause.full_key)), cause.value)
+        return f"{override}: {cause.full_key} takes {expected}" if expected else None
     if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return None
     wrong = cause.full_key or str(cause.key)
@@ -41,16 +41,16 @@ def remedy(error: Exception) -> str | None:
     within = [] if close or parent else [key for group in keys for key in _inside(group)]
     alike = difflib.get_close_matches(name, [key.rpartition(".")[2] for key in within], n=3)
     inside = [key for key in within if key.endswith(f".{name}")]
-    inside = inside or [key for one in alike for key in within if key.endswith(f".{one}")]
+    inside = inside or [key for similar in alike for key in within if key.endswith(f".{similar}")]
     if inside:
         return f"there is no key {wrong}; did you mean {' or '.join(inside[:3])}?"
-    return f"there is no key {wrong}" + lookup.meant(name, keys, prefix)
+    return f"there is no key {wrong}" + lookup.suggestion(name, keys, prefix)
 
 
-def lacking(overrides: Sequence[str]) -> str | None:
-    """Say which override sets a key of settings that the choice doesn't have: env.container.image=... alone.
+def missing_part(overrides: Sequence[str]) -> str | None:
+    """Return which override sets a key in a part that the chosen file lacks: env.container.image=... with env=current.
 
-    At these, Hydra fails with a bare AssertionError. None where it can't be that.
+    Hydra fails with a bare AssertionError for such an override. Return None if there is no such override.
     """
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
@@ -65,12 +65,12 @@ def lacking(overrides: Sequence[str]) -> str | None:
 
 
 def merged(overrides: Sequence[str]) -> str | None:
-    """Say which override lists words of a group that takes one: Hydra would merge the files that they name."""
+    """Return which override lists several files of a group that takes one. Hydra would merge these files silently."""
     for override in overrides:
-        found = re.fullmatch(r"\+?(\w+)=\[([^\[\]]+,[^\[\]]+)\]", override)
-        if found and found[1] not in SEVERAL and (paths.conf_dir() / found[1]).is_dir():
-            words = found[2].replace(" ", "")
-            return f"{found[1]} takes one word: {override} would merge them. To run each: -m {found[1]}={words}"
+        match = re.fullmatch(r"\+?(\w+)=\[([^\[\]]+,[^\[\]]+)\]", override)
+        if match and match[1] not in SEVERAL and (paths.conf_dir() / match[1]).is_dir():
+            words = match[2].replace(" ", "")
+            return f"{match[1]} takes one word: {override} would merge them. To run each: -m {match[1]}={words}"
     return None
 
 
@@ -79,5 +79,5 @@ def _inside(group: str) -> list[str]:
 
 
 def _keys(path: str) -> list[str] | None:
-    """Return the keys of the schema at a dotted path; None where that is no part of the schema."""
+    """Return the keys of the schema at a dotted path; None if the path names no part of the schema."""
     return lookup.keys(lookup.kind_at(path))

@@ -14,43 +14,45 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass
 class ModelConfig:
-    """A model: where its checkpoints are and what is needed to run it. One file in conf/model/."""
+    """A model: where its checkpoints are and what is needed to run it. Each file in conf/model/ sets these keys."""
 
     name: str = MISSING
-    # quantisation -> folder or hub name, `name@revision` to pin one
+    # quantisation -> folder or hub name; `name@revision` pins a revision
     checkpoints: dict[str, str] = field(default_factory=dict)
-    # a folder or hub name to use instead of `checkpoints`, whatever `quant` says of its dtype
+    # a folder or hub name that is used instead of `checkpoints`, for every quantisation
     path: str | None = None
-    revision: str | None = None  # a hub's commit, beside model.path
+    revision: str | None = None  # the commit at the hub of model.path
     licence: str = MISSING  # as the model's card names it
-    backends: list[str] = field(default_factory=list)  # that can run it; empty: all
-    images: bool = True  # false: it takes text alone, so pages are read by OCR (prompt.ocr)
-    unsupported: str | None = None  # why no backend can: the model is refused with it
+    backends: list[str] = field(default_factory=list)  # the backends that can run the model; empty: all
+    images: bool = True  # false: the model takes only text, so pages are read by OCR (prompt.ocr)
+    unsupported: str | None = None  # the reason why no backend can run the model; the job is refused with it
     engine_args: dict[str, dict[str, Any]] = field(default_factory=dict)  # backend -> flags it needs for this model
-    family: str = "auto"  # how the HF engine prepares its inputs
-    min_pixels: int | None = within(None, 1)  # area an image is resized to; null: what the checkpoint says
+    family: str = "auto"  # how the HF engine prepares the model's inputs
+    min_pixels: int | None = within(None, 1)  # a smaller image is enlarged to this area; null: the checkpoint's value
     max_pixels: int | None = within(None, 1)
-    env: dict[str, str] = field(default_factory=dict)  # backend -> environment, where it needs its own
+    env: dict[str, str] = field(default_factory=dict)  # backend -> environment, if the model needs its own
     weights: str = one_of(
         "real", "real", "dummy"
-    )  # dummy: the true architecture with random weights, for speed and memory
+    )  # dummy: the true architecture with random weights, to measure speed and memory
     architecture: str | None = None  # a folder with config.json, for weights=dummy without a download
-    config_override: dict[str, Any] = field(default_factory=dict)  # laid over config.json; with dummy weights only
-    threads: int | None = within(None, 1, 4096)  # CPU threads that suit it; backend.threads wins
+    config_override: dict[str, Any] = field(default_factory=dict)  # replaces keys of config.json; needs weights=dummy
+    threads: int | None = within(None, 1, 4096)  # CPU threads that suit the model; backend.threads wins
     adapter: str | None = None  # folder of a LoRA adapter
-    trust_remote_code: bool = False  # whether code that comes with the checkpoint is run
-    why_remote_code: str | None = None  # said in the file where the above is true
+    trust_remote_code: bool = False  # true: Python code of the checkpoint is run
+    why_remote_code: str | None = None  # the reason for trust_remote_code, where that is true
 
 
 @dataclass
 class QuantConfig:
-    """A quantisation: which of a model's checkpoints it needs, and how that is loaded. One file in conf/quant/."""
+    """A quantisation: which checkpoint of a model it needs, and how that is loaded. Each file in conf/quant/ is one."""
 
     name: str = MISSING
     checkpoint: list[str] = field(default_factory=list)  # names in model.checkpoints; the first that exists is used
-    dtype: str = one_of("auto", *DTYPES)  # of activations and unquantised weights; auto: the checkpoint's own
-    quantization: str = one_of("none", "none", "bnb_int8", "bnb_nf4")  # done while loading: none, bnb_int8, bnb_nf4
-    dummy: bool = False  # whether model.weights=dummy can stand in for it
+    dtype: str = one_of("auto", *DTYPES)  # type of activations and unquantised weights; auto: the checkpoint's own
+    quantization: str = one_of(
+        "none", "none", "bnb_int8", "bnb_nf4"
+    )  # quantisation while loading: none, bnb_int8, bnb_nf4
+    dummy: bool = False  # true: model.weights=dummy can be loaded in this quantisation
     env: dict[str, str] = field(
         default_factory=dict
-    )  # backend -> environment that can load it, where the model names none
+    )  # backend -> environment that can load such a checkpoint, where the model names none

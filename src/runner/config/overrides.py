@@ -1,4 +1,4 @@
-"""Spells overrides as Hydra's grammar and a shell take them: the way from a table or a YAML list to a command line."""
+"""Writes overrides for a command line, quoted for Hydra's grammar and for a shell."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# What needs no quotation marks: it begins like a word or a path and can't be taken for a number or a truth value.
+# Texts that need no quotation marks: they begin like a word or a path, and Hydra can't read them as numbers.
 PLAIN = re.compile(r"[A-Za-z_/][\w./@-]*", re.ASCII)
 NOT_WORDS = re.compile(r"(?i:true|false|null|nan|inf)")
 
 
 def spelled(key: str, value: Any) -> str:
-    """Return the override that sets a key to a value of YAML: one value, never a choice of several."""
+    """Return the override that sets a key to a YAML value. A comma in the value never becomes a sweep."""
     return f"{key}={_value(value)}"
 
 
@@ -34,8 +34,8 @@ def _value(value: Any) -> str:
 
 def in_quotes(text: str) -> str:
     """Return a text in single quotation marks, as Hydra's grammar reads it back."""
-    # A backslash is one, except before a quotation mark and at the end, where the grammar reads an escape.
-    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    # Hydra reads a backslash as an escape only before a quotation mark and at the end: only there it is doubled.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
     return f"'{escaped}'"
 
 
@@ -46,7 +46,7 @@ def _key(key: str) -> str:
 
 
 def config_dir_option(arguments: Sequence[str]) -> list[str]:
-    """Return the option that names configs beside conf/, as a command line gave it; nothing where it did not."""
+    """Return the option --config-dir of a command line with its value; an empty list if it has none."""
     for number, argument in enumerate(arguments):
         if argument in ("--config-dir", "-cd"):
             return ["--config-dir", arguments[number + 1]]

@@ -1,6 +1,6 @@
-"""What is wrong in a YAML file of a user's own (`--config-dir`, conf/): which file, which line, what was meant.
+"""Checks a user's own YAML files (`--config-dir`, conf/), and names file, line and remedy for each mistake.
 
-Hydra says what it could not merge and not where that stands: `Key 'checkpoint' not in 'ModelConfig'`.
+Hydra's messages say what could not be merged, but not where it is: `Key 'checkpoint' not in 'ModelConfig'`.
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ from runner.config import lookup
 
 _FILE = re.compile(r"In '([\w/.-]+)'")
 _PACKAGE = re.compile(r"\s*#\s*@package\s+(\S+)")
-# Keys of a whole job's file that are none of the schema's.
+# Keys that a file of a whole job may have besides those of the schema.
 WHOLE = ("defaults", "hydra")
 
 
-def told(message: str, arguments: Sequence[str]) -> str | None:
-    """Return all that is wrong in the files that Hydra's `message` and the command line name; None where nothing is."""
+def explain(message: str, arguments: Sequence[str]) -> str | None:
+    """Return every mistake in the files that Hydra's `message` and the command line name; None if there is none."""
     places = folders(arguments)
-    names = [found[1] for found in [_FILE.search(message)] if found]
+    names = [match[1] for match in [_FILE.search(message)] if match]
     for argument in arguments:
         group, _, words = argument.lstrip("+").partition("=")
         names += [f"{group}/{word.strip()}" for word in words.strip("[]").split(",")]
     lines = []
     for name in dict.fromkeys(names):
         if file := find(name, places):
-            found = faults(file, name.rpartition("/")[0], places)
-            lines += [f"{file}, line {line}: {what}" for line, what in found]
+            mistakes = faults(file, name.rpartition("/")[0], places)
+            lines += [f"{file}, line {line}: {what}" for line, what in mistakes]
     return "\n".join(lines) or None
 
 
 def folders(arguments: Sequence[str]) -> list[Path]:
-    """Return the folders that configs are looked for in, in Hydra's order."""
-    found = [paths.conf_dir()]
+    """Return the folders in which configs are looked up, in Hydra's order."""
+    searched = [paths.conf_dir()]
     for number, argument in enumerate(arguments):
         if argument in ("--config-dir", "-cd") and number + 1 < len(arguments):
-            found.append(Path(arguments[number + 1]))
+            searched.append(Path(arguments[number + 1]))
         elif argument.startswith("--config-dir="):
-            found.append(Path(argument.partition("=")[2]))
+            searched.append(Path(argument.partition("=")[2]))
         elif argument.startswith("hydra.searchpath=["):
-            found += [Path(one.strip(" '\"").removeprefix("file://")) for one in argument[18:-1].split(",")]
-    return found
+            searched += [Path(entry.strip(" '\"").removeprefix("file://")) for entry in argument[18:-1].split(",")]
+    return searched
 
 
 def find(name: str, places: Sequence[Path]) -> Path | None:
-    """Return the file of a config `group/name`; None where there is none."""
+    """Return the file of a config `group/name`; None if there is none."""
     return next((file for place in places if (file := place / f"{name}.yaml").is_file()), None)
 
 
 def faults(file: Path, group: str, places: Sequence[Path]) -> Iterator[tuple[int, str]]:
-    """Yield line and words for everything in a config file that the schema doesn't take."""
+    """Yield line number and message for everything in a config file that the schema doesn't take."""
     text = file.read_text(encoding="utf-8")
     loader = get_yaml_loader()(text)
     try:
         root = loader.get_single_node()
-        header = next((found for line in text.splitlines() if (found := _PACKAGE.match(line))), None)
+        header = next((match for line in text.splitlines() if (match := _PACKAGE.match(line))), None)
         package = header[1] if header else group.replace("/", ".")
         if group == "experiment" and header is None:
             yield 1, "an experiment sets keys of a whole job, so its first line is: # @package _global_"
@@ -82,7 +82,7 @@ def faults(file: Path, group: str, places: Sequence[Path]) -> Iterator[tuple[int
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where a file stands: its group, the part of a job's config that it fills, and where other files are."""
+    """The place of a config file: its group, the part of a job's config that it sets, and the folders of configs."""
 
     group: str
     package: str
@@ -106,10 +106,8 @@ def _mapping(loader: Any, node: yaml.MappingNode, kind: Any, prefix: str, place:
 def _unknown(key: str, known: Sequence[str], prefix: str, place: _Place) -> str:
     known = known if prefix or place.package else [*known, *WHOLE]
     if not prefix and key == place.package.partition(".")[0]:
-        return (
-            f"{key}: its keys stand at the margin in a file of conf/{place.group}/, without a line `{key}:` above them"
-        )
-    return f"there is no key {prefix}{key}{lookup.meant(key, known, prefix)}"
+        return f"{key}: in a file of conf/{place.group}/ keys are not indented, without a line `{key}:` above them"
+    return f"there is no key {prefix}{key}{lookup.suggestion(key, known, prefix)}"
 
 
 def _value(loader: Any, node: yaml.Node, kind: Any, key: str, place: _Place, line: int) -> Iterator[tuple[int, str]]:
@@ -122,12 +120,12 @@ def _value(loader: Any, node: yaml.Node, kind: Any, key: str, place: _Place, lin
         return
     value = loader.construct_object(node, deep=True)
     if value is None:
-        return  # what may not be null is asked for when the job is checked
+        return  # a null where none is allowed is found when the job is checked
     if nested and not place.package and "." not in key and isinstance(value, (str, list)):
         words = value if isinstance(value, str) else f"[{', '.join(map(str, value))}]"
         yield line, f"{key} is a group, and its file is chosen in the list of defaults: - override /{key}: {words}"
-    elif (want := lookup.wanted(kind, value)) is not None:
-        yield line, f"{key} takes {want}, not {value!r}"
+    elif (expected := lookup.expected(kind, value)) is not None:
+        yield line, f"{key} takes {expected}, not {value!r}"
 
 
 def _kind(kind: Any) -> str:
@@ -135,20 +133,20 @@ def _kind(kind: Any) -> str:
 
 
 def _defaults(loader: Any, node: yaml.Node, place: _Place) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong in a list of defaults: a group or a file that there is not."""
+    """Yield the groups and files of a list of defaults that do not exist."""
     if not isinstance(node, yaml.SequenceNode):
         yield node.start_mark.line + 1, "defaults is a list: - override /model: NAME"
         return
     for entry in node.value:
-        line, given = entry.start_mark.line + 1, loader.construct_object(entry, deep=True)
-        if isinstance(given, str):
+        line, default = entry.start_mark.line + 1, loader.construct_object(entry, deep=True)
+        if isinstance(default, str):
             if (
-                given not in ("_self_", "base_config")
-                and find(given.removeprefix("/"), places := _places(given, place)) is None
+                default not in ("_self_", "base_config")
+                and find(default.removeprefix("/"), places := _places(default, place)) is None
             ):
-                yield line, f"there is no {given}" + lookup.meant(given, _names(places))
+                yield line, f"there is no {default}" + lookup.suggestion(default, _names(places))
             continue
-        for word, names in given.items() if isinstance(given, dict) else ():
+        for word, names in default.items() if isinstance(default, dict) else ():
             yield from ((line, what) for what in _default(str(word), names, place))
 
 
@@ -166,21 +164,21 @@ def _default(word: str, names: Any, place: _Place) -> Iterator[str]:
         groups = {
             path.parent.relative_to(folder).as_posix() for folder in place.folders for path in folder.rglob("*.yaml")
         }
-        yield f"there is no group {group}" + lookup.meant(name, sorted(groups - {"."}), "/")
+        yield f"there is no group {group}" + lookup.suggestion(name, sorted(groups - {"."}), "/")
         return
     if place.group == "experiment" and not is_override:
         yield f"a job has a {name} already: write `override /{name}: {names}`"
         return
     if is_override and not place.package and not absolute:
         yield f"a group is named from the root: override /{group}"
-    for one in names if isinstance(names, list) else [names]:
-        if one is not None and find(f"{name}/{one}", place.folders) is None:
+    for choice in names if isinstance(names, list) else [names]:
+        if choice is not None and find(f"{name}/{choice}", place.folders) is None:
             known = _names([folder / name for folder in place.folders])
-            yield f"there is no {name}={one}" + lookup.meant(str(one), known, f"{name}=")
+            yield f"there is no {name}={choice}" + lookup.suggestion(str(choice), known, f"{name}=")
 
 
-def _places(given: str, place: _Place) -> list[Path]:
-    return list(place.folders) if given.startswith("/") else [folder / place.group for folder in place.folders]
+def _places(default: str, place: _Place) -> list[Path]:
+    return list(place.folders) if default.startswith("/") else [folder / place.group for folder in place.folders]
 
 
 def _names(places: Sequence[Path]) -> list[str]:

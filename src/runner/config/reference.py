@@ -1,6 +1,6 @@
-"""docs/configuration.md: every key of a job, with its type, default and meaning, read from the schema's source.
+"""Makes docs/configuration.md: every key of a job, with its type, default and meaning.
 
-The meaning of a key is the comment beside it in the schema, so that there is one place to write it.
+The meaning of a key is the comment beside it in the schema's source, so that it is written in one place only.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from typing import Any
 from runner.config import values
 from runner.config.schema import Config
 
-HEAD = """# Configuration reference
+HEAD = """[Documentation](README.md) · **Look up**
 
-Made from the schema (`src/runner/config/schema.py` and what it names) by `python -m runner.document`; a test holds it
-current. Every key can be given on the command line (`sampling.temperature=0.2`), in a file of its group under
-`conf/`, or in an experiment. The defaults here are the schema's: the file that is chosen in a group says its own,
-and `python -m runner --cfg job` prints what holds. `null` means *not given*. A key with braces takes any keys of
-its own, added with a plus: `+backend.engine_args.max_model_len=4096`.
+# Configuration reference
+
+This page is made from the schema (`src/runner/config/schema.py` and the files it names) by `python -m runner.document`;
+a test checks that it is current. Every key can be set on the command line (`sampling.temperature=0.2`), in a file of
+its group under `conf/`, or in an experiment. The defaults here are those of the schema. The file that is chosen in a
+group may set others; `python -m runner --cfg job` prints the values in use. `null` means *not set*. A key with braces
+takes any keys, which are added with a plus: `+backend.engine_args.max_model_len=4096`.
 
 """
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its whole name, its type as YAML knows it, its default, and what it means."""
+    """One key: its full name, its type in YAML, its default, and its meaning."""
 
     name: str
     type: str
@@ -75,14 +77,14 @@ def _keys(schema: type, prefix: str) -> Iterator[Key]:
             yield Key(name, _type(hints[field.name]), _default(field), meaning)
         elif is_mapping:
             yield from _keys(part, f"{name}.NAME.")
-        elif prefix:  # those of the job itself have sections of their own
+        elif prefix:  # the parts of the job itself have their own sections
             yield from _keys(part, f"{name}.")
 
 
 def _comments(schema: type) -> dict[str, str]:
-    """Return the comment beside each field, or on the lines of its own above it, where it has one."""
+    """Return the comment of each field that has one: beside the field, or on the lines above it."""
     source = inspect.getsource(schema).splitlines()
-    found = {}
+    comments = {}
     (definition,) = ast.parse("\n".join(source)).body
     assert isinstance(definition, ast.ClassDef)
     for node in definition.body:
@@ -93,12 +95,12 @@ def _comments(schema: type) -> dict[str, str]:
         above: list[str] = []
         while source[node.lineno - 2 - len(above)].strip().startswith("#"):
             above.insert(0, source[node.lineno - 2 - len(above)].strip().lstrip("# "))
-        found[node.target.id] = beside.group(1) if beside else " ".join(above)
-    return found
+        comments[node.target.id] = beside.group(1) if beside else " ".join(above)
+    return comments
 
 
 def _type(kind: Any) -> str:
-    """Put a type into the words of YAML."""
+    """Return a type in words, as a YAML user knows it."""
     if kind is Any:
         return "any"
     arguments = typing.get_args(kind)
@@ -108,7 +110,7 @@ def _type(kind: Any) -> str:
     if origin is list:
         return f"[{_type(arguments[0])}]"
     if type(None) in arguments:
-        return f"{_type(next(one for one in arguments if one is not type(None)))} or null"
+        return f"{_type(next(option for option in arguments if option is not type(None)))} or null"
     return {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}.get(kind.__name__, str(kind))
 
 
@@ -124,10 +126,10 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _meaning(name: str, comment: str, metadata: Mapping[str, Any]) -> str:
-    """Return the comment, and what values are allowed where it doesn't say."""
+    """Return the comment, followed by the allowed values unless the comment names them."""
     if not comment and name.endswith(".name"):
-        comment = "the word of its file on the command line; names it in results"
+        comment = "the name of the file, which is given on the command line and shown in results"
     parts = [comment] if comment else []
-    if any(one not in comment for one in metadata.get(values.CHOICES, ())) or values.LEAST in metadata:
+    if any(choice not in comment for choice in metadata.get(values.CHOICES, ())) or values.LEAST in metadata:
         parts.append(values.bounds(metadata))
     return "; ".join(parts)

@@ -14,12 +14,12 @@ from typing import Any
 from runner.base.errors import Problem
 
 LANGUAGES = ("en", "ru")
-# First parts of the names of tracked metrics: DESIGN of names is in docs/report.md.
+# The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "engine", "cache",
     "samples", "harness", "repeats", "parity",
 )  # fmt: skip
-# The metrics of these groups are all known; those of the others depend on what scores.
+# All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
     "latency": ("mean_s", "p50_s", "p95_s", "p99_s"),
     "ttft": ("p50_s", "p95_s"),
@@ -38,34 +38,37 @@ _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)
 
 @dataclass
 class TrustConfig:
-    """From which value on a figure is not to be trusted. Shares are 0 to 1; null: not looked at."""
+    """Limits beyond which the report warns that a figure can't be trusted. Shares are 0 to 1; null: not checked."""
 
-    failed: float | None = 0.01  # answers that never came
-    unscored: float | None = 0.01  # answers without a score, beyond those that failed
-    truncated: float | None = 0.02  # answers cut at sampling.max_tokens
-    refused: float | None = 0.02  # answers that decline, and questions that a content filter withheld the answer of
-    swap_gap: float | None = 1.0  # points by which a judge's score moves when the two answers change places
-    overhead: float | None = 0.1  # of the request time that the harness itself takes
-    documents: float | None = 20  # fewer documents than this decide little
+    failed: float | None = 0.01  # share of questions that got no answer
+    unscored: float | None = 0.01  # share of answers without a score, not counting failed questions
+    truncated: float | None = 0.02  # share of answers cut at sampling.max_tokens
+    refused: float | None = 0.02  # share of answers that the model refused or a content filter withheld
+    swap_gap: float | None = 1.0  # points by which a judge's score changes when the two answers swap places
+    overhead: float | None = 0.1  # share of the request time that is spent in the runner itself
+    documents: float | None = 20  # with fewer documents than this, differences are rarely significant
 
 
 @dataclass
 class PicturesConfig:
-    """Which pictures travel with the page."""
+    """Which pictures are embedded in the report."""
 
-    limit: int = 400  # different pictures; 0: none
-    pixels: int = 1000  # of the longer side; larger ones are made smaller
-    mib: float = 16.0  # all of them together
+    limit: int = 400  # most distinct pictures; 0: none
+    pixels: int = 1000  # length of the longer side, to which larger pictures are reduced
+    mib: float = 16.0  # limit for all pictures together
 
 
 @dataclass
 class ReportConfig:
-    """What decides, and how the report looks. One file in conf/report/."""
+    """How the report decides, and what it shows. Each file in conf/report/ sets these keys."""
 
     name: str = "default"
     measure: str | None = None  # the measure of quality that decides; null: exact_match, else cer, else the first
-    margin: float = 0.01  # a cheaper candidate is taken if it is shown to be worse by less than this (in its units)
-    cost: list[str] = field(default_factory=lambda: ["memory", "latency/p95_s"])  # what `cheaper` means, in this order
+    # non-inferiority margin, in units of the measure: a cheaper candidate wins if it is shown to be worse by less
+    margin: float = 0.01
+    cost: list[str] = field(
+        default_factory=lambda: ["memory", "latency/p95_s"]
+    )  # the figures that make a candidate cheaper, the most important first
     constraints: dict[str, str] = field(default_factory=dict)  # what a candidate must meet: {latency/p95_s: "<1.5"}
     baseline: str | None = None  # a job's name or folder; null: the first job
     confidence: float = 0.95  # of intervals and tests
@@ -76,7 +79,7 @@ class ReportConfig:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What a candidate must meet: the figure (or key of the config) `name`, compared by `sign` with `bound`."""
+    """A condition that a candidate must meet: a figure or key of the config, `name`, compared by `sign` to `bound`."""
 
     name: str
     sign: str
@@ -84,25 +87,25 @@ class Constraint:
 
     @property
     def is_metric(self) -> bool:
-        """Tell a measured figure from a key of the config."""
+        """Whether `name` is a measured figure, and not a key of the config."""
         return "/" in self.name
 
     def holds(self, value: float | str) -> bool:
-        """Compare a measured figure, or what a config says."""
+        """Return whether a measured figure, or the value of a key of the config, meets the condition."""
         if isinstance(value, str):
-            known = [one.strip().lower() for one in self.bound.split("|")]
-            return (value.strip().lower() in known) == (self.sign == "=")
+            accepted = [text.strip().lower() for text in self.bound.split("|")]
+            return (value.strip().lower() in accepted) == (self.sign == "=")
         bound = float(self.bound)
         compared = {"<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}
         return compared.get(self.sign, (value == bound) == (self.sign == "="))
 
     def __str__(self) -> str:
-        """Return the constraint as people write it."""
+        """Return the constraint as text, such as `latency/p95_s < 1.5`."""
         return f"{self.name} {self.sign} {self.bound}"
 
 
 def report_problems(cfg: Any) -> Iterator[Problem]:
-    """Yield what is wrong with the report's part of a config, a ReportConfig or the same as composed."""
+    """Yield what is wrong with the report's part of a config: a ReportConfig, or the composed DictConfig."""
     if cfg.language not in LANGUAGES:
         yield Problem(f"{cfg.language!r} is not valid", "report.language", f"one of: {', '.join(LANGUAGES)}")
     if not 0 < cfg.confidence < 1:
@@ -115,50 +118,52 @@ def report_problems(cfg: Any) -> Iterator[Problem]:
 
 
 def parse_constraints(written: Mapping[str, Any]) -> list[Constraint]:
-    """Read constraints; those that `constraint_problems` refuses raise ValueError."""
+    """Parse constraints. Raise ValueError if `constraint_problems` finds a problem."""
     if problems := list(constraint_problems(written)):
-        raise ValueError("; ".join(f"{one.where}: {one.what}" for one in problems))
+        raise ValueError("; ".join(f"{problem.where}: {problem.what}" for problem in problems))
     return [_parse(name, value) for name, value in written.items()]
 
 
 def constraint_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with constraints."""
     for name, value in written.items():
-        one, where = _parse(name, value), f"report.constraints.{name}"
+        constraint, where = _parse(name, value), f"report.constraints.{name}"
         group = name.partition("/")[0]
-        if one.is_metric and group not in METRIC_GROUPS:
+        if constraint.is_metric and group not in METRIC_GROUPS:
             near = difflib.get_close_matches(group, METRIC_GROUPS, n=1)
             hint = f"did you mean {near[0]}/…? " if near else ""
             yield Problem(f"no metric begins with {group!r}", where, f"{hint}known: {', '.join(METRIC_GROUPS)}")
-        elif one.is_metric and (told := unknown_metric(name)):
-            yield Problem(told, where)
-        elif not one.bound:
-            yield Problem("it says nothing to compare with", where, 'such as "<1.5"')
-        elif one.is_metric or one.sign in ("<", "<=", ">", ">="):
+        elif constraint.is_metric and (unknown := unknown_metric(name)):
+            yield Problem(unknown, where)
+        elif not constraint.bound:
+            yield Problem("it has no value to compare with", where, 'such as "<1.5"')
+        elif constraint.is_metric or constraint.sign in ("<", "<=", ">", ">="):
             try:
-                float(one.bound)
+                float(constraint.bound)
             except ValueError:
-                yield Problem(f"{one.bound!r} is not a number", where, 'a metric is compared with one, such as "<1.5"')
+                remedy = 'a metric is compared with a number, such as "<1.5"'
+                yield Problem(f"{constraint.bound!r} is not a number", where, remedy)
 
 
 def unknown_metric(name: str, measured: Iterable[str] = ()) -> str | None:
-    """Say what was meant by the name of a metric that there is not; None where there is one, or may be.
+    """Return the message for a name that is no metric, with a suggestion; None if the name is, or may be, a metric.
 
-    `measured` are names that jobs have: with them a name of any group is looked up.
+    `measured` are the names of metrics that jobs have. With them a name of any group can be checked.
     """
     group, _, rest = name.partition("/")
-    known = {f"{group}/{one}" for one in METRICS.get(group, ())} | {
-        one for one in measured if one.startswith(f"{group}/")
+    known = {f"{group}/{metric}" for metric in METRICS.get(group, ())} | {
+        metric for metric in measured if metric.startswith(f"{group}/")
     }
     if name in known or not known or (group not in METRICS and not measured):
         return None
-    near = difflib.get_close_matches(name, sorted(known), n=1) or [one for one in sorted(known) if one.startswith(name)]
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    near = near or [metric for metric in sorted(known) if metric.startswith(name)]
     hint = f"; did you mean {near[0]}?" if near and rest else ""
     return f"there is no metric {name}{hint or '; there are: ' + ', '.join(sorted(known))}"
 
 
 def _parse(name: str, value: Any) -> Constraint:
-    found = _WRITTEN.fullmatch(str(value))
-    assert found is not None, "the pattern takes any text"
-    sign, bound = found.groups()
+    match = _WRITTEN.fullmatch(str(value))
+    assert match is not None, "the pattern matches any text"
+    sign, bound = match.groups()
     return Constraint(name, {None: "=", "==": "="}.get(sign, sign), bound)

@@ -1,7 +1,7 @@
-"""The schema of a job: every key of conf/, its type, its default and what it may be.
+"""The schema of a job: every key of conf/, with its type, its default and its allowed values.
 
-One dataclass for each group of conf/: those of models, engines, datasets, prompts, judges and the report stand in files
-of their own beside this one. Importing it loads neither torch nor pandas.
+Each group of conf/ has one dataclass. Those of models, engines, datasets, prompts, judges and the report are in their
+own files in this folder. Importing the schema loads neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUMMARIES = ("parity", "memory_profile", "resolution")
 
 @dataclass
 class SamplingConfig:
-    """How tokens are drawn, and how often each question is asked. One file in conf/sampling/."""
+    """How tokens are sampled, and how often each question is asked. Each file in conf/sampling/ sets these keys."""
 
     name: str = MISSING
     temperature: float = within(0.0, 0, 100)
@@ -34,20 +34,20 @@ class SamplingConfig:
     max_tokens: int = within(128, 1)
     stop: list[str] = field(default_factory=list)  # texts that end an answer
     repeats: int = within(1, 1, 10000)
-    seed: int | None = 0  # seed + repeat is sent
+    seed: int | None = 0  # repeat number N of a question is sent seed + N
 
 
 @dataclass
 class TrackingConfig:
-    """Where results are tracked. One file in conf/tracking/."""
+    """Where results are tracked. Each file in conf/tracking/ sets these keys."""
 
     name: str = MISSING
     uri: str | None = None  # null: nothing is tracked
-    experiment: str = "documents"  # MLflow's experiment
+    experiment: str = "documents"  # name of the experiment in MLflow
     traces: str = one_of(
         "none", "none", "failed", "all"
-    )  # single answers with their pictures: none, failed (and wrong), all
-    images: bool = True  # false: no picture is uploaded: none in traces, and a report that holds some stays here
+    )  # which answers are uploaded as traces, with their pictures: none, failed (and wrong), all
+    images: bool = True  # false: no picture is uploaded; traces have none, and a report with pictures isn't uploaded
 
 
 @dataclass
@@ -67,20 +67,20 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     concurrency: int = within(1, 1, 10000)
-    # a job in which more fail ends at once: a share of its questions, or from 1 on their number; null: never
+    # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)
     reuse: str = one_of("same_conditions", "same_conditions", "answers", "never")
-    published: str | None = None  # a file of published figures, shown beside those of this job
+    published: str | None = None  # a file of published figures, which the report shows beside those of this job
     plan: str = one_of(
         "run", "run", "dry", "commands"
-    )  # dry: say what would be done; commands: print a command line for each group of jobs
+    )  # dry: print what would be done; commands: print a command line for each group of jobs
     stage: str = one_of(
         "all", "all", "generate", "score"
-    )  # generate: ask and store only; score: score what `answers` names, without an engine
-    answers: str | None = None  # for stage=score: file, job folder, sweep folder or MLflow run id
-    # what the columns of a table of answers mean, where they are not called as usual
+    )  # generate: ask and store, without scores; score: score the answers that `answers` names, without an engine
+    answers: str | None = None  # for stage=score: a file, a job folder, a sweep folder or an MLflow run id
+    # meaning -> column of a table of answers, for columns that don't have their usual name
     answer_columns: dict[str, str | None] = field(default_factory=dict)
-    rescore: bool = False  # replace the scores that a job already has by the same metrics
-    warmup: int = within(3, 0, 1000)  # requests that are asked first and not counted
-    summaries: list[str] = field(default_factory=list)  # tables after a sweep: parity, memory_profile, resolution
+    rescore: bool = False  # true: scores that a job already has are computed again and replaced
+    warmup: int = within(3, 0, 1000)  # requests that are sent before the measurement and not counted
+    summaries: list[str] = field(default_factory=list)  # tables made after a sweep: parity, memory_profile, resolution
     objective: str | None = "quality/cer"  # the metric a job returns, for Hydra's optimising sweepers

@@ -1,7 +1,8 @@
-"""Finds secrets where they would be kept: in a config, which goes into files, MLflow and command lines."""
+"""Finds secrets in a config, because a config is written into files, MLflow and command lines."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,48 +12,50 @@ from omegaconf import DictConfig, OmegaConf
 from backends import redaction
 from runner.base.errors import Problem
 
-# Names and these stand in tables, names of folders and in MLflow, also where the config only refers to a variable.
+# Like every `name`, these keys are shown in tables, folder names and MLflow with their `${...}` resolved.
 _SHOWN = ("tracking.experiment",)
 _REFERENCE = re.compile(r"\$[A-Za-z_]\w*")
 _HEADERS = "backend.headers."
-# Where a setting's name tells what its value is: it goes to an engine.
+# Settings that are passed to an engine or an endpoint: their name shows whether the value is a secret.
 _NAMED = re.compile(r"^(?:backend|env)\.(?:headers|engine_args|variables)\.(.+)$")
 
 
 def find(cfg: DictConfig) -> Iterator[Problem]:
-    """Yield what a config must not hold. No message repeats a value."""
+    """Yield a problem for each secret in a config. No message repeats a value."""
+    secrets = redaction.of_environment(os.environ)
     for key, value in _leaves("", OmegaConf.to_container(cfg, resolve=False)):
-        if (problem := _problem(key, value) or _shown(cfg, key, value)) is not None:
+        if (problem := _problem(key, value, secrets) or _shown(cfg, key, value)) is not None:
             yield problem
 
 
-def _problem(key: str, value: str) -> Problem | None:
+def _problem(key: str, value: str, secrets: Mapping[str, str]) -> Problem | None:
     named = _NAMED.match(key)
     name = named[1] if named else ""
     if key.startswith(_HEADERS):
         if "${" in value:
-            return Problem("what it refers to would be kept in files", key, "write $NAME instead of ${oc.env:NAME}")
+            exposed = "the value of the environment variable would be kept in files"
+            return Problem(exposed, key, "write $NAME instead of ${oc.env:NAME}")
         if _REFERENCE.search(value):
             value = _REFERENCE.sub("", value)
         remedy = "write '$NAME', in single quotes on a command line: it is read when the endpoint is asked"
     elif named:
         remedy = "export it as an environment variable, which engines inherit: a command line is read by anybody"
         if "${" in value and redaction.names_secret(name):
-            return Problem("it would stand in the engine's command line", key, remedy)
+            return Problem("it would be visible in the engine's command line", key, remedy)
     else:
         remedy = "keep it in an environment variable: ${oc.env:NAME}"
         if key == "tracking.uri":
             remedy = "give the address as MLFLOW_TRACKING_URI in the environment"
         elif key == "backend.base_url":
             remedy = "give the key by backend.api_key_variable=NAME, the name of an environment variable"
-    what = redaction.problem(name, re.sub(r"\$\{[^}]*\}", "", value))
+    what = redaction.problem(name, re.sub(r"\$\{[^}]*\}", "", value), secrets)
     if what is None:
         return None
     return Problem(f"{what}, and would be kept in files and process lists", key, remedy)
 
 
 def _shown(cfg: DictConfig, key: str, value: str) -> Problem | None:
-    """Say what is wrong with a name that refers to a secret: it is written out where people read it."""
+    """Return the problem of a name that refers to a secret, because names are shown with their value."""
     if "${" not in value or not (key in _SHOWN or key.endswith(".name")):
         return None
     what = redaction.problem("", str(OmegaConf.select(cfg, key)))
@@ -64,7 +67,7 @@ def _shown(cfg: DictConfig, key: str, value: str) -> Problem | None:
 
 
 def _leaves(key: str, node: Any) -> Iterator[tuple[str, str]]:
-    """Yield every text of a config with its key."""
+    """Yield the key and the value of every text in a config."""
     if isinstance(node, Mapping):
         for name, value in node.items():
             yield from _leaves(f"{key}.{name}" if key else str(name), value)

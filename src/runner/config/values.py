@@ -1,4 +1,4 @@
-"""What a key's type can't say: its choices and its range. They stand beside the field, and are checked from there."""
+"""Choices and ranges of keys, which a type can't express. They are declared beside the field, and checked here."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from runner.base.errors import Problem
 
 CHOICES, LEAST, MOST = "choices", "least", "most"
 
 
 def one_of(default: str | None, *choices: str) -> Any:
-    """Return a field that takes one of some words."""
+    """Return a field that takes one of the words in `choices`."""
     return dataclasses.field(default=default, metadata={CHOICES: choices})
 
 
 def within(default: float | None, least: float, most: float = math.inf) -> Any:
-    """Return a field that takes a number from `least` to `most`, both of them allowed."""
+    """Return a field that takes a number from `least` to `most`, both included."""
     return dataclasses.field(default=default, metadata={LEAST: least, MOST: most})
 
 
 def bounds(metadata: Mapping[str, Any]) -> str:
-    """Say which values a field takes; nothing where its type says it all."""
+    """Return in words which values a field takes; an empty text if its type is the only limit."""
     if choices := metadata.get(CHOICES):
         return f"one of {', '.join(choices)}"
     if LEAST not in metadata:
@@ -35,12 +37,14 @@ def bounds(metadata: Mapping[str, Any]) -> str:
 
 
 def problems(schema: Any, config: Any, prefix: str = "") -> Iterator[Problem]:
-    """Yield each value of a composed config that is none of its field's choices, or outside its range.
+    """Yield a problem for each value of a composed config that lies outside its field's choices or range.
 
-    A part that may be left out, and a mapping whose values are parts of the schema, are looked into as well.
+    Optional parts of the schema, and mappings whose values are parts of the schema, are checked as well.
     """
     hints = _hints(schema)
     for field in dataclasses.fields(schema):
+        if OmegaConf.is_missing(config, field.name):
+            continue  # `typed` asks for it
         value, key = config[field.name], f"{prefix}{field.name}"
         if value is None:
             continue
@@ -52,16 +56,16 @@ def problems(schema: Any, config: Any, prefix: str = "") -> Iterator[Problem]:
         elif CHOICES in field.metadata and value not in field.metadata[CHOICES]:
             yield Problem(f"{value!r} is not valid", key, bounds(field.metadata).replace("one of", "one of:"))
         elif LEAST in field.metadata and not field.metadata[LEAST] <= value <= field.metadata[MOST]:
-            told = bounds(field.metadata)
-            yield Problem(f"{value!r} is out of range", key, told if told.startswith("at") else f"from {told}")
+            limits = bounds(field.metadata)
+            yield Problem(f"{value!r} is out of range", key, limits if limits.startswith("at") else f"from {limits}")
 
 
 def part_of(kind: Any) -> tuple[type | None, bool]:
-    """Return the part of the schema that a field holds, and whether it holds several of them by name."""
+    """Return the dataclass of a field that is a part of the schema, and whether the field maps names to such parts."""
     if dataclasses.is_dataclass(kind):
         return typing.cast("type", kind), False
     is_mapping = typing.get_origin(kind) is dict
-    inner = [one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)]
+    inner = [argument for argument in typing.get_args(kind) if dataclasses.is_dataclass(argument)]
     return (typing.cast("type", inner[0]), is_mapping) if inner else (None, False)
 
 

@@ -1,4 +1,4 @@
-"""`python -m runner.document`: writes docs/models.md and docs/configuration.md. Tests hold them current."""
+"""`python -m runner.document`: writes docs/models.md and docs/configuration.md. Tests check that they are current."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from runner.base import command_line, paths
 
-HEAD = """# Models
+HEAD = """[Documentation](README.md) · **Look up**
+
+# Models
 
 Made from `conf/model/` by `python -m runner.document`. The first column is the word for `model=`. *Checkpoints*
 are the words for `quant=` that name a checkpoint of their own, each with the beginning of its pinned revision
@@ -24,7 +26,7 @@ checkpoint (`model.path=FOLDER`) and have a LoRA adapter (`model.adapter=FOLDER`
 
 
 def models(folder: Path) -> str:
-    """Return the page for the models of a folder of configs."""
+    """Return the page docs/models.md for a folder of model configs."""
     return HEAD + "".join(_row(path) for path in sorted(folder.glob("*.yaml")))
 
 
@@ -47,7 +49,7 @@ def _runs_on(model: Any) -> str:
         return f"**nothing**: {reason}"
     environments = model.get("env") or {}
     backends = model.get("backends") or ["any backend"]
-    return ", ".join(f"{one} (`env={environments[one]}`)" if one in environments else one for one in backends)
+    return ", ".join(f"{name} (`env={environments[name]}`)" if name in environments else name for name in backends)
 
 
 def _location(where: str) -> str:

@@ -1,7 +1,7 @@
-"""Datasets: rows of a file turned into samples, checked before anything is started. Pictures are opened one by one.
+"""Datasets: turns the rows of a file into samples, and checks them before a job starts.
 
-`open_dataset(DatasetConfig(...))` gives a `Dataset`; `read_images(sample.images)` reads a sample's pictures when they
-are needed. A format is one file here (`annotations.py`, `spreadsheet.py`, ...) with one function, `read`.
+`open_dataset(DatasetConfig(...))` returns a `Dataset`; `read_images(sample.images)` reads a sample's pictures when they
+are needed. Each format has one file here (`annotations.py`, `spreadsheet.py`, ...) with one function, `read`.
 """
 
 from runner.config.dataset import DatasetConfig

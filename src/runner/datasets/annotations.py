@@ -3,9 +3,10 @@
     data_index;split;image_path;question;answer;doc_class;question_type;answer_bbox
     1;test_clean;images/1.jpg;Напиши Фамилия;Карбаинов;passport;Фамилия;[780, 110, 1060, 170]
 
-`data_index` names the document and repeats on each of its questions: it is what statistics cluster by. The sample id is
-the zero-based row of the whole file, filtered or not, so that answers of different subsets can be joined (and match
-those of VLMHyperBench). `image_path` holds one path or a JSON list of them. An empty answer: no reference.
+`data_index` names the document, by which statistics cluster; all questions about a document have the same one. The
+sample id is the zero-based row in the whole file, before filters, so that answers of different subsets can be joined
+(VLMHyperBench numbers samples in the same way). `image_path` is a path or a JSON list of paths. An empty answer means
+that there is no reference.
 """
 
 from __future__ import annotations

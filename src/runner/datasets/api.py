@@ -1,4 +1,4 @@
-"""What a dataset yields: the contracts of this package. Standard library only."""
+"""The data types of this package: samples, images, and the protocol of a dataset. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Which frames of a video are shown: so many a second, evenly spread where that would be more than `limit`.
+    """Which frames of a video are shown: `per_second` of them, or `limit` evenly spaced ones if that is fewer.
 
-    `moving`: as one moving picture, to a model that takes such; else as pictures in order.
+    `moving` sends them as one video, for models that take videos; otherwise they are sent as pictures in order.
     """
 
     per_second: float = 1.0
@@ -23,10 +23,10 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture by where it lies: a file, or a page (from 0) of a PDF. Opened when it is asked for, not before.
+    """The location of a picture: a file, or a page (counted from 0) of a PDF. It is opened only when it is needed.
 
-    With `frames` it is a video, which stands for those frames. With `box` it is a part of the picture: left, top, right
-    and bottom in pixels of the upright picture (of a page of a PDF as it is drawn).
+    With `frames` the file is a video, and those frames are used. With `box` only a part of the picture is used: left,
+    top, right and bottom in pixels of the upright picture, or of the rendered page of a PDF.
     """
 
     path: Path
@@ -39,9 +39,9 @@ class Image:
 class Sample:
     """One question about one document.
 
-    `document` is the unit that statistics cluster by. `images` are the pages in order. `references` are the accepted
-    answers, possibly none. `doc_class` and `field` are empty where the dataset has none. `answerable=False` marks a
-    question that the document does not answer; None: not said. `meta` carries the dataset's other columns as text.
+    `document` is the unit by which statistics cluster. `images` are the pages in order. `references` are the accepted
+    answers, possibly none. `doc_class` and `field` are empty if the dataset has none. `answerable=False` marks a
+    question that the document does not answer; None: not known. `meta` has the dataset's other columns as text.
     """
 
     id: str
@@ -61,22 +61,22 @@ class Dataset(Protocol):
 
     @property
     def name(self) -> str:
-        """What the dataset is called in results."""
+        """The dataset's name in results."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the rows: references that are missing, and the like."""
+        """Remarks about the rows that a user should know, such as missing references."""
         ...
 
     @property
     def probes(self) -> bool:
-        """Whether samples probe limits: one that is too large for an engine is a result, and no failure."""
+        """Whether the samples probe limits: then a sample that is too large for an engine is a result, no failure."""
         ...
 
     @property
     def is_search(self) -> bool:
-        """Whether the samples stand in order of size, to be searched for the largest that an engine answers."""
+        """Whether the samples are sorted by size, to search for the largest sample that an engine answers."""
         ...
 
     def __len__(self) -> int:
@@ -88,5 +88,5 @@ class Dataset(Protocol):
         ...
 
     def digest(self) -> str:
-        """Name the content of the rows (not of the pictures): equal digests, equal questions and references."""
+        """Return a hash of the rows without the pictures: equal digests mean equal questions and references."""
         ...

@@ -1,7 +1,7 @@
-"""`dataset.blind`: the same questions without their picture, or with another document's, to unmask what isn't read.
+"""`dataset.blind`: a baseline that asks the same questions without a picture, or with that of another document.
 
-A model that answers as well without seeing the page knows the answer from elsewhere: from the question, from habit,
-from its training. The other document is of the same class where there is another, so that it looks as it should.
+A model that answers as well without seeing the page does not read it: it knows the answer from the question or from its
+training. The other document has the same class if possible, so that it looks as the question suggests.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ BLIND = ("none", "no_image", "other_document")
 
 
 def blinded(samples: Sequence[Sample], blind: str, seed: int) -> tuple[Sample, ...]:
-    """Return the samples as `dataset.blind` wants them; questions, references and ids stay.
+    """Return the samples with the pictures that `dataset.blind` asks for. Questions, references and ids do not change.
 
-    The other document is drawn by `seed`; each is shown once within its class, and never with its own questions. Raise
-    Refused where there is no other document.
+    `seed` determines the other document. Each document is shown once within its class, and never for its own questions.
+    Raise Refused if there is no other document.
     """
     if blind == "none":
         return tuple(samples)
@@ -36,7 +36,7 @@ def blinded(samples: Sequence[Sample], blind: str, seed: int) -> tuple[Sample, .
 def _orders(
     by_document: Mapping[str, Sequence[Sample]], seed: int
 ) -> Iterator[tuple[str, Sequence[Sample], Sequence[str]]]:
-    """Yield each document with the others in the order in which they may stand in for it."""
+    """Yield each document, its samples, and the other documents in the order in which they may replace it."""
     classes: dict[str, list[str]] = {}
     for document, own in by_document.items():
         classes.setdefault(own[0].doc_class, []).append(document)
@@ -51,22 +51,22 @@ def _orders(
 
 
 def _shuffled(documents: Sequence[str], seed: str) -> list[str]:
-    """Return the documents in an order that depends on the seed alone, not on the order of the file."""
+    """Return the documents in an order that depends only on the seed, not on the order in the file."""
     ordered = sorted(documents)
     random.Random(seed).shuffle(ordered)  # noqa: S311  repeatable, not secret
     return ordered
 
 
 def _shown(own: Sequence[Sample], by_document: Mapping[str, Sequence[Sample]], order: Sequence[str]) -> list[Sample]:
-    """Return the samples of the first document that shows other pictures: rows may repeat a page under another name."""
-    mine = {image for sample in own for image in sample.images}
+    """Return the samples of the first document with other pictures: two documents may have the same page."""
+    own_images = {image for sample in own for image in sample.images}
     for other in order:
-        if not mine & {image for sample in by_document[other] for image in sample.images}:
+        if not own_images & {image for sample in by_document[other] for image in sample.images}:
             return list(by_document[other])
     what = f"document {own[0].document!r} has no other document to be shown in its place"
     raise Refused(Problem(what, "dataset.blind", "other_document needs two documents at least; dataset.blind=no_image"))
 
 
 def _page(sample: Sample, shown: Sequence[Sample]) -> tuple[Image, ...]:
-    """Return the pictures that the other document has for this field, else for its first question."""
+    """Return the pictures of the other document's question about the same field, else of its first question."""
     return next((other.images for other in shown if other.field == sample.field), shown[0].images)

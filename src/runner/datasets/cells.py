@@ -1,8 +1,8 @@
-"""What a cell of a table shows. One rule for every table: a cell is read as it is shown, or it is refused by name.
+"""The text that a cell of a table shows. All tables follow one rule: a cell is read as it is shown, or it is refused.
 
-A spreadsheet stores 0.15 and the number format `0%`, and shows 15%: the text is `15%`. A date shows what the program's
-language makes of it, a number of more than 15 digits has lost the rest, an error has no value: those are refused in
-columns that are read. A CSV file holds what a spreadsheet showed when it was saved, lost values included.
+A spreadsheet that stores 0.15 with the number format `0%` shows 15%, so the text is `15%`. How a date looks depends on
+the program's language, a number of more than 15 digits is not complete, and an error has no value: such cells are
+refused in columns that are read. A CSV file contains what the spreadsheet showed when it was saved, lost values too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 # A spreadsheet keeps 15 significant digits of a number (ECMA-376 leaves it to IEEE 754; Excel and LibreOffice show 15).
 DIGITS = 15
 GENERAL = ("", "general", "standard", "основной", "@")
-# What Excel shows in place of a value, in English and in Russian.
+# The errors that Excel shows in place of a value, in English and in Russian.
 ERRORS = frozenset(
     (
         "#N/A",
@@ -60,10 +60,10 @@ _AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell whose text is not all that is stored.
+    """A cell whose stored value differs from the text that it shows.
 
-    `value` is what is stored, for columns of figures and those that nothing reads: `0.15`, `2010-09-28`, `#N/A`.
-    `shown` is what is seen, None where that can't be known, which `lost` then explains.
+    `value` is the stored value, used for columns of figures and for columns that are not read: `0.15`, `2010-09-28`,
+    `#N/A`. `shown` is the text that a user sees; None if it can't be known, and then `lost` says why.
     """
 
     value: str
@@ -71,7 +71,7 @@ class Cell:
     lost: str = ""
 
     def __str__(self) -> str:
-        """Return what is shown, else what is stored."""
+        """Return the shown text, else the stored value."""
         return self.value if self.shown is None else self.shown
 
 
@@ -83,7 +83,7 @@ NO_RESULT = Cell(
 
 
 def lost(text: str) -> str:
-    """Say why a text is what is left of a lost value, such as `#N/A`, `4,08E+19` or `nan`; empty: it is none."""
+    """Return why a text does not contain the original value, as `#N/A`, `4,08E+19` or `nan`; empty if it may do so."""
     bare = text.strip()
     if bare.upper() in ERRORS:
         return "an error of a spreadsheet"
@@ -91,16 +91,16 @@ def lost(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Return the text of `="007"`, which is how CSV tells a spreadsheet to keep the zeros; any other text as it is."""
-    found = _AS_TEXT.fullmatch(text.strip())
-    return found[1].replace('""', '"') if found else text
+    """Return the text within `="007"`, by which a CSV file tells a spreadsheet to keep zeros; else the text itself."""
+    match = _AS_TEXT.fullmatch(text.strip())
+    return match[1].replace('""', '"') if match else text
 
 
 def number(value: float, code: str) -> Cell:
-    """Return a number as it is shown under a number format, such as `0.00` or `0%`; the decimal mark is a point.
+    """Return a number as a number format such as `0.00` or `0%` shows it. The decimal mark is a point.
 
-    `General` gives its digits, 15 at most, without an exponent. What a format shows in another way in each language
-    (separated thousands, fractions, exponents) is not known, except where there are no thousands to separate.
+    `General` shows up to 15 digits without an exponent. Formats that look different in each language (separated
+    thousands, fractions, exponents) are not known, unless the number has no thousands to separate.
     """
     stored = str(int(value)) if value == int(value) else repr(float(value))
     if abs(value) >= 10**DIGITS:
@@ -117,20 +117,20 @@ def number(value: float, code: str) -> Cell:
 
 
 def truth(value: bool) -> Cell:
-    """Return a truth value: each language shows it in words of its own."""
+    """Return a truth value as a cell without a known text, because each language shows it in its own words."""
     why = f"{value} as a bool, which each language shows in its own words"
     return Cell(str(value), None, why)
 
 
 def date(value: object) -> Cell:
-    """Return a date, a time or a duration: how it is shown depends on the program's language."""
+    """Return a date, time or duration as a cell without a known text, which depends on the program's language."""
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         value = value.date()
     return Cell(str(value), None, f"{value} as a {type(value).__name__}, so how it is written is not known")
 
 
 def _formatted(value: Decimal, code: str) -> str | None:
-    """Return a number under a format of its own; None where that depends on language, width or calendar."""
+    """Return a number in a custom format; None if its text depends on language, column width or calendar."""
     pieces = list(_pieces(code))
     sections: list[list[tuple[str, str]]] = [[]]
     for kind, text in pieces:
@@ -140,7 +140,7 @@ def _formatted(value: Decimal, code: str) -> str | None:
             sections[-1].append((kind, text))
     section = sections[0]
     if value < 0 and len(sections) > 1:
-        # The second section is of negative numbers, and brings their sign; `0.00;[Red]0.00` shows them without one.
+        # The second section formats negative numbers and contains their sign; `0.00;[Red]0.00` shows no sign.
         if sections[1] != [("literal", "-"), *section]:
             return None
     elif value == 0 and len(sections) > 2 and sections[2] != section:
@@ -157,11 +157,11 @@ def _formatted(value: Decimal, code: str) -> str | None:
 
 
 def _digits(value: Decimal, code: str) -> str | None:
-    """Return the digits of a number, without its sign, under the part of a format that holds places for them."""
-    found = re.fullmatch(r"(#,##)?(#*)(0*)(?:\.(0+))?", code)
-    if found is None:
+    """Return the digits of a number without its sign. `code` is the part of a format with placeholders for digits."""
+    match = re.fullmatch(r"(#,##)?(#*)(0*)(?:\.(0+))?", code)
+    if match is None:
         return None
-    thousands, _, zeros, decimals = found.groups()
+    thousands, _, zeros, decimals = match.groups()
     rounded = abs(value).quantize(Decimal(1).scaleb(-len(decimals or "")), ROUND_HALF_UP)
     if thousands and rounded >= 1000:
         return None
@@ -180,10 +180,10 @@ _PIECE = re.compile(
 
 
 def _pieces(code: str) -> Iterator[tuple[str, str]]:
-    """Take a number format apart (ECMA-376 Part 1, 18.8.31): places for digits, literal text, and what is neither."""
-    for found in _PIECE.finditer(code):
-        kind = str(found.lastgroup)
-        text = found[kind]
+    """Yield the pieces of a number format (ECMA-376 Part 1, 18.8.31) and their kinds: digits, literal text, ..."""
+    for match in _PIECE.finditer(code):
+        kind = str(match.lastgroup)
+        text = match[kind]
         if kind in ("quoted", "escaped", "currency", "sign"):
             if text:
                 yield "literal", text

@@ -3,9 +3,10 @@
     {"data": [{"questionId": 337, "question": "what is the date?", "image": "documents/xnbl0037_1.png", "docId": 279,
                "ucsf_document_id": "xnbl0037", "answers": ["1/8/93"], "data_split": "train"}]}
 
-A document is a `ucsf_document_id` where that is given (several pages, `docId`s, belong to one), else `docId`, else the
-image. The hidden test split has no answers. Images are relative to the folder of the file, or to `dataset.images`. Its
-relatives are read with `dataset.columns`: InfographicVQA with `{images: image_local_name}`.
+The document is named by `ucsf_document_id` if there is one (a document has several pages, each with its own `docId`),
+else by `docId`, else by the image. The hidden test split has no answers. Images are relative to the folder of the file,
+or to `dataset.images`. Similar datasets are read with `dataset.columns`: InfographicVQA has
+`{images: image_local_name}`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
 
 
 def _with_document(values: Mapping[str, Any], names: dict[str, str]) -> dict[str, str]:
-    """Add the key that names the document of this question."""
+    """Add the key under which this question names its document."""
     if "document" not in names and (key := next((key for key in DOCUMENT if values.get(key)), None)):
         return {**names, "document": key}
     return names

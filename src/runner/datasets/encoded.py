@@ -1,4 +1,4 @@
-"""A picture as it is sent, and what is said of one that can't be read."""
+"""A picture as it is sent, remarks on it, and the error for a picture that can't be read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class BadImage(RunnerError):
-    """A picture that can't be read. It fails the samples that need it, not the job."""
+    """A picture can't be read. The samples that need it fail; the job continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What a user should know of a picture, though it is sent: `what` holds of many, `where` names this one."""
+    """Something a user should know of a picture that is sent. `what` may apply to many pictures; `where` names one."""
 
     what: str
     where: str
@@ -26,10 +26,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A picture as it is sent, by the rule of backends/pictures.py: 8 bits, opaque, upright.
+    """A picture as it is sent: 8 bits, opaque and upright, by the rule of backends/pictures.py.
 
-    `digest` names the source's bytes (and page) and what was done to them, `width` and `height` are its pixels.
-    `moving` belongs to a frame that is to be shown with its neighbours as one video: the video's name and its rate.
+    `digest` is a hash of the source's bytes (and page) and of the conversions; `width` and `height` are in pixels.
+    `moving` is set for a frame that is sent with its neighbours as one video: the video's digest and frames per second.
     """
 
     data: bytes = field(repr=False)
@@ -41,14 +41,14 @@ class EncodedImage:
     remarks: tuple[Remark, ...] = ()
 
     def picture(self, longest: int | None = None) -> PilImage:
-        """Decode to RGB what is sent, as `decoded` does. Raise BadImage."""
+        """Return the decoded picture in RGB, as `decoded` does. Raise BadImage."""
         return decoded(self.data, self.media_type, longest)
 
 
 def decoded(data: bytes, media_type: str, longest: int | None = None) -> PilImage:
-    """Decode to RGB a picture that was made ready to be sent. Raise BadImage.
+    """Decode the bytes of an EncodedImage to RGB. Raise BadImage.
 
-    Where `longest` pixels suffice for the longer side, a JPEG is decoded at a fraction of its size, which is quicker.
+    If `longest` pixels are enough for the longer side, a JPEG is decoded at a fraction of its size, which is faster.
     """
     import PIL.Image
 
@@ -57,5 +57,5 @@ def decoded(data: bytes, media_type: str, longest: int | None = None) -> PilImag
         if longest is not None:
             picture.draft("RGB", (longest, longest))
         return picture.convert("RGB")
-    except Exception as error:  # decoders raise whatever they trip over
+    except Exception as error:  # decoders raise many kinds of errors
         raise BadImage(f"a {media_type} that can't be decoded: {error}") from error

@@ -1,9 +1,9 @@
-"""A plain folder of pictures without questions or references: the prompt, or `dataset.question`, asks.
+"""A plain folder of pictures without questions or references. The question comes from the prompt or dataset.question.
 
     test_1.jpg  test_2.jpg  test_10.jpg  scan.pdf
 
-Each file is a sample and a document; its name is the id. Order is what a person expects: test_2 before test_10. A PDF
-is one sample with all its pages. Files of other kinds, hidden files and folders within are left out.
+Each file is a sample and a document; its name is the id. Files are in natural order: test_2 precedes test_10. A PDF is
+one sample with all its pages. Files of other kinds, hidden files and subfolders are ignored.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Return a key that sorts the numbers in names by value; the name itself decides between 1.png and 01.png."""
+    """Return a sort key that compares numbers in names by value; 1.png and 01.png are ordered as texts."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)], name

@@ -1,9 +1,9 @@
-"""Reads pictures when they are asked for: the file's own bytes where every engine makes the same of them.
+"""Reads pictures when they are needed. A file's own bytes are sent if all engines decode them in the same way.
 
-A JPEG, PNG or WebP that is plain by the rule of backends/pictures.py passes through untouched (re-encoding costs time,
-upload and quality). Anything else is brought to 8 bits, opaque and upright, and sent as PNG, or as JPEG where it came
-as JPEG; each page of a PDF is drawn at 150 dpi. Only the header of a picture that passes through is looked at: a body
-that is cut short is found by the engine, and fails that sample there.
+A JPEG, PNG or WebP that is plain by the rule of backends/pictures.py is sent unchanged, because re-encoding costs time,
+upload and quality. Any other picture is converted to 8 bits, opaque and upright, and sent as PNG, or as JPEG if it was
+one. Pages of a PDF are rendered at 150 dpi. Of a picture that is sent unchanged only the header is read here: if the
+rest is cut off, the engine fails that sample.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PDF_BEGINNING = b"%PDF-"
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pdf", ".png", ".ppm", ".tif", ".tiff", ".webp"},
 )
-# MPO is what phones write: a JPEG with a second picture behind it.
+# Phones write MPO: a JPEG with a second picture after the first.
 PASSED_THROUGH = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 OPENED = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's JPEG reader finds MPO
-# A flat page compresses to less than this; what is larger is not decoded to see whether it is flat.
+# A page of one colour compresses to less than this. Larger files are not decoded to find out whether they are flat.
 FEW_BYTES, FEW_BYTES_PER_PIXEL = 4096, 1 / 32
-FLAT = 8  # levels of 255 between the darkest and the brightest: JPEG's noise
+FLAT = 8  # levels of 255 between darkest and brightest pixel that JPEG noise can cause
 JPEG_QUALITY = 95  # without subsampling of colours; a change makes new digests
-RULE = b"#8 bits, opaque, upright: 1"  # part of the digest of what is converted; a change of the rule makes new digests
+RULE = b"#8 bits, opaque, upright: 1"  # part of a converted picture's digest; a change of the rule makes new digests
 PDF_DPI = 150  # 1240 x 1754 for A4: small print stays legible; a change makes new digests
 MAX_PIXELS = 178_956_970  # Pillow's limit against decompression bombs; an A0 poster at 300 dpi has 140 million
 MAX_BYTES = 200 * 2**20
@@ -48,19 +48,19 @@ MAX_VIDEO_BYTES = 4 * 2**30
 def read_images(images: Iterable[Image]) -> tuple[EncodedImage, ...]:
     """Read a sample's pictures in order.
 
-    A PDF without a page stands for all its pages, counted here, and a video for its frames.
+    A PDF without a page number is replaced by all its pages, and a video by its frames.
     """
-    found: list[EncodedImage] = []
+    encoded: list[EncodedImage] = []
     for image in images:
         if image.frames is not None:
-            found += video.read(image.path, image.frames, _check_file(image.path, MAX_VIDEO_BYTES))
+            encoded += video.read(image.path, image.frames, _check_file(image.path, MAX_VIDEO_BYTES))
         else:
-            found += map(read_image, pages(image))
-    return tuple(found)
+            encoded += map(read_image, pages(image))
+    return tuple(encoded)
 
 
 def _part(whole: EncodedImage, box: tuple[int, int, int, int], path: Path) -> EncodedImage:
-    """Cut a part out of a picture that is ready to be sent, and so upright, as PNG."""
+    """Return a part of an encoded picture as PNG. `box` counts in its pixels: an encoded picture is upright."""
     picture = whole.picture()
     left, top, right, bottom = box
     if left >= picture.width or top >= picture.height:
@@ -74,7 +74,7 @@ def _part(whole: EncodedImage, box: tuple[int, int, int, int], path: Path) -> En
 def read_image(image: Image) -> EncodedImage:
     """Read one picture, or one page of a PDF. Raise BadImage, which names the file and says what is wrong.
 
-    A PDF of several pages needs `pages` or `read_images`: here one of them must be named.
+    For a PDF of several pages `image.page` must be set; `pages` and `read_images` handle all pages.
     """
     path = image.path
     modified = _check_file(path)
@@ -83,7 +83,7 @@ def read_image(image: Image) -> EncodedImage:
             is_pdf = file.read(len(PDF_BEGINNING)) == PDF_BEGINNING
             file.seek(0)
             data = b"" if is_pdf else file.readall()
-        # Pages and converted pictures are kept for a while: the next question is often about the same document.
+        # Pages and converted pictures are cached, because the next question is often about the same document.
         whole = _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
     except OSError as error:
         raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
@@ -91,7 +91,7 @@ def read_image(image: Image) -> EncodedImage:
 
 
 def _check_file(path: Path, largest: int = MAX_BYTES) -> int:
-    """Refuse what is no readable picture file by its size or kind; return when it was last changed."""
+    """Return the time in ns at which a file was last modified. Raise BadImage for its size, or if it is no file."""
     try:
         status = path.stat()
     except OSError as error:
@@ -131,7 +131,7 @@ def _picture(path: Path, data: bytes, modified: int) -> EncodedImage:
 
 
 def _open(path: Path, data: bytes) -> PilImage:
-    """Read a picture's header. Its format comes from its content, whatever the file is called."""
+    """Read a picture's header. The format is detected by the content, not by the file's name."""
     import PIL.Image
 
     try:
@@ -142,42 +142,42 @@ def _open(path: Path, data: bytes) -> PilImage:
         raise BadImage(
             f"{path}: not a picture that can be read: damaged, or none of {', '.join(OPENED)}, PDF"
         ) from error
-    except Exception as error:  # decoders raise whatever they trip over: SyntaxError, struct.error, EOFError ...
+    except Exception as error:  # decoders raise many kinds of errors: SyntaxError, struct.error, EOFError ...
         raise BadImage(f"{path}: damaged picture: {error}") from error
 
 
 @lru_cache(maxsize=16)
 def _converted(path: Path, modified: int) -> EncodedImage:  # noqa: ARG001 - part of the cache's key
-    """Bring a picture to what every engine takes."""
+    """Convert a picture to 8 bits, opaque and upright."""
     data = path.read_bytes()
     picture = _open(path, data)
     if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
         raise BadImage(f"{path}: a TIFF of several pages; save it as a PDF, whose pages are all read")
     try:
         count, media_type = frames(picture), PASSED_THROUGH.get(picture.format or "")
-        # A BMP that becomes a PNG of the same pixels keeps the name that it always had in the store.
+        # A BMP that becomes a PNG of the same pixels keeps its digest, under which earlier answers are stored.
         same = media_type is None and picture.mode in PLAIN_MODES and not picture.has_transparency_data and count == 1
-        made = shown(picture)
+        converted = shown(picture)
     except Exception as error:  # as in _open
         raise BadImage(f"{path}: damaged picture: {error}") from error
-    named = hashlib.sha256(data)
+    digest = hashlib.sha256(data)
     if not same:
-        named.update(RULE)
-    remarks = _flat(path.name, made)
+        digest.update(RULE)
+    remarks = _flat(path.name, converted)
     if count > 1:
-        remarks += (Remark("moves; its first frame alone is shown", path.name),)
+        remarks += (Remark("is animated; only its first frame is shown", path.name),)
     as_jpeg = media_type == "image/jpeg"
-    encoded = _jpeg(made) if as_jpeg else png(made)
+    encoded = _jpeg(converted) if as_jpeg else png(converted)
     media_type = "image/jpeg" if as_jpeg else "image/png"
-    return EncodedImage(encoded, media_type, named.hexdigest(), made.width, made.height, remarks=remarks)
+    return EncodedImage(encoded, media_type, digest.hexdigest(), converted.width, converted.height, remarks=remarks)
 
 
 def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
-    """Say so where there is nothing to see. What can't be decoded is left to the engine, which fails that sample."""
+    """Return a remark if a picture has only one colour. If it can't be decoded, the engine will fail that sample."""
     try:
         picture.draft("RGB", (picture.width // 8, picture.height // 8))  # a JPEG is decoded at a fraction of its size
         extrema = picture.convert("RGB").getextrema()
-    except Exception:  # noqa: BLE001 - decoders raise whatever they trip over
+    except Exception:  # noqa: BLE001 - decoders raise many kinds of errors
         return ()
     if all(isinstance(band, tuple) and band[1] - band[0] < FLAT for band in extrema):
         return (Remark("is one flat colour: nothing can be read on it", name),)
@@ -185,14 +185,14 @@ def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
 
 
 def png(picture: PilImage) -> bytes:
-    """Encode a picture; nothing is lost."""
+    """Encode a picture as PNG, which is lossless."""
     target = io.BytesIO()
-    picture.save(target, "PNG", compress_level=1)  # a third of the default's time; the bytes travel on this machine
+    picture.save(target, "PNG", compress_level=1)  # takes a third of the time of the default level
     return target.getvalue()
 
 
 def _jpeg(picture: PilImage) -> bytes:
-    """Encode what came as JPEG; as PNG a photograph would have five times the bytes, more than endpoints take."""
+    """Encode a picture that was a JPEG. As PNG, a photograph would be five times as large: too large for endpoints."""
     target = io.BytesIO()
     picture.save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return target.getvalue()
@@ -202,7 +202,7 @@ def _jpeg(picture: PilImage) -> bytes:
 
 
 def pages(image: Image) -> tuple[Image, ...]:
-    """Return what stands for a picture: itself, or every page of a PDF that is named without one."""
+    """Return the picture itself; for a PDF without a page number, all its pages."""
     path = image.path
     if image.page is not None or path.suffix.lower() != PDF_SUFFIX:
         return (image,)
@@ -219,7 +219,7 @@ def pages(image: Image) -> tuple[Image, ...]:
 
 @lru_cache(maxsize=16)
 def _pdf_page(path: Path, page: int | None, modified: int) -> EncodedImage:  # noqa: ARG001 - part of the cache's key
-    """Draw one page."""
+    """Render one page."""
     source = hashlib.sha256(path.read_bytes())
     source.update(f"#page={page or 0}@{PDF_DPI}dpi".encode())
     drawn = pdf.draw(path, page, PDF_DPI, functools.partial(_check_pixels, path))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationError
 
 from runner.base.errors import Problem
 from runner.datasets.reader import Row
@@ -28,32 +30,84 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not a value of JSON; leave the key out, or write null")
 
 
+def _empty_for_null(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _no_number_as_text(value: Any) -> Any:
+    if isinstance(value, Number):
+        raise ValueError("a number")  # noqa: TRY004 - pydantic takes ValueError alone
+    return _empty_for_null(value)
+
+
+def _paths(value: Any) -> Any:
+    """Return a list of paths without what is empty; a path alone is the only one."""
+    return [path for path in (value if isinstance(value, list) else [value]) if path is not None and path != ""]
+
+
+def _answers(value: Any) -> Any:
+    """Return the accepted answers without what is empty; a text or a number alone is the only one."""
+    if value is None or isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    return [answer for answer in value if answer is not None and not (isinstance(answer, str) and not answer.strip())]
+
+
+_Label = Annotated[str, BeforeValidator(_empty_for_null)]
+_Text = Annotated[str, BeforeValidator(_no_number_as_text)]
+
+
+def _meaning(expected: str, example: str, absent: Any = "") -> Any:
+    return Field(absent, description=expected, examples=[example])
+
+
+class _Values(BaseModel):
+    """What one object says, by meaning; with what a message says is expected, and an example."""
+
+    id: _Label = _meaning("a text or a number", '"17"')
+    document: _Label = _meaning("a text or a number", '"contract-3"')
+    split: _Text = _meaning("a text", '"test"')
+    images: Annotated[tuple[_Text, ...], BeforeValidator(_paths)] = _meaning(
+        "a list of paths", '["1.jpg", "2.jpg"]', ()
+    )
+    question: _Text = _meaning("a text", '"Кто покупатель?"')
+    references: Annotated[tuple[str, ...], BeforeValidator(_answers)] = _meaning(
+        "a list of answers", '["ИП Жуков"]', ()
+    )
+    doc_class: _Text = _meaning("a text", '"invoice"')
+    field: _Text = _meaning("a text", '"Покупатель"')
+    context: _Text = _meaning("a text", '"..."')
+    answerable: StrictBool | None = _meaning("true, false or null", "true", None)
+
+
 def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Row | Problem:
     """Turn an object into a row. `names` says which key has which meaning; without it, keys are the meanings."""
     names = names or {meaning: meaning for meaning in MEANINGS}
     if problem := _other_name(where, values, names):
         return problem
-    texts: dict[str, Any] = {}
-    for meaning, name in names.items():
-        value = values.get(name)
-        expected, convert = _TYPES[meaning]
-        try:
-            texts[meaning] = convert(value)
-        except TypeError:
-            return Problem(
-                f"{name} is {_kind(value)}, not {expected}", where, f"for example {name}: {_EXAMPLES[meaning]}"
-            )
+    try:
+        read = _Values.model_validate({meaning: values.get(name) for meaning, name in names.items()})
+    except ValidationError as error:
+        meaning = str(error.errors()[0]["loc"][0])
+        expected, name = _Values.model_fields[meaning].description, names[meaning]
+        return Problem(f"{name} is {_kind(values[name])}, not {expected}", where, _example(meaning, name))
+    texts = read.__dict__  # iterating over the model itself costs half as much again
     if clip := values.get("video"):
         if not isinstance(clip, str):
             return Problem(f"video is {_kind(clip)}, not a path", where, 'for example video: "clip.mp4"')
         texts["images"] = (*texts["images"], clip)
     for needed in ("id", "images"):
         if not texts[needed]:
-            name = names[needed]
-            return Problem(f"{name} is missing or empty", where, f"for example {name}: {_EXAMPLES[needed]}")
+            return Problem(f"{names[needed]} is missing or empty", where, _example(needed, names[needed]))
     meta = {key: value for key, value in values.items() if key not in names.values() and key != "video"}
     document = texts.pop("document", None) or texts["images"][0].partition("#page=")[0]
     return Row(where=where, document=document, meta=meta, **texts)
+
+
+def _example(meaning: str, name: str) -> str:
+    (example,) = _Values.model_fields[meaning].examples or [""]
+    return f"for example {name}: {example}"
 
 
 def _other_name(where: str, values: Mapping[str, Any], names: Mapping[str, str]) -> Problem | None:
@@ -81,54 +135,6 @@ def _kind(value: Any) -> str:
     return f"{names[type(value)]} ({text if len(text) < 60 else text[:57] + '...'})"
 
 
-def _text(value: Any) -> str:
-    """Return a text; absent is empty."""
-    if value is None:
-        return ""
-    if not isinstance(value, str) or isinstance(value, Number):
-        raise TypeError
-    return value
-
-
-def _name(value: Any) -> str:
-    """Return a text or a number as text."""
-    return str(value) if isinstance(value, Number) else _text(value)
-
-
-def _paths(value: Any) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
-    return tuple(path for item in items if (path := _text(item)))
-
-
-def _answers(value: Any) -> tuple[str, ...]:
-    """Return the accepted answers, numbers as written. A text or a number alone is the only one."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (str(value),) if value.strip() else ()
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple(text for item in value if (text := _name(item)).strip())
-
-
-def _truth(value: Any) -> bool | None:
-    if not isinstance(value, (bool, type(None))):
-        raise TypeError
-    return value
-
-
-_TYPES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "id": ("a text or a number", _name),
-    "document": ("a text or a number", _name),
-    "split": ("a text", _text),
-    "images": ("a list of paths", _paths),
-    "question": ("a text", _text),
-    "references": ("a list of answers", _answers),
-    "doc_class": ("a text", _text),
-    "field": ("a text", _text),
-    "context": ("a text", _text),
-    "answerable": ("true, false or null", _truth),
-}
 # What other data sets call these; compared without case, spaces, `_` and `-`.
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "references": (
@@ -138,16 +144,4 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "images": ("image", "imagepath", "imagepaths", "imagefile", "filename", "file", "picture", "img", "imgs"),
     "question": ("query", "questiontext", "вопрос"),
     "id": ("sampleid", "questionid", "qid", "uid"),
-}
-_EXAMPLES = {
-    "id": '"17"',
-    "document": '"contract-3"',
-    "split": '"test"',
-    "images": '["1.jpg", "2.jpg"]',
-    "question": '"Кто покупатель?"',
-    "references": '["ИП Жуков"]',
-    "doc_class": '"invoice"',
-    "field": '"Покупатель"',
-    "context": '"..."',
-    "answerable": "true",
 }

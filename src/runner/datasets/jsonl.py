@@ -1,4 +1,4 @@
-r"""One JSON object a line: the format with all that a sample can have, and the one to convert others to.
+r"""One JSON object on each line: the format that can hold everything a sample may have. Convert other formats to it.
 
     {"id": "7-1", "images": ["7/page1.png", "7/page2.png"], "question": "Кто покупатель?", "references": ["ИП Жуков"]}
 
@@ -25,7 +25,7 @@ READS = "JSON lines with id, images, question and more"
 
 
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
-    """Read the file line by line: it may be larger than memory allows."""
+    """Read the file line by line, because it may be larger than the memory."""
     check_options(config)
     names = chosen_columns(config, {meaning: meaning for meaning in MEANINGS})
     where = show(need_file(path, READS))

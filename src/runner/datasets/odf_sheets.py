@@ -1,7 +1,7 @@
-"""Reads a sheet of an OpenDocument spreadsheet: the shown text of each cell stands beside its value.
+"""Reads a sheet of an OpenDocument spreadsheet, which stores the shown text of each cell beside its value.
 
-OpenDocument 1.3, Part 3, 9.1 (tables): `table:table-cell` has `office:value-type` and `office:value`, and the text
-as it was shown in `text:p`. No library that is kept up reads that text: python-calamine gives values, odfpy is of 2020.
+OpenDocument 1.3, Part 3, 9.1 (tables): `table:table-cell` has `office:value-type` and `office:value`, and in `text:p`
+the text as it was shown. No maintained library reads that text: python-calamine returns values, odfpy is from 2020.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from runner.datasets import cells
 from runner.datasets.cells import Cell
 
-MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet in LibreOffice: a file that names more is made to fill memory
+MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # LibreOffice's limits; a file that names more was made to fill the memory
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -26,18 +26,18 @@ Line = list[str | Cell]
 
 
 def read(path: Path, title: str) -> list[Line]:
-    """Return the lines of a sheet, without the empty ones at its end. Merged cells all have the value of the first."""
+    """Return the lines of a sheet without the empty lines at its end. Merged cells all have the value of the first."""
     with zipfile.ZipFile(path) as packed, packed.open("content.xml") as file:
         tree = ElementTree.parse(file)  # noqa: S314 - Python's expat refuses entities that multiply; size is checked
-    table = next(one for one in tree.iter(f"{_TABLE}table") if one.get(f"{_TABLE}name") == title)
+    table = next(table for table in tree.iter(f"{_TABLE}table") if table.get(f"{_TABLE}name") == title)
     lines: list[Line] = []
-    spans: dict[int, tuple[int, str | Cell]] = {}  # column -> the rows below that its merged cell covers, its value
+    spans: dict[int, tuple[int, str | Cell]] = {}  # column -> how many rows below its merged cell covers, and its value
     empty = 0
     for row in _rows(table):
         line = _line(row, spans)
         times = min(int(row.get(f"{_TABLE}number-rows-repeated", 1)), MOST_ROWS)
         if not line:
-            empty += times  # a sheet ends with a million of them
+            empty += times  # a sheet may end with a million empty rows
             continue
         lines += [[] for _ in range(empty)]
         lines += [list(line) for _ in range(times)]
@@ -81,17 +81,11 @@ def _line(row: ElementTree.Element, spans: dict[int, tuple[int, str | Cell]]) ->
 
 
 def _value(cell: ElementTree.Element) -> str | Cell:
-    """Return what a cell shows; where no text is stored beside a value, that is not known."""
+    """Return the text that a cell shows. If no text is stored beside its value, the text is not known."""
     shown = "\n".join(_text(part) for part in cell.findall(f"{_TEXT}p"))
     kind = cell.get(f"{_CALC}value-type") or cell.get(f"{_OFFICE}value-type") or ""
-    stored = next(
-        (
-            found
-            for name in ("value", "date-value", "time-value", "boolean-value")
-            if (found := cell.get(_OFFICE + name))
-        ),
-        shown,
-    )
+    values = (cell.get(f"{_OFFICE}{name}") for name in ("value", "date-value", "time-value", "boolean-value"))
+    stored = next(filter(None, values), shown)
     if kind == "error":
         return Cell(shown or "#?", None, f"the error {shown}")
     if not kind and not shown and cell.get(f"{_TABLE}formula") is not None:
@@ -107,7 +101,7 @@ def _value(cell: ElementTree.Element) -> str | Cell:
 
 
 def _text(part: ElementTree.Element) -> str:
-    """Return the text of a paragraph, with its spaces, tabs and line breaks; without notes and pictures."""
+    """Return the text of a paragraph with its spaces, tabs and line breaks, but without notes and pictures."""
     text = part.text or ""
     for child in part:
         if child.tag == f"{_TEXT}s":

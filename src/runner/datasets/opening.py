@@ -1,4 +1,4 @@
-"""Opens a dataset: reads its rows, filters them, checks what can be checked without opening a picture."""
+"""Opens a dataset: reads its rows, filters them, and checks everything that does not need an open picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_s
 
 @dataclass(frozen=True, slots=True)
 class LoadedDataset:
-    """The samples of a dataset, in the order of its file. `notes` are what is odd but stops nothing."""
+    """The samples of a dataset, in the order of its file. `notes` are remarks on oddities that are no errors."""
 
     name: str
     samples: tuple[Sample, ...]
@@ -41,15 +41,15 @@ class LoadedDataset:
         return iter(self.samples)
 
     def digest(self) -> str:
-        """Name the content of the rows: questions, references and names of images, not their bytes or place."""
+        """Return a hash of the rows: questions, references and names of images, without the images' bytes or folder."""
         return self.content
 
 
 def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool = True) -> LoadedDataset:
-    """Open the dataset that a config describes. Relative paths start at the working directory, then at `root`.
+    """Open the dataset that a config describes. Relative paths are looked up in the working directory, then in `root`.
 
-    Rows are read and checked, pictures only looked for; with `pictures=False`, for scoring, not even that.
-    Raise Refused with everything that was found wrong.
+    Rows are read and checked. Of pictures only the existence is checked; with `pictures=False`, for scoring, not even
+    that. Raise Refused with all problems.
     """
     reader = find_reader(config.format)
     maker = reader if isinstance(reader, Maker) else None
@@ -88,11 +88,11 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
 
 
 def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem | Note]:
-    """Yield what a reader yields; what it raises becomes a message that names it."""
+    """Yield the rows, problems and notes of a reader. An exception in it becomes a Refused that names the reader."""
     try:
         for row in reader(config, path):
             if not isinstance(row, (Row, Sample, Problem, Note)):
-                raise TypeError(f"yielded {row!r}, not a Row, Sample or Problem")  # noqa: TRY301 - said like what it raises
+                raise TypeError(f"yielded {row!r}, not a Row, Sample or Problem")  # noqa: TRY301 - reported below
             yield from_sample(row, show(path)) if isinstance(row, Sample) else row
     except Refused:
         raise
@@ -104,7 +104,7 @@ def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | P
 
 
 class _Builder:
-    """Turns rows into samples and notes what is wrong with them."""
+    """Turns rows into samples, and adds the problems of rows to `findings`."""
 
     def __init__(self, config: DatasetConfig, folder: ImageFolder, findings: Findings, pictures: bool) -> None:
         self._pictures = pictures
@@ -124,7 +124,7 @@ class _Builder:
             self._unanswered.append(row.where)
         sample = Sample(
             row.id,
-            sys.intern(row.document),  # what many rows share is held once
+            sys.intern(row.document),  # texts that many rows share are stored once
             images,
             sys.intern(question),
             tuple(map(sys.intern, row.references)),
@@ -135,7 +135,7 @@ class _Builder:
             row.meta,
         )
         self._samples.append(sample)
-        told: list[object] = [
+        content: list[object] = [
             row.id,
             row.document,
             row.images,
@@ -145,12 +145,12 @@ class _Builder:
             row.field,
             row.context,
         ]
-        told.append(row.answerable)
-        told += [dataclasses.astuple(image.frames) for image in images if image.frames is not None]
-        self._content.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+        content.append(row.answerable)
+        content += [dataclasses.astuple(image.frames) for image in images if image.frames is not None]
+        self._content.update(json.dumps(content, ensure_ascii=False).encode() + b"\n")
 
     def _region(self, row: Row, images: tuple[Image, ...]) -> tuple[Image, ...]:
-        """Return the part of the page that the row names. What is asked stays the same, and so does the digest."""
+        """Return the part of the page that the row names. The questions, and so the digest, do not change."""
         try:
             return regions.cut(images, row.meta, str(self._config.region), self._config.region_margin)
         except ValueError as error:
@@ -165,16 +165,16 @@ class _Builder:
         return row.question or "" if own else self._config.question or ""
 
     def _image(self, text: str, where: str) -> Image | None:
-        found = self._folder.find(text, where)
-        if isinstance(found, Image):
-            return found
+        image = self._folder.find(text, where)
+        if isinstance(image, Image):
+            return image
         if not self._pictures:
             return Image(Path(text))
-        self._findings.add(found if found.where else replace(found, where=where))
+        self._findings.add(image if image.where else replace(image, where=where))
         return None
 
     def dataset(self) -> LoadedDataset:
-        """Return what was built."""
+        """Return the dataset of the rows that were added."""
         notes = tuple(self.notes)
         if missing := len(self._unanswered):
             which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
@@ -193,7 +193,7 @@ class _Builder:
         return LoadedDataset(name, samples, self._content.hexdigest(), notes)
 
     def _with_other_pages(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-        """Put each sample's own pages among the first pictures of the documents after its own, at a changing place."""
+        """Add the first pictures of the following documents to each sample. The place of its own pages varies."""
         count = self._config.other_pages
         self._content.update(f"other_pages={count}".encode())
         first = {sample.document: sample.images[0] for sample in reversed(samples) if sample.images}
@@ -202,10 +202,10 @@ class _Builder:
             what = f"other_pages={count} needs {count + 1} documents with pictures; there are {len(documents)}"
             raise Refused(Problem(what, "dataset.other_pages", "a smaller number, or a larger dataset.limit"))
         place = {document: index for index, document in enumerate(documents)}
-        found = []
+        extended = []
         for number, sample in enumerate(samples):
             start = place.get(sample.document, 0) + 1
             others = [first[documents[(start + step) % len(documents)]] for step in range(count)]
             at = number % (count + 1)
-            found.append(replace(sample, images=(*others[:at], *sample.images, *others[at:])))
-        return tuple(found)
+            extended.append(replace(sample, images=(*others[:at], *sample.images, *others[at:])))
+        return tuple(extended)

@@ -1,6 +1,6 @@
-"""Finds files: the dataset's own, and the pictures of its rows, which must lie within one folder."""
+"""Finds the dataset's file, and the pictures of its rows, which must lie in one folder."""
 
-# ImageFolder uses os.path: over 100,000 rows pathlib takes four times as long.
+# ImageFolder uses os.path because pathlib takes four times as long for 100,000 rows.
 # ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH122, PTH208
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _PAGE = re.compile(r"#page=([^#]*)$")
 
 
 def resolve(text: str | None, key: str, *bases: Path) -> Path:
-    """Find the path that a config key names: absolute, from the working directory, or from one of `bases`."""
+    """Return the path that a config key names: absolute, from the working directory, or from one of `bases`."""
     if not text or text == "???":
         raise Refused(Problem("a path is needed", key, f"give it: {key}=..."))
-    given = Path(text).expanduser()
-    tried = list(dict.fromkeys(folder / given for folder in (Path.cwd(), *(base.absolute() for base in bases))))
+    expanded = Path(text).expanduser()
+    tried = list(dict.fromkeys(folder / expanded for folder in (Path.cwd(), *(base.absolute() for base in bases))))
     for path in tried:
         if _exists(path):
             return path
     for path in tried:
-        if (found := as_stored(path)) is not None:
-            return found
+        if (stored := as_stored(path)) is not None:
+            return stored
     looked = " and ".join(str(path) for path in tried)
     raise Refused(Problem(f"{text} does not exist", key, f"looked for {looked}"))
 
@@ -41,28 +41,28 @@ def resolve(text: str | None, key: str, *bases: Path) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name too long, a folder that may not be entered, a NUL byte
+    except (OSError, ValueError):  # the name is too long or has a NUL byte, or a folder may not be entered
         return False
 
 
 def as_stored(path: Path, listed: Callable[[str], Sequence[str]] = os.listdir) -> Path | None:
-    """Return a path whose file system writes its letters otherwise: a zip made on a Mac has и and a breve for й.
+    """Return the existing path whose name is equal after Unicode normalisation; None if there is none.
 
-    `listed` gives the names in a folder.
+    A zip made on a Mac stores й as и with a combining breve. `listed` returns the names in a folder.
     """
-    found = Path(path.anchor)
+    stored = Path(path.anchor)
     for part in path.parts[1:] if path.anchor else path.parts:
-        if _exists(found / part):
-            found /= part
+        if _exists(stored / part):
+            stored /= part
             continue
         try:
-            same = [name for name in listed(str(found)) if _composed(name) == _composed(part)]
+            same = [name for name in listed(str(stored)) if _composed(name) == _composed(part)]
         except OSError:
             return None
         if len(same) != 1:
             return None
-        found /= same[0]
-    return found
+        stored /= same[0]
+    return stored
 
 
 def _composed(name: str) -> str:
@@ -70,13 +70,13 @@ def _composed(name: str) -> str:
 
 
 def show(path: Path) -> str:
-    """Return a path as a message names it: from the working directory where it lies below it."""
+    """Return a path for a message: relative to the working directory if it lies in it."""
     cwd = Path.cwd()
     return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
 
 
 def need_file(path: Path, reads: str) -> Path:
-    """Return `path` if it is a file with something in it."""
+    """Return `path` if it is a file that is not empty. Raise Refused otherwise."""
     if not path.is_file():
         raise Refused(Problem("is not a file", show(path), f"dataset.path must name {reads}"))
     if path.stat().st_size == 0:
@@ -85,17 +85,18 @@ def need_file(path: Path, reads: str) -> Path:
 
 
 class ImageFolder:
-    """The folder of a dataset's pictures. Nothing outside it can be named, by `..`, absolute path or link.
+    """The folder of a dataset's pictures. No row can name a file outside it by `..`, an absolute path or a link.
 
-    Links that lie beside the dataset's file are followed into the folder: its pictures may be linked from there.
+    Links beside the dataset's file are followed if they lead into the folder.
     """
 
     def __init__(
         self, folder: Path, frames: Frames | None = None, beside: Path | None = None, key: str = "dataset.images"
     ) -> None:
-        """Keep the folder, which frames a video stands for, where links into it may lie, and the key that names it.
+        """Prepare the look-up of pictures in `folder`. `frames` are those that are taken of videos.
 
-        Answers are remembered: a picture is often asked about several times.
+        `beside` is the folder in which links into `folder` may lie, and `key` the config's key that names the folder.
+        Results are cached, because several questions often share a picture.
         """
         self._frames = frames or Frames()
         self._folder = os.path.realpath(folder)
@@ -103,15 +104,15 @@ class ImageFolder:
         self._beside = os.path.realpath(beside or folder)
         self._within = self._folder.rstrip(os.sep) + os.sep
         self._real_folders: dict[str, str] = {}
-        self._found: dict[str, Image | Problem] = {}
+        self._images: dict[str, Image | Problem] = {}
         self._listed: dict[str, Sequence[str]] = {}
 
     def find(self, text: str, where: str) -> Image | Problem:
-        """Return the picture that a row names, or what is wrong with the name. Looks at the file system only."""
-        if text not in self._found:
-            self._found[text] = self._look(text)
-        found = self._found[text]
-        return replace(found, where=where) if isinstance(found, Problem) else found
+        """Return the picture that a row names, or what is wrong with the name. No file is opened."""
+        if text not in self._images:
+            self._images[text] = self._look(text)
+        image = self._images[text]
+        return replace(image, where=where) if isinstance(image, Problem) else image
 
     def _look(self, text: str) -> Image | Problem:
         name, page = text, None
@@ -135,41 +136,41 @@ class ImageFolder:
             linked = os.path.normpath(os.path.join(self._beside, name))
             if linked != path and self._leads_in(linked):
                 path = linked
-            elif other := self._otherwise(name):
+            elif other := self._same_name(name):
                 path = other
         return self._check(name, path) or Image(Path(path), page, self._frames if suffix in video.SUFFIXES else None)
 
-    def _otherwise(self, name: str) -> str | None:
-        """Return a file whose name is the same text: composed in another way, or with the separators of Windows."""
+    def _same_name(self, name: str) -> str | None:
+        """Return a file whose name is equal after Unicode normalisation, or with Windows' path separators."""
         for same in dict.fromkeys((name, name.replace("\\", "/"))):
             path = os.path.normpath(os.path.join(self._folder, same))
             try:
                 within = path.startswith(self._within) and "\0" not in same
-                if within and (found := as_stored(Path(path), self._names_in)) is not None:
-                    return str(found)
+                if within and (stored := as_stored(Path(path), self._names_in)) is not None:
+                    return str(stored)
             except (OSError, ValueError):
                 continue
         return None
 
     def _names_in(self, folder: str) -> Sequence[str]:
-        """Return the names in a folder, looked up once: many pictures may be missing."""
+        """Return the names in a folder. They are cached, because many pictures may be missing."""
         if folder not in self._listed:
             self._listed[folder] = sorted(os.listdir(folder))
         return self._listed[folder]
 
     def _hint(self, name: str) -> str:
-        """Say where a file lies whose name differs in the case of its letters, which may be meant or not."""
-        found = Path(self._folder)
+        """Return a hint at a file whose name differs only in upper and lower case; empty if there is none."""
+        similar = Path(self._folder)
         for part in name.replace("\\", "/").split("/"):
             try:
-                names = self._names_in(str(found))
+                names = self._names_in(str(similar))
             except OSError:
                 return ""
-            same = [one for one in names if _composed(one).casefold() == _composed(part).casefold()]
+            same = [other for other in names if _composed(other).casefold() == _composed(part).casefold()]
             if not same:
                 return ""
-            found /= same[0]
-        return f"there is {os.path.relpath(found, self._folder)!r}: write it so, or rename the file; "
+            similar /= same[0]
+        return f"there is {os.path.relpath(similar, self._folder)!r}: write it so, or rename the file; "
 
     def _leads_in(self, path: str) -> bool:
         try:
@@ -178,7 +179,7 @@ class ImageFolder:
             return False
 
     def _check(self, name: str, path: str) -> Problem | None:
-        """Say what is wrong with a picture's path."""
+        """Return what is wrong with a picture's path; None if nothing is."""
         try:
             if not (real := self._real_path(path)).startswith(self._within):
                 remedy = "put it into that folder, or set dataset.images to a folder that holds all of them"
@@ -187,7 +188,7 @@ class ImageFolder:
                     remedy = f"name the folder that its link leads to: {named}, or one above that holds all of them"
                 return Problem(f"image {name!r} lies outside the folder of images, {self._folder}", remedy=remedy)
             mode = os.stat(path).st_mode
-        except (OSError, ValueError) as error:  # too long a name, a circle of links, a NUL byte
+        except (OSError, ValueError) as error:  # the name is too long or has a NUL byte, or links form a circle
             is_missing = isinstance(error, FileNotFoundError)
             looked = f"looked in {self._folder}; set dataset.images where the pictures lie elsewhere"
             return Problem(
@@ -199,7 +200,7 @@ class ImageFolder:
         return None
 
     def _linked(self, path: str, real: str) -> str | None:
-        """Return the folder that a link in the folder of images leads out to; None where no such link is in the way."""
+        """Return the folder outside the folder of images to which a link leads; None if no link leads outside."""
         if not path.startswith(self._within) or not os.path.exists(path):
             return None
         step = self._folder
@@ -212,7 +213,7 @@ class ImageFolder:
         return os.path.dirname(real)
 
     def _real_path(self, path: str) -> str:
-        """Return the path with links resolved, asking for each folder once: many pictures share one."""
+        """Return the path with links resolved. Each folder is resolved once, because many pictures share it."""
         folder, name = os.path.split(path)
         if os.path.islink(path):
             return os.path.realpath(path)

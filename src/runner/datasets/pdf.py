@@ -1,8 +1,8 @@
-"""Pages of PDFs, drawn by PDFium as a viewer shows them.
+"""Renders pages of PDFs with PDFium, as a viewer shows them.
 
-Form fields are drawn with their values, and with an appearance made by PDFium where the file brings none or asks for
-new ones (NeedAppearances); so are annotations. A page that would lose letters or digits is refused (pdf_text.py).
-PDFium (8149, with pypdfium2 5.15) doesn't read /UserUnit (PDF 1.7, table 30), so pikepdf does.
+Form fields and annotations are rendered with their values. PDFium makes their appearance if the file has none or asks
+for new ones (NeedAppearances). A page that would lose letters or digits is refused (pdf_text.py). PDFium (8149, with
+pypdfium2 5.15) doesn't read /UserUnit (PDF 1.7, table 30), so pikepdf reads it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _pdfium = threading.Lock()  # PDFium is not thread-safe
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A page. `varies`: this machine's fonts, or what PDFium makes of a form, had a part in it.
+    """A rendered page. `varies` says that it depends on this machine's fonts, or on appearances that PDFium made.
 
-    `remarks` say what a viewer may show that isn't there.
+    `remarks` name the parts that a viewer may show and that are missing here.
     """
 
     picture: PilImage
@@ -46,7 +46,7 @@ def count(path: Path) -> int:
 
 
 def draw(path: Path, page: int | None, dpi: int, check_size: Callable[[int, int], None]) -> Drawn:
-    """Draw a page (from 0; None where there is one only). `check_size` may refuse its pixels. Raise BadImage."""
+    """Render a page, counted from 0 (None: the only page). `check_size` may refuse its size. Raise BadImage."""
     import pypdfium2
 
     with _pdfium:
@@ -86,25 +86,27 @@ def _draw(path: Path, document: Any, number: int, dpi: int, check_size: Callable
     sheet = document[number]
     width, height = sheet.get_size()
     check_size(round(width * scale), round(height * scale))
-    picture: PilImage = sheet.render(scale=scale).to_pil().copy()  # its own memory: the bitmap goes with the document
+    picture: PilImage = (
+        sheet.render(scale=scale).to_pil().copy()
+    )  # a copy, because the bitmap is freed with the document
     annotations = Annotations(document, sheet)
     sheet.close()
     if annotations.any:
         flatten(document, number)
     text = Text(document, number, annotations.fields)
     if text.lost:
-        raise BadImage(f"{path}: page {number + 1} would be drawn without {text.told()}; {REMEDY}")
+        raise BadImage(f"{path}: page {number + 1} would be drawn without {text.loss()}; {REMEDY}")
     varies = unit != 1 or annotations.fields or text.foreign
     return Drawn(picture, tuple(dict.fromkeys((*annotations.remarks, *text.remarks))), bool(varies))
 
 
 def _user_unit(path: Path, number: int) -> float:
-    """Return how many points a page's unit is long, 1 where nothing is said or the file is damaged."""
+    """Return the length of a page's unit in points: 1 if the file doesn't say, or is damaged."""
     import pikepdf
 
     try:
         with pikepdf.open(path) as document:
             unit = float(document.pages[number].obj.get("/UserUnit", 1))
-    except (pikepdf.PdfError, ValueError, TypeError, IndexError):  # what PDFium mends, pikepdf may not
+    except (pikepdf.PdfError, ValueError, TypeError, IndexError):  # PDFium repairs files that pikepdf may refuse
         return 1.0
     return unit if unit > 0 else 1.0

@@ -1,4 +1,4 @@
-"""What lies on a page of a PDF: the fields of a form with their values, stamps, notes. PDFium draws them with it."""
+"""The annotations of a PDF page, which PDFium renders with it: form fields with their values, stamps, notes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 NOT_SHOWN = 2 | 32  # flags of an annotation: Hidden, NoView
-PUSHBUTTON = 1 << 16  # flag of a field
+PUSHBUTTON = 1 << 16  # a field's flag
 
 
 @dataclass
 class Field:
-    """A field of a form, or a text laid on a page. `label` names it in messages; `is_text`: its value is to be read."""
+    """A form field, or a text annotation. `label` names it in messages; `is_text` says that its value is a text."""
 
     label: str
     value: str
@@ -22,7 +22,7 @@ class Field:
 
 
 class Annotations:
-    """What lies on a page: fields of a form with their values, and what has no appearance."""
+    """The annotations of a page: its form fields with their values, and remarks on annotations without appearance."""
 
     def __init__(self, document: Any, sheet: Any) -> None:
         import pypdfium2.raw as raw
@@ -46,11 +46,11 @@ class Annotations:
         if kind == raw.FPDF_ANNOT_WIDGET and self._form:
             self._field(annotation)
         elif kind == raw.FPDF_ANNOT_FREETEXT:
-            told = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
-            self.fields.append(Field("a text laid on it", told, self._rect(annotation), is_text=True))
+            contents = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+            self.fields.append(Field("a text laid on it", contents, self._rect(annotation), is_text=True))
         elif kind in without and not _text(raw.FPDFAnnot_GetAP, annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL):
-            told = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
-            words = f" ({short(told)})" if told else ""
+            contents = _text(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+            words = f" ({short(contents)})" if contents else ""
             self.remarks.append(f"has a {without[kind]}{words} laid on it without an appearance, which is not drawn")
 
     def _rect(self, annotation: Any) -> tuple[float, float, float, float]:
@@ -68,20 +68,20 @@ class Annotations:
         self.fields.append(Field(f"the field {name!r}", value, self._rect(annotation), is_text))
         if kind not in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON) or flags & PUSHBUTTON:
             return
-        # Asked for a button's value, PDFium tells whether it is drawn with its mark; the file's own value is V.
-        state, own = (_text(raw.FPDFAnnot_GetStringValue, annotation, key) for key in (b"AS", b"V"))
-        mine = kind == raw.FPDF_FORMFIELD_CHECKBOX or own == _text(
+        # PDFium's value of a button says whether it is rendered with its mark; the value in the file is V.
+        state, in_file = (_text(raw.FPDFAnnot_GetStringValue, annotation, key) for key in (b"AS", b"V"))
+        is_own = kind == raw.FPDF_FORMFIELD_CHECKBOX or in_file == _text(
             raw.FPDFAnnot_GetFormFieldExportValue, form, annotation
         )
-        meant = next((one for one in (own if mine else "", state) if one not in ("", "Off")), None)
-        if meant is not None and not raw.FPDFAnnot_IsChecked(form, annotation):
-            self.remarks.append(f"has the field {name!r} with the value {short(meant)}, drawn without its mark")
+        checked = next((value for value in (in_file if is_own else "", state) if value not in ("", "Off")), None)
+        if checked is not None and not raw.FPDFAnnot_IsChecked(form, annotation):
+            self.remarks.append(f"has the field {name!r} with the value {short(checked)}, drawn without its mark")
 
 
 def name_states(document: Any, number: int) -> None:
-    """Say of checkboxes and radio buttons in which state they are, where the file leaves it to the viewer.
+    """Set the state of checkboxes and radio buttons (/AS) if the file leaves it to the viewer.
 
-    PDFium marks those whose appearance is named (/AS), and where there is no appearance, those whose state is "Yes".
+    PDFium marks a button if its appearance is named by /AS; without an appearance, if its state is "Yes".
     """
     import pypdfium2.raw as raw
 
@@ -90,7 +90,7 @@ def name_states(document: Any, number: int) -> None:
         annotation = raw.FPDFPage_GetAnnot(sheet, index)
         state = _text(raw.FPDFAnnot_GetStringValue, annotation, b"AS")
         value = ""
-        if raw.FPDFAnnot_GetValueType(annotation, b"V") == raw.FPDF_OBJECT_NAME:  # that of other fields is a string
+        if raw.FPDFAnnot_GetValueType(annotation, b"V") == raw.FPDF_OBJECT_NAME:  # other fields have a string
             value = _text(raw.FPDFAnnot_GetStringValue, annotation, b"V")
         named = state
         if not raw.FPDFAnnot_HasKey(annotation, b"AP"):
@@ -98,33 +98,33 @@ def name_states(document: Any, number: int) -> None:
         elif not state and value:
             named = value
         if named != state:
-            held = ctypes.create_string_buffer(f"{named}\0".encode("utf-16-le"))
-            raw.FPDFAnnot_SetStringValue(annotation, b"AS", ctypes.cast(held, ctypes.POINTER(raw.FPDF_WCHAR)))
+            buffer = ctypes.create_string_buffer(f"{named}\0".encode("utf-16-le"))
+            raw.FPDFAnnot_SetStringValue(annotation, b"AS", ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)))
         raw.FPDFPage_CloseAnnot(annotation)
     sheet.close()
 
 
 def flatten(document: Any, number: int) -> None:
-    """Make the appearances of a page's annotations part of its content, so that their text can be looked at."""
+    """Make the appearances of a page's annotations part of its content, so that their text can be checked."""
     import pypdfium2.raw as raw
 
     sheet = document[number]
-    raw.FPDFPage_Flatten(sheet, raw.FLAT_NORMALDISPLAY)  # where that fails, the page's own text is looked at alone
+    raw.FPDFPage_Flatten(sheet, raw.FLAT_NORMALDISPLAY)  # if that fails, only the page's own text is checked
     sheet.close()
 
 
 def _text(function: Callable[..., int], *arguments: Any) -> str:
-    """Ask PDFium for a text: first for its bytes in UTF-16, then for the text; it ends with a NUL."""
+    """Return a text from PDFium, whose functions first give the size of the UTF-16 text with its NUL, then the text."""
     import pypdfium2.raw as raw
 
     size = function(*arguments, None, 0)
     if size <= 2:
         return ""
-    held = ctypes.create_string_buffer(size)
-    function(*arguments, ctypes.cast(held, ctypes.POINTER(raw.FPDF_WCHAR)), size)
-    return held.raw[: size - 2].decode("utf-16-le", "replace")
+    buffer = ctypes.create_string_buffer(size)
+    function(*arguments, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+    return buffer.raw[: size - 2].decode("utf-16-le", "replace")
 
 
 def short(text: str) -> str:
-    """Quote a text, cut where it is long."""
+    """Return a text in quotation marks, shortened to 40 characters."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")

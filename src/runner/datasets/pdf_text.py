@@ -1,9 +1,9 @@
-"""The visible text of a page of a PDF, held against what PDFium can draw of it.
+"""Checks whether PDFium can render the visible text of a PDF page.
 
-PDFium carries Latin glyphs only. For a font that isn't embedded it takes those, and leaves out without a word what they
-lack: every Cyrillic letter. Found in pypdfium2 5.15 with PDFium 8149: `FPDFFont_GetGlyphPath` takes a Unicode character
-and gives no path where nothing would be drawn, and `FPDFText_HasUnicodeMapError` is 1 where a character's number is all
-that the file says of it.
+PDFium contains only Latin fonts. It uses these for a font that isn't embedded, and silently omits the characters that
+they lack, such as every Cyrillic letter. Seen with pypdfium2 5.15 and PDFium 8149: `FPDFFont_GetGlyphPath` takes a
+Unicode character and returns no path if nothing would be drawn; `FPDFText_HasUnicodeMapError` is 1 if the file has only
+the character's number in the font.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 from runner.datasets.pdf_annotations import Field, short
 
 REMEDY = "save it anew with its fonts embedded (print it to a PDF), or as pictures"
-# Ways of drawing text: not at all, and as a clip alone. The text that OCR laid under a scan is such.
+# Render modes that draw no text: invisible, and clipping only. The OCR text under a scan has such a mode.
 INVISIBLE = (3, 7)
-HYPHENS = "\x02\u00ad\ufffe"  # what PDFium puts for a hyphen at the end of a line
-PICTOGRAMS = ("dingbats", "wingdings", "webdings")  # their letters are drawings; in another font they are letters
-OWN_FAMILIES = "Chrom"  # how the fonts that PDFium carries call themselves; others lie on this machine
+HYPHENS = "\x02\u00ad\ufffe"  # the characters that PDFium returns for a hyphen at the end of a line
+PICTOGRAMS = ("dingbats", "wingdings", "webdings")  # fonts of symbols, which another font would show as letters
+OWN_FAMILIES = "Chrom"  # family names of PDFium's own fonts begin like this; other fonts are this machine's
 SHOWN_CHARACTERS = 20
 
 
 @dataclass
 class Font:
-    """A font as a page uses it: what it is called, and what it can't draw of the page."""
+    """A font that a page uses, and the characters of the page that it can't draw."""
 
     handle: Any
     name: str
@@ -36,15 +36,16 @@ class Font:
     known: dict[int, bool] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     characters: int = 0
-    garbled: int = 0  # of them: drawn by their number in the font that is missing, so as another letter or not at all
+    # characters known only by their number in the missing font: they are drawn as another letter, or not at all
+    garbled: int = 0
 
     def fails(self) -> bool:
-        """Whether letters or digits are lost, or nothing is known of any of its characters."""
-        return any(one.isalnum() for one in self.lost) or 1 < self.garbled == self.characters
+        """Return whether letters or digits are lost, or all characters are known only by their number."""
+        return any(character.isalnum() for character in self.lost) or 1 < self.garbled == self.characters
 
 
 class Text:
-    """The visible text of a page, held against what its fonts can draw."""
+    """The visible text of a page, and the characters of it that can't be drawn."""
 
     def __init__(self, document: Any, number: int, fields: Sequence[Field]) -> None:
         import pypdfium2.raw as raw
@@ -68,22 +69,22 @@ class Text:
             not font.embedded and not font.family.startswith(OWN_FAMILIES) for font in self._fonts.values()
         )
 
-    def told(self) -> str:
-        """Say what would be lost: the letters, their font, and the fields of a form that they stand in."""
-        told = []
+    def loss(self) -> str:
+        """Return in words what would be lost: the characters, their font, and the form fields that contain them."""
+        losses = []
         for font in self._fonts.values():
             if font.fails():
                 number, which = (len(font.lost), f" ({_some(font.lost)})") if font.lost else (font.garbled, "")
-                told.append(f"{number} characters in the font {font.name!r}{which}")
+                losses.append(f"{number} characters in the font {font.name!r}{which}")
         within = f" in {', '.join(self._lost_fields)}" if self._lost_fields else ""
-        return f"{' and '.join(told)}{within}: the font is not embedded, and PDFium has no such letters"
+        return f"{' and '.join(losses)}{within}: the font is not embedded, and PDFium has no such letters"
 
     def _characters(self, page: Any) -> Iterator[tuple[int, str, Font]]:
-        """Yield the visible characters whose font is not embedded, with their place."""
+        """Yield index, character and font of each visible character whose font is not embedded."""
         raw = self._raw
         for index in range(page.count_chars()):
             if not (text := raw.FPDFText_GetTextObject(page, index)):
-                continue  # a space that PDFium makes up
+                continue  # a space that PDFium inserts
             address = ctypes.addressof(text.contents)
             if address not in self._objects:
                 self._objects[address] = self._font(text)
@@ -92,7 +93,7 @@ class Text:
                 yield index, chr(raw.FPDFText_GetUnicode(page, index)), font
 
     def _font(self, text: Any) -> Font | None:
-        """Return the font of visible text."""
+        """Return the font of a text object; None if the text is invisible."""
         raw = self._raw
         if raw.FPDFTextObj_GetTextRenderMode(text) in INVISIBLE or not (font := raw.FPDFTextObj_GetFont(text)):
             return None
@@ -124,42 +125,43 @@ class Text:
     def _field_at(self, page: Any, index: int) -> str | None:
         x, y = ctypes.c_double(), ctypes.c_double()
         self._raw.FPDFText_GetCharOrigin(page, index, x, y)
-        for one in self._fields:
-            left, bottom, right, top = one.rect
+        for form_field in self._fields:
+            left, bottom, right, top = form_field.rect
             if left <= x.value <= right and bottom <= y.value <= top:
-                return one.label
+                return form_field.label
         return None
 
     def _remarks(self) -> Iterator[str]:
         for font in self._fonts.values():
             if font.garbled:
-                told = f"has {font.garbled} characters in the font {font.name!r} that can't be told"
-                yield f"{told}: it is not embedded, and others may be drawn; {REMEDY}"
+                what = f"has {font.garbled} unknown characters in the font {font.name!r}"
+                yield f"{what}: it is not embedded, and other characters may be drawn; {REMEDY}"
             if font.lost:
                 yield f"lacks {_some(font.lost)}: the font {font.name!r} is not embedded, and PDFium has no such signs"
             lower = font.name.lower()
             drawn = font.family.lower()
             if (
                 not font.embedded
-                and any(one in lower for one in PICTOGRAMS)
-                and not any(one in drawn for one in PICTOGRAMS)
+                and any(name in lower for name in PICTOGRAMS)
+                and not any(name in drawn for name in PICTOGRAMS)
             ):
                 yield f"shows letters in place of the signs of the font {font.name!r}, which is not embedded"
 
     def _empty_fields(self, page: Any) -> Iterator[str]:
-        """Tell of fields with a value whose appearance, which the file brings, shows nothing."""
-        for one in self._fields:
-            if one.is_text and one.value.strip() and not page.get_text_bounded(*one.rect).strip():
-                yield f"has {one.label} whose value, {short(one.value)}, is not shown"
+        """Yield a remark for each field whose value is missing in the appearance that the file contains."""
+        for form_field in self._fields:
+            value = form_field.value
+            if form_field.is_text and value.strip() and not page.get_text_bounded(*form_field.rect).strip():
+                yield f"has {form_field.label} whose value, {short(value)}, is not shown"
 
 
 def _name(function: Callable[..., int], font: Any) -> str:
     size = function(font, None, 0)
-    held = ctypes.create_string_buffer(max(size, 1))
-    function(font, held, size)
-    return held.value.decode("utf-8", "replace") or "without a name"
+    buffer = ctypes.create_string_buffer(max(size, 1))
+    function(font, buffer, size)
+    return buffer.value.decode("utf-8", "replace") or "without a name"
 
 
 def _some(characters: list[str]) -> str:
-    found = "".join(characters)
-    return repr(found if len(found) <= SHOWN_CHARACTERS else f"{found[:SHOWN_CHARACTERS]}…")
+    text = "".join(characters)
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…")

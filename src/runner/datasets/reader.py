@@ -1,4 +1,4 @@
-"""What a reader is: a function from a config and a path to rows. Third parties add one without touching this package.
+"""The protocol of a reader: a function that takes a config and a path and yields rows. Third parties can add readers.
 
     # in the third party's package, say `acme.receipts`
     def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
@@ -11,9 +11,9 @@
     [project.entry-points."runner.datasets"]
     receipts = "acme.receipts:read"
 
-Then `dataset.format=receipts` finds it. A reader may yield a `Sample` instead of a row, yields a `Problem` for a row
-that it can't read, and raises `Refused` where the whole file is wrong. Everything else (filters, duplicate ids, empty
-questions, image paths) is checked for it.
+Then `dataset.format=receipts` finds it. A reader may yield a `Sample` instead of a row. It yields a `Problem` for a row
+that it can't read, and raises `Refused` if the whole file is wrong. The caller checks everything else: filters,
+duplicate ids, empty questions and image paths.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ REGISTRY = Registry("dataset format", GROUP, BUILT_IN)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question as the file tells it, before filters and checks.
+    """One question as the file contains it, before filters and checks.
 
-    `where` is the file and row, for messages. `images` are paths relative to the folder of images, `scan.pdf#page=3`
-    for one page (from 1) of a PDF, `scan.pdf` for all. `question=None` says that the format has no questions, an empty
-    text that this row's is missing. No reference: an empty tuple, not an empty text.
+    `where` is the file and row, for messages. `images` are paths relative to the folder of images: `scan.pdf#page=3` is
+    one page (counted from 1) of a PDF, `scan.pdf` all pages. `question=None` says that the format has no questions; an
+    empty text says that this row's question is missing. Without a reference, `references` is an empty tuple.
     """
 
     where: str
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a user should know of how a file was read, such as which of its sheets."""
+    """A remark on how a file was read, such as which of its sheets."""
 
     text: str
 
@@ -84,21 +84,21 @@ class Reader(Protocol):
 
 @runtime_checkable
 class Maker(Reader, Protocol):
-    """A reader that makes its pictures. `probes`: a sample that is too large for an engine is a result, no failure."""
+    """A reader that makes its pictures itself. `probes`: a sample that is too large for an engine is no failure."""
 
     probes: bool
 
     def prepare(self, config: DatasetConfig) -> None:
-        """Make what `dataset.path` names, so that it exists."""
+        """Create the file or folder that `dataset.path` names."""
         ...
 
     def is_search(self, config: DatasetConfig) -> bool:
-        """Say whether the samples stand in order of size, to be searched for the largest that works."""
+        """Return whether the samples are sorted by size, to search for the largest that an engine answers."""
         ...
 
 
 def from_sample(sample: Sample, where: str) -> Row:
-    """Return the row that a ready sample stands for, so that it is filtered and checked like others."""
+    """Return a sample as a row, so that it is filtered and checked like other rows."""
     pages = ("" if image.page is None else f"#page={image.page + 1}" for image in sample.images)
     images = tuple(f"{image.path}{page}" for image, page in zip(sample.images, pages, strict=True))
     return Row(

@@ -1,7 +1,7 @@
-"""A part of a page that a column of the dataset names: `answer_bbox` = `[780, 110, 1060, 170]`.
+"""Cuts out the part of a page that a column of the dataset names: `answer_bbox` = `[780, 110, 1060, 170]`.
 
-A form has its fields at known places, which classic OCR is pointed at. Where the column holds the place of the answer
-itself, it tells where to look, which a model that sees the whole page has to find out.
+Classic OCR reads the fields of a form at their known places. If the column is the place of the answer itself, it tells
+the model where to look, which a model that sees the whole page has to find out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from runner.datasets.api import Image
 
 
 def cut(images: tuple[Image, ...], meta: Mapping[str, Any], column: str, margin: int) -> tuple[Image, ...]:
-    """Return a sample's picture reduced to the part that `column` names, and `margin` pixels around it.
+    """Return a sample's picture reduced to the part that `column` names, with `margin` pixels around it.
 
-    Raise ValueError where there is no such column or value, or more than one picture that it could be a part of.
+    Raise ValueError if there is no such column or value, or if the sample has several pictures.
     """
     if column not in meta:
         raise ValueError(f"there is no {column} (dataset.region); further columns: {', '.join(meta) or 'none'}")
@@ -40,7 +40,7 @@ def parse(value: Any, column: str) -> tuple[int, int, int, int]:
         except ValueError:
             value = [part for part in re.split(r"[\s,;]+", value.strip(" []()")) if part]
     try:
-        numbers = [float(one) for one in value]
+        numbers = [float(number) for number in value]
     except (TypeError, ValueError):
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):

@@ -1,11 +1,11 @@
-"""Reads one sheet of a workbook (.xlsx, .xlsm, .xls, .ods, .xlsb): what its cells show, by the rule of cells.py.
+"""Reads one sheet of a workbook (.xlsx, .xlsm, .xls, .ods, .xlsb): the texts that its cells show, as cells.py defines.
 
-The first visible sheet of cells is read, unless one is named; where there are several, a note says which it was.
+The first visible sheet of cells is read, unless a sheet is named. If there are several, a note says which one was read.
 
-- .xlsx through xlsx_sheets.py (openpyxl: values, formats, formulas), .xls through xlrd 2.0 (the same).
-- .ods through odf_sheets.py: OpenDocument stores the shown text of each cell beside its value.
-- .xlsb through python-calamine, which tells neither formats nor errors: numbers in columns that are read are refused.
-- Which sheets are visible, and which cells are merged, says python-calamine for all but .xls.
+- .xlsx is read by xlsx_sheets.py (openpyxl: values, formats, formulas), and .xls by xlrd 2.0 (the same).
+- .ods is read by odf_sheets.py, because OpenDocument stores the shown text of each cell beside its value.
+- .xlsb is read by python-calamine, which gives no formats and no errors: numbers in columns that are read are refused.
+- Visible sheets and merged cells are determined by python-calamine for all kinds but .xls.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
-MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of it
+MAX_UNPACKED_BYTES = 2**30  # a million rows of text take a third of this
 
 Line = list[str | Cell]
 
 
 def read_sheet(path: Path, name: str | None = None, reads: str = "a spreadsheet", choose: str = "") -> Table:
-    """Read the header of a sheet (None: the first that is visible) and give its lines.
+    """Return the table of a sheet; `name=None` takes the first visible sheet.
 
-    `reads` is what the file must hold and `choose` how another sheet is named, for messages. Raise Refused where the
-    file can't be read, or has no such sheet.
+    For messages, `reads` describes the expected content and `choose` how a user names another sheet. Raise Refused if
+    the file can't be read, or has no such sheet.
     """
     need_file(path, reads)
     _refuse_bomb(path)
@@ -44,7 +44,7 @@ def read_sheet(path: Path, name: str | None = None, reads: str = "a spreadsheet"
         title, notes, lines = _opened(path, name, choose)
     except Refused:
         raise
-    except Exception as error:  # these libraries raise whatever a broken file leads them to
+    except Exception as error:  # these libraries raise many kinds of errors for a broken file
         what = f"can't be read as a spreadsheet: {error or type(error).__name__}"
         remedy = "open it in a spreadsheet program and save it as .xlsx; a CSV file is read by dataset=annotations"
         raise Refused(Problem(what, show(path), remedy)) from error
@@ -62,7 +62,7 @@ def read_sheet(path: Path, name: str | None = None, reads: str = "a spreadsheet"
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse a spreadsheet whose few bytes would unpack to more than memory holds; .xls is not packed."""
+    """Raise Refused for a small spreadsheet that would unpack to more than the memory. An .xls file is not packed."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as packed:
@@ -73,19 +73,19 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], list[Line]]:
-    """Return the title of the sheet that is read, notes on the choice, and its lines."""
+    """Return the title of the chosen sheet, notes on the choice, and the sheet's lines."""
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
     is_xls = path.suffix.lower() == ".xls"
     is_packed = is_xls and _is_packed(path)
-    # Not from_path, which believes the name: .xlsx files called .xls are common (1C, web pages).
+    # from_path would believe the suffix, but .xlsx files with the suffix .xls are common (1C, web pages).
     book = (
         CalamineWorkbook.from_filelike(io.BytesIO(path.read_bytes())) if is_packed else CalamineWorkbook.from_path(path)
     )
     sheets = {
-        one.name: one.visible == SheetVisibleEnum.Visible
-        for one in book.sheets_metadata
-        if one.typ == SheetTypeEnum.WorkSheet
+        sheet.name: sheet.visible == SheetVisibleEnum.Visible
+        for sheet in book.sheets_metadata
+        if sheet.typ == SheetTypeEnum.WorkSheet
     }
     title = _chosen(path, name, sheets)
     others = [f"{other!r}" + ("" if visible else " (hidden)") for other, visible in sheets.items() if other != title]
@@ -107,14 +107,14 @@ def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], 
 
 
 def _is_packed(path: Path) -> bool:
-    """Say whether a file begins as a zip does; `zipfile.is_zipfile` also takes one that only ends so."""
+    """Return whether a file begins like a zip file. `zipfile.is_zipfile` also accepts one that only ends so."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
 
 
 def _chosen(path: Path, name: str | None, sheets: dict[str, bool]) -> str:
-    """Return the sheet that is read: the named one, else the first that is visible."""
-    visible = [title for title, seen in sheets.items() if seen]
+    """Return the title of the sheet to read: the named sheet, else the first visible one."""
+    visible = [title for title, is_visible in sheets.items() if is_visible]
     if name is not None and name not in sheets:
         raise Refused(Problem(f"no sheet {name!r}", show(path), f"sheets of cells: {', '.join(sheets) or 'none'}"))
     if name is not None:
@@ -126,7 +126,7 @@ def _chosen(path: Path, name: str | None, sheets: dict[str, bool]) -> str:
 
 
 def _unmerge(lines: list[Line], merged: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-    """Give each cell of a merged range its value: only the first one holds it."""
+    """Copy the value of a merged range, which only its first cell has, to all its cells."""
     for (top, left), (bottom, right) in merged:
         if top >= len(lines) or left >= len(lines[top]):
             continue
@@ -179,19 +179,19 @@ def _xls_date(value: float, mode: int) -> object:
 
 
 class _Silence:
-    """Takes what xlrd would print of a file."""
+    """A log file for xlrd that discards its messages."""
 
     def write(self, text: str) -> None:
-        """Drop it."""
+        """Discard the text."""
 
 
 def _xlsb(book: CalamineWorkbook, title: str) -> list[Line]:
     rows = book.get_sheet_by_name(title).to_python(skip_empty_area=False)
-    return [[_told(value) for value in row] for row in rows]
+    return [[_xlsb_cell(value) for value in row] for row in rows]
 
 
-def _told(value: Any) -> str | Cell:
-    """Return a value of .xlsb, of which neither the format nor an error is known: an empty cell may be one."""
+def _xlsb_cell(value: Any) -> str | Cell:
+    """Return a cell of .xlsb. Its format is not known, and an error can't be distinguished from an empty cell."""
     if isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):

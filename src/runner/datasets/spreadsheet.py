@@ -3,12 +3,12 @@
     File_name     Question                             Answer
     17-46-12.jpg  Что делать, если счет не пополняется?  Проверьте, достаточно ли средств ...
 
-Images lie in `dataset.images`, else in `images/` beside the file where there is such a folder, else beside the file. A
-document is one image file. The first visible sheet is read, or `dataset.options.sheet`; the sample id is the zero-based
-row below the header, empty rows left out. A file name that is merged over several rows counts for each of them.
+Images are in `dataset.images`, else in `images/` beside the file if there is such a folder, else beside the file. Each
+image file is a document. The first visible sheet is read, or `dataset.options.sheet`. The sample id is the zero-based
+number of the row below the header, not counting empty rows. A file name in a merged cell applies to all its rows.
 
 Cells are read as they are shown (cells.py): 7 with the format 000 is "007". A date, a truth value, an error and a
-number of more than 15 digits are refused. Cells that must stay as they look are formatted as text.
+number of more than 15 digits are refused. Format a cell as text to keep what you typed.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Pictures made here, of any size: inputs of a chosen length, for speed and memory. They have no reference answers.
+"""Synthetic pictures of any size: inputs of a chosen length, to measure speed and memory. They have no references.
 
-    dataset=synthetic dataset.options.visual_tokens=1024        1024 visual tokens a picture, give or take a row
-    dataset=synthetic dataset.options.visual_tokens=largest     what is the largest input that works? found by search
+    dataset=synthetic dataset.options.visual_tokens=1024        about 1024 visual tokens for each picture
+    dataset=synthetic dataset.options.visual_tokens=largest     search for the largest input that works
 
-A picture is a white page with grey bars for words, drawn from a seed: the same on every machine. Fewer than 4 visual
-tokens, which no model of the Qwen-VL family takes, stand for no picture at all: the question alone. The files are made
-where they are missing, in `dataset.path`.
+A picture is a white page with grey bars for words. It is drawn from a seed, so it is the same on every machine. Fewer
+than 4 visual tokens, which no model of the Qwen-VL family takes, mean a question without a picture. Missing files are
+created in `dataset.path`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from runner.datasets.reader import Row
 
 LARGEST = "largest"
 FEWEST = 4  # visual tokens of the smallest picture
-STEPS_PER_DOUBLING = 8  # of a search: the answer is found to within 9%
-UNIT = 28  # pixels: the edge of what one visual token stands for, in Qwen2-VL and Qwen2.5-VL
-_ASPECT = math.sqrt(2)  # of A4
+STEPS_PER_DOUBLING = 8  # steps of a search: its result is accurate to 9%
+UNIT = 28  # pixels: the edge of the square that is one visual token, in Qwen2-VL and Qwen2.5-VL
+_ASPECT = math.sqrt(2)  # height by width, as of A4
 _OPTIONS = ("visual_tokens", "samples", "pages", "unit", "search_up_to")
 
 
 class Synthetic:
-    """The reader; its samples probe limits: one that doesn't fit is a result."""
+    """The reader. Its samples probe limits: a sample that doesn't fit an engine is a result, not a failure."""
 
     probes = True
 
     def prepare(self, config: DatasetConfig) -> None:
-        """Make the folder of pictures."""
+        """Create the folder of pictures."""
         Path(config.path).expanduser().mkdir(parents=True, exist_ok=True)
 
     def is_search(self, config: DatasetConfig) -> bool:
-        """Say whether the samples stand in order of size, to be searched for the largest that works."""
+        """Return whether the samples are sorted by size, to search for the largest that an engine answers."""
         return bool(config.options.get("visual_tokens") == LARGEST)
 
     def __call__(self, config: DatasetConfig, path: Path) -> Iterator[Row]:
@@ -60,7 +60,7 @@ READER = Synthetic()
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options with their defaults. Raise Refused for a wrong one."""
+    """Return the options with their defaults. Raise Refused for a wrong option."""
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise Refused(Problem(f"unknown: {', '.join(unknown)}", "dataset.options", f"known: {', '.join(_OPTIONS)}"))
     values = {"visual_tokens": 1024, "samples": 3, "pages": 1, "unit": UNIT, "search_up_to": 16_384, **options}
@@ -80,7 +80,7 @@ def _ladder(options: dict[str, Any]) -> list[int]:
 
 
 def _picture(folder: Path, tokens: int, unit: int, seed: int) -> str:
-    """Return the name of a picture of about so many visual tokens, about as tall as A4; make it if need be."""
+    """Return the name of a picture of about `tokens` visual tokens with A4's proportions. Create a missing file."""
     columns = max(2, round(math.sqrt(tokens / _ASPECT)))
     rows = max(2, round(tokens / columns))
     name = f"{columns * unit}x{rows * unit}-{seed}.png"
@@ -104,4 +104,4 @@ def draw(path: Path, width: int, height: int, seed: int) -> None:
             left = right + 10
     part = path.with_suffix(f".{random.SystemRandom().getrandbits(32):08x}.part")
     page.save(part, "PNG", compress_level=1)
-    part.replace(path)  # whole or not there: another runner may look for it
+    part.replace(path)  # atomic, because another runner may read the file

@@ -1,4 +1,4 @@
-"""A table in whichever file people keep it: CSV (its separator is found) or a workbook."""
+"""Reads a table from a CSV file, whose separator is detected, or from a workbook."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from runner.datasets.tables import Table
 from runner.datasets.text_files import read_csv
 
 SHEETS = SUFFIXES
-TEXTS = (".csv", ".tsv", ".txt")
 
 
 def read_table(path: Path, reads: str) -> Table:
-    """Read the header of a table and give its lines. `reads` is what the file must hold, for messages."""
+    """Return the table in a file. `reads` describes the expected content, for messages."""
     return read_sheet(path, None, reads) if path.suffix.lower() in SHEETS else read_csv(path, reads)

@@ -1,4 +1,4 @@
-"""What tables with a header have in common: which column means what, and cells turned into a row."""
+"""Tables with a header: assigns meanings to columns, and turns the cells of a line into a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.datasets import cells
 from runner.datasets.cells import Cell
 from runner.datasets.reader import Row
 
-# What a column can mean; the names of `dataset.columns` and of JSONL rows.
+# The meanings that a column can have: the names in `dataset.columns` and the keys of JSONL rows.
 MEANINGS = (
     "id",
     "document",
@@ -31,7 +31,7 @@ TRUTH = {"true": True, "1": True, "yes": True, "да": True, "false": False, "0"
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """One line of a table: where it is, and its texts by column."""
+    """One line of a table: its location, and its texts by column."""
 
     where: str
     texts: Mapping[str, str]
@@ -39,7 +39,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of a table as its file holds it. `number` is its row in a sheet, None in a text file."""
+    """One line of a table as its file contains it. `number` is its row in a sheet; None in a text file."""
 
     where: str
     cells: Sequence[str | Cell]
@@ -48,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose header has been read; its lines have not. `notes` are what a user should know of the choice."""
+    """A table whose header has been read and whose lines have not. `notes` are remarks on the choice of the sheet."""
 
     where: str
     header: tuple[str, ...]
@@ -56,10 +56,10 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def lines(self, read: Collection[str], answers: Collection[str] = ()) -> Iterator[Cells | Problem]:
-        """Yield the lines; the cells of the columns in `read` and `answers` hold what they show, or are problems.
+        """Yield the lines. Columns in `read` and `answers` have the text that is shown; others the stored value.
 
-        What is left of a lost value (`#N/A`, `4,08E+19`) is a problem too, but not in `answers`: a model may have
-        written it. Other columns hold what is stored: figures, and what nothing reads.
+        A cell whose shown text is not known is a problem. In `read` the trace of a lost value (`#N/A`, `4,08E+19`) is a
+        problem, too; in `answers` it is not, because a model may have written it.
         """
         shown = [place for place, name in enumerate(self.header) if name and name in {*read, *answers}]
         for record in self.records:
@@ -88,10 +88,10 @@ class Table:
 
 
 def _lost(record: Record, place: int, name: str, cell: str | Cell, why: str) -> Problem:
-    """Say that a cell doesn't hold what was once written there, or not as it is seen."""
+    """Return the problem of a cell that has lost its original value, or whose shown text is not known."""
     at = "" if record.number is None else f" ({column_letters(place)}{record.number})"
-    held = cell if isinstance(cell, str) else cell.value
-    told = why if held in why or cell is cells.NO_RESULT else f"{held.strip()!r}: {why}"
+    stored = cell if isinstance(cell, str) else cell.value
+    content = why if stored in why or cell is cells.NO_RESULT else f"{stored.strip()!r}: {why}"
     if isinstance(cell, str):
         remedy = "put the value back, or leave the cell empty where there is none; JSON lines take any text as it is"
     elif why.startswith("the error"):
@@ -100,11 +100,11 @@ def _lost(record: Record, place: int, name: str, cell: str | Cell, why: str) -> 
         remedy = "open the file in a spreadsheet program and save it, or write the value itself"
     else:
         remedy = "format the column as text and write it as it should be read"
-    return Problem(f"column {name}{at} holds {told}", record.where, remedy)
+    return Problem(f"column {name}{at} holds {content}", record.where, remedy)
 
 
 def column_letters(place: int) -> str:
-    """Return what a spreadsheet calls a column, counted from 0: A, Z, AA."""
+    """Return the letters by which a spreadsheet names the column number `place`, counted from 0: A, Z, AA."""
     letters = ""
     place += 1
     while place:
@@ -114,7 +114,7 @@ def column_letters(place: int) -> str:
 
 
 def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return which column has which meaning: the format's own names, changed by `dataset.columns`."""
+    """Return the column for each meaning: the format's own names, changed by `dataset.columns`."""
     if unknown := sorted(set(config.columns) - set(MEANINGS)):
         what = f"unknown: {', '.join(unknown)}"
         raise Refused(Problem(what, "dataset.columns", f"what a column can mean: {', '.join(MEANINGS)}"))
@@ -123,21 +123,21 @@ def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str]) -> dict[s
 
 
 def check_options(config: DatasetConfig, *known: str) -> None:
-    """Refuse an option that the reader doesn't have: it would silently do nothing."""
+    """Raise Refused for an option that the reader doesn't have, which would silently do nothing."""
     if unknown := sorted(set(config.options) - set(known)):
         remedy = f"format {config.format} has: {', '.join(known)}" if known else f"format {config.format} has none"
         raise Refused(Problem(f"unknown option: {', '.join(unknown)}", "dataset.options", remedy))
 
 
 def check_header(table: Table, columns: Mapping[str, str], optional: Iterable[str] = ()) -> dict[str, str]:
-    """Return the columns that the table has. Raise Refused where one that is not optional is missing or doubled."""
+    """Return those columns that the table has. Raise Refused for a duplicate column, or a missing required one."""
     header = [name for name in table.header if name]
     if doubled := sorted({name for name in header if header.count(name) > 1}):
         raise Refused(Problem(f"column {', '.join(doubled)} is there twice", table.where, "rename or remove one"))
-    found = {meaning: name for meaning, name in columns.items() if name in header}
-    missing = [name for meaning, name in columns.items() if meaning not in found and meaning not in set(optional)]
+    present = {meaning: name for meaning, name in columns.items() if name in header}
+    missing = [name for meaning, name in columns.items() if meaning not in present and meaning not in set(optional)]
     if missing:
-        likely = _likely(columns, missing, [name for name in header if name not in found.values()])
+        likely = _likely(columns, missing, [name for name in header if name not in present.values()])
         raise Refused(
             Problem(
                 f"missing column: {', '.join(missing)}; found: {', '.join(header)}",
@@ -146,11 +146,11 @@ def check_header(table: Table, columns: Mapping[str, str], optional: Iterable[st
                 or "rename the column, or say what it is called: 'dataset.columns={question: Вопрос}' (null: not read)",
             )
         )
-    return found
+    return present
 
 
 def as_value(name: str) -> str:
-    """Return a column's name as a value on the command line, in quotation marks where a sign would mean something."""
+    """Return a column's name as a value for the command line, in quotation marks if it has special characters."""
     if re.fullmatch(r"\w[\w ./-]*", name):
         return name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -158,19 +158,21 @@ def as_value(name: str) -> str:
 
 
 def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[str]) -> str:
-    """Return the remedy where columns differ from what is missing in case, spaces, `_` and `-` only; empty: none do."""
+    """Return a remedy if a missing column's name differs only in case, spaces, `_` or `-`; else an empty text."""
 
     def bare(name: str) -> str:
         return re.sub(r"[\s_-]", "", name).casefold()
 
     names = {bare(name): name for name in free}
-    meant = {meaning: names[bare(name)] for meaning, name in columns.items() if name in missing and bare(name) in names}
-    told = ", ".join(f"{meaning}: {as_value(name)}" for meaning, name in meant.items())
-    return f"say what it is called: 'dataset.columns={{{told}}}'" if meant else ""
+    similar = {
+        meaning: names[bare(name)] for meaning, name in columns.items() if name in missing and bare(name) in names
+    }
+    mapping = ", ".join(f"{meaning}: {as_value(name)}" for meaning, name in similar.items())
+    return f"say what it is called: 'dataset.columns={{{mapping}}}'" if similar else ""
 
 
 def as_rows(table: Table, columns: Mapping[str, str]) -> Iterator[Row | Problem]:
-    """Turn the lines of a table into rows. The id is the zero-based number of the line, unless a column gives it."""
+    """Yield the lines of a table as rows. The id is the zero-based number of the line, unless a column has the id."""
     extra = [name for name in table.header if name and name not in columns.values()]
     for number, line in enumerate(table.lines(set(columns.values()))):
         yield line if isinstance(line, Problem) else _row(line, columns, extra, str(number))
@@ -211,7 +213,7 @@ def _row(line: Cells, columns: Mapping[str, str], extra: Iterable[str], number: 
 
 
 def _image_paths(text: str) -> tuple[str, ...] | None:
-    """Read the cell of image paths: one path, or a JSON list of them. None: neither."""
+    """Return the image paths in a cell: one path, or a JSON list of paths. None if the list can't be read."""
     if not text.startswith("["):
         return (text,) if text else ()
     try:

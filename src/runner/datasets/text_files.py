@@ -1,4 +1,4 @@
-"""Reads text files and CSV tables strictly: what is wrong is said with file and line, nothing is guessed."""
+"""Reads text files and CSV tables strictly: an error names file and line, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 
 
 def read_text(path: Path, reads: str, encoding: str = "utf-8") -> str:
-    """Return the text of a file without a byte order mark. Raise Refused where it is empty or not in `encoding`."""
+    """Return the text of a file without a byte order mark. Raise Refused if it is empty or not in `encoding`."""
     data = need_file(path, reads).read_bytes()
     try:
         text = data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
@@ -36,17 +36,17 @@ def read_text(path: Path, reads: str, encoding: str = "utf-8") -> str:
 def read_csv(
     path: Path, reads: str, separator: str | None = None, encoding: str = "utf-8", *, usual: str | None = None
 ) -> Table:
-    """Read the header of a CSV file and give its lines one by one. Blank lines don't count, as in pandas.
+    """Return the table in a CSV file, whose lines are read one by one. Blank lines are skipped, as in pandas.
 
-    Columns are separated by `separator` where it is given, else by what a first line `sep=;` says (Excel's, which is no
-    part of the table), else by `usual`, else by the sign that the header has most columns with.
+    The separator is `separator`, else that of a first line `sep=;` (Excel's, which is no part of the table), else
+    `usual`, else the character by which the header has most columns.
     """
     text = read_text(path, reads, encoding)
-    said, skipped = _said_separator(text)
-    if separator is not None and said is not None and said != separator:
-        what = f"the first line says sep={said}, and the separator that was given is {separator!r}"
+    declared, skipped = _declared_separator(text)
+    if separator is not None and declared is not None and declared != separator:
+        what = f"the first line says sep={declared}, and the separator that was given is {separator!r}"
         raise Refused(Problem(what, f"{show(path)}:{skipped}", "give the one that the file has, or remove the line"))
-    separator = separator or said or usual or _most_columns(text)
+    separator = separator or declared or usual or _most_columns(text)
     if len(separator) != 1:
         raise Refused(Problem(f"{separator!r} is no separator", show(path), "one character, such as ;"))
     records = _records(text, separator, show(path), skipped)
@@ -67,17 +67,17 @@ def read_csv(
     return Table(show(path), header, _lines(records, header, show(path)))
 
 
-def _said_separator(text: str) -> tuple[str | None, int]:
-    """Return what a first line `sep=;` says, and how many lines end with it: blank ones may stand above."""
+def _declared_separator(text: str) -> tuple[str | None, int]:
+    """Return the separator of a first line `sep=;` and the number of that line, which blank lines may precede."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            found = re.fullmatch(r'"?sep=(.)"?[;,\t|]*', line.strip(" \r"), re.IGNORECASE)
-            return (found[1], number) if found else (None, 0)
+            match = re.fullmatch(r'"?sep=(.)"?[;,\t|]*', line.strip(" \r"), re.IGNORECASE)
+            return (match[1], number) if match else (None, 0)
     return None, 0
 
 
 def _most_columns(text: str) -> str:
-    """Return the sign that separates the most columns in the first line that isn't blank."""
+    """Return the character that separates the most columns in the first line that isn't blank."""
     header = next((line for line in text.splitlines() if line.strip(" \t;,|")), "")
     return max(SEPARATORS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
@@ -87,8 +87,8 @@ def _likely_separator(header: str) -> str | None:
 
 
 def _records(text: str, separator: str, where: str, skipped: int) -> Iterator[tuple[int, Sequence[str]] | Problem]:
-    """Yield (line number, cells) for each record; one that holds line breaks is named by its first line."""
-    # A page's text in one cell may be longer than the 131,072 characters that Python's csv takes by itself.
+    """Yield (line number, cells) for each record. The number of a record with line breaks is that of its first line."""
+    # A page's text in one cell may be longer than 131,072 characters, the default limit of Python's csv.
     csv.field_size_limit(max(len(text), csv.field_size_limit()))
     source = io.StringIO(text, newline="")
     for _ in range(skipped):
@@ -98,15 +98,15 @@ def _records(text: str, separator: str, where: str, skipped: int) -> Iterator[tu
     while True:
         line = skipped + reader.line_num + 1
         try:
-            found = next(reader)
+            record = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             remedy = 'a cell that holds a quotation mark is quoted, and the mark doubled: "ООО ""Заря"""'
             yield Problem(f"not readable as CSV: {error}", f"{where}:{line}", remedy)
             return
-        if any(cell.strip() for cell in found):
-            yield line, found
+        if any(cell.strip() for cell in record):
+            yield line, record
 
 
 def _lines(
@@ -116,9 +116,9 @@ def _lines(
         if isinstance(record, Problem):
             yield record
             continue
-        line, found = record
-        if len(found) != len(header):
-            what = f"{len(found)} cells, but the header has {len(header)} columns"
+        line, texts = record
+        if len(texts) != len(header):
+            what = f"{len(texts)} cells, but the header has {len(header)} columns"
             yield Problem(what, f"{where}:{line}", "quote a cell that holds the separator; remove stray separators")
         else:
-            yield Record(f"{where}:{line}", found)
+            yield Record(f"{where}:{line}", texts)

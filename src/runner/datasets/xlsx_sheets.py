@@ -21,14 +21,14 @@ Line = list[str | Cell]
 
 
 def read(path: Path, title: str) -> list[Line]:
-    """Return the lines of a sheet; merged cells but the first are empty."""
+    """Return the lines of a sheet. Only the first of merged cells has a value."""
     formulas = _formulas(path, title) if _has_formulas(path) else frozenset[tuple[int, int]]()
     lines: list[Line] = []
-    for row, found in enumerate(_rows(path, title, values=True)):
+    for row, sheet_row in enumerate(_rows(path, title, values=True)):
         line: Line = []
-        for column, cell in enumerate(found):
+        for column, cell in enumerate(sheet_row):
             if cell.value is None:
-                # A formula of texts that came out empty is stored as the type str.
+                # A formula with an empty text as its result has the type str.
                 is_unknown = (row, column) in formulas and cell.data_type != "str"
                 line.append(cells.NO_RESULT if is_unknown else "")
             else:
@@ -38,23 +38,23 @@ def read(path: Path, title: str) -> list[Line]:
 
 
 def _rows(path: Path, title: str, *, values: bool) -> Iterator[Sequence[Any]]:
-    """Yield the rows of a sheet, with values or with formulas; openpyxl tells only one of them at a time."""
+    """Yield the rows of a sheet, with values or with formulas. openpyxl can read only one of them at a time."""
     from openpyxl import load_workbook
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of extensions that it doesn't know: they change no cell
+        warnings.simplefilter("ignore")  # openpyxl warns of unknown extensions, which change no cell
         with _source(path) as file:
             book = load_workbook(file, read_only=True, data_only=values)
             sheet = book[title]
-            sheet.reset_dimensions()  # what a file says of its own size may be wrong
+            sheet.reset_dimensions()  # the size that a file declares may be wrong
             yield from sheet.iter_rows()
 
 
 def _source(path: Path) -> IO[bytes]:
-    """Open a workbook for openpyxl, which would refuse it by a name that ends in .xls.
+    """Open a workbook as a file object, because openpyxl refuses a path that ends in .xls.
 
-    1C writes `xl/SharedStrings.xml` and calls it `xl/sharedStrings.xml` in the list of parts: openpyxl 3.1 ends with a
-    KeyError there, so such members get the name that the list has.
+    1C writes `xl/SharedStrings.xml` and lists it as `xl/sharedStrings.xml`, at which openpyxl 3.1 raises KeyError. So
+    such members are renamed to the listed name.
     """
     with zipfile.ZipFile(path) as packed:
         names = packed.namelist()
@@ -85,17 +85,17 @@ def _has_formulas(path: Path) -> bool:
 
 
 def _formulas(path: Path, title: str) -> frozenset[tuple[int, int]]:
-    """Return where a sheet has formulas: (row, column), from 0."""
+    """Return the places of a sheet's formulas: (row, column), counted from 0."""
     return frozenset(
         (row, column)
-        for row, found in enumerate(_rows(path, title, values=False))
-        for column, cell in enumerate(found)
+        for row, sheet_row in enumerate(_rows(path, title, values=False))
+        for column, cell in enumerate(sheet_row)
         if cell.data_type == "f"
     )
 
 
 def _value(value: Any, kind: str, cell: Any) -> str | Cell:
-    """Return a cell as openpyxl read it."""
+    """Return the text, or the Cell, for a value that openpyxl has read."""
     if kind == "e":
         return Cell(str(value), None, f"the error {value}")
     if isinstance(value, str):

@@ -1,111 +1,68 @@
-"""A job's answers.jsonl: every field of each generation, with its sample and the prompt as it was sent.
+"""The answers of a job while they come: each is appended to answers.jsonl at once, so that a killed job leaves them.
 
-Example row (shortened): {"sample_id": "0", "repeat": 0, "document": "1", "question": "Напиши Фамилия",
-"references": ["Петров"], "images": ["data/…/1.png"], "prompt": "Напиши Фамилия", "text": "Петров", "error": null,
-"timing": {"latency_s": 0.03, …}, "prompt_tokens": 71, …}
+What scores and figures need is taken from each answer on its way, so that the file is not read again for them.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import os
+import threading
+from array import array
 
 from backends.api import Generation
 from metrics.api import Case
-from runner.asking.questions import Generated
-from runner.datasets.api import Image, Sample
-from runner.datasets.encoded import BadImage
-from runner.planning.job import Job
-from runner.prompts import PromptError
-from runner.store import Shelf, to_json
+from runner.datasets.api import Sample
+from runner.jobs import figures
+from runner.jobs.folder import JobFolder
+from runner.jobs.rows import answer_line, answer_row, case
 
 
-def write(job: Job, generated: Generated, shelf: Shelf, path: Path) -> None:
-    """Write the answers of a job in the order of its samples. Questions that were not reached are left out."""
-    with path.open("w", encoding="utf-8") as file:
-        for sample in job.dataset:
-            for repeat in range(job.config.sampling.repeats):
-                generation = _generation(job, generated, shelf, sample, repeat)
-                if generation is not None:
-                    written = row(sample, repeat, generation, _prompt(job, sample))
-                    file.write(json.dumps(written, ensure_ascii=False) + "\n")
+class Answers:
+    """Takes the answers of a job in the order in which they come, from several threads.
 
+    `seen` are the figures of what came so far. Prompts are not held: a job may have 100,000 of them.
+    """
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of an answers.jsonl."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    def __init__(self, folder: JobFolder) -> None:
+        """Begin an empty file. Raise OSError where that can't be written."""
+        self.seen = figures.Seen(())
+        self._path = folder.answers_path
+        self._file = self._path.open("w+b", buffering=0)  # a line is whole in the file, or a kill finds none of it
+        self._writing = threading.Lock()  # questions are taken in a thread, and those that the store answers end there
+        self._cases: list[Case] = []
+        self._places, self._sizes = array("q"), array("q")
 
+    def add(self, place: int, sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> None:
+        """Append an answer or a failure. `place` is the question's among the questions of the job."""
+        row = answer_row(sample, repeat, generation, prompt)
+        line = answer_line(row)
+        with self._writing:
+            self._file.write(line)
+            self._places.append(place)
+            self._sizes.append(len(line))
+            self._cases.append(case(row))
+            self.seen.add(row)
 
-def case(row: dict[str, Any]) -> Case:
-    """Turn a row into what metrics score. What many rows share is held once."""
-    error = row["error"]
-    facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
-    if "refusal" in (row.get("remarks") or ()):
-        facts["refused"] = True
-    if row["answerable"] is not None:
-        facts["answerable"] = row["answerable"]
-    if columns := row.get("columns"):
-        facts["columns"] = columns  # what a table of another program knows besides
-    if error:
-        facts["failure"] = f"{error['kind']}: {error['message']}".splitlines()[0][:200]
-    return Case(
-        sample_id=row["sample_id"],
-        repeat=row["repeat"],
-        document=sys.intern(row["document"]),
-        doc_class=sys.intern(row["doc_class"]),
-        field=sys.intern(row["field"]),
-        question=sys.intern(row["question"]),
-        images=tuple(map(sys.intern, row["images"])),
-        prediction=row["text"],
-        references=tuple(row["references"]),
-        rival=row.get("rival"),  # another model's answer, where a table brought it along
-        facts=facts,
-    )
+    def close(self) -> list[Case]:
+        """Put the file into the order of the samples and return the answers as metrics score them, in this order."""
+        with self._file:
+            order = sorted(range(len(self._places)), key=self._places.__getitem__)
+            if order != list(range(len(order))):
+                self._arrange(order)
+        cases, self._cases = [self._cases[number] for number in order], []
+        return cases
 
-
-def _generation(job: Job, generated: Generated, shelf: Shelf, sample: Sample, repeat: int) -> Generation | None:
-    question = (sample.id, repeat)
-    if question in generated.failures:
-        return generated.failures[question]
-    key = generated.keys.get(question)
-    if key is None:
-        return None
-    found = shelf.find(key, job.conditions)
-    if found is None and job.config.reuse == "answers":
-        found = shelf.find(key, None)
-    return found
-
-
-def describe_image(image: Image) -> str:
-    """Name a picture for people: the path, and the page of a PDF."""
-    return str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}"
-
-
-def _prompt(job: Job, sample: Sample) -> str | None:
-    try:
-        return job.prompt.text(sample, job.ocr.text(sample.images) if job.ocr else None)
-    except (PromptError, BadImage):
-        return None  # that sample's failure says why
-
-
-def row(sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> dict[str, Any]:
-    """Return a row: the sample, the prompt as it was sent, and every field of the generation."""
-    return {
-        "sample_id": sample.id,
-        "repeat": repeat,
-        "document": sample.document,
-        "doc_class": sample.doc_class,
-        "field": sample.field,
-        "question": sample.question,
-        "references": list(sample.references),
-        "images": [describe_image(image) for image in sample.images],
-        "context": sample.context,
-        "answerable": sample.answerable,
-        "prompt": prompt,
-        **to_json(generation),
-    }
+    def _arrange(self, order: list[int]) -> None:
+        """Write the lines anew in this order, in one step."""
+        begins, begin = array("q"), 0
+        for size in self._sizes:
+            begins.append(begin)
+            begin += size
+        fresh = self._path.with_name(f".{self._path.name}.new")
+        try:
+            with fresh.open("wb") as target:
+                for number in order:
+                    target.write(os.pread(self._file.fileno(), self._sizes[number], begins[number]))
+            fresh.replace(self._path)
+        finally:
+            fresh.unlink(missing_ok=True)  # or half of it would keep a full disk full

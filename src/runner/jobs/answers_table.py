@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.jobs import answers, scores_file
+from runner.jobs.folder import JobFolder
 
 
-def write(folder: Path, path: Path) -> bool:
+def write(folder: JobFolder, path: Path) -> bool:
     """Write the answers as MLflow reads a table, `{"columns": […], "data": [[…], …]}`; False where there are none.
 
     The columns stand in the order that MLflow's artifact comparison needs: it pairs by the first.
@@ -27,22 +27,12 @@ def write(folder: Path, path: Path) -> bool:
     return True
 
 
-def table(folder: Path) -> Iterator[dict[str, Any]]:
+def table(folder: JobFolder) -> Iterator[dict[str, Any]]:
     """Yield the answers as rows, every one with the same columns."""
-    if not (folder / "answers.jsonl").exists():
+    if not folder.has_answers:
         return
-    scores = folder / "scores.jsonl"
-    correct = scores_file.correct(scores) if scores.exists() else {}
-    judged = scores_file.judged(scores) if scores.exists() else {}
-    yield from _rows(folder, correct, judged)
-
-
-def _rows(
-    folder: Path,
-    correct: Mapping[tuple[str, int], bool],
-    judged: Mapping[tuple[str, int], tuple[float | None, str]],
-) -> Iterator[dict[str, Any]]:
-    for row in answers.read(folder / "answers.jsonl"):
+    correct, judged = folder.correct(), folder.judged()
+    for row in folder.rows():
         timing, error = row["timing"] or {}, row["error"] or {}
         right = correct.get((row["sample_id"], row["repeat"]))
         yield {

@@ -6,9 +6,10 @@ What was not measured is absent: no figure here is ever 0 for "unknown".
 from __future__ import annotations
 
 import itertools
+import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,18 +61,22 @@ class Seen:
         self.remarks: Counter[str] = Counter()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
         for row in rows:
-            self.total += 1
-            self.asked_again += row["attempts"] > 1
-            self.lowered += row.get("lowered_max_pixels") is not None
-            self.truncated += row.get("finish_reason") == "length"
-            # Old stores have no remarks.
-            remarks = row.get("remarks") or ()
-            self.remarks.update(remarks)
-            filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
-            self.filtered += filtered
-            self.refused += filtered or "refusal" in remarks
-            if row["error"] is None:
-                self._answered(row)
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take in one row of an answers.jsonl."""
+        self.total += 1
+        self.asked_again += row["attempts"] > 1
+        self.lowered += row.get("lowered_max_pixels") is not None
+        self.truncated += row.get("finish_reason") == "length"
+        # Old stores have no remarks.
+        remarks = row.get("remarks") or ()
+        self.remarks.update(remarks)
+        filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
+        self.filtered += filtered
+        self.refused += filtered or "refusal" in remarks
+        if row["error"] is None:
+            self._answered(row)
 
     def _answered(self, row: Mapping[str, Any]) -> None:
         length, timing, tokens = len(row["text"]), row["timing"], row["completion_tokens"]
@@ -98,7 +103,7 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
     which the job's answers were asked; tokens per second of one answer are its `tpot`, seconds per output token after
     the first piece of text (`Timing.tokens_after_first`).
     """
-    values = {"text/length_mean": float(np.mean(seen.lengths))} if seen.lengths else {}
+    values = {"text/length_mean": _mean(seen.lengths)} if seen.lengths else {}
     if not timed:
         return values
     values |= _latencies(seen)
@@ -115,15 +120,20 @@ def _latencies(seen: Seen) -> dict[str, float]:
     """Return the distribution of latency, time to first token, and time per output token."""
     values: dict[str, float] = {}
     if seen.latencies:
-        values["latency/mean_s"] = float(np.mean(seen.latencies))
+        values["latency/mean_s"] = _mean(seen.latencies)
         values |= {f"latency/p{p}_s": float(np.percentile(seen.latencies, p)) for p in (50, 95, 99)}
     if seen.ttft:
         values |= {f"ttft/p{p}_s": float(np.percentile(seen.ttft, p)) for p in (50, 95)}
     if seen.tpot:
         values["tpot/p50_s"] = float(np.percentile(seen.tpot, 50))
     if seen.rates:
-        values["text/chars_per_s"] = float(np.mean(seen.rates))
+        values["text/chars_per_s"] = _mean(seen.rates)
     return values
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean, the same to the last bit in whatever order the answers came."""
+    return math.fsum(values) / len(values)
 
 
 def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from runner import store
 from runner.base import machine
 from runner.jobs import figures
 from runner.jobs.answer_files import AnswerSet
-from runner.jobs.job_files import write_config, write_json
+from runner.jobs.folder import JobFolder
+from runner.jobs.rows import Record
 
 # Groups of the config that say how answers were made.
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
@@ -24,12 +24,12 @@ MAKING = ("quant", "backend", "env", "prompt", "sampling")
 def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> None:
     """Make the folder of a job whose answers another program made."""
     where.mkdir(parents=True, exist_ok=True)
-    write_config(where / "config.yaml", _told(cfg, one))
-    with (where / "answers.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in one.rows)
+    folder = JobFolder(where)
+    folder.write_config(_told(cfg, one))
+    folder.write_rows(one.rows)
     failed = sum(row["error"] is not None for row in one.rows)
     now = time.time()
-    record = {
+    record: Record = {
         "name": one.name,
         "status": "finished",
         "error": None,
@@ -40,8 +40,8 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }
-    write_json(where / "environment.json", _described(cfg, one, sweep))
-    write_json(where / "metrics.json", record)
+    folder.write_environment(_described(cfg, one, sweep))
+    folder.write_record(record)
 
 
 def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:

@@ -1,17 +1,14 @@
-"""Reads finished job folders, and finds what distinguishes the jobs of a sweep."""
+"""Finds what distinguishes the jobs of a sweep, and which of their measures are shown."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from omegaconf import OmegaConf
-
 from runner.config import decisive
+from runner.jobs.folder import JobFolder
 
 GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
 ALWAYS = ("model", "quant")
@@ -23,54 +20,7 @@ OF_THE_JUDGE = ("judge", "metrics.judge")
 ADDRESS = ("backend.base_url", "backend.api_key_variable", "backend.headers")
 
 
-@dataclass(frozen=True)
-class Result:
-    """One job as its folder tells it. `metrics` has only what was measured."""
-
-    folder: Path
-    name: str
-    status: str
-    error: str | None
-    config: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    notes: tuple[str, ...]
-    environment: Mapping[str, Any]
-    run_id: str | None
-    aggregates: tuple[Mapping[str, Any], ...] = ()  # fields of metrics.aggregate.Aggregate
-
-    def metric(self, name: str) -> float | None:
-        """Return a metric, or None where it was not measured."""
-        return self.metrics.get(name)
-
-
-def collect(folder: Path) -> list[Result]:
-    """Return the results at or below a folder, in the order in which they were finished."""
-    # MLflow's copies of a job's files lie in folders called artifacts.
-    found = [_read(file.parent) for file in folder.rglob("metrics.json") if file.parent.name != "artifacts"]
-    return [result for _, result in sorted(found, key=lambda pair: pair[0])]
-
-
-def _read(folder: Path) -> tuple[float, Result]:
-    record = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
-    assert isinstance(config, dict)
-    run_id = folder / "run_id"
-    result = Result(
-        folder=folder,
-        name=record["name"],
-        status=record["status"],
-        error=record["error"],
-        config={str(key): value for key, value in config.items()},
-        metrics=record["metrics"],
-        notes=tuple(record["notes"]),
-        environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
-        aggregates=tuple(record["aggregates"]),
-        run_id=run_id.read_text(encoding="utf-8").strip() if run_id.exists() else None,
-    )
-    return record["finished_at"], result
-
-
-def choices(results: Sequence[Result]) -> list[dict[str, str]]:
+def choices(results: Sequence[JobFolder]) -> list[dict[str, str]]:
     """Return for each result the configuration that tells it from the others: model and quant, and what else differs.
 
     Where a group's name differs (`prompt=plain` and `prompt=collection`) the name stands for the whole group. A judge's
@@ -95,6 +45,24 @@ def besides(choice: Mapping[str, str]) -> str:
         else:
             words.append(short if key in GROUPS or name == "path" else f"{name} {short}")
     return " ".join(" ".join(words).split())
+
+
+def names(results: Sequence[JobFolder]) -> dict[Path, str]:
+    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
+    found: dict[Path, str] = {}
+    more = [besides(choice) for choice in choices(results)]
+    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
+    for result, words in zip(results, told, strict=True):
+        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
+            found[result.path] = words
+            continue
+        others = [one.path.resolve() for one in results if one.name == result.name and one is not result]
+        parts = result.path.resolve().parts
+        depth = 1
+        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
+            depth += 1
+        found[result.path] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
+    return found
 
 
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -181,7 +149,7 @@ def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, "" if config is None else str(config)
 
 
-def quality_names(results: Sequence[Result]) -> list[str]:
+def quality_names(results: Sequence[JobFolder]) -> list[str]:
     """Return the measures that stand in the short table: those of the jobs, best known first, two at most."""
     known = dict.fromkeys(
         name.removeprefix("quality/")
@@ -193,6 +161,6 @@ def quality_names(results: Sequence[Result]) -> list[str]:
     return (preferred + [name for name in known if name not in preferred])[:2]
 
 
-def judge_names(results: Sequence[Result]) -> list[str]:
+def judge_names(results: Sequence[JobFolder]) -> list[str]:
     """Return the main measures of judges: `ratio` of a pairwise one, `score` of an absolute one."""
     return [name for name in ("ratio", "score") if any(f"judge/{name}" in result.metrics for result in results)]

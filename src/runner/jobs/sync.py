@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.base import command_line
 from runner.jobs import tracking
+from runner.jobs.folder import NO_JOB, UNFINISHED, JobFolder
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -16,13 +17,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a job's folder, or a sweep's")
     failed = 0
     for given in parser.parse_args(arguments).folders:
-        found = sorted(file.parent for file in given.rglob("metrics.json") if file.parent.name != "artifacts")
+        found = sorted(JobFolder.paths_below(given))
         if not found:
-            print(f"{given}: no finished job in there (no metrics.json)", file=sys.stderr)  # noqa: T201
+            print(f"{given}: {NO_JOB}", file=sys.stderr)  # noqa: T201
             failed += 1
         for folder in found:
             try:
-                print(f"{folder}: run {tracking.upload(folder)}")  # noqa: T201
+                run_id, job = tracking.upload(folder), JobFolder(folder)
+                what = f", {job.error}" if job.status == UNFINISHED else ""
+                print(f"{folder}: run {run_id}{what}")  # noqa: T201
             except tracking.TrackingError as error:
                 print(f"{folder}: {error}", file=sys.stderr)  # noqa: T201
                 failed += 1

@@ -16,7 +16,7 @@ from runner import store
 from runner.config import Config
 from runner.datasets.api import Dataset, Sample
 from runner.planning import checkpoints
-from runner.prompts import Prompt
+from runner.prompts import Prompt, Rendered
 from runner.prompts.ocr import Ocr
 
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")
@@ -71,10 +71,13 @@ class Job:
         """Return the bounds on an image's area that are sent with each request."""
         return Pixels(self.config.model.min_pixels, self.config.model.max_pixels)
 
-    def messages(self, sample: Sample, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
-        """Return what is said about a sample. Raises PromptError, and BadImage where OCR fails."""
-        shown = images if self.config.model.images else ()
-        return self.prompt.render(sample, shown, self.ocr.text(sample.images) if self.ocr else None)
+    def rendered(self, sample: Sample) -> Rendered:
+        """Return the prompt of a sample. Raise PromptError, or BadImage if OCR fails."""
+        return self.prompt.render(sample, self.ocr.text(sample.images) if self.ocr else None)
+
+    def messages(self, prompt: Rendered, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
+        """Return the chat turns of a rendered prompt with these pictures."""
+        return prompt.turns(images if self.config.model.images else ())
 
     def sampling(self, repeat: int) -> Sampling:
         """Return the sampling of one repeat: its seed is the configured one plus the repeat's number."""

@@ -24,12 +24,12 @@ from runner.prompts import ocr
 log = logging.getLogger(__name__)
 
 
-def plan(cfg: DictConfig, *, here: bool = False) -> Job:
+def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     """Check one job and open what it needs. Raise Refused with everything that is wrong.
 
     `here`: it will run on this machine, so what that lacks is refused, too.
     """
-    config = typed(cfg)
+    config = cfg if isinstance(cfg, Config) else typed(cfg)
     model_checks.refuse_unsupported(config)
     problems: list[Problem] = []
     if here and config.stage != "score":
@@ -60,23 +60,24 @@ def plan(cfg: DictConfig, *, here: bool = False) -> Job:
     )
 
 
-def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[EngineSpec]:
-    """Check every job of a sweep and return the engine each needs. One bad job refuses them all, in one message.
+def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[tuple[Config, EngineSpec]]:
+    """Check every job of a sweep; return its settings and the engine it needs. One bad job refuses them all.
 
-    `here`: they will run on this machine.
+    No `Job` is kept, since each holds its dataset. `here`: they will run on this machine.
     """
     problems: list[Problem] = []
-    specs: list[EngineSpec] = []
+    planned: list[tuple[Config, EngineSpec]] = []
     with Progress("checking jobs", len(configs)) as progress:
         for cfg in configs:
             try:
-                specs.append(plan(cfg, here=here).spec)
+                job = plan(cfg, here=here)
+                planned.append((job.config, job.spec))
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()
     if problems:
         raise Refused(problems)
-    return specs
+    return planned
 
 
 def warn(job: Job) -> None:

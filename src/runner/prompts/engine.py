@@ -1,4 +1,4 @@
-"""The Jinja2 environment of prompts. Imported when the first template is used: Jinja2 takes its time."""
+"""The Jinja2 environment of prompts. Imported only when a template is used, because importing Jinja2 is slow."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jinja2.sandbox import SandboxedEnvironment
 
 
 class Absent(StrictUndefined):
-    """Something that a sample doesn't have: it can be asked for (`{% if context %}`), but not printed."""
+    """The value of a variable that a sample doesn't have: it can be tested (`{% if context %}`), but not printed."""
 
     def __bool__(self) -> bool:  # type: ignore[override]
         return False
 
 
-# autoescape stays off: what is rendered is the text of a prompt, not a page.
+# autoescape is off because prompts are plain text, not HTML.
 ENVIRONMENT = SandboxedEnvironment(undefined=Absent, autoescape=False)
 
 
@@ -25,7 +25,7 @@ def compile_template(text: str) -> Template:
 
 
 def variables(text: str) -> set[str]:
-    """Return the names that a template takes from outside."""
+    """Return the names of the variables that a template uses and does not define."""
     return meta.find_undeclared_variables(ENVIRONMENT.parse(text)) - set(ENVIRONMENT.globals)
 
 

@@ -1,4 +1,4 @@
-"""Makes a prompt from its config: an inline template or collection, or a file."""
+"""Loads the prompt that a config describes: an inline template, an inline collection, or a file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ ROLES = ("system", "user")
 
 
 def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
-    """Load the prompt of a config. Relative paths start at the working directory, then at `root`.
+    """Load the prompt of a config. Relative paths are looked up in the working directory, then in `root`.
 
-    Raise Refused for files, syntax and variables; what depends on the samples is said by `Prompt.check`.
+    Raise Refused for an unreadable file, wrong syntax or an unknown variable. `Prompt.check` finds the problems that
+    depend on the samples.
     """
     if config.system_role not in ROLES:
         raise Refused(
@@ -29,7 +30,7 @@ def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
     default = Template(config.default, "prompt.default") if config.default is not None else source.default
     system = Template(config.system, "prompt.system") if config.system else source.system
     if default is not None and source.template is not None:
-        what = "a default only goes with a collection, and there is one template for all samples"
+        what = "a default needs a collection, and there is one template for all samples"
         raise Refused(Problem(what, default.where, "leave one of the two out"))
     prompt = Prompt(
         name=config.name or "prompt",
@@ -48,12 +49,12 @@ def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
 
 
 def _source(config: PromptConfig, root: Path) -> Source:
-    given = {
+    is_set = {
         "prompt.template": config.template is not None,
         "prompt.path": config.path is not None,
         "prompt.collection": config.collection is not None,
     }
-    keys = [key for key, is_given in given.items() if is_given]
+    keys = [key for key in is_set if is_set[key]]
     if len(keys) != 1:
         what = (
             f"{' and '.join(keys)} are both set"

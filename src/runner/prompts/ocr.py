@@ -1,8 +1,8 @@
-"""The text of a page as an OCR program reads it, for models that take text alone, or beside the picture.
+"""Reads the text of a page by OCR, for models that take only text, or to send text and picture together.
 
-What was read is kept by the picture's content, the program's version, its languages and their files, in the folder
-`ocr` of the store: a page is read once, however many questions, prompts and models it serves. The text stands in the
-message that is asked, so it is part of an answer's key.
+The text is cached in the folder `ocr` of the store. The cache key is the picture's content, the program's version, its
+languages and the hashes of their files, so a page is read once for all questions, prompts and models. The text is part
+of the prompt, and so of an answer's cache key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENGINES = ("tesseract",)
 
 @dataclass(frozen=True)
 class Page:
-    """What was read, and the seconds it took when it was read."""
+    """The text of a page, and the seconds that reading it took (also when the text comes from the cache)."""
 
     text: str
     seconds: float
@@ -36,7 +36,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Ocr:
-    """Reads pages with one program in one setting. `name` says which: "tesseract 5.3.0 rus+eng"."""
+    """Reads pages with an OCR program. `name` gives program, version and languages: "tesseract 5.3.0 rus+eng"."""
 
     name: str
     languages: str
@@ -44,11 +44,11 @@ class Ocr:
     _read: dict[tuple[Image, ...], tuple[Page, ...]] = field(default_factory=dict, repr=False)
 
     def text(self, images: tuple[Image, ...]) -> str:
-        """Return the text of a sample's pages, an empty line between two. Raises BadImage."""
+        """Return the text of a sample's pages, separated by empty lines. Raise BadImage if a page can't be read."""
         return "\n\n".join(page.text for page in self._pages(images))
 
     def mean_s(self) -> float | None:
-        """Return the mean seconds per page of what this job used, None where it used none."""
+        """Return the mean seconds per page over the pages that this job used; None if it used none."""
         seconds = [page.seconds for pages in self._read.values() for page in pages]
         return sum(seconds) / len(seconds) if seconds else None
 
@@ -58,16 +58,16 @@ class Ocr:
         return self._read[images]
 
     def _page(self, image: EncodedImage) -> Page:
-        kept = self.folder / f"{image.digest}.json"
+        cached = self.folder / f"{image.digest}.json"
         try:
-            return Page(**json.loads(kept.read_text(encoding="utf-8")))
+            return Page(**json.loads(cached.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            pass  # not read yet, or damaged: it is read again
+            pass  # the page was not read yet, or its file is damaged: read it
         page = self._recognise(image)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(f".{os.getpid()}")
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = cached.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps({"text": page.text, "seconds": page.seconds}, ensure_ascii=False), "utf-8")
-        unfinished.replace(kept)  # two runners may read the same page
+        unfinished.replace(cached)  # atomic, because two runners may read the same page
         return page
 
     def _recognise(self, image: EncodedImage) -> Page:
@@ -75,12 +75,12 @@ class Ocr:
             started = time.perf_counter()
             text = Tesseract(self.languages).read(image.picture())
             return Page(text, round(time.perf_counter() - started, 3))
-        except Exception as error:  # Pillow and tesseract fail in many ways, and each concerns this page alone
+        except Exception as error:  # Pillow and tesseract raise many kinds of errors; each concerns only this page
             raise BadImage(f"OCR can't read the page: {' '.join(str(error).split())[:300]}") from error
 
 
 def find(config: PromptConfig) -> Ocr | None:
-    """Return what reads the pages for a prompt, None where it wants none. Raise Refused where it can't be done here."""
+    """Return the reader of pages that a prompt needs; None if it needs none. Raise Refused if OCR can't run here."""
     if config.ocr is None:
         return None
     if config.ocr not in ENGINES:
@@ -97,7 +97,7 @@ def find(config: PromptConfig) -> Ocr | None:
 
 
 def tesseract() -> tuple[str, tuple[str, ...]]:
-    """Return tesseract's version and its languages. Raise Refused where it is not installed."""
+    """Return tesseract's version and its languages. Raise Refused if it is not installed."""
     try:
         return version(), installed()
     except OcrMissing as error:

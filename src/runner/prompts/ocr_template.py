@@ -1,4 +1,4 @@
-"""Where the text of the pages stands in a prompt: a template around the one that asks."""
+"""The template that joins a prompt and the OCR text of the pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = "prompt.ocr_template"
 
 @dataclass(frozen=True, slots=True)
 class OcrTemplate:
-    """A Jinja2 text with `ocr`, what was read, and `prompt`, what is asked; both must stand in it."""
+    """A Jinja2 text with the variables `ocr`, the text of the pages, and `prompt`. It must contain both."""
 
     text: str
 
@@ -32,7 +32,7 @@ class OcrTemplate:
         return []
 
     def render(self, prompt: str, ocr: str) -> str:
-        """Return the whole text."""
+        """Return the text that is sent."""
         from runner.prompts import engine
 
         return engine.compile_template(self.text).render(prompt=prompt, ocr=ocr)

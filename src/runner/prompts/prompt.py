@@ -1,4 +1,4 @@
-"""A prompt: the template of each sample, rendered into the turns of a chat."""
+"""A prompt: the template for each sample, rendered into the turns of a chat."""
 
 from __future__ import annotations
 
@@ -17,11 +17,28 @@ Pair = tuple[str, str]  # (doc_class, field)
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """One template for all samples, or a collection of them by (doc_class, field).
+class Rendered:
+    """The prompt of one sample: its text, and the system text, which some models take in the user's turn."""
 
-    `joined` are the templates of a CSV collection, whose key is doc_class and field with a space between: it is not
-    taken apart (both may hold spaces) but compared with the pairs of the dataset, joined in the same way.
+    text: str
+    system: str | None = None
+    system_role: str = "system"
+
+    def turns(self, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
+        """Return the turns of the chat: system text, then the images in order and the text after them."""
+        text, system = self.text, self.system
+        if system is not None and self.system_role == "user":
+            text, system = f"{system}\n\n{text}", None
+        user = Message("user", (*images, TextPart(text)))
+        return (Message("system", (TextPart(system),)), user) if system is not None else (user,)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One template for all samples, or a collection of templates by (doc_class, field).
+
+    `joined` are the templates of a CSV collection, whose key is doc_class and field joined by a space. Such a key can't
+    be split, because both parts may contain spaces. So the dataset's pairs are joined in the same way and compared.
     """
 
     name: str
@@ -33,57 +50,48 @@ class Prompt:
     default: Template | None = None
     system: Template | None = None
     system_role: str = "system"
-    ocr_template: OcrTemplate | None = None  # where the text of the pages stands; None: it is not wanted
+    ocr_template: OcrTemplate | None = None  # joins the prompt and the OCR text of the pages; None: no OCR
 
     def find(self, sample: Sample) -> Template | None:
-        """Return the template of a sample; None where the collection has none for it."""
+        """Return the template for a sample; None if the collection has none."""
         if self.template is not None:
             return self.template
         own = self.pairs.get((sample.doc_class, sample.field)) or self.joined.get(join(sample.doc_class, sample.field))
         return own or self.default
 
-    def text(self, sample: Sample, ocr: str | None = None) -> str:
-        """Return what a sample is asked, without the system text. Raise PromptError where that can't be said.
+    def render(self, sample: Sample, ocr: str | None = None) -> Rendered:
+        """Render the prompt of a sample. Raise PromptError if it can't be rendered.
 
-        `ocr` is the text of its pages, where the prompt wants it.
+        `ocr` is the OCR text of the sample's pages, if the prompt uses it.
         """
         template = self.find(sample)
         if template is None:
             raise PromptError(f"sample {sample.id!r}: no prompt for {_named((sample.doc_class, sample.field))}")
         text = template.render(sample)
-        return text if self.ocr_template is None else self.ocr_template.render(text, ocr or "")
-
-    def render(
-        self, sample: Sample, images: tuple[ImagePart | VideoPart, ...], ocr: str | None = None
-    ) -> tuple[Message, ...]:
-        """Return the turns: system text, then the images in order and the text after them."""
-        text = self.text(sample, ocr)
-        system = self.system.render(sample) if self.system is not None else None
-        if system is not None and self.system_role == "user":
-            text, system = f"{system}\n\n{text}", None
-        user = Message("user", (*images, TextPart(text)))
-        return (Message("system", (TextPart(system),)), user) if system is not None else (user,)
+        if self.ocr_template is not None:
+            text = self.ocr_template.render(text, ocr or "")
+        return Rendered(text, self.system.render(sample) if self.system is not None else None, self.system_role)
 
     @property
     def digest(self) -> str:
-        """Name the content, name and version of the prompt."""
+        """A hash of the content, name and version of the prompt."""
         content = {
             "name": self.name,
             "version": self.version,
-            "template": _told(self.template),
-            "pairs": sorted((*pair, *_told(template)) for pair, template in self.pairs.items()),
-            "joined": sorted((key, *_told(template)) for key, template in self.joined.items()),
-            "default": _told(self.default),
-            "system": [*_told(self.system), self.system_role] if self.system else [],
+            "template": _content(self.template),
+            "pairs": sorted((*pair, *_content(template)) for pair, template in self.pairs.items()),
+            "joined": sorted((key, *_content(template)) for key, template in self.joined.items()),
+            "default": _content(self.default),
+            "system": [*_content(self.system), self.system_role] if self.system else [],
         }
         if self.ocr_template is not None:
             content["ocr"] = self.ocr_template.text
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
     def check(self, samples: Iterable[Sample]) -> list[Problem]:
-        """Return what stops this prompt from asking these samples.
+        """Return the problems that prevent this prompt from being rendered for these samples.
 
-        Each template is rendered once for every combination of what samples have and lack, not once for each sample.
+        Each template is rendered once for each set of variables that a sample has, instead of once for each sample.
         """
         missing: dict[Pair, None] = {}
         keys: dict[str, set[Pair]] = {}
@@ -105,7 +113,7 @@ class Prompt:
         return [*problems, *self._ambiguous(keys), *(problem for problem in tried if problem)]
 
     def _missing(self, pairs: list[Pair]) -> Problem:
-        """Name the pairs that have no prompt."""
+        """Return the problem of pairs that have no prompt."""
         if pairs == [("", "")]:
             what = "this is a collection by (doc_class, field), and the dataset has neither"
             return Problem(what, self.where, "use one template (prompt=plain), or give prompt.default=...")
@@ -115,7 +123,7 @@ class Prompt:
         return Problem(what, self.where, f"add them, or give prompt.default=...; the collection has: {shown}")
 
     def _ambiguous(self, keys: Mapping[str, set[Pair]]) -> Iterator[Problem]:
-        """Name the keys of a CSV collection that stand for two different pairs of the dataset."""
+        """Yield a problem for each key of a CSV collection that matches several pairs of the dataset."""
         for key, pairs in keys.items():
             if len(pairs) > 1 and key in self.joined:
                 what = f"{key!r} may be any of: {'; '.join(map(_named, sorted(pairs)))}"
@@ -123,7 +131,7 @@ class Prompt:
 
 
 def join(doc_class: str, name: str) -> str:
-    """Return the key of a CSV collection for a pair."""
+    """Return the key that a CSV collection uses for a pair."""
     return " ".join(f"{doc_class} {name}".split())
 
 
@@ -132,12 +140,12 @@ def _named(pair: Pair) -> str:
     return f"{doc_class or '(no doc_class)'} / {name or '(no field)'}"
 
 
-def _told(template: Template | None) -> list[str]:
+def _content(template: Template | None) -> list[str]:
     return [template.text, "literal" if template.literal else "jinja"] if template else []
 
 
 def _try(template: Template, sample: Sample, count: int) -> Problem | None:
-    """Render a template with the first of `count` samples that have and lack the same."""
+    """Render a template with the first of `count` samples that have the same variables; return its problem."""
     try:
         template.render(sample)
     except PromptError as error:

@@ -1,4 +1,4 @@
-"""Reads prompt files, which may be one of these.
+"""Reads prompt files, which have one of these formats.
 
     ask.txt     Кто покупатель? {{ context }}                     the whole file is one template
     ask.yaml    system: Ты читаешь документы.                     system, and template or collection (and default)
@@ -6,9 +6,8 @@
     best.csv    prompt;doc_class_question_type;cer                VLMHyperBench's collections
                 Напиши Фамилия. Пример: Куликов.;passport Фамилия;0.0
 
-The prompts of a CSV file are plain text, as VLMHyperBench takes them: braces in them mean nothing. Where one pair has
-several prompts, the one with the lowest `cer` is taken (that is what the column is for); prompts that differ and have
-no such winner are an error.
+The prompts of a CSV file are plain text, as in VLMHyperBench: braces have no meaning. If a pair has several prompts,
+the one with the lowest `cer` is used; different prompts without a single lowest `cer` are an error.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ YAML_KEYS = ("system", "template", "collection", "default")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a file or an inline text gives."""
+    """The templates that a file or an inline text contains."""
 
     where: str
     template: Template | None = None
@@ -43,9 +42,9 @@ class Source:
     system: Template | None = None
 
 
-def read_source(given: str | None, root: Path) -> Source:
-    """Read a prompt file; its suffix says what it is."""
-    path = resolve(given, "prompt.path", root)
+def read_source(name: str | None, root: Path) -> Source:
+    """Read a prompt file. Its suffix determines the format."""
+    path = resolve(name, "prompt.path", root)
     readers = {".txt": _read_txt, ".yaml": _read_yaml, ".yml": _read_yaml, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -91,10 +90,10 @@ def _read_yaml(path: Path) -> Source:
 
 
 def _bad_keys(node: Any, where: str, above: tuple[Any, ...] = ()) -> Iterator[Problem]:
-    """Yield the keys of a YAML document that its reader would change (007 is 7, 12:30 is 750, no is false) or drop."""
+    """Yield the keys that a YAML reader would change (007 to 7, 12:30 to 750, no to false), and duplicate keys."""
     import yaml
 
-    if node in above:  # an alias to what holds it
+    if node in above:  # an alias to a node that contains it
         return
     above = (*above, node)
     if isinstance(node, yaml.SequenceNode):
@@ -108,7 +107,7 @@ def _bad_keys(node: Any, where: str, above: tuple[Any, ...] = ()) -> Iterator[Pr
         if not isinstance(key, yaml.ScalarNode):
             yield Problem("a key is no text", f"{where}:{line}", "a class or a field, such as passport")
         elif key.tag == "tag:yaml.org,2002:merge":
-            pass  # << takes over the keys of another mapping
+            pass  # << copies the keys of another mapping
         elif key.tag != "tag:yaml.org,2002:str":
             kind = key.tag.rpartition(":")[2]
             what = f"the key {key.value} is no text: YAML reads it as {KINDS.get(kind, kind)}"
@@ -172,15 +171,15 @@ def _read_csv(path: Path) -> Source:
 
 
 def _choose(chosen: dict[str, tuple[float | None, Template]], line: Cells) -> Problem | None:
-    """Enter a line, unless its pair has a better prompt already."""
+    """Keep the prompt of a line unless its pair has one with a lower `cer`. Return what is wrong with the line."""
     key = " ".join(line.texts["doc_class_question_type"].split())
     template = Template(line.texts["prompt"].strip(), line.where, literal=True)
     if not key or not template.text:
         empty = "prompt" if key else "doc_class_question_type"
         return Problem(f"column {empty} is empty", line.where, "passport Фамилия")
-    written = line.texts.get("cer", "").strip()
+    cer_text = line.texts.get("cer", "").strip()
     try:
-        cer = figure(written) if written else None
+        cer = figure(cer_text) if cer_text else None
     except ValueError as error:
         return Problem(f"column cer: {error}", line.where, "for example 0.08, or empty")
     if key not in chosen:

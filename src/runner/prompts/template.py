@@ -1,4 +1,4 @@
-"""One template: a text with variables, or a text that is meant literally."""
+"""One template: a text with variables, or a literal text."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ VARIABLES = ("question", "field", "doc_class", "context")
 
 
 class PromptError(RunnerError):
-    """A prompt that can't be made for a sample."""
+    """A prompt that can't be rendered for a sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text and where it comes from. A literal one is sent as it is, braces and all."""
+    """A text, and `where` it comes from. A literal text is sent unchanged, with its braces."""
 
     text: str
     where: str
     literal: bool = False
 
     def problems(self) -> list[Problem]:
-        """Return what is wrong with the template itself: its syntax, a variable that there is not."""
+        """Return what is wrong with the template itself: wrong syntax, or an unknown variable."""
         from jinja2 import TemplateSyntaxError
 
         from runner.prompts import engine
@@ -48,7 +48,7 @@ class Template:
         return []
 
     def render(self, sample: Sample) -> str:
-        """Return the text for a sample. Raise PromptError where something is printed that the sample doesn't have."""
+        """Return the text for a sample. Raise PromptError if the template prints a variable that the sample lacks."""
         if self.literal:
             return self.text
         from runner.prompts import engine
@@ -57,7 +57,7 @@ class Template:
         values = {name: text if text.strip() else engine.absent(name) for name, text in texts.items()}
         try:
             text = _compiled(self.text).render(values)
-        except Exception as error:  # a template may divide by zero as well
+        except Exception as error:  # a template may raise anything: it may divide by zero
             raise PromptError(f"sample {sample.id!r}: {error}") from error
         if not text.strip():
             raise PromptError(f"sample {sample.id!r}: the prompt is empty once it is filled in")

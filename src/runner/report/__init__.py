@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.jobs.results import Result
+    from runner.jobs.folder import JobFolder
     from runner.report.model import Report
 
 
-def write(results: Sequence[Result], path: Path, title: str, **settings: Any) -> Report:
-    """Write the page that compares `results` and return what it shows.
+def write(results: Sequence[JobFolder], path: Path, title: str, **settings: Any) -> Report:
+    """Write the page that compares `results`, and return the report's data.
 
-    `settings` (of ReportConfig) go before those that the first job was composed with. Raise ValueError where they name
-    what is not there: an unknown baseline, a measure that was not measured.
+    `settings` (keys of ReportConfig) override those in the config of the first job. Raise ValueError if they name an
+    unknown baseline or a measure that no job has.
     """
     from runner.report import loading, page
 
-    made = loading.build(results, loading.settings_of(results, **settings), title, path.parent)
+    report = loading.build(results, loading.settings_of(results, **settings), title, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.write(made, path)
-    return made
+    page.write(report, path)
+    return report

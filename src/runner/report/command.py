@@ -1,4 +1,4 @@
-"""`python -m runner.report SWEEP_DIR…`: shows the comparison of finished jobs again and writes their page anew.
+"""`python -m runner.report SWEEP_DIR…`: prints the comparison of finished jobs and writes their report page.
 
 python -m runner.report multirun/2026-01-31/12-00-00 --constraint "latency/p95_s<1.5" --language ru
 python -m runner.report --experiment documents          all jobs of an MLflow experiment
@@ -39,63 +39,63 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(given: argparse.Namespace, downloads: Path) -> int:
+def _report(options: argparse.Namespace, downloads: Path) -> int:
     from runner.base.terminal import say
     from runner.config.report_settings import unknown_metric
-    from runner.jobs.results import collect
+    from runner.jobs.folder import NO_JOB, JobFolder
     from runner.report import spoken, write
     from runner.report.table import show
 
-    folders = [Path(one) for one in given.sources if not RUN_ID.fullmatch(one)]
+    folders = [Path(source) for source in options.sources if not RUN_ID.fullmatch(source)]
     if absent := [folder for folder in folders if not folder.exists()]:
         raise ValueError(f"{absent[0]} is neither a folder nor the id of an MLflow run")
-    runs = [one for one in given.sources if RUN_ID.fullmatch(one)]
+    runs = [source for source in options.sources if RUN_ID.fullmatch(source)]
     searched = list(folders)
-    if runs or given.experiment:
-        searched += _download(given, runs, downloads)
+    if runs or options.experiment:
+        searched += _download(options, runs, downloads)
     if not searched:
         raise ValueError("name a sweep's folder, --experiment NAME, or the ids of runs (--help tells more)")
-    results = [result for folder in searched for result in collect(folder)]
+    results = [result for folder in searched for result in JobFolder.below(folder)]
     if not results:
-        raise ValueError(f"{', '.join(map(str, searched))}: no finished job in there (no metrics.json)")
-    for name, _ in map(_constraint, given.constraint or ()):
+        raise ValueError(f"{', '.join(map(str, searched))}: {NO_JOB}")
+    for name, _ in map(_constraint, options.constraint or ()):
         measured = {metric for result in results for metric in result.metrics}
-        if "/" in name and (told := unknown_metric(name, measured)):
-            raise ValueError(f"--constraint: {told}")
-    out = given.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
-    title = given.experiment or "/".join(searched[0].resolve().parts[-2:])
+        if "/" in name and (problem := unknown_metric(name, measured)):
+            raise ValueError(f"--constraint: {problem}")
+    out = options.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
+    title = options.experiment or "/".join(searched[0].resolve().parts[-2:])
     if not folders:
-        title = given.experiment or ", ".join(runs)
+        title = options.experiment or ", ".join(runs)
     show(results)
-    for line in spoken.lines(write(results, out, title, **_settings(given))):
+    for line in spoken.lines(write(results, out, title, **_settings(options))):
         say(line)
     say(f"report:  {out}")
     return 0
 
 
-def _settings(given: argparse.Namespace) -> dict[str, Any]:
-    settings = {name: getattr(given, name) for name in ("baseline", "measure", "language")}
-    if given.constraint:
-        settings["constraints"] = dict(_constraint(written) for written in given.constraint)
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    settings = {name: getattr(options, name) for name in ("baseline", "measure", "language")}
+    if options.constraint:
+        settings["constraints"] = dict(_constraint(written) for written in options.constraint)
     return settings
 
 
 def _constraint(written: str) -> tuple[str, str]:
-    found = CONSTRAINT.fullmatch(written.strip())
-    if found is None:
+    match = CONSTRAINT.fullmatch(written.strip())
+    if match is None:
         raise ValueError(f"--constraint {written!r}: it takes a form such as latency/p95_s<1.5 or licence=apache-2.0")
-    return found.group(1), found.group(2)
+    return match.group(1), match.group(2)
 
 
-def _download(given: argparse.Namespace, runs: Sequence[str], folder: Path) -> list[Path]:
-    """Bring the runs' files here and return their folders."""
+def _download(options: argparse.Namespace, runs: Sequence[str], folder: Path) -> list[Path]:
+    """Download the runs' files and return their folders."""
     import os
 
     from runner.jobs import tracking
     from runner.report import tracked
 
-    uri = given.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    wanted = [*runs, *(tracked.job_runs(uri, given.experiment) if given.experiment else [])]
+    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    wanted = [*runs, *(tracked.job_runs(uri, options.experiment) if options.experiment else [])]
     for run in wanted:
         tracking.download(uri, run, folder / run)
     return [folder / run for run in wanted]

@@ -1,8 +1,8 @@
-"""Which candidate to take: who meets the constraints, who is Pareto-optimal, and who is recommended, for which reason.
+"""Decides which candidate the report recommends: checks constraints, finds the Pareto front, and gives the reason.
 
-The rule, as docs/report.md tells it: of those that meet all constraints, the best by the measure that decides; a
-cheaper one instead, where it is shown (one-sided, at the report's confidence) to be worse by less than the margin.
-Nobody, where all of them fail alike.
+The rule (docs/report.md): of the candidates that meet all constraints, take the best by the deciding measure. Take a
+cheaper candidate instead if it is shown (one-sided, at the report's confidence) to be worse by less than the margin.
+Recommend none if all of them fail alike.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import Constraint, parse_constraints
 from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import family
 
-# A difference in cost below this share is not worth a worse answer; timings on shared machines vary by as much.
+# A saving below this share is ignored: it is not worth a worse answer, and timings on shared machines vary as much.
 NOTICEABLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One constraint on one candidate; `met` is None where the figure was not measured. `value` is for people."""
+    """A constraint applied to a candidate. `met` is None if the figure was not measured; `value` is its text."""
 
     constraint: Constraint
     met: bool | None
@@ -34,9 +34,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the report recommends. `reason` is one sentence; `taken` is None where nothing can be recommended.
+    """What the report recommends. `reason` explains it; `taken` is None if no candidate can be recommended.
 
-    `checks` hold each candidate's constraints by label, `optimal` the labels of the Pareto-optimal ones on `axes`.
+    `checks` maps each candidate's label to its constraints. `optimal` are the labels of the candidates that are
+    Pareto-optimal on `axes`.
     """
 
     taken: Candidate | None
@@ -46,20 +47,21 @@ class Decision:
     axes: tuple[str, ...]
 
     def eligible(self, candidate: Candidate) -> bool:
-        """Tell whether a candidate ended and meets all constraints."""
-        return candidate.finished and all(one.met for one in self.checks[candidate.label])
+        """Tell whether a candidate's job finished and meets all constraints."""
+        return candidate.finished and all(check.met for check in self.checks[candidate.label])
 
 
 def decide(compared: Comparison) -> Decision:
     """Apply constraints, find the Pareto front, and recommend one candidate."""
     constraints = parse_constraints(compared.settings.constraints)
     checks = {
-        one.label: [_check(compared, one, constraint) for constraint in constraints] for one in compared.candidates
+        candidate.label: [_check(compared, candidate, constraint) for constraint in constraints]
+        for candidate in compared.candidates
     }
     axes = _axes(compared)
-    front = frozenset(one.label for one in _front(compared, axes))
-    open_ = Decision(None, "", checks, front, axes)
-    taken, reason = _recommend(compared, open_)
+    front = frozenset(candidate.label for candidate in _front(compared, axes))
+    without_choice = Decision(None, "", checks, front, axes)
+    taken, reason = _recommend(compared, without_choice)
     return Decision(taken, reason, checks, front, axes)
 
 
@@ -72,11 +74,19 @@ def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -
         if value is None:
             return Check(constraint, None, "–")
         return Check(constraint, constraint.holds(value), compared.texts.number(value, ".4g"))
-    said = _config(candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name)
-    if said is None:
+    value_in_config = _config(
+        candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name
+    )
+    if value_in_config is None:
         return Check(constraint, None, "–")
-    number = isinstance(said, int | float) and not isinstance(said, bool) and constraint.sign not in ("=", "!=")
-    return Check(constraint, constraint.holds(float(said) if number else str(said)), str(said))
+    number = (
+        isinstance(value_in_config, int | float)
+        and not isinstance(value_in_config, bool)
+        and constraint.sign not in ("=", "!=")
+    )
+    return Check(
+        constraint, constraint.holds(float(value_in_config) if number else str(value_in_config)), str(value_in_config)
+    )
 
 
 def _config(candidate: Candidate, key: str) -> Any:
@@ -90,25 +100,27 @@ def _config(candidate: Candidate, key: str) -> Any:
 
 
 def _axes(compared: Comparison) -> tuple[str, ...]:
-    """Return what is weighed against each other: what every finished candidate has of quality, latency, memory."""
-    finished = [one for one in compared.candidates if one.finished]
+    """Return the axes of the Pareto front: of quality, latency and memory those that all finished candidates have."""
+    finished = [candidate for candidate in compared.candidates if candidate.finished]
     wanted = [tracked(compared.measure)] if compared.measure else []
     wanted += ["latency/p95_s", *([compared.memory] if compared.memory else [])]
-    return tuple(name for name in wanted if finished and all(one.metric(name) is not None for one in finished))
+    return tuple(
+        name for name in wanted if finished and all(candidate.metric(name) is not None for candidate in finished)
+    )
 
 
 def _front(compared: Comparison, axes: Sequence[str]) -> list[Candidate]:
-    """Return the finished candidates that no other beats on one axis without losing on another."""
-    points = {one: _losses(compared, one, axes) for one in compared.candidates if one.finished}
+    """Return the finished candidates that no other dominates (better on an axis, and worse on none)."""
+    points = {candidate: _losses(compared, candidate, axes) for candidate in compared.candidates if candidate.finished}
     return [
-        one
-        for one, losses in points.items()
-        if axes and not any(_dominates(other, losses) for rival, other in points.items() if rival is not one)
+        candidate
+        for candidate, losses in points.items()
+        if axes and not any(_dominates(other, losses) for rival, other in points.items() if rival is not candidate)
     ]
 
 
 def _losses(compared: Comparison, candidate: Candidate, axes: Sequence[str]) -> list[float]:
-    """Return a candidate's figures with the sign that makes less better."""
+    """Return a candidate's figures as losses: lower is better."""
     return [_loss(compared, candidate, name) for name in axes]
 
 
@@ -121,37 +133,43 @@ def _loss(compared: Comparison, candidate: Candidate, name: str) -> float:
     return -value if higher else value
 
 
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
+def _dominates(losses: Sequence[float], other_losses: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(losses, other_losses, strict=True)) and any(
+        a < b for a, b in zip(losses, other_losses, strict=True)
+    )
 
 
 # ------------------------------------------------------------------------------------------------- the recommendation
 
 
 def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | None, str]:
-    """Return the candidate to take and why, or None and why none."""
+    """Return the recommended candidate and the reason, or None and why there is none."""
     say, measure = compared.texts, compared.measure
-    finished = [one for one in compared.candidates if one.finished]
+    finished = [candidate for candidate in compared.candidates if candidate.finished]
     if not finished:
         return None, say("verdict.none_finished")
-    eligible = [one for one in finished if decision.eligible(one)]
+    eligible = [candidate for candidate in finished if decision.eligible(candidate)]
     if not eligible:
         return None, _nobody(compared, decision, finished)
-    scored = [one for one in eligible if compared.quality(one) is not None]
+    scored = [candidate for candidate in eligible if compared.quality(candidate) is not None]
     if measure is None or not scored:
         return None, say("verdict.nothing_scored")
-    if all_fail.at_the_floor(measure, [value for one in scored if (value := compared.quality(one)) is not None]):
+    if all_fail.at_the_floor(
+        measure, [value for candidate in scored if (value := compared.quality(candidate)) is not None]
+    ):
         return None, all_fail.reason(compared, scored)
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(scored) == 1 and len(eligible) > 1:
         return scored[0], say("verdict.only_scored", measure=say.name(measure.name), value=_told(compared, scored[0]))
-    # Of equal figures the cheaper one.
-    best = min(scored, key=lambda one: (_loss(compared, one, tracked(measure)), *_costs(compared, one)))
-    others = [one for one in scored if one is not best]
+    # If figures are equal, the cheaper candidate is the best.
+    best = min(
+        scored, key=lambda candidate: (_loss(compared, candidate, tracked(measure)), *_costs(compared, candidate))
+    )
+    others = [candidate for candidate in scored if candidate is not best]
     rivals = family(compared, measure, best, others, compared.settings.margin, best_of=len(scored))
-    if ahead := [label for label, one in rivals.items() if one.word == "better"]:
-        # Only where the best figure leaves out more: on what both have scored it is not the best.
+    if ahead := [label for label, verdict in rivals.items() if verdict.word == "better"]:
+        # This happens if the best figure excludes unscored answers: on the shared questions it is not the best.
         return None, _reason_unscored(compared, best, ahead)
     cheaper = _cheaper(compared, best, others, rivals)
     if cheaper is not None:
@@ -161,30 +179,30 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
 
 
 def _costs(compared: Comparison, candidate: Candidate) -> list[float]:
-    """Return what a candidate costs, in the order of the settings; what was not measured is dear."""
+    """Return a candidate's costs in the order of the settings. A cost that was not measured counts as infinite."""
     names = [compared.memory if wanted == "memory" else wanted for wanted in compared.settings.cost]
     values = [candidate.metric(name) if name else None for name in names]
     return [math.inf if value is None else value for value in values]
 
 
 def _cheaper(
-    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict]
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, PairedVerdict]
 ) -> tuple[Candidate, str] | None:
-    """Return the cheapest candidate shown to be no worse than the margin allows, and by which cost; or None."""
-    equal = [one for one in others if (found := rivals.get(one.label)) and _not_inferior(found)]
+    """Return the cheapest candidate that is shown to be non-inferior, and the name of the cost; else None."""
+    equal = [candidate for candidate in others if (verdict := rivals.get(candidate.label)) and _not_inferior(verdict)]
     for wanted in compared.settings.cost:
         name = compared.memory if wanted == "memory" else wanted
         before = best.metric(name) if name else None
-        prices = {one: price for one in equal if name and (price := one.metric(name)) is not None}
+        prices = {candidate: price for candidate in equal if name and (price := candidate.metric(name)) is not None}
         if name is None or before is None or not prices:
             continue
-        cheapest = min(prices, key=lambda one, prices=prices: prices[one])  # type: ignore[misc]
+        cheapest = min(prices, key=lambda candidate, prices=prices: prices[candidate])  # type: ignore[misc]
         if prices[cheapest] < before * (1 - NOTICEABLE):
             return cheapest, name
     return None
 
 
-def _not_inferior(verdict: Verdict) -> bool:
+def _not_inferior(verdict: PairedVerdict) -> bool:
     test = verdict.paired.non_inferiority
     return test is not None and test.holds
 
@@ -223,50 +241,57 @@ def _reason_unscored(compared: Comparison, best: Candidate, ahead: list[str]) ->
 
 
 def _reason_best(
-    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, Verdict], n: int
+    compared: Comparison, best: Candidate, others: Sequence[Candidate], rivals: dict[str, PairedVerdict], n: int
 ) -> str:
     say, measure = compared.texts, compared.measure
     assert measure is not None
     if not others:
         return say("verdict.only_eligible", measure=say.name(measure.name), value=_told(compared, best))
-    open_ = [one.label for one in others if one.label not in rivals or rivals[one.label].word != "worse"]
+    undecided = [
+        candidate.label
+        for candidate in others
+        if candidate.label not in rivals or rivals[candidate.label].word != "worse"
+    ]
     text = say("verdict.best", measure=say.name(measure.name), value=_told(compared, best), n=n)
-    if not open_:
+    if not undecided:
         ending = "verdict.all_worse"
-    elif len(open_) == len(others):
+    elif len(undecided) == len(others):
         ending = "verdict.none_worse"
     else:
         ending = "verdict.some_worse"
-    names = say.listed(open_) if 0 < len(open_) <= 3 else say("verdict.candidates", n=len(open_))
+    names = say.listed(undecided) if 0 < len(undecided) <= 3 else say("verdict.candidates", n=len(undecided))
     text += say(
-        ending, names=names, n=len(others) - len(open_), confidence=say.number(compared.settings.confidence, ".0%")
+        ending, names=names, n=len(others) - len(undecided), confidence=say.number(compared.settings.confidence, ".0%")
     )
-    tested = [one for label, one in rivals.items() if label in open_]
-    fewest = [_too_few(one) for one in tested]
+    tested = [verdict for label, verdict in rivals.items() if label in undecided]
+    fewest = [_too_few(verdict) for verdict in tested]
     if fewest and all(fewest):
         margin = figure(tracked(measure), compared.settings.margin, say)
-        shared = min(one.paired.documents for one in tested)  # scored for both, which may not be all
+        shared = min(verdict.paired.documents for verdict in tested)  # only those scored for both
         text += " " + say("verdict.too_few", documents=shared, fewest=max(fewest), margin=margin)
-    elif open_ and any(_has_no_range(one) for label, one in rivals.items() if label in open_):
+    elif undecided and any(_has_no_range(verdict) for label, verdict in rivals.items() if label in undecided):
         text += " " + say("verdict.no_range", measure=say.name(measure.name))
     return text
 
 
-def _too_few(verdict: Verdict) -> int:
-    """Return how many documents it takes at least to show that a candidate is as good; 0 where there are enough."""
+def _too_few(verdict: PairedVerdict) -> int:
+    """Return the number of documents needed to show that a candidate is as good; 0 if there are enough."""
     test = verdict.paired.non_inferiority
     return test.fewest if test is not None and test.fewest and verdict.paired.documents < test.fewest else 0
 
 
-def _has_no_range(verdict: Verdict) -> bool:
+def _has_no_range(verdict: PairedVerdict) -> bool:
     test = verdict.paired.non_inferiority
     return test is not None and test.bound is None
 
 
 def _nobody(compared: Comparison, decision: Decision, finished: Sequence[Candidate]) -> str:
-    """Say which constraints stand in the way, and who comes closest."""
-    unmet = {one.label: [check for check in decision.checks[one.label] if not check.met] for one in finished}
-    closest = min(finished, key=lambda one: len(unmet[one.label]))
+    """Return the reason if no candidate meets all constraints: the closest one, and the constraints it misses."""
+    unmet = {
+        candidate.label: [check for check in decision.checks[candidate.label] if not check.met]
+        for candidate in finished
+    }
+    closest = min(finished, key=lambda candidate: len(unmet[candidate.label]))
     missing = ", ".join(f"{check.constraint} ({_value(compared, check)})" for check in unmet[closest.label])
     return compared.texts("verdict.nobody", closest=closest.label, missing=missing)
 

@@ -1,22 +1,22 @@
-"""How figures are written: with their unit and as many digits as they deserve."""
+"""Formats figures with their unit and a suitable number of digits."""
 
 from __future__ import annotations
 
 from runner.base.terminal_table import MISSING
 from runner.report.texts import Texts
 
-# Shares between 0 and 1, which people read as percent. CER and WER may exceed 1; they are read so all the same.
+# Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
 _PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention",
             "samples_share", "harness/overhead_share", "cache/")  # fmt: skip
 
 
 def is_percent(name: str) -> bool:
-    """Tell whether a figure is a share that is written in percent."""
+    """Tell whether a metric is a share that is shown in percent."""
     return name.startswith(_PERCENT)
 
 
 def figure(name: str, value: float | None, texts: Texts, *, unit: bool = True) -> str:
-    """Return a figure as text: 93.8 %, 31 ms, 0.42 GiB, 257 tokens/s; a dash for what was not measured."""
+    """Return a figure as text: 93.8 %, 31 ms, 0.42 GiB, 257 tokens/s; a dash if it was not measured."""
     if value is None:
         return MISSING
     text, sign = _written(name, value, texts)
@@ -40,7 +40,7 @@ def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
 
 
 def _digits(value: float, say: Texts) -> str:
-    """Return a number with three digits or so; whole numbers stay whole."""
+    """Return a number with about three significant digits; whole numbers stay whole."""
     if value == int(value) and abs(value) < 1e6:
         return say.number(value, ".0f")
     size = abs(value)

@@ -14,10 +14,10 @@ from metrics.api import Measure, Metric, Score
 from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
-from runner.jobs import answers, scores_file
-from runner.jobs.results import ALWAYS, UNKNOWN, Result, choices
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.report import significance
-from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Report, Sample, tracked
+from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, Report, ReportSample, tracked
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ JUDGED = ("judge/ratio", "judge/score")
 MOST_MEASURES = 4
 
 
-def build(results: Sequence[Result], settings: ReportConfig, title: str, folder: Path) -> Report:
+def build(results: Sequence[JobFolder], settings: ReportConfig, title: str, folder: Path) -> Report:
     """Read what the jobs left. Raise ValueError where `report.baseline` or `report.measure` names nothing."""
     texts = load(settings.language)
-    datasets: dict[str, list[Result]] = defaultdict(list)
+    datasets: dict[str, list[JobFolder]] = defaultdict(list)
     for result in results:
         datasets[_dataset(result)].append(result)
     comparisons = [_comparison(group, settings, texts) for group in datasets.values()]
@@ -43,18 +43,18 @@ def build(results: Sequence[Result], settings: ReportConfig, title: str, folder:
     return Report(title, comparisons, settings, texts, folder)
 
 
-def _dataset(result: Result) -> str:
+def _dataset(result: JobFolder) -> str:
     """Name the questions of a job: jobs are compared where these are the same."""
     described = result.config["dataset"]
     return str(result.environment.get("dataset_digest") or f"{described['name']}\0{described.get('path')}")
 
 
-def _comparison(results: Sequence[Result], settings: ReportConfig, texts: Texts) -> Comparison:
+def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
     told = choices(results)
     labels = _labels(results, told)
     metrics = _metrics(results)
     measures = _measures(results, metrics, settings)
-    samples: dict[str, Sample] = {}
+    samples: dict[str, ReportSample] = {}
     candidates = [
         _candidate(result, choice, label, measures, samples)
         for result, choice, label in zip(results, told, labels, strict=True)
@@ -76,10 +76,10 @@ def _comparison(results: Sequence[Result], settings: ReportConfig, texts: Texts)
 
 
 def _names(candidate: Candidate) -> tuple[str, ...]:
-    return (candidate.result.name, candidate.label, candidate.result.folder.name)
+    return (candidate.result.name, candidate.label, candidate.result.path.name)
 
 
-def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> list[str]:
+def _labels(results: Sequence[JobFolder], told: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a short name for each job: its model, its quantisation, and what else differs, with the key's name."""
     labels = []
     for result, choice in zip(results, told, strict=True):
@@ -91,12 +91,12 @@ def _labels(results: Sequence[Result], told: Sequence[Mapping[str, str]]) -> lis
         ]
         labels.append(" ".join(words))
     return [
-        label if labels.count(label) == 1 else f"{label} ({result.folder.name})"
+        label if labels.count(label) == 1 else f"{label} ({result.path.name})"
         for label, result in zip(labels, results, strict=True)
     ]
 
 
-def _metrics(results: Sequence[Result]) -> dict[str, tuple[str, Metric]]:
+def _metrics(results: Sequence[JobFolder]) -> dict[str, tuple[str, Metric]]:
     """Return name and metric that yield each measure, as the first job that has it configured it."""
     found: dict[str, tuple[str, Metric]] = {}
     for result in results:
@@ -112,7 +112,7 @@ def _metrics(results: Sequence[Result]) -> dict[str, tuple[str, Metric]]:
 
 
 def _measures(
-    results: Sequence[Result], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
+    results: Sequence[JobFolder], metrics: Mapping[str, tuple[str, Metric]], settings: ReportConfig
 ) -> list[Measure]:
     """Return the measures of quality that were measured and have a direction, the one that decides first."""
     measured = {name.partition("/")[2] for result in results for name in result.metrics if _overall(name)}
@@ -140,29 +140,30 @@ def _listed(measures: Sequence[Measure]) -> str:
 
 
 def _candidate(
-    result: Result, choice: Mapping[str, str], label: str, measures: Sequence[Measure], samples: dict[str, Sample]
+    result: JobFolder,
+    choice: Mapping[str, str],
+    label: str,
+    measures: Sequence[Measure],
+    samples: dict[str, ReportSample],
 ) -> Candidate:
-    """Read a job's answers and scores; what a killed job did not write is absent."""
-    read: dict[Key, Answer] = {}
+    """Read a job's answers and scores. What a killed job did not write is absent."""
+    read: dict[Key, CandidateAnswer] = {}
     documents: dict[str, str] = {}
-    path = result.folder / "answers.jsonl"
-    for row in answers.read(path) if path.exists() else ():
+    for row in result.rows():
         if row["sample_id"] not in samples:
             samples[row["sample_id"]] = _sample(row)
         sample = samples[row["sample_id"]]
         read[sample.id, row["repeat"]] = _answer(row)
         documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
-    scores = result.folder / "scores.jsonl"
-    if scores.exists():
-        judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
-        _take_scores(candidate, documents, [one.name for one in measures], judged, scores_file.read(scores))
+    judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
+    _take_scores(candidate, documents, [one.name for one in measures], judged, result.scores())
     return candidate
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
+def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
     error, prompt = row["error"], row.get("prompt") or ""
-    return Answer(
+    return CandidateAnswer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
         truncated=row["finish_reason"] == "length",
@@ -173,8 +174,8 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     )
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
-    return Sample(
+def _sample(row: Mapping[str, Any]) -> ReportSample:
+    return ReportSample(
         id=row["sample_id"],
         document=sys.intern(row["document"]),  # what many rows share is held once
         doc_class=sys.intern(row["doc_class"]),
@@ -197,7 +198,7 @@ def _take_scores(
     rows: dict[str, int] = {}
     stats = {name: MeanStatistics(rows) for name in measures}
     values: dict[Key, float] = {}
-    remarks: dict[Key, list[Remark]] = defaultdict(list)
+    remarks: dict[Key, list[JudgeRemark]] = defaultdict(list)
     for one in scores:
         key = keys.get((one.sample_id, one.repeat))
         if one.part or key is None:
@@ -208,7 +209,7 @@ def _take_scores(
                 values[key] = one.value
         # Of a judge's many figures those that explain themselves, or say why there is none.
         if one.name in judged and (one.detail or one.reason):
-            remarks[key].append(Remark(one.name, one.value, one.detail or one.reason))
+            remarks[key].append(JudgeRemark(one.name, one.value, one.detail or one.reason))
     candidate.values, candidate.remarks = values, dict(remarks)
     candidate.runs = {
         name: ScoredRun(candidate.label, documents, found, len(documents) - len(found))
@@ -217,7 +218,7 @@ def _take_scores(
     }
 
 
-def settings_of(results: Sequence[Result], **given: Any) -> ReportConfig:
+def settings_of(results: Sequence[JobFolder], **given: Any) -> ReportConfig:
     """Return the settings that the first job was composed with, and what the command line says instead."""
     from omegaconf import OmegaConf
 

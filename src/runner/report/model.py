@@ -1,6 +1,6 @@
-"""What the report shows, as data: a report holds a comparison per dataset, a comparison its candidates and samples.
+"""The report's data: a report has a comparison per dataset, a comparison has candidates and samples.
 
-Sections and charts read this and nothing else; `runner.report.loading` makes it from job folders.
+Sections and charts read nothing else. `runner.report.loading` builds it from job folders.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from pathlib import Path
 
 from metrics.api import Measure, Metric
 from metrics.paired import ScoredRun
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import ReportConfig
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.report.texts import Texts
 
 Key = tuple[str, int]  # sample id, repeat
-# The most exact account of memory first: what is needed, what was held on the GPU, what the processes held.
+# The figures of memory, the most exact first: what the job needs, what it held on the GPU, what its processes held.
 MEMORY = ("memory/needed_gib", "memory/gpu_peak_gib", "memory/cpu_peak_gib")
 
 
 def tracked(measure: Measure) -> str:
-    """Return the name that a measure's figure is tracked by."""
+    """Return the name under which a measure is tracked."""
     return f"{measure.group}/{measure.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A question about a document; the same for all candidates. `images` are as answers.jsonl names them."""
+class ReportSample:
+    """A question about a document, the same for all candidates. `images` are named as in answers.jsonl."""
 
     id: str
     document: str
@@ -41,10 +41,10 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer, or why there is none (`text` is None then). Times are in seconds; unknown is None.
+class CandidateAnswer:
+    """A candidate's answer, or the error (`text` is None then). Times are in seconds; unknown values are None.
 
-    `prompt` is the rendered text that was sent; "" where it is the sample's question as it stands, or isn't known.
+    `prompt` is the rendered text that was sent. It is empty if that equals the sample's question or is unknown.
     """
 
     text: str | None
@@ -57,8 +57,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """What a judge said of one answer: the measure, its score, and the explanation."""
+class JudgeRemark:
+    """A judge's remark on an answer: the measure, its score, and the explanation."""
 
     measure: str
     value: float | None
@@ -67,36 +67,36 @@ class Remark:
 
 @dataclass(eq=False)
 class Candidate:
-    """One job among those that it is compared with.
+    """A job that is compared with others.
 
-    `choice` is what tells it from the others, `label` the same as one line. `runs` are the scores of a measure as
-    paired comparisons need them, `values` each answer's score by the measure that decides.
+    `choice` are the settings that distinguish it from the others, `label` is the same as a line of text. `runs` holds
+    the scores by measure for paired comparisons, `values` the score of each answer by the deciding measure.
     """
 
-    result: Result
+    result: JobFolder
     choice: Mapping[str, str]
     label: str
-    answers: Mapping[Key, Answer] = field(default_factory=dict)
+    answers: Mapping[Key, CandidateAnswer] = field(default_factory=dict)
     runs: Mapping[str, ScoredRun] = field(default_factory=dict)
     values: Mapping[Key, float] = field(default_factory=dict)
-    remarks: Mapping[Key, Sequence[Remark]] = field(default_factory=dict)
+    remarks: Mapping[Key, Sequence[JudgeRemark]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Return the name of its folder, which is its own among all jobs of a sweep."""
-        return self.result.folder.name
+        """Return the name of the job's folder, which is unique within its sweep."""
+        return self.result.path.name
 
     @property
     def finished(self) -> bool:
-        """Tell whether the job came to its end."""
+        """Tell whether the job finished."""
         return self.result.status == "finished"
 
     def metric(self, name: str) -> float | None:
-        """Return a figure, or None where it was not measured."""
+        """Return a tracked metric, or None if it was not measured."""
         return self.result.metrics.get(name)
 
     def interval(self, measure: str) -> tuple[float, float] | None:
-        """Return the interval of a measure of quality; None where there is none."""
+        """Return the confidence interval of a measure by its tracked name; None if there is none."""
         low, high = (self.metric(f"{measure}/{end}") for end in ("ci_low", "ci_high"))
         return None if low is None or high is None else (low, high)
 
@@ -105,37 +105,39 @@ class Candidate:
 class Comparison:
     """Candidates that answered the same questions.
 
-    `measures` are the measures of quality that at least one candidate has, the one that decides first; `measure` is
-    None where nothing was scored. `metrics` hold, for each measure, name and metric that yield it. `verdicts` say how
-    candidates (by label) do against `baseline` by each measure.
+    `measures` are the quality measures that at least one candidate has; the first is the deciding measure. `metrics`
+    maps each measure to the name of its metric and the metric. `verdicts` maps each measure to the verdicts on the
+    candidates (by label) against `baseline`.
     """
 
     dataset: str
     candidates: Sequence[Candidate]
-    samples: Mapping[str, Sample]
+    samples: Mapping[str, ReportSample]
     measures: Sequence[Measure]
     settings: ReportConfig
     texts: Texts
     baseline: Candidate
     metrics: Mapping[str, tuple[str, Metric]] = field(default_factory=dict)
-    verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, PairedVerdict]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     others: Sequence[Comparison] = ()  # the report's comparisons, this one included
 
     @property
     def measure(self) -> Measure | None:
-        """Return the measure that decides."""
+        """Return the deciding measure; None if nothing was scored."""
         return self.measures[0] if self.measures else None
 
     def quality(self, candidate: Candidate) -> float | None:
-        """Return a candidate's figure by the measure that decides."""
+        """Return a candidate's figure by the deciding measure."""
         return candidate.metric(tracked(self.measure)) if self.measure else None
 
     @cached_property
     def memory(self) -> str | None:
-        """Return the most exact figure of memory that all finished candidates have; None where there is none."""
-        finished = [one for one in self.candidates if one.finished]
-        shared = (name for name in MEMORY if finished and all(one.metric(name) is not None for one in finished))
+        """Return the most exact figure of memory that all finished candidates have; None if there is none."""
+        finished = [candidate for candidate in self.candidates if candidate.finished]
+        shared = (
+            name for name in MEMORY if finished and all(candidate.metric(name) is not None for candidate in finished)
+        )
         return next(shared, None)
 
     @cached_property
@@ -144,13 +146,13 @@ class Comparison:
         return len({sample.document for sample in self.samples.values()})
 
     def color(self, candidate: Candidate) -> int:
-        """Return the number of a candidate's colour, the same all over the page."""
+        """Return the number of a candidate's colour, which is the same in the whole page."""
         return self.candidates.index(candidate)
 
 
 @dataclass(eq=False)
 class Report:
-    """All that one page shows."""
+    """Everything that a page shows."""
 
     title: str
     comparisons: Sequence[Comparison]
@@ -159,6 +161,6 @@ class Report:
     folder: Path
 
     @property
-    def results(self) -> list[Result]:
+    def results(self) -> list[JobFolder]:
         """Return all jobs."""
-        return [one.result for comparison in self.comparisons for one in comparison.candidates]
+        return [candidate.result for comparison in self.comparisons for candidate in comparison.candidates]

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page that makes no network request.
 
-What models answered is untrusted. Three things keep it text: Jinja2 escapes everything, data for scripts is JSON in
-which `<`, `>` and `&` are escapes, and the page's policy runs no script but ours, named by their hashes.
+The models' answers are untrusted. Three measures prevent injection: Jinja2 escapes everything, data for scripts is JSON
+in which `<`, `>` and `&` are escaped, and the Content-Security-Policy allows only our scripts, by their hashes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runner.report.sections import answers, charts, comparison, origin, publishe
 from runner.report.spoken import decision_of, seeing
 
 HERE = Path(__file__).parent
-# In the order of the page: what to take, how sure that is, then the evidence.
+# In the order of the page: the recommendation, the comparison behind it, then the evidence.
 SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
@@ -34,7 +34,8 @@ SECTIONS = {
     "charts": charts,
     "answers": answers,
 }
-# What could end a script element, or begin a comment or another one; and what ended a line in older JavaScript.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps makes one for each call
+# Characters that could end a script element or begin a comment, and line separators, which older JavaScript rejects.
 ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 MANY = 100
 SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
@@ -58,7 +59,7 @@ class Data:
     value: Any
 
     def pieces(self) -> Iterator[Markup]:
-        """Yield what stands in the element; the JSON of all answers is never held whole."""
+        """Yield the content of the element in pieces, so that the JSON of all answers never is in memory at once."""
         if isinstance(self.value, Markup):
             yield self.value
         else:
@@ -66,7 +67,7 @@ class Data:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page piece by piece: that of a large sweep has some 50 MB."""
+    """Write the page piece by piece, because that of a large sweep has about 50 MB."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(pieces(report))
 
@@ -76,9 +77,10 @@ def pieces(report: Report) -> Iterator[str]:
     environment = _environment(report)
     data: list[Data] = []
     comparisons = [
-        (one.dataset, _parts(environment, one, number, data)) for number, one in enumerate(seeing(report), 1)
+        (compared.dataset, _parts(environment, compared, number, data))
+        for number, compared in enumerate(seeing(report), 1)
     ]
-    drawn = any(one.id.endswith("-charts") for one in data)
+    drawn = any(block.id.endswith("-charts") for block in data)
     library = _plotly() if drawn else ""
     if drawn:
         data.append(Data("plotly", Markup(_packed(library))))  # noqa: S704 - base64
@@ -97,34 +99,34 @@ def pieces(report: Report) -> Iterator[str]:
 
 
 def to_json(value: Any) -> Markup:
-    """Return JSON that can't end the script element that it stands in, nor begin a comment or another element."""
+    """Return JSON that can neither end its script element nor begin a comment or another element."""
     return Markup("".join(_escaped(value)))  # noqa: S704 - escaped
 
 
 def _escaped(value: Any) -> Iterator[str]:
-    """Yield the JSON of a value in pieces: a long list, or what an iterator yields, item by item."""
+    """Yield the JSON of a value in pieces. Long lists and iterators are written item by item."""
     if not _is_large(value):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
         for sign, escape in ESCAPES:
             text = text.replace(sign, escape)
         yield text
     elif isinstance(value, dict):
-        for number, (name, one) in enumerate(value.items()):
+        for number, (name, item) in enumerate(value.items()):
             yield "," if number else "{"
             yield from _escaped(str(name))
             yield ":"
-            yield from _escaped(one)
+            yield from _escaped(item)
         yield "}"
     else:
         yield "["
-        for number, one in enumerate(value):
+        for number, item in enumerate(value):
             yield "," if number else ""
-            yield from _escaped(one)
+            yield from _escaped(item)
         yield "]"
 
 
 def _is_large(value: Any) -> bool:
-    """Tell what is written item by item, or holds such a thing."""
+    """Tell whether a value is, or contains, a long list or an iterator."""
     if isinstance(value, dict):
         return any(map(_is_large, value.values()))
     return isinstance(value, Iterator) or (isinstance(value, list) and len(value) > MANY)
@@ -138,7 +140,7 @@ def _environment(report: Report) -> Environment:
 
 
 def breakable(text: str) -> Markup:
-    """Return a name that a narrow column may break after its underscores, and not within its words."""
+    """Return a name that a narrow column may break only after underscores."""
     return Markup("_<wbr>").join(text.split("_"))
 
 
@@ -149,8 +151,8 @@ def _parts(environment: Environment, compared: Comparison, number: int, data: li
         context = section.context(compared, decision)
         if context is None:
             continue
-        if found := context.pop("data", None):
-            data += [Data(f"data-{number}-{key}", value) for key, value in found.items()]
+        if section_data := context.pop("data", None):
+            data += [Data(f"data-{number}-{key}", value) for key, value in section_data.items()]
         html = environment.get_template(f"sections/{name}.html.j2").render(
             compared=compared, number=number, axes_told=_axes(compared, decision), **context
         )
@@ -165,26 +167,26 @@ def _axes(compared: Comparison, decision: Decision) -> str:
 
 
 def _headline(report: Report) -> str:
-    return report.texts("page.headline", n=sum(len(one.candidates) for one in seeing(report)))
+    return report.texts("page.headline", n=sum(len(compared.candidates) for compared in seeing(report)))
 
 
 def _subtitle(report: Report) -> str:
     say = report.texts
-    told = [
+    descriptions = [
         say(
             "page.dataset",
-            dataset=one.dataset,
-            questions=say("page.questions", n=len(one.samples)),
-            documents=say("page.documents", n=one.documents),
+            dataset=compared.dataset,
+            questions=say("page.questions", n=len(compared.samples)),
+            documents=say("page.documents", n=compared.documents),
         )
-        for one in seeing(report)
+        for compared in seeing(report)
     ]
-    hosts = dict.fromkeys(str(one.environment["host"]) for one in report.results)
-    return " · ".join([*told, *hosts, report.title])
+    hosts = dict.fromkeys(str(result.environment["host"]) for result in report.results)
+    return " · ".join([*descriptions, *hosts, report.title])
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return the Content-Security-Policy: no request to anywhere, and no script but these."""
+    """Return the Content-Security-Policy: no network requests, and no scripts but these."""
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
@@ -193,7 +195,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _plotly() -> str:
-    """Return plotly's JavaScript, as its package carries it."""
+    """Return plotly's JavaScript from its Python package."""
     from plotly.offline import get_plotlyjs
 
     library: str = get_plotlyjs()
@@ -202,9 +204,9 @@ def _plotly() -> str:
 
 @lru_cache(maxsize=1)
 def _packed(library: str) -> str:
-    """Return a script compressed, as base64: a third of its size; the page unpacks it when the first chart is near.
+    """Return a script as base64 of gzip, a third of its size. The page unpacks it when the first chart comes into view.
 
-    Level 3 takes half the time of the usual 6, for 0.2 MB more.
+    Level 3 takes half the time of the default 6, for 0.2 MB more.
     """
     return base64.b64encode(gzip.compress(library.encode("utf-8"), 3, mtime=0)).decode("ascii")
 

@@ -1,4 +1,4 @@
-"""Which candidates are better or worse than another: a family of paired tests per measure, corrected by Holm."""
+"""Tests which candidates differ: a family of paired tests per measure, with Holm's correction."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 from metrics.api import Measure
 from metrics.paired import compare
-from metrics.verdict import Verdict, against_the_best, verdicts
+from metrics.paired_verdict import PairedVerdict, against_the_best, verdicts
 from runner.report.model import Candidate, Comparison
 
 
-def against(compared: Comparison) -> tuple[dict[str, dict[str, Verdict]], list[str]]:
-    """Compare all candidates with the baseline by every measure; also return what can't be compared, and why."""
-    found: dict[str, dict[str, Verdict]] = {}
+def against(compared: Comparison) -> tuple[dict[str, dict[str, PairedVerdict]], list[str]]:
+    """Compare all candidates with the baseline by every measure. Return verdicts, and notes on omitted comparisons."""
+    by_measure: dict[str, dict[str, PairedVerdict]] = {}
     notes: list[str] = []
-    others = [one for one in compared.candidates if one is not compared.baseline]
+    others = [candidate for candidate in compared.candidates if candidate is not compared.baseline]
     for measure in compared.measures:
         name = compared.metrics[measure.name][0]
         notes += [
-            compared.texts("note.versions", candidate=one.label, baseline=compared.baseline.label, metric=name)
-            for one in others
-            if not _one_version(compared.baseline, one, name)
+            compared.texts("note.versions", candidate=candidate.label, baseline=compared.baseline.label, metric=name)
+            for candidate in others
+            if not _same_version(compared.baseline, candidate, name)
         ]
-        found[measure.name] = family(compared, measure, compared.baseline, others)
-    return found, list(dict.fromkeys(notes))
+        by_measure[measure.name] = family(compared, measure, compared.baseline, others)
+    return by_measure, list(dict.fromkeys(notes))
 
 
 def family(
@@ -34,19 +34,25 @@ def family(
     margin: float | None = None,
     *,
     best_of: int = 0,
-) -> dict[str, Verdict]:
-    """Return the verdict on each candidate by its label; `best_of`: the baseline is the best of so many.
+) -> dict[str, PairedVerdict]:
+    """Return the verdict on each candidate against the baseline, by the candidate's label.
 
-    There is none without a sample that both have scored, and none where they were scored by unequal versions.
+    If the baseline was selected as the best of k candidates, `best_of` is k, and the confidence is corrected for the
+    selection. A candidate has no verdict if it shares no scored sample with the baseline, or if another version of the
+    metric scored it.
     """
     base = baseline.runs.get(measure.name)
     if base is None:
         return {}
     name, metric = compared.metrics[measure.name]
     confidence = compared.settings.confidence
-    comparable = [one for one in candidates if _one_version(baseline, one, name)]
-    runs = [run for one in comparable if (run := one.runs.get(measure.name)) and set(run.stats) & set(base.stats)]
-    made = [
+    comparable = [candidate for candidate in candidates if _same_version(baseline, candidate, name)]
+    runs = [
+        run
+        for candidate in comparable
+        if (run := candidate.runs.get(measure.name)) and set(run.stats) & set(base.stats)
+    ]
+    comparisons = [
         compare(
             measure,
             lambda totals: metric.combine(measure.name, totals),
@@ -58,12 +64,12 @@ def family(
         for run in runs
     ]
     level = against_the_best(confidence, best_of) if best_of else confidence
-    return {one.paired.candidate: one for one in verdicts(made, confidence=level)}
+    return {verdict.paired.candidate: verdict for verdict in verdicts(comparisons, confidence=level)}
 
 
-def _one_version(one: Candidate, other: Candidate, metric: str) -> bool:
-    """Tell whether the same version of a metric scored both, as far as it is known."""
-    versions = {_version(one, metric), _version(other, metric)} - {None}
+def _same_version(candidate: Candidate, other: Candidate, metric: str) -> bool:
+    """Tell whether the same version of a metric scored both candidates. An unknown version counts as the same."""
+    versions = {_version(candidate, metric), _version(other, metric)} - {None}
     return len(versions) < 2
 
 

@@ -1,4 +1,4 @@
-"""The comparison as rows of text: used by the terminal and by the page, so that both say the same."""
+"""The comparison of jobs as a table of text for the terminal, and the notes that the page shows too."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ from dataclasses import dataclass
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import MISSING, Column
-from runner.jobs.results import Result, choices, judge_names, quality_names
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import choices, judge_names, quality_names
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A table of text, a row for each job; `failures` say what failed and why."""
+class ComparisonTable:
+    """A table of text with a row for each job.
+
+    `failures` are (job, reason) of the jobs that failed, `unfinished` those of the jobs that have not ended.
+    """
 
     columns: tuple[Column, ...]
     failures: tuple[tuple[str, str], ...]
+    unfinished: tuple[tuple[str, str], ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
         """Return the names of the columns."""
-        return tuple(one.name for one in self.columns)
+        return tuple(column.name for column in self.columns)
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """Return the cells, row by row."""
-        return tuple(zip(*(one.cells for one in self.columns), strict=True))
+        return tuple(zip(*(column.cells for column in self.columns), strict=True))
 
 
-def comparison(results: Sequence[Result]) -> Comparison:
-    """Lay out results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
-    told = choices(results)
-    columns = [Column(key, tuple(one[key] for one in told), identity=True) for key in told[0]]
+def comparison(results: Sequence[JobFolder]) -> ComparisonTable:
+    """Return results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
+    choice_by_job = choices(results)
+    columns = [Column(key, tuple(choice[key] for choice in choice_by_job), identity=True) for key in choice_by_job[0]]
     columns += [
         _measured(results, name, "quality", weight)
         for name, weight in zip(quality_names(results), (100, 60), strict=False)
@@ -40,46 +45,49 @@ def comparison(results: Sequence[Result]) -> Comparison:
         _measured(results, name, "judge", weight) for name, weight in zip(judge_names(results), (90, 80), strict=False)
     ]
     figures = {
-        "latency p50 s": ([_number(one, "latency/p50_s", ".3f") for one in results], 40),
-        "p95 s": ([_number(one, "latency/p95_s", ".3f") for one in results], 70),
-        "tokens/s": ([_number(one, "throughput/output_tokens_per_s", ".1f") for one in results], 30),
-        f"{_memory_kind(results)} peak GiB": ([_memory(one) for one in results], 50),
-        "failed": ([_failed(one) for one in results], 95),
+        "latency p50 s": ([_number(result, "latency/p50_s", ".3f") for result in results], 40),
+        "p95 s": ([_number(result, "latency/p95_s", ".3f") for result in results], 70),
+        "tokens/s": ([_number(result, "throughput/output_tokens_per_s", ".1f") for result in results], 30),
+        f"{_memory_kind(results)} peak GiB": ([_memory(result) for result in results], 50),
+        "failed": ([_failed(result) for result in results], 95),
     }
     columns += [Column(name, tuple(cells), weight=weight, right=True) for name, (cells, weight) in figures.items()]
-    failures = tuple(
-        (_words(choice), result.error or result.status)
-        for result, choice in zip(results, told, strict=True)
+    others = [
+        (_words(choice), result)
+        for result, choice in zip(results, choice_by_job, strict=True)
         if result.status != "finished"
-    )
-    return Comparison(tuple(columns), failures)
+    ]
+    failures = tuple((name, result.error or result.status) for name, result in others if not result.is_open)
+    unfinished = tuple((name, result.error or result.status) for name, result in others if result.is_open)
+    return ComparisonTable(tuple(columns), failures, unfinished)
 
 
-def _measured(results: Sequence[Result], name: str, group: str, weight: int) -> Column:
-    """Return the column of a measure: its figures with their intervals, which may stand on lines of their own."""
-    cells = tuple(_interval(one, name, group) for one in results)
+def _measured(results: Sequence[JobFolder], name: str, group: str, weight: int) -> Column:
+    """Return the column of a measure: values with intervals. In narrow cells the interval is on a line of its own."""
+    cells = tuple(_interval(result, name, group) for result in results)
     narrow = tuple(cell.replace(" ", "\n", 1) for cell in cells)
     heading = f"{name} [95% CI]" if group == "quality" else f"{group} {name} [95% CI]"
     return Column(heading, cells, weight=weight, narrow=narrow)
 
 
-def show(results: Sequence[Result]) -> None:
-    """Print the comparison, what failed and why, and what must be known to read the figures."""
+def show(results: Sequence[JobFolder]) -> None:
+    """Print the comparison, the notes on its figures, and the jobs that failed or did not end with the reason."""
     compared = comparison(results)
     console = terminal.console()
     terminal_table.show(console, compared.columns, elsewhere="report.html, or metrics.json in each job's folder")
     for name, note in notes(results):
         console.print(f"note: {name}: {note}", highlight=False, markup=False, soft_wrap=True)
-    for name, reason in compared.failures:
-        console.print(f"FAILED  {name}", style="bold red", highlight=False, markup=False)
-        console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
+    for word, style, jobs in (("FAILED", "bold red", compared.failures), ("UNFINISHED", "bold", compared.unfinished)):
+        for name, reason in jobs:
+            console.print(f"{word}  {name}", style=style, highlight=False, markup=False)
+            console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
-def notes(results: Sequence[Result], everywhere: str = "all jobs") -> list[tuple[str, str]]:
-    """Return what must be known to read the figures: which jobs, and the note; one that many share comes once."""
-    told = choices(results)
+def notes(results: Sequence[JobFolder], everywhere: str = "all jobs") -> list[tuple[str, str]]:
+    """Return (jobs, note) for each distinct note on the figures. `everywhere` stands for all jobs."""
+    choice_by_job = choices(results)
     jobs: dict[str, list[str]] = {}
-    for result, choice in zip(results, told, strict=True):
+    for result, choice in zip(results, choice_by_job, strict=True):
         for note in result.notes:
             jobs.setdefault(note, []).append(_words(choice))
     of_all = len(results) if len(results) > 1 else 2
@@ -90,35 +98,35 @@ def _words(choice: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in choice.items())
 
 
-def _number(result: Result, name: str, spec: str) -> str:
+def _number(result: JobFolder, name: str, spec: str) -> str:
     value = result.metric(name)
     return MISSING if value is None else format(value, spec)
 
 
-def _interval(result: Result, measure: str, group: str = "quality") -> str:
+def _interval(result: JobFolder, measure: str, group: str = "quality") -> str:
     value, low, high = (result.metric(f"{group}/{measure}{end}") for end in ("", "/ci_low", "/ci_high"))
     if value is None:
         return MISSING
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _memory_kind(results: Sequence[Result]) -> str:
+def _memory_kind(results: Sequence[JobFolder]) -> str:
     kinds = {_kind(result) for result in results} - {""}
     return kinds.pop() if len(kinds) == 1 else "memory"
 
 
-def _kind(result: Result) -> str:
+def _kind(result: JobFolder) -> str:
     if "memory/gpu_peak_gib" in result.metrics:
         return "GPU"
     return "CPU" if "memory/cpu_peak_gib" in result.metrics else ""
 
 
-def _memory(result: Result) -> str:
+def _memory(result: JobFolder) -> str:
     kind = _kind(result)
     return _number(result, f"memory/{kind.lower()}_peak_gib", ".2f") if kind else MISSING
 
 
-def _failed(result: Result) -> str:
+def _failed(result: JobFolder) -> str:
     if result.status != "finished":
         return result.status
     total, failed = result.metric("samples/total"), result.metric("samples/failed")

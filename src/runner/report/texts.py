@@ -1,4 +1,4 @@
-"""The report's words in English and Russian: texts/<language>.yaml, one key per phrase."""
+"""The report's phrases in English and Russian: texts/<language>.yaml, a key per phrase."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Texts:
     """The phrases of one language."""
 
     def __init__(self, language: str, phrases: Mapping[str, str]) -> None:
-        """Keep the phrases by their dotted keys."""
+        """Store the phrases by their dotted keys."""
         self.language, self.phrases = language, phrases
 
     def __call__(self, key: str, **values: object) -> str:
-        """Return a phrase with its values put in; `n` chooses among its forms (`one | few | many` in Russian)."""
+        """Return a phrase with its values. `n` selects the plural form (`one | many`; Russian: `one | few | many`)."""
         phrase = self.phrases[key]
         if "n" in values and "|" in phrase:
             phrase = phrase.split("|")[self._form(int(str(values["n"])))].strip()
@@ -29,18 +29,18 @@ class Texts:
     def number(self, value: float, spec: str) -> str:
         """Return a number as the language writes it: 0.688 and 95% in English, 0,688 and 95 % in Russian.
 
-        All numbers of the page and of its sentences come through here; `spec` is one of Python's format language.
+        All numbers of the page go through here. `spec` is a format specification of Python.
         """
         text = format(value, spec)
         return text.replace(".", ",").replace("%", "\u202f%") if self.language == "ru" else text
 
     def interval(self, low: str, high: str) -> str:
-        """Return the ends of an interval in brackets; a semicolon parts them where numbers have commas."""
+        """Return the ends of an interval in brackets, separated by a semicolon if numbers have decimal commas."""
         return f"[{low}{';' if self.language == 'ru' else ','} {high}]"
 
     @property
     def separators(self) -> str:
-        """Return the signs for decimals and thousands, as plotly's `layout.separators` takes them."""
+        """Return the decimal and thousands separators in the form of plotly's `layout.separators`."""
         return ",\u202f" if self.language == "ru" else ".,"
 
     def has(self, key: str) -> bool:
@@ -48,7 +48,7 @@ class Texts:
         return key in self.phrases
 
     def name(self, metric: str) -> str:
-        """Return what people call a measure or metric; its own name where there is no other."""
+        """Return the readable name of a measure or metric; its key if there is none."""
         return self.phrases.get(f"metric.{metric}", metric)
 
     def listed(self, names: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""The report in MLflow: the page on a run of its own, tagged `runner.kind=report`; and the jobs of an experiment.
+"""Logs the report to MLflow in a run of its own (tag `runner.kind=report`), and finds the jobs of an experiment.
 
-One run per sweep: a report that is made again replaces the page there.
+Each sweep has one such run; a report that is made again replaces the page in it.
 """
 
 from __future__ import annotations
@@ -10,65 +10,64 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from runner.jobs.folder import JobFolder
 from runner.report.model import Report
 from runner.report.spoken import decision_of, seeing
 
 logger = logging.getLogger(__name__)
 
 
-def log(report: Report, path: Path, tables: Sequence[Path] = ()) -> str | None:
-    """Bring the page and other tables of its sweep to where its jobs are tracked.
+def log(
+    results: Sequence[JobFolder], note: str, path: Path, tables: Sequence[Path] = (), *, has_pictures: bool = False
+) -> str | None:
+    """Bring the page of jobs, with its `note`, and other tables of its sweep to where its jobs are tracked.
 
-    Return the run's id, None where nothing is tracked or compared.
+    Return the run's id, or None if the jobs are not tracked or there is only one.
     """
     from runner.jobs import tracking
 
-    results = report.results
-    config = OmegaConf.load(results[0].folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+    config = results[0].composed
     if not config.tracking.uri or len(results) < 2:
         return None
     uri = tracking.uri_of(config, results[0].environment)
-    with tracking.as_tracking_error(uri):
-        connection = tracking.client(uri)
-        found = connection.get_experiment_by_name(config.tracking.experiment)
-        if found is None:
-            return None
-        run_id = _run(connection, found.experiment_id, str(results[0].environment["sweep"]))
-        connection.set_tag(run_id, "mlflow.note.content", _note(report))
-        if report.settings.pictures.limit and not all(_pictures_allowed(result.folder) for result in results):
-            logger.warning(
-                "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without",
-                path,
-            )
-        else:
-            connection.log_artifact(run_id, str(path))
-        for table in tables:
-            connection.log_artifact(run_id, str(table))
-        connection.set_terminated(run_id)
+    files = list(tables)
+    if has_pictures and not all(map(_pictures_allowed, results)):
+        logger.warning(
+            "%s stays here, it holds pictures (tracking.images=false); report.pictures.limit=0 makes it without", path
+        )
+    else:
+        files.insert(0, path)
+    run_id: str | None = tracking.background.call(
+        "log_report",
+        uri=uri,
+        experiment=config.tracking.experiment,
+        sweep=str(results[0].environment["sweep"]),
+        note=note,
+        files=files,
+    )
     return run_id
 
 
-def _pictures_allowed(folder: Path) -> bool:
-    """Say whether a job lets pictures of its documents leave this machine."""
-    return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "tracking.images", default=True))
+def _pictures_allowed(job: JobFolder) -> bool:
+    """Tell whether a job's config allows uploading pictures of its documents (`tracking.images`)."""
+    return bool(OmegaConf.select(job.composed, "tracking.images", default=True))
 
 
 def job_runs(uri: str, experiment: str) -> list[str]:
-    """Return the ids of an experiment's finished jobs, oldest first. Raise ValueError where there are none."""
+    """Return the run ids of an experiment's finished jobs, oldest first. Raise ValueError if there are none."""
     from runner.jobs import tracking
 
     with tracking.as_tracking_error(uri):
         connection = tracking.client(uri)
-        found = connection.get_experiment_by_name(experiment)
+        tracked_experiment = connection.get_experiment_by_name(experiment)
         runs: list[Any] = []
         token = None
-        while found is not None:
+        while tracked_experiment is not None:
             wanted = "tags.`runner.kind` = 'job' and attributes.status = 'FINISHED'"
             page = connection.search_runs(
-                [found.experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
+                [tracked_experiment.experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
             )
             runs += page
             token = page.token
@@ -79,19 +78,11 @@ def job_runs(uri: str, experiment: str) -> list[str]:
     return [str(run.info.run_id) for run in runs]
 
 
-def _run(connection: Any, experiment_id: str, sweep: str) -> str:
-    wanted = f"tags.`runner.kind` = 'report' and tags.`runner.sweep` = '{sweep}'"
-    if runs := connection.search_runs([experiment_id], wanted):
-        return str(runs[0].info.run_id)
-    tags = {"runner.kind": "report", "runner.sweep": sweep, "mlflow.source.name": "runner"}
-    return str(connection.create_run(experiment_id, run_name=f"report {sweep}", tags=tags).info.run_id)
-
-
-def _note(report: Report) -> str:
+def note(report: Report) -> str:
     """Return what MLflow shows as the run's description: the verdict on each dataset."""
     lines = []
-    for one in seeing(report):
-        decision = decision_of(one)
-        taken = decision.taken.label if decision.taken else one.texts("verdict.undecided")
-        lines.append(f"**{one.dataset}: {taken}**. {decision.reason}")
+    for compared in seeing(report):
+        decision = decision_of(compared)
+        taken = decision.taken.label if decision.taken else compared.texts("verdict.undecided")
+        lines.append(f"**{compared.dataset}: {taken}**. {decision.reason}")
     return "\n\n".join(lines)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
-from metrics.api import Metric
+from metrics.api import Case, Metric
 from runner.base.errors import Problem, Refused
 from runner.jobs import tracking
-from runner.jobs.job_files import write_config, write_json
+from runner.jobs.folder import JobFolder
 from runner.scoring import score
 from runner.scoring.judging import Judged, Judging, judge
 
@@ -47,9 +46,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
 
     `new`: the folder was made just now, for answers of another program; what its config says of metrics is no score.
     """
-    cfg = OmegaConf.load(where / "config.yaml")
-    assert isinstance(cfg, DictConfig)
-    record, described = _read(where / "metrics.json"), _read(where / "environment.json")
+    folder = JobFolder(where)
+    cfg, record, described = folder.composed, folder.record, folder.environment
+    cases = list(folder.cases())
     before, kept = ({}, {}) if new else (options(cfg), written(cfg.metrics))
     chosen, noted = _with_columns(dict(wanted.options), before), _with_columns(dict(wanted.written), kept)
     if wanted.judging is not None:
@@ -58,28 +57,28 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     # 1. Ask the judge, score.
     judged = Judged()
     if wanted.judging is not None:
-        judged = judge(wanted.judging, where, record["name"], wanted.command)
-        if judged.stays:  # as if nobody had been asked
+        judged = judge(wanted.judging, folder, cases, record["name"], wanted.command)
+        if judged.earlier_kept:  # as if nobody had been asked
             wanted = dataclasses.replace(wanted, judging=None, judge=None)
             asked.pop("judge")
-    merged, keep = _merged(where, before, asked, wanted, new=new)
+    merged, keep = _merged(folder, cases, before, asked, wanted, new=new)
     versions = described["metric_versions"]
     notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
     timed = record.get("timed", True)
-    aggregates = score.score(where / "answers.jsonl", merged, where / "scores.jsonl", timed=timed, keep=keep)
+    aggregates = score.score(folder, cases, merged, timed=timed, keep=keep)
     # 2. Sum up.
     measures = {f"{measure.group}/{measure.name}" for metric in merged.values() for measure in metric.measures}
     record["metrics"] = {
         **{name: value for name, value in record["metrics"].items() if _stays(name, measures)},
         **score.values(aggregates),
-        **score.repeats(where),
+        **score.repeats(folder, cases),
         **judged.figures,
         "samples/unscored": score.unscored(aggregates),
     }
     left = [figure for figure in record["aggregates"] if _name(figure) not in measures]
     record["aggregates"] = [*(dataclasses.asdict(figure) for figure in aggregates), *left]
     older = [note for note in record["notes"] if wanted.judging is None or not note.startswith("judge")]
-    empty = score.without_figure(aggregates, where / "scores.jsonl")
+    empty = score.without_figure(aggregates, folder)
     older = [note for note in older if not note.startswith(score.NO_FIGURE)]
     record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes, *empty]))
     record["scored_at"] = time.time()
@@ -94,16 +93,22 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
             cfg.judge = wanted.judge
         if tracked.uri:  # with tracking=none the job keeps what it has, for a later upload
             cfg.tracking = tracked
-    write_config(where / "config.yaml", cfg)
-    write_json(where / "environment.json", described)
-    write_json(where / "metrics.json", record)
+    folder.write_config(cfg)
+    folder.write_environment(described)
+    folder.write_record(record)
     if tracked.uri:
         _upload(where, record["name"])
     return dict(record["metrics"])
 
 
 def _merged(
-    where: Path, before: Mapping[str, Any], asked: Mapping[str, Metric], wanted: Wanted, *, new: bool
+    folder: JobFolder,
+    cases: Sequence[Case],
+    before: Mapping[str, Any],
+    asked: Mapping[str, Metric],
+    wanted: Wanted,
+    *,
+    new: bool,
 ) -> tuple[dict[str, Metric], frozenset[str]]:
     """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores."""
     older: dict[str, Metric] = {}
@@ -114,7 +119,7 @@ def _merged(
     merged = {**older, **asked}
     if new:
         return merged, frozenset()
-    complete = score.kept(where / "answers.jsonl", merged, where / "scores.jsonl")
+    complete = score.kept(folder, cases, merged)
     # Options on the command line are meant: they replace scores that were made with others.
     meant = {name for name in asked if wanted.rescore or (name in before and given_on_command_line(f"metrics.{name}"))}
     keep = complete - meant - ({"judge"} if wanted.judging is not None else set())
@@ -186,11 +191,6 @@ def _kept_note(name: str, version: str | None, current: str) -> str:
 
 def _upload(folder: Path, name: str) -> None:
     try:
-        tracking.upload(folder)
+        tracking.background.call("upload", folder=folder)
     except tracking.TrackingError as problem:
         log.warning("%s: not tracked: %s\n  upload it later: python -m runner.sync %s", name, problem, folder)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

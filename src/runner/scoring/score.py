@@ -1,11 +1,10 @@
-"""The scoring stage of a job: answers.jsonl in, scores.jsonl, tables and aggregates out."""
+"""The scoring stage of a job: its answers in, scores.jsonl, tables and aggregates out."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TextIO
 
 from metrics import splits
@@ -13,16 +12,17 @@ from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
-from runner.jobs import answers, scores_file
-from runner.scoring import tables, verdicts
+from runner.jobs.folder import JobFolder
+from runner.jobs.rows import score_line
+from runner.scoring import judge_verdicts, tables
 
 NO_FIGURE = "no figure for "
 
 
 def score(
-    answers_path: Path,
+    folder: JobFolder,
+    answered: Sequence[Case],
     metrics: Mapping[str, Metric],
-    scores_path: Path,
     *,
     timed: bool = True,
     keep: frozenset[str] | None = None,
@@ -30,23 +30,23 @@ def score(
     """Score all answers with all metrics, write a row for each score, and sum up.
 
     Figures are given overall, by class, by field, by key of structured answers, and by answerability. `timed=False`
-    leaves latencies out: the answers were measured under other conditions. With `keep`, what `scores_path` holds
+    leaves latencies out: the answers were measured under other conditions. With `keep`, what the folder holds
     already is added to: the metrics that it names take their scores from there, where those are complete, and scores of
     measures that none of the metrics yields stay.
     """
-    cases = verdicts.attached([answers.case(row) for row in answers.read(answers_path)], answers_path.parent)
+    cases = judge_verdicts.attached(answered, folder)
     if not timed:
         cases = [dataclasses.replace(case, facts={**case.facts, "latency_s": None}) for case in cases]
-    older = _by_measure(scores_file.read(scores_path)) if keep is not None and scores_path.exists() else {}
+    older = _by_measure(folder.scores()) if keep is not None else {}
     made, columns, parts = list(metrics.values()), tables.Columns(cases), list[Score]()
     others = set(older) - {measure.name for metric in made for measure in metric.measures}
-    fresh = scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
+    fresh = folder.scores_path.with_suffix(".tmp")  # a full disk or a kill must not take the older scores along
     try:
         with fresh.open("w", encoding="utf-8") as file:
             scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
             aggregates = aggregate(cases, scores, made) if cases and made else []
-            file.writelines(scores_file.line(one) for name in sorted(others) for one in older[name])
-        fresh.replace(scores_path)
+            file.writelines(score_line(one) for name in sorted(others) for one in older[name])
+        fresh.replace(folder.scores_path)
     finally:
         fresh.unlink(missing_ok=True)  # or half of a large file would keep a full disk full
     if not cases or not metrics:
@@ -54,9 +54,9 @@ def score(
     aggregates += splits.by_part(cases, parts, made)
     if splits.some_unanswerable(cases):
         asked = {measure.name for metric in made for measure in metric.measures}
-        written = (one for one in scores_file.read(scores_path) if one.name in asked)
+        written = (one for one in folder.scores() if one.name in asked)
         aggregates += splits.by_answerability(cases, written, made)
-    tables.write(scores_path.parent, cases, columns, aggregates)
+    tables.write(folder.path, cases, columns, aggregates)
     return aggregates
 
 
@@ -78,19 +78,18 @@ def _scored(
 def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:
     """Write scores and yield them on, once: a large job has millions. Keep what the tables need, and those of parts."""
     for one in scores:
-        file.write(scores_file.line(one))
+        file.write(score_line(one))
         columns.add(one)
         if one.part:
             parts.append(one)
         yield one
 
 
-def kept(answers_path: Path, metrics: Mapping[str, Metric], scores_path: Path) -> frozenset[str]:
+def kept(folder: JobFolder, cases: Sequence[Case], metrics: Mapping[str, Metric]) -> frozenset[str]:
     """Return which of these metrics have a score, or a reason, for every answer already."""
-    if not scores_path.exists():
+    if not folder.has_scores:
         return frozenset()
-    cases = [answers.case(row) for row in answers.read(answers_path)]
-    older = _by_measure(scores_file.read(scores_path))
+    older = _by_measure(folder.scores())
     return frozenset(name for name, metric in metrics.items() if _complete(metric, cases, older) is not None)
 
 
@@ -99,23 +98,23 @@ def values(aggregates: list[Aggregate]) -> dict[str, float]:
     return metric_values(aggregates)
 
 
-def repeats(folder: Path) -> dict[str, float]:
+def repeats(folder: JobFolder, cases: Sequence[Case]) -> dict[str, float]:
     """Return how much the repeats of a job's questions agree, in their texts and in each score; nothing without them.
 
     `repeats/unique_answers`, `…/identical`, `…/similarity`; per measure `repeats/icc/<measure>`, `…/design_effect/…`
     (how little new a repeat tells: metrics.repeats) and `…/spread/…` (standard deviation, in units of the measure).
     """
-    if not any(row["repeat"] for row in answers.read(folder / "answers.jsonl")):
+    if not any(case.repeat for case in cases):
         return {}
     texts: dict[str, list[str]] = defaultdict(list)
-    for row in answers.read(folder / "answers.jsonl"):
-        if row["text"] is not None:
-            texts[row["sample_id"]].append(row["text"])
+    for case in cases:
+        if case.prediction is not None:
+            texts[case.sample_id].append(case.prediction)
     alike = consistency(list(texts.values()))
     if alike is None:
         return {}
     figures = {f"repeats/{name}": getattr(alike, name) for name in ("unique_answers", "identical", "similarity")}
-    for measure, scores in _by_measure(scores_file.read(folder / "scores.jsonl")).items():
+    for measure, scores in _by_measure(folder.scores()).items():
         groups: dict[str, list[float]] = defaultdict(list)
         for one in scores:
             if one.value is not None and not one.part:
@@ -140,7 +139,7 @@ def unscored(aggregates: list[Aggregate]) -> int:
     return max((one.n_unscored for one in overall), default=0)
 
 
-def without_figure(aggregates: list[Aggregate], scores_path: Path) -> list[str]:
+def without_figure(aggregates: list[Aggregate], folder: JobFolder) -> list[str]:
     """Say which measures of quality have no figure, for no answer could be scored, and the most frequent reason."""
     empty = {
         one.measure: one.n_unscored
@@ -148,7 +147,7 @@ def without_figure(aggregates: list[Aggregate], scores_path: Path) -> list[str]:
         if one.doc_class is None and one.measure_group == "quality" and not one.n and one.n_unscored
     }
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in scores_file.read(scores_path) if empty else ():
+    for one in folder.scores(*empty) if empty else ():
         if one.name in empty and one.value is None:
             reasons[one.name][one.reason] += 1
     return [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
 import logging
 import re
 from dataclasses import replace
@@ -25,6 +24,7 @@ from runner.config import Config, typed
 from runner.datasets import open_dataset
 from runner.jobs import imported_answers, tracking
 from runner.jobs.answer_files import AnswerSet, joined, open_answers
+from runner.jobs.folder import JobFolder
 from runner.scoring import add_scores
 from runner.scoring.judging import check, plan_judging
 
@@ -123,16 +123,15 @@ def judge_later(folder: Path) -> None:
     Each is judged as its own config says; the budget is one for all.
     """
     command = store.digest(str(folder.absolute()))[:16]
-    for file in sorted(folder.rglob("metrics.json")):
-        where = file.parent
-        if where.name == "artifacts" or json.loads(file.read_text(encoding="utf-8"))["status"] != "finished":
+    for job in sorted(JobFolder.below(folder), key=lambda job: job.path):
+        if job.status != "finished":
             continue
-        loaded = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(where / "config.yaml"))
+        loaded = OmegaConf.merge(OmegaConf.structured(Config), job.composed)
         assert isinstance(loaded, DictConfig)
         config = typed(loaded)
         judging = plan_judging(config) if config.stage == "all" else None
         if judging is not None and judging.needs_memory:
-            add_scores.add_scores(where, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
+            add_scores.add_scores(job.path, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
 
 
 def _refuse_references(sets: list[AnswerSet]) -> None:

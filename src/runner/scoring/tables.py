@@ -15,7 +15,7 @@ from pathlib import Path
 from metrics.aggregate import Aggregate
 from metrics.api import Case, Score
 from metrics.distribution import distribution
-from runner.jobs.scores_file import JUDGED
+from runner.jobs.folder import JUDGED
 
 AGGREGATE = ("measure", "value", "ci_low", "ci_high", "n", "n_unscored", "n_documents")
 GENERAL = ("mean", "std", "median", "geometric_mean", "total", "naive_ci95_halfwidth")

@@ -1,11 +1,11 @@
-"""A line of a shelf: a JSON object that ends with a checksum of the rest.
+"""The format of a shelf's lines: a JSON object that ends with a checksum of the rest.
 
-    {"shelf": {"backend": "hf", "checkpoint": "assets/…", "quant": "bf16", "weights": "real"}, "crc": "…"}   the first
+    {"shelf": {"backend": "hf", "checkpoint": "assets/…", "quant": "bf16", "weights": "real"}, "crc": "…"}   first line
     {"key": "9f…", "at": 1770000000.0, "conditions": {"gpu": "none", …}, "generation": {…}, "crc": "…"}
     {"job": "4c…", "at": …, "conditions": {…}, "measured": {"wall_s": 7.1, …}, "crc": "…"}
 
-A *key* is what decides a text; *conditions* are what decides its timing. `at` is Unix time. Lines of earlier versions
-have neither `at` nor `crc`, and are read all the same.
+The cache *key* is a hash of all that decides the text of an answer; *conditions* are all that decides its timing.
+`at` is Unix time. Lines of earlier versions have neither `at` nor `crc`, and can still be read.
 """
 
 from __future__ import annotations
@@ -21,26 +21,43 @@ from backends.api import Failure, Generation, Timing
 
 _CRC = b',"crc":"%08x"}'
 _CRC_BYTES = len(_CRC % 0)
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # json.dumps makes one for each call with options
+_LINE = json.JSONEncoder(ensure_ascii=False)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
+_ERROR_FIELDS = tuple(field.name for field in dataclasses.fields(Failure))
+_TIMING_FIELDS = tuple(field.name for field in dataclasses.fields(Timing))
 
 
 def digest(value: Any) -> str:
-    """Name a JSON value by its content."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    """Return a hash of a JSON value."""
+    return digest_of_json(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Return a value in the canonical JSON that `digest` hashes."""
+    return _CANONICAL.encode(value)
+
+
+def digest_of_json(text: str) -> str:
+    """Return the hash of canonical JSON: the output of `as_json`, or such parts joined as `[A, B]` with ", "."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_json(generation: Generation) -> dict[str, Any]:
-    """Return every field of a generation as JSON values. Not `asdict`, which copies each token: ten times slower."""
+    """Return every field of a generation as JSON values.
+
+    `dataclasses.asdict` would do the same, but copies every token, which makes it ten times slower.
+    """
     row = {name: getattr(generation, name) for name in _FIELDS}
-    for name in ("error", "timing"):
-        row[name] = None if row[name] is None else dataclasses.asdict(row[name])
+    for name, fields in (("error", _ERROR_FIELDS), ("timing", _TIMING_FIELDS)):
+        part = row[name]
+        row[name] = None if part is None else {field: getattr(part, field) for field in fields}
     return row
 
 
 def from_json(row: Mapping[str, Any]) -> Generation:
-    """Turn the output of `to_json` back into a generation."""
-    known = {field.name for field in dataclasses.fields(Generation)}
-    values = {name: value for name, value in row.items() if name in known}
+    """Return the generation of which `row` is the output of `to_json`."""
+    values = {name: row[name] for name in _FIELDS if name in row}
     values["error"] = Failure(**row["error"]) if row.get("error") else None
     values["timing"] = Timing(**row["timing"]) if row.get("timing") else None
     values["token_ids"] = tuple(row["token_ids"]) if row.get("token_ids") is not None else None
@@ -49,13 +66,13 @@ def from_json(row: Mapping[str, Any]) -> Generation:
 
 
 def encode(row: Mapping[str, Any]) -> bytes:
-    """Return the line of a row, with its checksum and its end."""
-    body = json.dumps(row, ensure_ascii=False).encode()
+    """Return a row as a line, with its checksum and a newline."""
+    body = _LINE.encode(row).encode()
     return body[:-1] + _CRC % zlib.crc32(body) + b"\n"
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """Return the row of a line. Raise ValueError, which says what is wrong, for a line that is damaged."""
+    """Return the row of a line. Raise ValueError if the line is damaged; its message says how."""
     line = line.rstrip(b"\n")
     body = line[:-_CRC_BYTES] + b"}"
     if line[-_CRC_BYTES:].startswith(b',"crc":"'):
@@ -69,7 +86,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def written_at(row: Mapping[str, Any]) -> float | None:
-    """Return when a row was written, Unix time; None where it does not say."""
+    """Return the Unix time at which a row was written; None if the row does not contain it."""
     if (at := row.get("at")) is not None:
         return float(at)
     timing = (row.get("generation") or {}).get("timing") or {}
@@ -77,7 +94,7 @@ def written_at(row: Mapping[str, Any]) -> float | None:
 
 
 def name(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a later row with the same name replaces."""
+    """Return the name of a row. A later row with the same name supersedes it."""
     if "shelf" in row:
         return ("shelf",)
     kind = "key" if "key" in row else "job"

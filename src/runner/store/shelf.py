@@ -1,10 +1,10 @@
-"""One shelf: append-only, shared between processes, never ahead of what is on the disk by more than a second.
+"""One shelf: an append-only file that several processes share, and that is synced to the disk every second.
 
-- A line is written at once and whole before `append` returns, so it survives the death of this process; a thread brings
-  the file to the disk (fsync) every second, and `sync` and `close` do, so that a power cut costs a second at most.
-- Writers of several processes take turns through `SHELF.lock`. A write that fails, on a full disk, is taken back; what
-  a killed process left half-written is cut off by the next write.
-- Everybody who has a shelf open holds a shared lock (flock) on it, so that `gc` rewrites only what nobody uses.
+- `append` returns after the whole line is written, so the line survives the death of this process. A thread calls fsync
+  every second, as do `sync` and `close`, so a power cut loses the answers of one second at most.
+- Writers of several processes take turns by a lock on `SHELF.lock`. A write that fails, because the disk is full, is
+  undone. The next write cuts off a half-written line that a killed process left.
+- Every process that has a shelf open holds a shared lock (flock) on it, so `gc` rewrites only shelves not in use.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _BLOCK = 65_536
 
 
 class StoreFailed(OSError):
-    """The store could not be written; it says where, why and what to do."""
+    """The store could not be written. The message says where, why and what to do."""
 
     def __str__(self) -> str:
-        """Return the words without a number before them."""
+        """Return the message without the errno that OSError puts before it."""
         return str(self.strerror)
 
 
@@ -43,36 +43,36 @@ class Shelf:
     """The generations of one engine identity: an append-only file and an index of it in memory."""
 
     def __init__(self, path: Path, about: Mapping[str, str] | None = None) -> None:
-        """Read the index of `path`; the file and its folder are made when something is appended.
+        """Read the index of `path`. The file and its folder are created by the first `append`.
 
-        `about` says for people whose answers these are; it becomes the first line of a new file.
+        `about` describes the engine for people; it becomes the first line of a new file.
         """
         self.path = path
         self._about = dict(about or {})
         self._generations: dict[tuple[str, str], tuple[int, int]] = {}
         self._newest: dict[str, tuple[int, int]] = {}
         self._measured: dict[tuple[str, str], dict[str, Any]] = {}
-        self._turns: int | None = None  # SHELF.lock, while the shelf is open to write
-        self._using = threading.RLock()  # a thread looks for answers while the event loop stores others
+        self._turns: int | None = None  # file descriptor of SHELF.lock, while the shelf is open for writing
+        self._using = threading.RLock()  # a thread looks up answers while the event loop stores others
         self._file: int | None = None
         self._writable = False
-        self._indexed: int | None = None  # the inode that the index is of
+        self._indexed: int | None = None  # the inode of the file that the index was read from
         self._syncer: _Syncer | None = None
         self._open(to_write=False)
 
     @classmethod
     def of(cls, store: Path, spec: EngineSpec) -> Shelf:
-        """Open the shelf of an engine: one file per model content, quantisation and kind of weights."""
+        """Open the shelf of an engine: one file for each backend, model content, quantisation and kind of weights."""
         content = spec.digest or spec.checkpoint
         file = lines.digest([spec.backend, content, spec.quant, spec.weights])[:16]
         about = {name: getattr(spec, name) for name in ("backend", "checkpoint", "quant", "weights")}
         return cls(store / f"{file}.jsonl", about)
 
     def find(self, key: str, conditions: Conditions | None) -> Generation | None:
-        """Return what is stored for `key`: under these conditions, or with None under any (then the newest)."""
+        """Return the generation stored for `key` under these conditions; with None, the newest under any."""
         name = None if conditions is None else (key, _name(conditions))
         with self._using:
-            self._open(to_write=False)  # after `close`, and perhaps after a gc
+            self._open(to_write=False)  # the shelf may have been closed, and a gc may have rewritten it since
             where = self._newest.get(key) if name is None else self._generations.get(name)
             if where is None or self._file is None:
                 return None
@@ -80,42 +80,42 @@ class Shelf:
         return lines.from_json(lines.decode(line)["generation"])
 
     def append(self, key: str, conditions: Conditions, generation: Generation) -> None:
-        """Store a generation; it survives the death of this process once this returns. Raise OSError if it can't be."""
+        """Store a generation. It survives the death of this process once this returns. Raise OSError on failure."""
         row = {"key": key, "conditions": dict(conditions), "generation": lines.to_json(generation)}
         with self._using:
             where = self._write(row)
             self._generations[key, _name(conditions)] = self._newest[key] = where
 
     def measured(self, job: str, conditions: Conditions) -> dict[str, Any] | None:
-        """Return what was measured over exactly this job's generations under these conditions."""
+        """Return the measurements of a whole job under these conditions; None if there are none."""
         return self._measured.get((job, _name(conditions)))
 
     def append_measured(self, job: str, conditions: Conditions, measured: Mapping[str, Any]) -> None:
-        """Keep what a whole job measured (wall time, peaks), for a rerun that asks nothing anew."""
+        """Store the measurements of a whole job (wall time, peaks), for a rerun that needs no engine."""
         with self._using:
             self._write({"job": job, "conditions": dict(conditions), "measured": dict(measured)})
             self._measured[job, _name(conditions)] = dict(measured)
 
     def latencies(self, conditions: Conditions | None, most: int) -> Iterator[float]:
-        """Yield how many seconds the newest answers took, `most` at most, under these conditions (None: under any)."""
-        wanted = None if conditions is None else _name(conditions)
+        """Yield the latency in seconds of the newest `most` answers under these conditions (None: under any)."""
+        name = None if conditions is None else _name(conditions)
         with self._using:
             self._open(to_write=False)
-            fitting = [at for (_, under), at in self._generations.items() if wanted is None or under == wanted]
+            places = [place for (_, under), place in self._generations.items() if name is None or under == name]
             if self._file is None:
                 return
-            found = [lines.decode(os.pread(self._file, size, at)) for at, size in sorted(fitting)[-most:]]
-        for row in found:
+            rows = [lines.decode(os.pread(self._file, size, at)) for at, size in sorted(places)[-most:]]
+        for row in rows:
             if (timing := row["generation"].get("timing")) and timing.get("latency_s") is not None:
                 yield timing["latency_s"]
 
     def sync(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk (fsync)."""
         if self._syncer is not None:
             self._syncer.sync()
 
     def close(self) -> None:
-        """Bring everything to the disk and let go of the file. What is used afterwards opens it again."""
+        """Write everything to the disk and close the file. A later call opens it again."""
         try:
             if self._syncer is not None:
                 self._syncer.stop()
@@ -139,12 +139,12 @@ class Shelf:
     # ------------------------------------------------------------------------------------------ writing
 
     def _write(self, row: Mapping[str, Any]) -> tuple[int, int]:
-        """Append a row; return offset and length of its line."""
+        """Append a row. Return the offset and the length of its line."""
         if self._syncer is not None:
             self._syncer.check()
         line = lines.encode({**row, "at": round(time.time(), 3)})
         try:
-            if self._syncer is None:  # the first write since it was opened
+            if self._syncer is None:  # the first write since the shelf was opened
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._turn():
                 assert self._file is not None
@@ -161,12 +161,13 @@ class Shelf:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """Open the file to write, and wait until no other runner writes: each line gets a place of its own.
+        """Open the file for writing, and wait until no other process writes, so that lines do not overlap.
 
-        Not `filelock`, which opens its file anew each time: 75 us for every answer instead of one.
+        The package `filelock` opens its lock file each time, which takes 75 us for every answer; this takes 1 us.
         """
         self._open(to_write=True)
-        if self._turns is None:  # only now: a gc that removes both files waits for who has the shelf open
+        # Only after _open: a gc removes the lock file only while no process has the shelf open.
+        if self._turns is None:
             self._turns = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(self._turns, fcntl.LOCK_EX)
         try:
@@ -175,7 +176,7 @@ class Shelf:
             fcntl.flock(self._turns, fcntl.LOCK_UN)
 
     def _open(self, *, to_write: bool) -> None:
-        """Open the file, if it is there or needed, under a shared lock; read its index if it is not ours yet."""
+        """Open the file under a shared lock, if it exists or is needed. Read its index if it is another file."""
         if self._file is not None and (self._writable or not to_write):
             return
         opened = _open_shared(self.path, to_write=to_write)
@@ -187,7 +188,7 @@ class Shelf:
             return
         self._file, self._writable = opened
         inode = os.fstat(self._file).st_ino
-        if self._indexed != inode:  # at first, or a gc has rewritten it
+        if self._indexed != inode:  # the file is opened for the first time, or a gc has replaced it
             self._forget()
             self._read_index()
             self._indexed = inode
@@ -215,16 +216,16 @@ class Shelf:
                 self._measured[row["job"], _name(row.get("conditions", {}))] = row["measured"]
         if damaged:
             log.warning(
-                "%s: %d unreadable line(s) skipped; what they held is asked again (python -m runner.store verify)",
+                "%s: %d unreadable line(s) skipped; their questions are asked again (python -m runner.store verify)",
                 self.path,
                 damaged,
             )
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the whole lines with their offsets; a last one without an end may still be in the writing."""
+        """Yield complete lines with their offsets. A last line without a newline may still be being written."""
         assert self._file is not None
         offset = 0
-        with open(os.dup(self._file), "rb") as file:  # noqa: PTH123  it is open already
+        with open(os.dup(self._file), "rb") as file:  # noqa: PTH123  the file is open already
             file.seek(0)
             for line in file:
                 if line.endswith(b"\n"):
@@ -233,7 +234,7 @@ class Shelf:
 
 
 def _name(conditions: Conditions) -> str:
-    """Name conditions. Nearly all answers of a shelf share a few: they are named once and held once."""
+    """Return a hash of conditions. It is cached, because nearly all answers of a shelf share a few conditions."""
     return _digest(tuple(sorted(conditions.items())))
 
 
@@ -243,7 +244,7 @@ def _digest(items: tuple[tuple[str, str], ...]) -> str:
 
 
 class _Syncer:
-    """Brings a file to the disk every second, in a thread: a slow disk must not hold up the answers."""
+    """Calls fsync on a file every second, in a thread, so that a slow disk does not delay the answers."""
 
     def __init__(self, file: int | None, path: Path) -> None:
         assert file is not None
@@ -255,12 +256,12 @@ class _Syncer:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise what went wrong in the thread."""
+        """Raise the error that occurred in the thread, if any."""
         if self._error is not None:
             raise _explained(self._error, self._path)
 
     def sync(self) -> None:
-        """Bring the file to the disk now."""
+        """Write the file to the disk now."""
         if self.dirty.is_set():
             self.dirty.clear()
             try:
@@ -269,7 +270,7 @@ class _Syncer:
                 raise _explained(error, self._path) from error
 
     def stop(self) -> None:
-        """End the thread, and sync a last time."""
+        """End the thread, and write the file to the disk a last time."""
         self._ended.set()
         self._thread.join()
         try:
@@ -291,7 +292,7 @@ class _Syncer:
 
 
 def _open_shared(path: Path, *, to_write: bool) -> tuple[int, bool] | None:
-    """Open a shelf under a shared lock; return it and whether it can be written, None where there is none."""
+    """Open a shelf under a shared lock. Return its file and whether it is writable; None if it does not exist."""
     while True:
         writable = True
         try:
@@ -306,21 +307,24 @@ def _open_shared(path: Path, *, to_write: bool) -> tuple[int, bool] | None:
             if to_write or error.errno != errno.EROFS:
                 raise
             file, writable = os.open(path, os.O_RDONLY), False
-        fcntl.flock(file, fcntl.LOCK_SH)  # waits while a gc works on it
+        fcntl.flock(file, fcntl.LOCK_SH)  # waits while a gc rewrites the shelf
         if is_current(file, path):
             return file, writable
-        os.close(file)  # a gc put another file in its place in between
+        os.close(file)  # a gc replaced the file between opening and locking it
 
 
 def is_current(file: int, path: Path) -> bool:
-    """Whether an open file is still the one that its path names."""
+    """Return whether an open file is still the file at its path."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file), path.stat())
     return False
 
 
 def repair(file: int, path: Path) -> int:
-    """Cut off, or end, what a killed writer left without an end; return the size. Only under the writers' lock."""
+    """Complete or cut off a last line without a newline, which a killed writer left. Return the file's size.
+
+    The caller holds the writers' lock.
+    """
     size = os.fstat(file).st_size
     if size == 0 or os.pread(file, 1, size - 1) == b"\n":
         return size
@@ -331,23 +335,23 @@ def repair(file: int, path: Path) -> int:
         os.ftruncate(file, begin)
         log.warning("%s: a half-written last line was cut off (%d bytes); it is asked again", path, size - begin)
         return begin
-    return _append(file, b"\n", size)  # nothing but its end was missing
+    return _append(file, b"\n", size)  # only the newline was missing
 
 
 def _last_line(read: Callable[[int], bytes], size: int) -> int:
-    """Return where the last line begins."""
+    """Return the offset at which the last line begins. `read` returns the bytes from an offset on."""
     offset = size
     while offset > 0:
         begin = max(0, offset - _BLOCK)
-        found = read(begin)[: offset - begin].rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
+        newline = read(begin)[: offset - begin].rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
         offset = begin
     return 0
 
 
 def _append(file: int, content: bytes, size: int) -> int:
-    """Write all of `content` at the end, or nothing of it; return the new size."""
+    """Write all of `content` at the end, or nothing of it. Return the new size."""
     left = memoryview(content)
     try:
         while left:
@@ -359,7 +363,7 @@ def _append(file: int, content: bytes, size: int) -> int:
 
 
 def _explained(error: OSError, path: Path) -> StoreFailed:
-    """Say what the failure means for the job."""
+    """Return the error with a message that says what the failure means and what to do."""
     return StoreFailed(
         error.errno,
         f"{path}: the store can't be written: {error.strerror or error}. What was answered before is kept; make room "

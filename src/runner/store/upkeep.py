@@ -1,4 +1,4 @@
-"""What there is in a store, whether it is whole, and what can go: the work behind `python -m runner.store`."""
+"""Surveys, checks and cleans up a store: the functions behind `python -m runner.store`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import psutil
 from runner.store import lines
 from runner.store.shelf import is_current
 
-LOGS_KEPT_S = 24 * 3600.0  # of engines that ended: their jobs have copies
+LOGS_KEPT_S = 24 * 3600.0  # age at which logs of ended engines are removed; the jobs' folders have copies
 
 
 @dataclass(slots=True)
 class Survey:
-    """What one shelf holds. Times are Unix time; `damaged` has the number of each unreadable line and what is wrong."""
+    """The content of one shelf. Times are Unix time; `damaged` has the number and the fault of each unreadable line."""
 
     path: Path
     about: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a gc took, or would take, from one file. `problem`: why nothing."""
+    """What a gc removed, or would remove, from one file. `problem` says why it removed nothing."""
 
     path: Path
     what: str
@@ -48,41 +48,41 @@ class Collected:
 
 
 def shelves(store: Path) -> list[Path]:
-    """Return the shelves of a store."""
+    """Return the files of a store's shelves."""
     return sorted(store.glob("*.jsonl"))
 
 
 def survey(path: Path) -> Survey:
-    """Read a whole shelf."""
-    found = Survey(path, bytes=path.stat().st_size, in_use=_in_use(path))
+    """Read a whole shelf, and count what it contains."""
+    result = Survey(path, bytes=path.stat().st_size, in_use=_in_use(path))
     names: Counter[tuple[str, ...]] = Counter()
     conditions = set()
     for number, line, row in _rows(path):
         if not line.endswith(b"\n"):
-            found.half_written = len(line)
+            result.half_written = len(line)
             continue
         problem = row if isinstance(row, str) else _problem(row)
         if problem:
-            found.damaged.append((number, problem))
+            result.damaged.append((number, problem))
             continue
         assert not isinstance(row, str)
         if "shelf" in row:
-            found.about = row["shelf"]
+            result.about = row["shelf"]
             continue
         names[lines.name(row)] += 1
         if "key" in row:
             conditions.add(lines.name(row)[2])
         if (at := lines.written_at(row)) is not None:
-            found.oldest = at if found.oldest is None else min(at, found.oldest)
-            found.newest = at if found.newest is None else max(at, found.newest)
-    found.answers = sum(name[0] == "key" for name in names)
-    found.conditions = len(conditions)
-    found.superseded = sum(names.values()) - len(names)
-    return found
+            result.oldest = at if result.oldest is None else min(at, result.oldest)
+            result.newest = at if result.newest is None else max(at, result.newest)
+    result.answers = sum(name[0] == "key" for name in names)
+    result.conditions = len(conditions)
+    result.superseded = sum(names.values()) - len(names)
+    return result
 
 
 def collect(store: Path, older_than_s: float | None, *, dry_run: bool) -> Iterator[Collected]:
-    """Remove from every shelf what is superseded, unreadable or too old, and the logs of engines that ended."""
+    """Remove superseded, unreadable and too old lines from every shelf, and the logs of engines that ended."""
     before = None if older_than_s is None else time.time() - older_than_s
     for path in shelves(store):
         yield from _collect_shelf(path, before, dry_run=dry_run)
@@ -98,27 +98,27 @@ def _collect_shelf(path: Path, before: float | None, *, dry_run: bool) -> Iterat
             yield Collected(path, "in use", 0, "a job has it open; run gc again when it has ended")
             return
         if not is_current(file, path):
-            return  # another gc was quicker
-        kept, gone = _sorted_out(path, before)
+            return  # another gc replaced the file in the meantime
+        staying, gone = _split_lines(path, before)
         size = path.stat().st_size
-        left = sum(map(len, kept))
+        left = sum(map(len, staying))
         if left == size:
             return
         if not dry_run:
-            if any(b'"shelf"' not in line[:10] for line in kept):
-                _replace(path, kept)
+            if any(b'"shelf"' not in line[:10] for line in staying):
+                _replace(path, staying)
             else:
                 path.unlink()
                 Path(f"{path}.lock").unlink(missing_ok=True)
                 left = 0
-        words = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
-        yield Collected(path, words, size - left)
+        removed = ", ".join(f"{count} {reason}" for reason, count in gone.items() if count)
+        yield Collected(path, removed, size - left)
     finally:
         os.close(file)
 
 
-def _sorted_out(path: Path, before: float | None) -> tuple[list[bytes], dict[str, int]]:
-    """Return the lines that stay, in their order, and how many go for which reason."""
+def _split_lines(path: Path, before: float | None) -> tuple[list[bytes], dict[str, int]]:
+    """Return the lines that stay, in their order, and the number of lines to remove for each reason."""
     newest: dict[tuple[str, ...], int] = {}
     gone = {"unreadable": 0, "superseded": 0, "too old": 0}
     rows: list[tuple[int, tuple[str, ...], float]] = []
@@ -142,12 +142,12 @@ def _sorted_out(path: Path, before: float | None) -> tuple[list[bytes], dict[str
         return [line for number, line in enumerate(file, 1) if number in staying], gone
 
 
-def _replace(path: Path, kept: list[bytes]) -> None:
-    """Put a new file in the place of a shelf, so that a crash leaves the old one or the new one."""
+def _replace(path: Path, staying: list[bytes]) -> None:
+    """Replace a shelf by a new file atomically, so that a crash leaves either the old file or the new one."""
     new = path.with_suffix(".jsonl.new")
     with new.open("wb") as file:
         os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-        file.writelines(kept)
+        file.writelines(staying)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -159,7 +159,7 @@ def _replace(path: Path, kept: list[bytes]) -> None:
 
 
 def _collect_logs(folder: Path, older_than_s: float, *, dry_run: bool) -> Iterator[Collected]:
-    """Remove logs of engines whose runner has ended: STORE/logs/<engine>-<pid of the runner>.log."""
+    """Remove the logs of engines whose runner has ended. A log is STORE/logs/<engine>-<pid of the runner>.log."""
     for path in sorted(folder.glob("*.log")):
         pid = path.stem.rpartition("-")[2]
         status = path.stat()
@@ -172,7 +172,7 @@ def _collect_logs(folder: Path, older_than_s: float, *, dry_run: bool) -> Iterat
 
 
 def _rows(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | str]]:
-    """Yield number, bytes and row of each line; of a damaged one, what is wrong."""
+    """Yield number, bytes and row of each line. A damaged line has the description of its fault in place of a row."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -182,7 +182,7 @@ def _rows(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | str]]:
 
 
 def _problem(row: Mapping[str, Any]) -> str:
-    """Say what keeps a row from being used."""
+    """Return why a row can't be used; an empty text if it can."""
     try:
         if "key" in row:
             lines.from_json(row["generation"])

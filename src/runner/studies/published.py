@@ -1,8 +1,8 @@
-"""`python -m runner.published SWEEP`: published figures beside one's own, where the same thing was measured.
+"""`python -m runner.published SWEEP`: compares the figures of jobs with published ones of the same models.
 
-An experiment names the file: `published: data/published/screen_annotation.yaml`. A line of it belongs to jobs with its
-model, quantisation and prompt, as far as it names them, or to jobs of its name, where answers of another program were
-scored. A job with another model in place of the published ones has nothing to stand beside.
+An experiment names the file: `published: data/published/screen_annotation.yaml`. A line of the file belongs to the jobs
+whose model, quantisation and prompt are those that the line names. If answers of another program were scored, it
+belongs to the jobs with the line's name.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from omegaconf import OmegaConf
 
 from runner.base import command_line, paths, terminal, terminal_table
 from runner.base.errors import Problem, Refused
-from runner.jobs.results import Result, collect
+from runner.jobs.folder import JobFolder
 
 KEYS = {"source", "samples", "measures", "also", "figures"}
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """A figure of a job and the published one. `own` is None where the job didn't measure it."""
+class ComparedFigure:
+    """A figure of a job and the published figure. `own` is None if the job didn't measure it."""
 
     job: str
     measure: str
@@ -35,8 +35,8 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where published figures are from, and over how many samples: `here` of the job, `there` of the source."""
+class PublishedSource:
+    """The source of published figures, and the numbers of samples: `here` in the job, `there` in the source."""
 
     name: str
     here: int
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Published:
-    """A file of published figures: where they are from, over how many samples, and what to know of each measure."""
+    """A file of published figures: their source, its number of samples, and a note on each measure."""
 
     source: str
     samples: int
@@ -55,7 +55,7 @@ class Published:
 
     @classmethod
     def read(cls, path: str) -> Published:
-        """Read a file. Raise Refused where it is none."""
+        """Read a file. Raise Refused if it is missing or has another format."""
         file = paths.resolve(path)
         if not file.is_file():
             raise Refused(Problem(f"{path} does not exist", "published", "a file as in data/published, or null"))
@@ -63,10 +63,8 @@ class Published:
         if not isinstance(content, dict) or not {"source", "samples", "figures"} <= set(content) <= KEYS:
             raise Refused(Problem("is no file of published figures", path, f"keys: {', '.join(sorted(KEYS))}"))
         known = set(content.get("measures", {}))
-        if strange := {name for one in content["figures"] for name in one["values"]} - known:
-            raise Refused(
-                Problem(f"not described: {', '.join(sorted(strange))}", path, "say under measures what it is")
-            )
+        if strange := {name for line in content["figures"] for name in line["values"]} - known:
+            raise Refused(Problem(f"not described: {', '.join(sorted(strange))}", path, "describe it under measures"))
         return cls(
             content["source"],
             content["samples"],
@@ -75,8 +73,8 @@ class Published:
             content["figures"],
         )
 
-    def beside(self, result: Result) -> Iterator[Beside]:
-        """Yield what was published of a job, with its own figure under the same name or the one it goes by."""
+    def compared_with(self, result: JobFolder) -> Iterator[ComparedFigure]:
+        """Yield the published figures of a job, each with the job's figure of that name or of its alias in `also`."""
         for line in self.figures:
             if not _belongs(line, result):
                 continue
@@ -85,31 +83,31 @@ class Published:
                 name = next((name for name in names if name in result.metrics), measure)
                 low, high = (result.metric(f"{name}/{end}") for end in ("ci_low", "ci_high"))
                 own = result.metric(name)
-                yield Beside(result.name, name, own, low, high, value, self.notes[measure])
+                yield ComparedFigure(result.name, name, own, low, high, value, self.notes[measure])
 
 
-def _belongs(line: Mapping[str, Any], result: Result) -> bool:
-    """Whether a line is about the same thing: the same words, or the same name where another program answered."""
-    given = [group for group in ("model", "quant", "prompt") if group in line]
-    return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in given)
+def _belongs(line: Mapping[str, Any], result: JobFolder) -> bool:
+    """Tell whether a line belongs to a job: it names the job's model, quantisation and prompt, or its name."""
+    named = [group for group in ("model", "quant", "prompt") if group in line]
+    return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in named)
 
 
-def compare(results: Sequence[Result]) -> tuple[list[Beside], list[Source]]:
-    """Return the published figures of jobs whose config names a file of them, and where they are from."""
-    rows: list[Beside] = []
-    sources: dict[Source, None] = {}
+def compare(results: Sequence[JobFolder]) -> tuple[list[ComparedFigure], list[PublishedSource]]:
+    """Return the published figures of all jobs whose config names a file of them, and the sources."""
+    rows: list[ComparedFigure] = []
+    sources: dict[PublishedSource, None] = {}
     for result in results:
         path = result.config.get("published")
         if not path:
             continue
-        found = Published.read(str(path))
-        rows += found.beside(result)
-        sources[Source(found.source, int(result.metric("samples/total") or 0), found.samples)] = None
+        published = Published.read(str(path))
+        rows += published.compared_with(result)
+        sources[PublishedSource(published.source, int(result.metric("samples/total") or 0), published.samples)] = None
     return rows, list(sources)
 
 
-def show(results: Sequence[Result]) -> bool:
-    """Print the published figures beside the jobs' own. Return whether there was anything to say."""
+def show(results: Sequence[JobFolder]) -> bool:
+    """Print the jobs' figures beside the published ones. Return whether a job names published figures."""
     rows, sources = compare(results)
     measured = [row for row in rows if row.own is not None]
     console = terminal.console()
@@ -119,15 +117,19 @@ def show(results: Sequence[Result]) -> bool:
         terminal_table.show_rows(header, cells, identity=2, elsewhere="metrics.json in each job's folder")
         for measure, note in {row.measure: row.note for row in measured}.items():
             console.print(f"{measure}, as published: {note}", highlight=False, markup=False, soft_wrap=True)
-    for one in sources:
-        of = f"n: {one.here} here, {one.there} there" if one.here != one.there else f"n: {one.here}, as there"
-        console.print(f"published: {one.name} ({of})", highlight=False, markup=False, soft_wrap=True)
+    for source in sources:
+        of = (
+            f"n: {source.here} here, {source.there} there"
+            if source.here != source.there
+            else f"n: {source.here}, as there"
+        )
+        console.print(f"published: {source.name} ({of})", highlight=False, markup=False, soft_wrap=True)
     if sources and not measured:
         console.print("none of these figures was measured here: other models, or other measures", highlight=False)
     return bool(sources)
 
 
-def _cells(row: Beside) -> tuple[str, ...]:
+def _cells(row: ComparedFigure) -> tuple[str, ...]:
     assert row.own is not None
     interval = f" [{row.low:.3f}, {row.high:.3f}]" if row.low is not None and row.high is not None else ""
     difference = f"{row.own - row.published:+.3f}"
@@ -135,11 +137,11 @@ def _cells(row: Beside) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print published figures beside those of finished jobs."""
+    """Print the figures of finished jobs beside published ones. Raise Refused if no job names published figures."""
     parser = command_line.parser("published", __doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of sweeps, or of jobs")
-    given = parser.parse_args(arguments)
-    if not show([result for folder in given.folders for result in collect(folder)]):
-        where = ", ".join(map(str, given.folders))
+    options = parser.parse_args(arguments)
+    if not show([result for folder in options.folders for result in JobFolder.below(folder)]):
+        where = ", ".join(map(str, options.folders))
         raise Refused(Problem("no job here names a file of published figures", where, "run jobs with published=FILE"))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.base import command_line
 from runner.base.errors import Problem, Refused
-from runner.jobs.results import Result, collect
+from runner.jobs.folder import NO_JOB, JobFolder
 
 log = logging.getLogger(__name__)
 # Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR
@@ -20,7 +20,7 @@ MODULES = {
 }
 
 
-def write(name: str, folder: Path, results: Sequence[Result]) -> list[Path]:
+def write(name: str, folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print one of the tables, write its files into the sweep's folder, return them. What fails here fails no job."""
     try:
         return list(importlib.import_module(MODULES[name]).summarise(folder, results))
@@ -29,7 +29,7 @@ def write(name: str, folder: Path, results: Sequence[Result]) -> list[Path]:
         return []
 
 
-def again(name: str, description: str | None, arguments: Sequence[str]) -> list[Result]:
+def again(name: str, description: str | None, arguments: Sequence[str]) -> list[JobFolder]:
     """Do the work of `python -m runner.NAME SWEEP_DIR`: show one of the tables again and write its files anew.
 
     Return the sweep's results. Raise Refused where there are none.
@@ -37,8 +37,8 @@ def again(name: str, description: str | None, arguments: Sequence[str]) -> list[
     parser = command_line.parser(name, description)
     parser.add_argument("folder", type=Path, help="a sweep's folder, such as multirun/2026-01-31/12-00-00")
     folder = parser.parse_args(arguments).folder
-    results = collect(folder)
+    results = JobFolder.below(folder)
     if not results:
-        raise Refused(Problem("no finished job in there (no metrics.json)", str(folder), "name a sweep's folder"))
+        raise Refused(Problem(NO_JOB, str(folder), "name a sweep's folder"))
     importlib.import_module(MODULES[name]).summarise(folder, results)
     return results

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.base import chart_colors, terminal_table
 from runner.base.terminal_table import MISSING
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 Point = tuple[float, float]
 
@@ -68,7 +68,7 @@ def write_charts(path: Path, title: str, panels: Sequence[Panel]) -> None:
     figure.write_html(path, include_plotlyjs=True)
 
 
-def memory(result: Result) -> tuple[str, float | None]:
+def memory(result: JobFolder) -> tuple[str, float | None]:
     """Return which memory a job's peak is of, GPU or CPU, and the peak in GiB; None where it was not measured."""
     for kind in ("gpu", "cpu"):
         if (peak := result.metric(f"memory/{kind}_peak_gib")) is not None:
@@ -90,7 +90,7 @@ def span(values: Sequence[float | None], spec: str) -> str:
     return low if low == high else f"{low} - {high}"
 
 
-def series(result: Result) -> str:
+def series(result: JobFolder) -> str:
     """Name what a job's figures belong to: model, quantisation, backend, and dummy weights where they are."""
     config = result.config
     backend, weights = str(config["backend"]["name"]), config["model"].get("weights")

@@ -7,7 +7,6 @@ be unknown, never taken for nothing.
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from runner.asking.questions import Generated, Questions
 from runner.base import paths, terminal, terminal_table
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
+from runner.jobs.folder import JobFolder
 from runner.planning.job import Job
 from runner.store import Shelf
 
@@ -112,15 +112,14 @@ def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence
 
 def earlier_load_s(job: Job, roots: Sequence[Path] = (Path("multirun"), Path("outputs"))) -> float | None:
     """Return how long the engine of a job took to load last time, by the job folders here; None where none tells."""
-    files = [file for root in roots for file in root.glob("*/*/**/metrics.json") if file.parent.name != "artifacts"]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)[:FOLDERS]:
+    jobs = [JobFolder(path) for root in roots for path in JobFolder.paths_below(root)]
+    for one in sorted(jobs, key=lambda one: one.changed_at, reverse=True)[:FOLDERS]:
         try:
-            loaded = json.loads(file.read_text(encoding="utf-8"))["metrics"].get("engine/load_s")
-            about = json.loads((file.parent / "environment.json").read_text(encoding="utf-8"))
+            loaded, about = one.metric("engine/load_s"), one.environment
         except (OSError, ValueError, KeyError):
             continue  # being written, or not of ours
         same = about.get("checkpoint_digest") == job.spec.digest and about.get("env") == job.spec.env
-        if loaded is not None and same and file.parent.joinpath("config.yaml").exists():
+        if loaded is not None and same:
             return float(loaded)
     return None
 

@@ -7,7 +7,6 @@ workers ever start the same engine. Any launcher that runs Hydra's task function
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -22,6 +21,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from runner.jobs.folder import RUNNING, JobFolder
 
 log = logging.getLogger(__name__)
 Overrides = list[str]
@@ -86,7 +87,7 @@ class GroupTask:
             if _status(folder) == "finished":
                 log.info("job %d was done before this worker was requeued", number)
                 return False
-            (folder / "config.yaml").unlink(missing_ok=True)  # marks a folder as taken
+            JobFolder(folder).release()
         return True
 
 
@@ -126,10 +127,10 @@ def watched(folder: Path, jobs: int, every_s: float = 2.0) -> Iterator[None]:
     seen: dict[str, str] = {}
 
     def look() -> None:
-        for path in sorted(folder.glob("*/metrics.json")):
-            if path.parent.name not in seen and (status := _status(path.parent)):
-                seen[path.parent.name] = status
-                log.info("%s: %s; %d of %d jobs ended", path.parent.name, status, len(seen), jobs)
+        for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+            if path.name not in seen and (status := _status(path)):
+                seen[path.name] = status
+                log.info("%s: %s; %d of %d jobs ended", path.name, status, len(seen), jobs)
 
     def watch() -> None:
         while not done.wait(every_s):
@@ -148,5 +149,6 @@ def watched(folder: Path, jobs: int, every_s: float = 2.0) -> Iterator[None]:
 def _status(folder: Path) -> str | None:
     """Return how a job ended; None while it runs, or writes."""
     with contextlib.suppress(OSError, ValueError):
-        return str(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["status"])
+        status = JobFolder(folder).record["status"]
+        return None if status == RUNNING else status
     return None

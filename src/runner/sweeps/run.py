@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
 import traceback
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from metrics.api import Metric
+from metrics.api import Case, Metric
 from runner import store
 from runner.asking import engines, largest_input
 from runner.asking.generate import generate
 from runner.asking.questions import Generated
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
+from runner.base.helper import has_idle_cores
 from runner.config import decisive
-from runner.jobs import answers, figures
-from runner.jobs.job_files import apart, copy_log, write_config, write_json
+from runner.jobs import figures
+from runner.jobs.answers import Answers
+from runner.jobs.folder import RUNNING, JobFolder, this_process
+from runner.jobs.job_files import apart
+from runner.jobs.rows import Record, describe_image
 from runner.planning import environments
 from runner.planning.job import Job
 from runner.planning.plan import plan, warn
+from runner.report import background
 from runner.scoring import judging, score
 from runner.store import Shelf
+from runner.sweeps import ahead
 
 log = logging.getLogger(__name__)
+WORTH_PREPARING = 100  # answers; fewer are there before another process has imported anything
 
 
 def run(cfg: DictConfig, job: Job | None = None) -> float | None:
@@ -37,15 +46,17 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
 
     Raises RunnerError with what went wrong; the job's folder then says it too.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.name, cfg))
+    folder = JobFolder(Path(HydraConfig.get().runtime.output_dir))
+    job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.path.name, cfg))
     log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
     warn(job)
+    if has_idle_cores():
+        _prepare_report(job)
     judges = judging.judges_now(job.config)
     if judges is not None:
         with open_dict(cfg):  # so that its scores can be compared and summed up later
             cfg.metrics.judge = judges.options
-    record = Record(folder, job, cfg)
+    record = Recorder(folder, job, cfg)
     try:
         metrics = _stages(job, folder, record, judges)
     except KeyboardInterrupt:
@@ -73,44 +84,49 @@ def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     return metrics.get(name) if name else None
 
 
-def _judge(job: Job, judges: judging.Judging, folder: Path, record: Record) -> dict[str, Metric]:
+def _judge(
+    job: Job, judges: judging.Judging, folder: JobFolder, cases: Sequence[Case], record: Recorder
+) -> dict[str, Metric]:
     """Have the answers judged and return the metric that makes scores of the verdicts."""
     if judges.needs_memory:
         engines.close()
-    judged = judging.judge(judges, folder, job.title, judging.command())
+    judged = judging.judge(judges, folder, cases, job.title, judging.command_id())
     record.metrics |= judged.figures
     record.notes += judged.notes
     return {"judge": judges.metric}
 
 
-def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | None) -> dict[str, float]:
-    """Generate, write the answers, have them judged, score, measure."""
-    generated = Generated()
+def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
+    """Generate, have the answers judged, score, measure."""
+    generated, answers = Generated(), Answers(folder)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated)
+            generate(job, shelf, generated, answers.add, functools.partial(_settled, job))
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
-            answers.write(job, generated, shelf, folder / "answers.jsonl")
+            cases = answers.close()
+    _answers_came(job)
+    if judges is None or not judges.needs_memory:
+        ahead.after(HydraConfig.get().job.get("num"), job)
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = dict(job.metrics) if job.config.stage == "all" else {}
     if judges is not None:
-        wanted |= _judge(job, judges, folder, record)
+        wanted |= _judge(job, judges, folder, cases, record)
         record.add_version("judge", judges.metric.version)
     total = len(generated.keys) + len(generated.failures)
     known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
     log.info("%s: scoring%s", job.title, known)
-    aggregates = score.score(folder / "answers.jsonl", wanted, folder / "scores.jsonl", timed=generated.timed)
-    seen = figures.Seen(answers.read(folder / "answers.jsonl"))
+    aggregates = score.score(folder, cases, wanted, timed=generated.timed)
+    seen = answers.seen
     record.aggregates = [dataclasses.asdict(one) for one in aggregates]
     if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
         record.metrics["ocr/mean_s"] = seconds
-    record.metrics |= score.values(aggregates) | score.repeats(folder)
+    record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
     record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
     if job.dataset.is_search:
-        found, told = largest_input.figures(list(answers.read(folder / "answers.jsonl")))
+        found, told = largest_input.figures(list(folder.rows()))
         record.metrics |= found
         record.notes.append(told)
     record.metrics["samples/unscored"] = score.unscored(aggregates)
@@ -120,6 +136,30 @@ def _stages(job: Job, folder: Path, record: Record, judges: judging.Judging | No
         log.warning("%s: %s", job.title, remark)
     record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
+
+
+def _prepare_report(job: Job) -> None:
+    """Have the report's pictures scaled while an endpoint answers, where that takes long enough to be of use."""
+    if job.config.backend.base_url and len(job.dataset) * job.config.sampling.repeats >= WORTH_PREPARING:
+        shown = job.config.report.pictures
+        names = (describe_image(image) for sample in job.dataset for image in sample.images)
+        background.prepare(names, shown.limit, shown.pixels, shown.mib)
+
+
+def _answers_came(job: Job) -> None:
+    """Begin what would have needed the cores of an endpoint that is timed."""
+    if job.config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.answers_came()
+
+
+def _settled(job: Job) -> None:
+    """Wait until the database is there and what earlier jobs left is uploaded."""
+    if job.config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.settle()
 
 
 def _not_all_failed(job: Job, generated: Generated) -> None:
@@ -133,22 +173,20 @@ def _not_all_failed(job: Job, generated: Generated) -> None:
     raise JobFailed(f"all {total} answers failed; the first: {error.kind}: {error.message}")
 
 
-class Record:
-    """What a job leaves besides its answers: config.yaml, machine.json, metrics.json, engine.log, and its run."""
+class Recorder:
+    """Writes what a job leaves besides its answers: its config, environment and record, its log, and its run."""
 
-    def __init__(self, folder: Path, job: Job, cfg: DictConfig) -> None:
-        """Write what is known at the start."""
+    def __init__(self, folder: JobFolder, job: Job, cfg: DictConfig) -> None:
+        """Write what is known at the start: that the job runs, too, so that one which is killed is found."""
         self.folder, self.job = folder, job
-        self.metrics: dict[str, float] = {}
         self.aggregates: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.timed = True
         self.started_at, self._began = time.time(), time.monotonic()
-        folder.mkdir(parents=True, exist_ok=True)
         try:
-            write_config(folder / "config.yaml", cfg, new=True)
+            folder.create(cfg)
         except FileExistsError:
-            raise JobFailed(f"{folder} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
+            raise JobFailed(f"{folder.path} holds another run; give another hydra.run.dir or hydra.sweep.dir") from None
         hydra = HydraConfig.get()
         sweep = hydra.sweep.dir if hydra.mode and hydra.mode.name == "MULTIRUN" else hydra.run.dir
         remote = environments.chosen(job.config).remote
@@ -171,7 +209,11 @@ class Record:
                 "checkpoint_digest": job.spec.digest,
             }
         )
-        write_json(self.folder / "environment.json", self.environment)
+        folder.write_environment(self.environment)
+        total = len(job.dataset) * job.config.sampling.repeats
+        # What probes for a limit asks some of its samples.
+        self.metrics: dict[str, float] = {} if job.dataset.probes else {"samples/total": total}
+        self._write(RUNNING, None, ended=False)
 
     def generated(self, generated: Generated) -> None:
         """Take over the counts of the generation stage and the engine's log."""
@@ -190,53 +232,38 @@ class Record:
         facts = (generated.measured or {}).get("stats", {}).get("facts", {})
         if facts:
             self.environment["engine"] = facts
-            write_json(self.folder / "environment.json", self.environment)
-        for number, path in enumerate(generated.log_paths):
-            if path.exists():
-                copy_log(path, self.folder / (f"engine-{number}.log" if number else "engine.log"))
+            self.folder.write_environment(self.environment)
+        self.folder.keep_logs(generated.log_paths)
 
     def add_version(self, metric: str, version: str) -> None:
         """Keep the version of a metric that is none of the job's own."""
         self.environment["metric_versions"][metric] = version
-        write_json(self.folder / "environment.json", self.environment)
+        self.folder.write_environment(self.environment)
 
     def close(self, status: str, error: str | None = None) -> None:
-        """Write metrics.json, which makes the folder complete, and bring it to MLflow."""
-        write_json(
-            self.folder / "metrics.json",
-            {
-                "name": self.job.name,
-                "status": status,
-                "error": error,
-                "started_at": self.started_at,
-                # Not the clock again: it may have been set meanwhile.
-                "finished_at": self.started_at + time.monotonic() - self._began,
-                "timed": self.timed,  # false: latencies are those of other conditions
-                "metrics": self.metrics,
-                "notes": list(dict.fromkeys(self.notes)),
-                "aggregates": self.aggregates,
-            },
-        )
+        """Write how it ended, which makes the folder complete, and bring it to MLflow."""
+        self._write(status, error, ended=True)
         if not self.job.config.tracking.uri:
             return
         from runner.jobs import tracking
 
-        if status == "killed":
-            tracking.hurry()
-        try:
-            tracking.upload(self.folder)
-        except tracking.TrackingError as problem:
-            log.warning(
-                "%s: not tracked: %s\n  its folder is complete; upload it later: python -m runner.sync %s",
-                self.job.title,
-                problem,
-                self.folder,
-            )
-        except BaseException:
-            log.warning(
-                "%s: its upload was interrupted; repeat it: python -m runner.sync %s", self.job.title, self.folder
-            )
-            raise
+        send = tracking.background.upload_of_a_killed_job if status == "killed" else tracking.background.upload
+        send(self.job.title, self.folder.path)
+
+    def _write(self, status: str, error: str | None, *, ended: bool) -> None:
+        record: Record = {
+            "name": self.job.name,
+            "status": status,
+            "error": error,
+            "started_at": self.started_at,
+            # Not the clock again: it may have been set meanwhile.
+            "finished_at": self.started_at + time.monotonic() - self._began if ended else None,
+            "timed": self.timed,  # false: latencies are those of other conditions
+            "metrics": self.metrics,
+            "notes": list(dict.fromkeys(self.notes)),
+            "aggregates": self.aggregates,
+        }
+        self.folder.write_record(record if ended else {**record, "process": this_process()})
 
 
 def _decisive(cfg: DictConfig) -> Any:

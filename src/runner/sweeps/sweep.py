@@ -10,19 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig
 
-from runner import report as reports
 from runner.asking import engines
 from runner.base import terminal
 from runner.base.errors import JobFailed, Problem, Refused, RunnerError, SweepFailed, attempt
 from runner.base.tracking_address import ui_command
-from runner.config import typed
-from runner.jobs.results import Result, collect
+from runner.config import Config
+from runner.jobs.folder import JobFolder
 from runner.planning import opened
 from runner.planning.job import Job
 from runner.planning.plan import plan
-from runner.report import table
+from runner.report import background, table
 from runner.scoring import judging
 from runner.studies import published, summaries
 from runner.sweeps.run import run
@@ -36,29 +35,13 @@ def refuse_scoring(configs: Sequence[DictConfig]) -> None:
         raise Refused(Problem("stage=score runs without -m", "stage", "answers=SWEEP_FOLDER scores all its jobs"))
 
 
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """Return a job's config without Hydra's own part."""
-    job = cfg.copy()
-    with read_write(job), open_dict(job):
-        job.pop("hydra", None)
-    return job
-
-
 @contextlib.contextmanager
-def prepared(cfg: DictConfig, *, only: bool = False) -> Iterator[None]:
-    """Prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines.
-
-    `only`: there is one job.
-    """
+def prepared(cfg: DictConfig) -> Iterator[None]:
+    """Begin to prepare tracking for jobs of this config; afterwards, and whatever happens, close the engines."""
     if uri := cfg.tracking.uri:
         from runner.jobs import tracking
 
-        try:
-            (tracking.prepare_for_one if only else tracking.prepare)(uri, cfg.tracking.experiment)
-        except tracking.TrackingError as error:
-            log.warning(
-                "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync", error
-            )
+        tracking.background.start(uri, cfg.tracking.experiment, low=bool(cfg.backend.base_url))
     try:
         yield
     finally:
@@ -76,7 +59,7 @@ def single(cfg: DictConfig) -> float | None:
         return scored(cfg, folder)
     jobs, link = [_planned(cfg, folder)], True
     try:
-        with prepared(cfg, only=True):
+        with prepared(cfg):
             objective = run(cfg, jobs.pop())  # handed over: its samples are let go before the report is made
             judge_later(folder)
             return objective
@@ -84,7 +67,7 @@ def single(cfg: DictConfig) -> float | None:
         # The table says why; the whole reason again after it would hide it.
         raise SweepFailed(f"the job failed: {str(failed).splitlines()[0]}") from failed
     except KeyboardInterrupt:
-        link = "mlflow" in sys.modules  # a second one may have come while it was imported: not again, at once
+        link = _is_tracking_ready()  # a second one may come while it is waited for: at once
         raise
     finally:
         finish(folder, link=link)
@@ -98,7 +81,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
         job = plan(cfg, here=cfg.plan == "dry")
-        check_judges([cfg])
+        check_judges([job.config])
         if cfg.plan == "dry":
             dry_plan.show([job])
         else:
@@ -108,11 +91,11 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         _take_back(folder)
 
 
-def check_judges(configs: Sequence[DictConfig]) -> None:
+def check_judges(configs: Sequence[Config]) -> None:
     """Refuse, before anything is started, judges that can't be asked; say what the others will cost."""
     problems: list[Problem] = []
     planned = []
-    for config in map(typed, configs):
+    for config in configs:
         judges = attempt(problems, functools.partial(judging.plan_judging, config))
         if judges is not None and config.stage == "all":
             samples = (sample.id for sample in opened.dataset(config.dataset))
@@ -120,7 +103,7 @@ def check_judges(configs: Sequence[DictConfig]) -> None:
             planned.append((config, judges))
     if problems:
         raise Refused(problems)
-    judging.before_jobs(planned)
+    judging.announce_costs(planned)
 
 
 def judge_later(folder: Path) -> None:
@@ -146,7 +129,7 @@ def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
         job = plan(cfg, here=True)
-        check_judges([cfg])
+        check_judges([job.config])
     except BaseException:
         _take_back(folder)
         raise
@@ -160,12 +143,26 @@ def _take_back(folder: Path) -> None:
             path.rmdir()
 
 
-def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
+def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[JobFolder]:
     """Show the comparison table, write the report, and say where everything is. Return the results.
 
     `link=False`: MLflow isn't looked at, though the jobs may name it.
     """
-    results = collect(folder)
+    try:
+        return _finished(folder, jobs, link=link)
+    finally:
+        if tracking := sys.modules.get("runner.jobs.tracking"):
+            tracking.background.stop()
+        background.stop()
+
+
+def _is_tracking_ready() -> bool:
+    tracking = sys.modules.get("runner.jobs.tracking")
+    return tracking is not None and tracking.background.is_ready()
+
+
+def _finished(folder: Path, jobs: int, *, link: bool) -> list[JobFolder]:
+    results = JobFolder.below(folder)
     if len(results) < jobs:
         log.warning("%d of %d jobs were not run", jobs - len(results), jobs)
     if not results:
@@ -173,16 +170,20 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     table.show(results)
     if any(result.config.get("published") for result in results):
         published.show(results)
-    config = OmegaConf.load(results[0].folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+    config = results[0].composed
     tables = [file for name in config.get("summaries") or () for file in summaries.write(name, folder, results)]
     _report(results, folder, tables, track=link)
+    if config.tracking.uri:
+        from runner.jobs import tracking
+
+        tracking.background.settle()
     if link and config.tracking.uri:
         from runner.jobs import tracking
 
         try:
             uri = tracking.uri_of(config, results[0].environment)
-            page_link = tracking.link(uri, config.tracking.experiment, results[0].environment["sweep"])
+            sweep = results[0].environment["sweep"]
+            page_link = tracking.background.call("link", uri=uri, experiment=config.tracking.experiment, sweep=sweep)
         except tracking.TrackingError as error:
             log.warning("no link to MLflow: %s", error)
         else:
@@ -192,24 +193,22 @@ def finish(folder: Path, jobs: int = 1, *, link: bool = True) -> list[Result]:
     return results
 
 
-def _report(results: list[Result], folder: Path, tables: list[Path], *, track: bool) -> None:
+def _report(results: list[JobFolder], folder: Path, tables: list[Path], *, track: bool) -> None:
     """Write the page, say its verdict, and bring it and the other tables to MLflow.
 
     Whatever goes wrong with it, the jobs are done.
     """
-    from runner.report import spoken
-
     path = folder / "report.html"
     again = f"make it again: python -m runner.report {_short(folder)}"
     try:
-        made = reports.write(results, path, "/".join(folder.parts[-2:]))
+        made = background.write(results, path, "/".join(folder.parts[-2:]))
     except ValueError as error:
         log.warning("no report: %s\n  %s", error, again)
         return
     except Exception:
         log.exception("no report; the results are complete, %s", again)
         return
-    for line in spoken.lines(made):
+    for line in made.lines:
         terminal.say(line)
     terminal.say(f"report:  {_short(path)}")
     if not track:
@@ -217,12 +216,12 @@ def _report(results: list[Result], folder: Path, tables: list[Path], *, track: b
     from runner.report import tracked
 
     try:
-        tracked.log(made, path, tables)
+        tracked.log(results, made.note, path, tables, has_pictures=made.has_pictures)
     except RunnerError as error:
         log.warning("the report is not tracked: %s", error)
 
 
-def check(results: list[Result], jobs: int) -> None:
+def check(results: list[JobFolder], jobs: int) -> None:
     """Raise SweepFailed where one of so many jobs did not finish."""
     failed = jobs - sum(result.status == "finished" for result in results)
     if failed:

@@ -201,4 +201,5 @@ def test_statistics(server):
     assert found["weights_bytes"] >= 4 * found["parameters"] > 0
     assert found["load_s"] > 0 and found["resident_bytes"] > 50e6
     assert set(found["versions"]) == {"python", "torch", "transformers", "cuda"}
+    assert found["qwen_vl_utils"]["version"] and found["qwen_vl_utils"]["pictures"] == 0
     assert found["requests"]["served"] > 0 and found["batches"]["mean_size"] >= 1

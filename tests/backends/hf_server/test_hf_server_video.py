@@ -126,5 +126,5 @@ def test_a_model_that_takes_no_video(tiny_models, tmp_path):
 
     folder = tiny_models.make_llava(tmp_path / "llava")
     llava = load(Settings(model=str(folder), port=1, device="cpu", dtype="float32"), lambda _: None)
-    with pytest.raises(RequestError, match=r"qwen2_vl, qwen2_5_vl alone.*video_as=pictures"):
+    with pytest.raises(RequestError, match=r"only for qwen2_vl, qwen2_5_vl.*video_as=pictures"):
         llava.family.prepare(asked(video(frame(1))))

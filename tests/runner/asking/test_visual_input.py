@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import random
-import sys
-import types
 from pathlib import Path
 
 import pytest
 
+from backends.hf_server.families.qwen_sizes import package_rule
 from runner.asking.visual_input import ResizeRule, resize_rule
 from tests.conftest import ROOT
 
@@ -46,17 +45,9 @@ def test_newer_processors_nest_their_values(tmp_path: Path) -> None:
     assert resize_rule(str(tmp_path)) == ResizeRule(32, 4096, 65536)
 
 
-def test_sizes_are_those_of_qwen_vl_utils(monkeypatch: pytest.MonkeyPatch):
-    """Qwen's own package imports torchvision, which has no build beside torch for CPUs: sizes need none of it."""
+def test_sizes_are_those_of_qwen_vl_utils():
     pytest.importorskip("torch")
-    for name in ("torchvision", "torchvision.io", "torchvision.transforms"):
-        module = types.ModuleType(name)
-        module.InterpolationMode = types.SimpleNamespace(BICUBIC=3)  # type: ignore[attr-defined]
-        module.io = module.transforms = module  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, name, module)
-    smart_resize = pytest.importorskip("qwen_vl_utils.vision_process").smart_resize
-    for name in [name for name in sys.modules if name.startswith("qwen_vl_utils")]:
-        monkeypatch.delitem(sys.modules, name)  # made with a torchvision that is none
+    smart_resize = package_rule()
     draw = random.Random(0)
     for _ in range(2000):
         width, height = draw.randint(28, 5000), draw.randint(28, 5000)

@@ -75,7 +75,7 @@ def test_the_command_says_it(cli: CommandLine):
         ("model=twice", "twice.yaml, line 3, column 1: found duplicate key name"),
         (
             "model=tab",
-            "tab.yaml, line 3, column 1: found character '\\t' that cannot start any token; YAML indents with",
+            "tab.yaml, line 3, column 1: found character '\\t' that cannot start any token; YAML is indented",
         ),
         ("experiment=my", "own/experiment/my.yaml, line 3: there is no model=demo_x"),
     ):

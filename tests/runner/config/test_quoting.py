@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.config import spoken
+from runner.config import read_overrides
 from runner.config.overrides import in_quotes
-from runner.config.quoting import NotUnderstood, understood
+from runner.config.quoting import UnreadableValue, quoted
 from tests.conftest import ROOT
 
 PARSER = OverridesParser.create()
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 
 def arrives(argument: str) -> Any:
-    parsed = PARSER.parse_override(understood(argument))
+    parsed = PARSER.parse_override(quoted(argument))
     return [plain(one) for one in parsed.value().list] if parsed.is_choice_sweep() else plain(parsed.value())
 
 
@@ -42,7 +42,7 @@ def arrives(argument: str) -> Any:
 def test_any_cyrillic_text_arrives_or_is_refused(text: str):
     """Where it holds a comma, a bracket or an escape it may be several values, or none; it is never another text."""
     text = f"Ж{text}"
-    (_, unread) = spoken.read([], [f"prompt.system={text}"])
+    (_, unread) = read_overrides.read([], [f"prompt.system={text}"])
     if unread:
         form = re.search(r"one text.*?: (.*)\Z", unread[0], re.DOTALL)
         assert form is not None, unread
@@ -79,7 +79,7 @@ def test_what_hydra_takes_means_what_it_meant(text: str):
         value = parsed.value()
     except (HydraException, ValueError):
         return
-    again = PARSER.parse_override(understood(f"a={text}"))
+    again = PARSER.parse_override(quoted(f"a={text}"))
     assert plain(again.value()) == plain(value) and again.value_type == parsed.value_type
 
 
@@ -129,31 +129,31 @@ def test_examples(given: str, arrived: Any):
     ],
 )
 def test_what_cannot_be_read_is_told_without_words_of_a_lexer(given: str, why: str):
-    _, (told,) = spoken.read(["-m"], [given])
+    _, (told,) = read_overrides.read(["-m"], [given])
     assert told.startswith(f"{given}: ") and why in told
     assert not re.search(r"Lexer|mismatched|extraneous|viable|hydra\.cc", told)
 
 
 def test_a_forgotten_m_is_named_first():
-    _, told = spoken.read([], ["model=demo_s,demo_m", "dataset.field=[Имя", "sampling.temperature=0,1"])
+    _, told = read_overrides.read([], ["model=demo_s,demo_m", "dataset.field=[Имя", "sampling.temperature=0,1"])
     assert told[0].startswith("model=demo_s,demo_m: these are several values, and -m is missing")
     assert "python -m runner -m model=demo_s,demo_m" in told[0] and "one list" not in told[0]
     assert "a decimal number has a point: sampling.temperature=0.1" in told[1]
     assert told[2].startswith("dataset.field=[Имя")
-    _, told = spoken.read([], ["dataset.field=Фамилия,Имя", "metrics=cer,wer"])
+    _, told = read_overrides.read([], ["dataset.field=Фамилия,Имя", "metrics=cer,wer"])
     assert "'dataset.field=[Фамилия,Имя]'" in told[0] and "dataset.field='Фамилия,Имя'" in told[0]
     assert "'metrics=[cer,wer]'" in told[1] and "one text" not in told[1]
-    assert spoken.read(["-m"], ["model=demo_s,demo_m"])[1] == []
+    assert read_overrides.read(["-m"], ["model=demo_s,demo_m"])[1] == []
 
 
 def test_a_blank_behind_a_comma():
-    _, told = spoken.read([], ["model=demo_s,", "demo_m"])
-    assert "a blank behind a comma ends an argument" in told[1]
+    _, told = read_overrides.read([], ["model=demo_s,", "demo_m"])
+    assert "a blank after a comma ends an argument" in told[1]
 
 
 def test_what_a_sweep_says_of_a_job_is_read_back_the_same():
     """plan=commands prints overrides as Hydra spells them; a user pastes them."""
-    parsed = PARSER.parse_override(understood("a=Серия и номер,a b,c:d,'x\\'y',[Я,b],C:\\данные"))
+    parsed = PARSER.parse_override(quoted("a=Серия и номер,a b,c:d,'x\\'y',[Я,b],C:\\данные"))
     for value, spelled in zip(parsed.value().list, parsed.sweep_string_iterator(), strict=True):
         assert arrives(f"a={spelled}") == plain(value)
 
@@ -180,13 +180,13 @@ def test_every_command_with_columns_is_taken_as_it_is_written():
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         for argument in told:
             metric = ["metrics=stored"] if "metrics.stored" in argument else []
-            cfg = compose("config", overrides=[*metric, understood(argument)])
+            cfg = compose("config", overrides=[*metric, quoted(argument)])
             assert config.typed(cfg), argument
 
 
 def test_not_understood_is_a_mistake_of_the_users():
-    with pytest.raises(NotUnderstood):
-        understood("a=[Я")
+    with pytest.raises(UnreadableValue):
+        quoted("a=[Я")
 
 
 def test_the_dataset_file_of_the_docs_reads_a_table_with_names_of_its_own(tmp_path: Path):
@@ -210,13 +210,13 @@ def test_the_dataset_file_of_the_docs_reads_a_table_with_names_of_its_own(tmp_pa
 def test_what_looks_like_a_number_stays_as_written_where_a_key_takes_text(text: str):
     """Hydra hands on 1.1, 1000.0 and True, and a field called 1.10 would be another one."""
     keys = ("dataset.field", "dataset.name")
-    (taken, unread) = spoken.read(["-m"], [f"{keys[0]}={text}", f"{keys[1]}={text}", f"{keys[0]}=[{text},Ж]"])
+    (taken, unread) = read_overrides.read(["-m"], [f"{keys[0]}={text}", f"{keys[1]}={text}", f"{keys[0]}=[{text},Ж]"])
     assert not unread and [plain(PARSER.parse_override(one).value()) for one in taken] == [text, text, [text, "Ж"]]
-    (swept, mapping), _ = spoken.read(["-m"], [f"{keys[0]}={text},5", f"model.checkpoints={{bf16: {text}}}"])
+    (swept, mapping), _ = read_overrides.read(["-m"], [f"{keys[0]}={text},5", f"model.checkpoints={{bf16: {text}}}"])
     assert [str(plain(one)) for one in PARSER.parse_override(swept).value().list] == [text, "5"]
     assert plain(PARSER.parse_override(mapping).value()) == {"bf16": text}
 
 
 def test_numbers_stay_numbers_where_a_key_takes_them():
     given = ["sampling.temperature=1.10", "dataset.field=null", "+backend.engine_args.x=true", "dataset.limit=5"]
-    assert spoken.read([], given) == (given, [])
+    assert read_overrides.read([], given) == (given, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import trust
 from runner.report.loading import build, settings_of
 from tests.conftest import CommandLine
@@ -48,7 +48,7 @@ def scored(cli: CommandLine, folder: str, *arguments: str) -> tuple[str, Path]:
 
 def comparisons(cli: CommandLine, folder: str) -> int:
     """How many tables of candidates the report of the sweep and this folder has."""
-    results = [*collect(cli.folder / "sweep"), *collect(cli.folder / folder)]
+    results = [*JobFolder.below(cli.folder / "sweep"), *JobFolder.below(cli.folder / folder)]
     assert len(results) == 3
     return len(build(results, settings_of(results), "", cli.folder).comparisons)
 
@@ -89,7 +89,7 @@ def test_texts_of_whole_pages_are_compared_with_answers_to_fields(swept: Command
     metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
     assert metrics["samples/total"] == 6 and metrics["samples/failed"] == 0
     assert metrics["quality/found"] == 1 and metrics["quality/exact_match"] == 0
-    results = [*collect(swept.folder / "sweep"), *collect(folder)]
+    results = [*JobFolder.below(swept.folder / "sweep"), *JobFolder.below(folder)]
     (compared,) = build(results, settings_of(results), "", swept.folder).comparisons
     told = [one.candidate.label for one in trust.warnings(compared) if one.candidate and "whole page" in one.text]
     assert len(told) == 1 and "pages" in told[0]

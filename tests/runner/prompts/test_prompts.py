@@ -46,20 +46,20 @@ def write(folder: Path, name: str, text: str) -> str:
 
 def test_images_come_first_and_the_system_text_has_its_own_turn() -> None:
     prompt = load(template="Поле {{ field }}: {{ question }}", system="Ты читаешь {{ doc_class }}.")
-    assert prompt.render(sample(), IMAGES) == (
+    assert prompt.render(sample()).turns(IMAGES) == (
         Message("system", (TextPart("Ты читаешь passport."),)),
         Message("user", (*IMAGES, TextPart("Поле Фамилия: Кто?"))),
     )
-    assert prompt.text(sample()) == "Поле Фамилия: Кто?"
+    assert prompt.render(sample()).text == "Поле Фамилия: Кто?"
 
 
 def test_the_system_text_in_the_user_turn() -> None:
     prompt = load(template="{{ question }}", system="Ты читаешь.", system_role="user")
-    assert prompt.render(sample(), IMAGES) == (Message("user", (*IMAGES, TextPart("Ты читаешь.\n\nКто?"))),)
+    assert prompt.render(sample()).turns(IMAGES) == (Message("user", (*IMAGES, TextPart("Ты читаешь.\n\nКто?"))),)
 
 
 def test_texts_of_the_dataset_are_not_interpreted() -> None:
-    assert load(template="{{ question }}").text(sample(question="{{ 7*7 }} <b>&</b>")) == "{{ 7*7 }} <b>&</b>"
+    assert load(template="{{ question }}").render(sample(question="{{ 7*7 }} <b>&</b>")).text == "{{ 7*7 }} <b>&</b>"
 
 
 def test_templates_run_in_a_sandbox() -> None:
@@ -69,14 +69,14 @@ def test_templates_run_in_a_sandbox() -> None:
 
 def test_what_a_sample_lacks_can_be_asked_for_but_not_printed() -> None:
     prompt = load(template="{% if context %}{{ context }} {% endif %}{{ question }}")
-    assert (prompt.text(sample()), prompt.text(sample(context="А"))) == ("Кто?", "А Кто?")
+    assert (prompt.render(sample()).text, prompt.render(sample(context="А")).text) == ("Кто?", "А Кто?")
     assert problems(prompt, sample(), sample(context="А")) == ""
     careless = load(template="{{ context }} {{ question }}")
     message = problems(careless, sample(context="А"), sample(id="x"), sample(id="y"))
     assert "sample 'x': the sample has no context (and 1 more samples)" in message
     assert "{% if context %}" in message
     with pytest.raises(PromptError, match="sample 'x'"):
-        careless.text(sample(id="x"))
+        careless.render(sample(id="x"))
 
 
 def test_a_question_that_is_needed_and_missing() -> None:
@@ -102,7 +102,7 @@ def test_the_real_collections_fit_the_real_dataset(path: Path | None, shared: Pa
     dataset = open_dataset(DatasetConfig(format="annotations", path=str(shared / "demo_mini")))
     prompt = load(name="collection", path=str(path))
     assert prompt.check(dataset) == []
-    texts = {(item.doc_class, item.field): prompt.text(item) for item in dataset}
+    texts = {(item.doc_class, item.field): prompt.render(item).text for item in dataset}
     assert len(texts) == 11
     assert texts["invoice", "Номер счет-фактуры"] == "Напиши Номер счет-фактуры. Укажи только цифру. Пример: 632."
 
@@ -126,7 +126,7 @@ def test_a_dataset_without_classes_and_fields(tmp_path: Path) -> None:
 def test_prompts_of_csv_are_plain_text_and_keys_are_not_taken_apart(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", '\ufeffprompt;doc_class_question_type\n"Как {{ x }}; {%";bank  card Номер счета\n')
     prompt = load(path=path)
-    assert prompt.text(sample(doc_class="bank card", field="Номер счета")) == "Как {{ x }}; {%"
+    assert prompt.render(sample(doc_class="bank card", field="Номер счета")).text == "Как {{ x }}; {%"
     two = [sample(doc_class="bank card", field="Номер счета"), sample(doc_class="bank", field="card Номер счета")]
     assert "'bank card Номер счета' may be any of" in problems(prompt, *two)
 
@@ -134,7 +134,7 @@ def test_prompts_of_csv_are_plain_text_and_keys_are_not_taken_apart(tmp_path: Pa
 def test_several_prompts_for_one_pair(tmp_path: Path) -> None:
     header = "prompt;doc_class_question_type;cer\n"
     best = write(tmp_path, "a.csv", header + "Один;a b;0,2\nДва;a b;0.1\nТри;a b;0.3\nДва;a b;\n")
-    assert load(path=best).text(sample(doc_class="a", field="b")) == "Два"
+    assert load(path=best).render(sample(doc_class="a", field="b")).text == "Два"
     tie = write(tmp_path, "b.csv", header + "Один;a b;0.1\nДва;a b;0.1\n")
     message = refusal(path=tie)
     assert "b.csv:3: 'a b' has two prompts; the other is in " in message
@@ -161,17 +161,17 @@ def test_bad_collections(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_text_file_is_one_template(tmp_path: Path) -> None:
-    assert load(path=write(tmp_path, "a.txt", "\ufeffПоле {{ field }}?\n")).text(sample()) == "Поле Фамилия?"
+    assert load(path=write(tmp_path, "a.txt", "\ufeffПоле {{ field }}?\n")).render(sample()).text == "Поле Фамилия?"
 
 
 def test_a_yaml_file_with_system_collection_and_default(tmp_path: Path) -> None:
     text = "system: Ты читаешь.\ncollection: {passport: {Фамилия: Напиши.}}\ndefault: '{{ question }}'\n"
     prompt = load(path=write(tmp_path, "a.yaml", text))
-    assert prompt.render(sample(field="Имя"), ()) == (
+    assert prompt.render(sample(field="Имя")).turns(()) == (
         Message("system", (TextPart("Ты читаешь."),)),
         Message("user", (TextPart("Кто?"),)),
     )
-    assert prompt.text(sample()) == "Напиши."
+    assert prompt.render(sample()).text == "Напиши."
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_bad_yaml(tmp_path: Path, text: str, message: str) -> None:
         ({"template": "{{ question", "name": "x"}, "prompt.template: line 1 of the template"),
         ({"template": "{{ reference }}"}, "unknown variable in the template: reference"),
         ({"template": " "}, "prompt.template: the prompt is empty"),
-        ({"template": "a", "default": "b"}, "a default only goes with a collection"),
+        ({"template": "a", "default": "b"}, "a default needs a collection"),
         ({"template": "a", "system_role": "assistant"}, "one of: system, user"),
         ({"template": "a", "system": "{{ x }}"}, "prompt.system: unknown variable"),
     ],

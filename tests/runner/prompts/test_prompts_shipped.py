@@ -27,7 +27,7 @@ def test_the_default_prompt_asks_about_a_folder_of_pictures(shared: Path) -> Non
     dataset = open_dataset(shipped("dataset", "images", path=str(shared / "screen_annotation/images")))
     prompt = load_prompt(shipped("prompt", "plain"), ROOT)
     assert prompt.check(dataset) == []
-    assert prompt.text(next(iter(dataset))) == "Опиши подробно, что изображено на скриншоте."
+    assert prompt.render(next(iter(dataset))).text == "Опиши подробно, что изображено на скриншоте."
 
 
 def shipped(group: str, name: str, **keys: str) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metrics.registry import create
+from runner.jobs.folder import JobFolder
 from runner.scoring import score
 from tests.runner.job_folders import job_folder
 
@@ -40,7 +41,7 @@ def scored_job(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in written), encoding="utf-8"
     )
     made = {one: create(one) for one in ("exact_match", "cer")}
-    aggregates = score.score(folder / "answers.jsonl", made, folder / "scores.jsonl")
+    aggregates = score.score(JobFolder(folder), list(JobFolder(folder).cases()), made)
     record = json.loads((folder / "metrics.json").read_text())
     failed = sum(answer is None for answer in answers)
     measured = {"samples/total": len(answers), "samples/failed": failed, "samples/truncated": 0}

@@ -11,7 +11,7 @@ import registries
 from registries import Registry
 from runner import report
 from runner.config.report_settings import ReportConfig
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import charts, loading
 from runner.report.charts.input_tokens import binned
 from runner.report.model import Comparison
@@ -35,7 +35,7 @@ def drawn(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def compared(folder: Path) -> Comparison:
-    (one,) = loading.build(collect(folder), ReportConfig(), "title", folder).comparisons
+    (one,) = loading.build(JobFolder.below(folder), ReportConfig(), "title", folder).comparisons
     return one
 
 
@@ -111,7 +111,7 @@ def test_bins_of_tokens():
 def test_another_package_adds_a_chart(tmp_path: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(third_party))
     job(tmp_path / "1")
-    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'data-name="length"' in html and "<h3>Length of answers</h3>" in html and "Characters, mean." in html
 
@@ -123,7 +123,7 @@ def test_a_chart_that_breaks_is_named_and_the_others_stand(tmp_path: Path, monke
     monkeypatch.setattr(registries, "offered", lambda _: taken)
     job(tmp_path / "1", "model=demo_m", **{"latency/p95_s": 1.0})
     job(tmp_path / "22", "model=demo_s", **{"latency/p95_s": 1.0})
-    report.write(collect(tmp_path), tmp_path / "report.html", "title")
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The chart broken could not be drawn: chart" in html and "ModuleNotFoundError" in html
     assert "The chart memory could not be drawn: two charts are called" in html and 'data-name="trade_off"' in html

@@ -18,10 +18,10 @@ from runner.config.report_settings import (
     parse_constraints,
     unknown_metric,
 )
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import loading
 from runner.report.decision import decide
-from runner.report.model import Comparison, Remark
+from runner.report.model import Comparison, JudgeRemark
 from runner.report.trust import warnings
 from tests.runner.report.jobs import scored_job
 
@@ -38,7 +38,7 @@ def cost(latency: float, memory: float) -> dict[str, float]:
 
 
 def compared(folder: Path, **settings: Any) -> Comparison:
-    (one,) = loading.build(collect(folder), ReportConfig(**settings), "title", folder).comparisons
+    (one,) = loading.build(JobFolder.below(folder), ReportConfig(**settings), "title", folder).comparisons
     return one
 
 
@@ -63,9 +63,7 @@ def test_the_cheaper_one_that_is_shown_to_be_as_good_is_taken(three: Path):
     decision = decide(compared(three, margin=0.15))
     assert decision.taken is not None and decision.taken.label == "demo_m w4a16"
     assert "7.00\u202fGiB instead of 16.00\u202fGiB (−56%)" in decision.reason
-    assert (
-        "shown to be worse than the best one's (demo_m bf16, 100.0\u202f%) by less than 15.0\u202f%" in decision.reason
-    )
+    assert "shown to be worse than the best (demo_m bf16, 100.0\u202f%) by less than 15.0\u202f%" in decision.reason
     few = decide(compared(three))
     assert few.taken is not None and few.taken.label == "demo_m bf16"
     assert "40 documents are too few to show that another is less than 1.0\u202f% worse: at least 299" in few.reason
@@ -100,7 +98,7 @@ def test_where_all_fail_alike_nobody_is_recommended(tmp_path: Path, language, un
     for part in (undecided, zero, format_, finer):
         assert part in decision.reason
     assert language == "en" or not re.search(r"\d\.\d|\d%", decision.reason), "no English points and percent signs"
-    alone = decide(loading.build(collect(tmp_path / "1"), ReportConfig(), "title", tmp_path).comparisons[0])
+    alone = decide(loading.build(JobFolder.below(tmp_path / "1"), ReportConfig(), "title", tmp_path).comparisons[0])
     assert alone.taken is None and alone.reason.startswith("The only candidate fails")
 
 
@@ -127,7 +125,7 @@ def test_a_dominated_candidate_is_not_pareto_optimal(three: Path):
 def test_without_a_margin_shown_the_best_is_taken(three: Path):
     decision = decide(compared(three, constraints={"memory/gpu_peak_gib": ">10"}))
     assert decision.taken is not None and decision.taken.label == "demo_m bf16"
-    assert decision.reason.startswith("The only one that meets all constraints")
+    assert decision.reason.startswith("The only candidate that meets all constraints")
 
 
 def test_a_single_wrong_answer_more_is_not_a_proof_of_equality(tmp_path: Path):
@@ -244,13 +242,13 @@ def test_the_only_one_that_was_scored_is_not_said_to_meet_constraints(tmp_path: 
     scored_job(tmp_path / "1", "model=demo_m", answers=[None] * 12, references=SHORT)
     scored_job(tmp_path / "22", "model=demo_s", answers=list(SHORT), references=SHORT)
     decision = decide(compared(tmp_path))
-    assert decision.taken is not None and decision.reason.startswith("The only one of which an answer was scored")
+    assert decision.taken is not None and decision.reason.startswith("The only candidate with a scored answer")
 
 
 def test_jobs_on_different_questions_are_compared_apart(three: Path):
     path = three / "333" / "environment.json"
     path.write_text(path.read_text().replace('"same"', '"other"'))
-    report = loading.build(collect(three), ReportConfig(), "title", three)
+    report = loading.build(JobFolder.below(three), ReportConfig(), "title", three)
     assert [len(one.candidates) for one in report.comparisons] == [2, 1]
     decision = decide(report.comparisons[1])
     assert decision.reason.startswith("The only candidate")
@@ -284,7 +282,7 @@ def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
         ({"latency/p95": "<1"}, "there is no metric latency/p95; did you mean latency/p95_s?"),
         ({"memory/peak": "<1"}, "there is no metric memory/peak"),
         ({"latency/p95_s": "fast"}, "'fast' is not a number"),
-        ({"latency/p95_s": "<"}, "nothing to compare with"),
+        ({"latency/p95_s": "<"}, "no value to compare with"),
     ],
 )
 def test_constraints_that_can_t_be_read(constraints: dict[str, str], said: str):
@@ -302,7 +300,7 @@ def test_a_judges_words_reach_the_answers(tmp_path: Path):
     figure = record["aggregates"][0] | {"measure": "score", "measure_group": "judge"}
     (folder / "metrics.json").write_text(json.dumps(record | {"aggregates": [*record["aggregates"], figure]}))
     (candidate,) = compared(tmp_path).candidates
-    assert candidate.remarks == {("3", 0): [Remark("score", 4.0, "no date")]}
+    assert candidate.remarks == {("3", 0): [JudgeRemark("score", 4.0, "no date")]}
 
 
 def test_the_command_line_of_the_docs_sets_constraints():

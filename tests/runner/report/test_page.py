@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import commands, report
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report import page
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, **settings: object) -> str:
-    report.write(collect(folder), folder / "report.html", EVIL, **settings)
+    report.write(JobFolder.below(folder), folder / "report.html", EVIL, **settings)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -96,7 +96,7 @@ def test_command_writes_the_page_in_russian_under_other_constraints(tmp_path: Pa
     [
         (["nowhere"], "neither a folder nor the id"),
         ([], "name a sweep's folder"),
-        (["{folder}/empty"], "no finished job in there"),
+        (["{folder}/empty"], "no job in there"),
         (["{folder}", "--baseline", "nobody"], "no job is called 'nobody'"),
         (["{folder}", "--constraint", "latency"], "it takes a form such as"),
         (["{folder}", "--constraint", "latency/p95<1"], "did you mean latency/p95_s?"),

@@ -34,11 +34,11 @@ def test_published_figures_stand_beside_ones_own(cli: CommandLine):
     given = ("published=data/published/screen_annotation.yaml", "model=qwen2vl_2b", f"model.path={model}")
     assert cli(*ECHO, *given, "metrics=[text,cer]").code == 0
     html = page(cli)
-    assert "Beside what was published" in html and "text/length_mean" in html and "156.48" in html
+    assert "Compared with published figures" in html and "text/length_mean" in html and "156.48" in html
     assert "(n: 8 here, 50 there)" in html
 
 
 def test_neither_is_there_without_cause(cli: CommandLine):
     assert cli(*ECHO).code == 0
     html = page(cli)
-    assert "Beside what was published" not in html and "What is read, and what is guessed" not in html
+    assert "Compared with published figures" not in html and "What is read, and what is guessed" not in html

@@ -11,9 +11,9 @@ from rich.console import Console
 from runner import commands
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import Column, fit
-from runner.jobs.results import besides, choices, collect, told_apart
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import besides, choices, told_apart
 from runner.jobs.tracking.description import run_name
-from runner.jobs.tracking.runs import JobFolder
 from runner.report.table import comparison
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
@@ -22,7 +22,7 @@ from tests.runner.report.jobs import scored_job
 def test_choices_name_what_differs(tmp_path: Path):
     job_folder(tmp_path / "a", "model=demo_s", "prompt=plain", "concurrency=1")
     job_folder(tmp_path / "bb", "model=demo_m", "prompt=describe", "concurrency=4")
-    told = choices(collect(tmp_path))
+    told = choices(JobFolder.below(tmp_path))
     assert told == [
         {"model": "demo_s", "quant": "bf16", "prompt": "plain", "concurrency": "1"},
         {"model": "demo_m", "quant": "bf16", "prompt": "describe", "concurrency": "4"},
@@ -32,13 +32,13 @@ def test_choices_name_what_differs(tmp_path: Path):
 def test_choices_name_a_key_within_a_group(tmp_path: Path):
     job_folder(tmp_path / "a", "sampling.temperature=0.1")
     job_folder(tmp_path / "bb", "sampling.temperature=0.7")
-    assert [one["sampling.temperature"] for one in choices(collect(tmp_path))] == ["0.1", "0.7"]
+    assert [one["sampling.temperature"] for one in choices(JobFolder.below(tmp_path))] == ["0.1", "0.7"]
 
 
 def test_numbers_where_measured_and_dashes_where_not(tmp_path: Path):
     job_folder(tmp_path / "a", **{"latency/p50_s": 0.12345, "memory/cpu_peak_gib": 0.5})
     job_folder(tmp_path / "bb", "model=demo_s", error="the engine died")
-    compared = comparison(collect(tmp_path))
+    compared = comparison(JobFolder.below(tmp_path))
     assert compared.header[-1] == "failed" and compared.header[-2] == "CPU peak GiB"
     first, second = compared.rows
     assert "0.250 [0.200, 0.300]" in first and "0.123" in first and first[-1] == "1 of 2" and first[-2] == "0.50"
@@ -63,7 +63,7 @@ def test_identity_is_whole_at_any_width_and_what_is_left_out_is_named(tmp_path: 
             f"sampling.temperature={names.index(name)}",
             **{"latency/p50_s": 0.5, "latency/p95_s": 0.75, "memory/cpu_peak_gib": 0.5},
         )
-    columns = list(comparison(collect(tmp_path)).columns)
+    columns = list(comparison(JobFolder.below(tmp_path)).columns)
     text = printed(columns, width)
     table, _, told = text.partition("no room")
     assert all(len(line) <= width for line in table.splitlines()) and "…" not in table
@@ -116,12 +116,15 @@ def test_a_judge_names_no_candidate(tmp_path: Path):
     first = (*judge, "judge.model.endpoint.base_url=http://one.example:8000/v1")
     job_folder(tmp_path / "a", "model=demo_s", *first, "+metrics.judge={kind: absolute, rubric: correctness@1}")
     job_folder(tmp_path / "bb", "model=demo_m", "judge=none")
-    assert choices(collect(tmp_path)) == [{"model": "demo_s", "quant": "bf16"}, {"model": "demo_m", "quant": "bf16"}]
+    assert choices(JobFolder.below(tmp_path)) == [
+        {"model": "demo_s", "quant": "bf16"},
+        {"model": "demo_m", "quant": "bf16"},
+    ]
     # Of one candidate that was judged twice the judge tells which is which, by its name and not by its address.
     job_folder(tmp_path / "ccc", "model=demo_s", *judge, "judge.model.endpoint.base_url=http://two.example:8000/v1")
     job_folder(tmp_path / "dddd", "model=demo_s", *judge[:2], "judge.model.endpoint.name=weak",
                "judge.model.endpoint.base_url=http://two.example:8000/v1")  # fmt: skip
-    told = choices(collect(tmp_path))
+    told = choices(JobFolder.below(tmp_path))
     assert [(one["model"], one["judge"]) for one in told] == [
         ("demo_s", "absolute correctness strong"),
         ("demo_m", "none"),
@@ -136,23 +139,26 @@ def test_an_endpoints_address_names_a_candidate_only_where_nothing_else_does(tmp
     one, other = "backend.base_url=http://one.example:8000/v1", "backend.base_url=http://two.example:8000/v1"
     job_folder(tmp_path / "a", *endpoint, "model.name=small", one)
     job_folder(tmp_path / "bb", *endpoint, "model.name=large", other)
-    assert choices(collect(tmp_path)) == [{"model": "small", "quant": "native"}, {"model": "large", "quant": "native"}]
+    assert choices(JobFolder.below(tmp_path)) == [
+        {"model": "small", "quant": "native"},
+        {"model": "large", "quant": "native"},
+    ]
     job_folder(tmp_path / "ccc", *endpoint, "model.name=small", other)
-    told = [one["backend.base_url"] for one in choices(collect(tmp_path))]
+    told = [one["backend.base_url"] for one in choices(JobFolder.below(tmp_path))]
     assert told == ["one.example:8000", "two.example:8000", "two.example:8000"]
 
 
 def test_a_run_is_not_named_by_its_judge(tmp_path: Path):
     judge = ("judge=absolute", "judge/model=[endpoint]", "judge.model.endpoint.base_url=http://one.example/v1")
-    folder = JobFolder.read(job_folder(tmp_path / "a", "prompt=plain", *judge))
-    assert run_name("demo_m-bf16", folder.config, folder.environment) == "demo_m-bf16-hf prompt=plain"
+    folder = JobFolder(job_folder(tmp_path / "a", "prompt=plain", *judge))
+    assert run_name("demo_m-bf16", folder.composed, folder.environment) == "demo_m-bf16-hf prompt=plain"
 
 
 def test_another_programs_answers_are_not_told_by_our_defaults(tmp_path: Path):
     for name, temperature in (("a", 0.0), ("bb", 0.7)):
         job_folder(tmp_path / name, f"sampling.temperature={temperature}", "prompt=plain")
     # What runner.jobs.imported_answers writes: names that are unknown, and beside them the defaults of this runner.
-    configs = [dict(one.config) for one in collect(tmp_path)]
+    configs = [dict(one.config) for one in JobFolder.below(tmp_path)]
     foreign = {**configs[0], "model": {**configs[0]["model"], "name": "ScanPro", "checkpoints": {}}}
     for group in ("quant", "backend", "env", "prompt", "sampling"):
         foreign[group] = {**foreign[group], "name": "unknown"}
@@ -169,7 +175,7 @@ def test_another_programs_answers_are_not_told_by_our_defaults(tmp_path: Path):
 
 
 def test_a_job_is_not_named_by_what_it_does_not_have(tmp_path: Path):
-    config = dict(collect(job_folder(tmp_path / "a"))[0].config)
+    config = dict(JobFolder.below(job_folder(tmp_path / "a"))[0].config)
     adapted = {**config, "model": {**config["model"], "adapter": "lora_7"}}
     assert [besides(one) for one in told_apart([config, adapted])] == ["without adapter", "adapter lora_7"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from runner import report
 from runner.config.report_settings import LANGUAGES
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.report.figures import figure
 from runner.report.texts import load
 from tests.runner.report.jobs import scored_job
@@ -85,7 +85,7 @@ def test_the_russian_page_holds_no_english_and_no_decimal_points(tmp_path: Path)
         answers = ["нет" if n < wrong else one for n, one in enumerate(references)]
         scored_job(tmp_path / name, f"model={name}", answers=answers, references=references, rows=rows, figures=figures)
     constraints = {"latency/p95_s": "<2.5"}
-    report.write(collect(tmp_path), tmp_path / "r.html", "отчёт", language="ru", constraints=constraints)
+    report.write(JobFolder.below(tmp_path), tmp_path / "r.html", "отчёт", language="ru", constraints=constraints)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     shown = page[page.index("<main>") : page.index('<section id="origin"')]
     titles = " ".join(re.findall(r'(?:title|aria-label|data-more|data-late|data-save)="([^"]*)"', shown))

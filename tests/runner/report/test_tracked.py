@@ -1,14 +1,22 @@
 """The report in MLflow: one run per sweep, made again in place; a report from an experiment or from runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from runner import commands, report
+from runner import commands
 from runner.jobs import tracking
-from runner.jobs.results import collect
-from runner.report import tracked
+from runner.jobs.folder import JobFolder
+from runner.report import background, tracked
 from tests.runner.report.jobs import scored_job
+
+
+def logged(folder: Path, path: Path, tables: Sequence[Path] = ()) -> str | None:
+    """Write the page of a folder's jobs and bring it to MLflow, as the end of a sweep does."""
+    results = JobFolder.below(folder)
+    made = background.write(results, path, "title")
+    return tracked.log(results, made.note, path, tables, has_pictures=made.has_pictures)
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def test_one_run_per_sweep(tracked_jobs: tuple[str, Path]):
     uri, folder = tracked_jobs
     path = folder / "report.html"
     (table := folder / "parity.json").write_text("[]")
-    runs = [tracked.log(report.write(collect(folder), path, "title"), path, [table]) for _ in range(2)]
+    runs = [logged(folder, path, [table]) for _ in range(2)]
     assert runs[0] == runs[1] is not None
     connection = tracking.client(uri)
     assert connection.get_run(runs[0]).data.tags["runner.kind"] == "report"
@@ -40,7 +48,7 @@ def test_no_page_with_pictures_is_uploaded_where_none_may_be(tmp_path: Path, lim
         given = (f"model={model}", f"tracking.uri={uri}", "tracking.images=false", f"report.pictures.limit={limit}")
         scored_job(folder / name, *given, answers=["да"] * 9, references=["да"] * 9)
     path = folder / "report.html"
-    run_id = tracked.log(report.write(collect(folder), path, "title"), path)
+    run_id = logged(folder, path)
     assert run_id is not None
     connection = tracking.client(uri)
     assert [artifact.path for artifact in connection.list_artifacts(run_id)] == listed
@@ -50,7 +58,7 @@ def test_no_page_with_pictures_is_uploaded_where_none_may_be(tmp_path: Path, lim
 def test_a_single_job_has_no_run_for_its_report(tracked_jobs: tuple[str, Path]):
     _, folder = tracked_jobs
     path = folder / "report.html"
-    assert tracked.log(report.write(collect(folder / "a"), path, "title"), path) is None
+    assert logged(folder / "a", path) is None
 
 
 def test_report_of_an_experiment_and_of_runs(

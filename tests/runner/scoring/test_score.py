@@ -3,6 +3,7 @@ import json
 import pytest
 
 from metrics.registry import create_all
+from runner.jobs.folder import JobFolder
 from runner.scoring.score import score, unscored, values
 
 
@@ -30,7 +31,8 @@ def scored(tmp_path):
         lines = "".join(json.dumps(one) + "\n" for one in rows)
         (tmp_path / "answers.jsonl").write_text(lines, encoding="utf-8")
         made = dict(zip(metrics, create_all(dict.fromkeys(metrics)), strict=True))
-        return score(tmp_path / "answers.jsonl", made, tmp_path / "scores.jsonl", **options)
+        folder = JobFolder(tmp_path)
+        return score(folder, list(folder.cases()), made, **options)
 
     return run
 
@@ -66,6 +68,6 @@ def test_scoring_that_fails_half_way_leaves_the_older_scores_and_nothing_else(sc
     broken.score = lambda cases: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     metrics = dict(zip(("text", "cer"), (create_all({"text": None})[0], broken), strict=True))
     with pytest.raises(OSError, match="No space left"):
-        score(tmp_path / "answers.jsonl", metrics, tmp_path / "scores.jsonl")
+        score(JobFolder(tmp_path), list(JobFolder(tmp_path).cases()), metrics)
     assert (tmp_path / "scores.jsonl").read_text() == before
     assert not list(tmp_path.glob("*.tmp"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.api import EngineSpec, Failure, Generation, Timing
+from runner import store
 from runner.store import Shelf, digest, from_json, to_json
 from tests.patience import patient
 
@@ -180,3 +181,12 @@ def test_nothing_is_written_before_something_is_appended(tmp_path: Path):
 
 def test_digest_does_not_depend_on_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_a_digest_of_parts_is_that_of_the_whole():
+    """Keys of earlier versions were made in one piece: another form would ask everything again."""
+    messages = [["user", ["text", 'Кто? " \\ \u2028']]]
+    parts = [{"b": 1, "a": ["ё", 0.1, None, True]}, messages, {"seed": None, "top_p": 1.0}]
+    together = ", ".join(map(store.as_json, parts))
+    assert store.digest_of_json(f"[{together}]") == store.digest(parts)
+    assert store.digest(parts) == "716d6c476df0deb02ee1391b1ba022f981f30993200acdf15f635b61862d7728"

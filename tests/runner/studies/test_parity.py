@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.studies.parity import command
 from runner.studies.parity import comparison as parity
 from tests.conftest import ROOT
@@ -29,7 +29,7 @@ def job(folder: Path, *overrides: str, **answer: Any) -> None:
 
 
 def compared(folder: Path) -> parity.Comparison:
-    (one,) = parity.compare(collect(folder))
+    (one,) = parity.compare(JobFolder.below(folder))
     return one
 
 
@@ -42,14 +42,27 @@ def test_the_same_input_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture
     one = compared(tmp_path)
     assert (one.baseline.label, one.other.label) == ("hf", "vllm"), "hf is the baseline wherever it stands"
     assert (one.compared, one.same_text, one.same_ids, one.agreement, one.proven) == (1, 1, 1, 1.0, 1)
-    assert not one.differences and not one.divergences and parity.warnings(collect(tmp_path)) == []
+    assert not one.differences and not one.divergences and parity.warnings(JobFolder.below(tmp_path)) == []
     (seen,) = one.other.seen.values()
     assert seen.pixels == ((336, 112),) and seen.pixels_by == "by the processor's rule, confirmed by the tokens"
-    command.summarise(tmp_path, collect(tmp_path))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
     said = capsys.readouterr().out
     assert "1 of 1 token for token" in said and "the same, token for token" in said and "temperature=0.0" in said
     (kept,) = json.loads((tmp_path / command.FILE).read_text())
     assert kept["agreement"] == 1.0 and kept["seen"]["other"][0]["visual_tokens"] == 48
+
+
+def test_the_table_says_whether_qwens_own_package_gives_other_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    job(tmp_path / "a", "backend=hf", **HF)
+    job(tmp_path / "b", "backend=vllm", image_tokens=48, prompt_digest="same")
+    said = "0.0.14: the same sizes for 1 of 1 pictures"
+    environment = json.loads((tmp_path / "a" / "environment.json").read_text())
+    told = environment | {"engine": {"qwen_vl_utils": said}}
+    (tmp_path / "a" / "environment.json").write_text(json.dumps(told))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
+    assert "qwen-vl-utils" in capsys.readouterr().out
+    (kept,) = json.loads((tmp_path / command.FILE).read_text())
+    assert kept["qwen_vl_utils"] == {"baseline": said}
 
 
 def test_what_decides_no_figure_keeps_no_pair_apart(tmp_path: Path) -> None:
@@ -66,7 +79,7 @@ def test_visual_tokens_are_derived_from_the_text_that_another_backend_counted(tm
     assert (seen.visual_tokens, seen.tokens_by) == (38, "prompt less the text of hf")
     assert one.differences == {"prompt tokens": 1, "visual tokens": 1}
     assert (one.same_text, one.with_ids, one.agreement) == (1, 0, 1.0), "without ids texts are compared"
-    (warning,) = parity.warnings(collect(tmp_path))
+    (warning,) = parity.warnings(JobFolder.below(tmp_path))
     assert "did not see the same input (prompt tokens in 1 of 1, visual tokens in 1 of 1)" in warning
 
 
@@ -77,7 +90,7 @@ def test_the_first_token_that_differs_is_named(tmp_path: Path, capsys: pytest.Ca
     assert one.divergences == (parity.Divergence("0", 1, ("Петров", "Петрова")),)
     (seen,) = one.other.seen.values()
     assert "REFUTED" in seen.pixels_by
-    command.summarise(tmp_path, collect(tmp_path))
+    command.summarise(tmp_path, JobFolder.below(tmp_path))
     said = capsys.readouterr().out
     assert "sample 0 from token 1: 'Петров' | 'Петрова'" in said and "WARNING" in said
 
@@ -94,7 +107,7 @@ def test_jobs_that_differ_in_more_than_the_backend_are_not_compared(tmp_path: Pa
     job(tmp_path / "a", "backend=hf", **HF)
     job(tmp_path / "b", "backend=vllm", "model.max_pixels=6272")
     job(tmp_path / "c", "backend=hf", "quant=bf16")
-    assert parity.compare(collect(tmp_path)) == []
+    assert parity.compare(JobFolder.below(tmp_path)) == []
 
 
 def test_where_a_part_of_the_page_was_sent_the_whole_page_proves_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.studies.profile import memory
 from tests.conftest import CommandLine
 from tests.runner.job_folders import job_folder
@@ -105,7 +105,7 @@ def test_memory_is_of_the_gpu_where_there_is_one_and_absent_where_it_was_not_mea
     gpu = {"memory/gpu_peak_gib": 9.5, "memory/cpu_peak_gib": 3.0, "memory/needed_gib": 9.0}
     job_folder(tmp_path / "a", *synthetic[:2], f"{synthetic[2]}1024", **gpu)
     job_folder(tmp_path / "b", *synthetic[:2], f"{synthetic[2]}4", **{"memory/gpu_peak_gib": 4.25})
-    memory.summarise(tmp_path, collect(tmp_path))
+    memory.summarise(tmp_path, JobFolder.below(tmp_path))
     first, second = table(tmp_path, "memory_profile")
     assert (first["input asked for"], second["input asked for"]) == ("4", "1024"), "by length"
     assert (first["memory"], first["peak GiB"], first["needed GiB"]) == ("GPU", "4.25", "")

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runner.base.errors import Refused
-from runner.jobs.results import collect
+from runner.jobs.folder import JobFolder
 from runner.studies.published import Published, compare
 from tests.conftest import ROOT, CommandLine
 
@@ -40,7 +40,7 @@ def test_stored_answers_stand_beside_what_was_published(cli: CommandLine, shared
     table = shared / "screen_annotation" / "judgement_scores.xlsx"
     ended = cli("experiment=screen_annotation_judge", f"answers={table}", "tracking=none")
     assert ended.code == 0, ended.err
-    rows, sources = compare(collect(cli.folder))
+    rows, sources = compare(JobFolder.below(cli.folder))
     ratios = {row.job: row for row in rows if row.measure == "quality/judge_ratio"}
     assert len(ratios) == 8
     assert all(abs(row.own - row.published) < 0.006 for row in ratios.values()), "rounded to two digits there"

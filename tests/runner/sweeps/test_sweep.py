@@ -22,7 +22,9 @@ ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]")
 def results(folder: Path) -> list[dict[str, Any]]:
     paths = [path for path in folder.rglob("metrics.json") if path.parent.name != "artifacts"]  # not MLflow's copies
     found = [json.loads(path.read_text()) | {"folder": path.parent} for path in paths]
-    return sorted(found, key=lambda result: result["finished_at"])
+    # A job that was killed with -9 never ended; tests/faults/test_killed_jobs.py is about those.
+    ended = [result for result in found if result["finished_at"] is not None]
+    return sorted(ended, key=lambda result: result["finished_at"])
 
 
 def rows(result: dict[str, Any], name: str = "answers.jsonl") -> list[dict[str, Any]]:
@@ -400,3 +402,43 @@ def test_a_sweep_over_prompts_names_them_in_folders_lines_and_comparison(cli: Co
     assert "(demo_detailed temperature 0.5)" in told.out, told.out + told.err
     named = cli(str(sweep), "--baseline", "demo_m-bf16 (demo_detailed temperature 0.0)", module="runner.compare")
     assert named.code == 0, named.err
+
+
+def test_the_next_engine_starts_before_the_last_job_is_uploaded(cli: CommandLine):
+    ended = cli("-m", *ECHO, "model=demo_s,demo_m")
+    assert ended.code == 0, ended.err
+    lines = [line for line in ended.err.splitlines() if ": " in line]
+    started = next(number for number, line in enumerate(lines) if "demo_m-bf16: starting the engine" in line)
+    begun = next(number for number, line in enumerate(lines) if "demo_m-bf16: backend.name=echo" in line)
+    assert started < begun, "before its own job has begun"
+    found = results(cli.folder)
+    assert [result["metrics"]["engine/starts"] for result in found] == [1, 1], "each by its own job, and once"
+    assert all((result["folder"] / "run_id").exists() for result in found)
+
+
+def test_an_engine_is_not_started_ahead_for_answers_that_are_stored(cli: CommandLine):
+    assert cli("-m", *ECHO, "tracking=none", "model=demo_m").code == 0
+    ended = cli("-m", *ECHO, "tracking=none", "model=demo_s,demo_m")
+    assert ended.code == 0 and "demo_m-bf16: starting the engine" not in ended.err
+    assert results(cli.folder)[-1]["metrics"]["engine/starts"] == 0
+
+
+def test_an_engine_that_does_not_start_ahead_is_told_of_by_its_own_job(cli: CommandLine):
+    ended = cli("-m", *ECHO, "tracking=none", "+backend.engine_args.start_s=0,soon")
+    assert ended.code == 1, ended.err
+    fine, failed = results(cli.folder)
+    assert fine["status"] == "finished" and failed["status"] == "failed"
+    assert failed["error"].startswith("the engine did not start"), "and not: for an earlier job"
+    assert "invalid float value: 'soon'" in failed["error"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_an_engine_that_starts_ahead_is_not_left_behind(cli: CommandLine, sent: signal.Signals, code: int):
+    process = cli.start("-m", *ECHO, "tracking=none", "+backend.engine_args.start_s=0,600")
+    deadline = time.monotonic() + patient(60)
+    while not results(cli.folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, sent)
+    process.communicate(timeout=patient(60))
+    assert process.returncode == code
+    assert gone(str(cli.folder / "store"))

@@ -1,7 +1,7 @@
-"""How a kind of checkpoint is fed: one module per way of preparing inputs, none per model.
+"""Families of checkpoints. Each module is one way of preparing a model's inputs; no model has its own module.
 
-A family is chosen by name (`--family`) or, with `auto`, by what the checkpoint's configuration says. A further one is a
-module with a class like `ChatImageText` and a line in `FAMILIES`.
+A family is chosen by name (`--family`) or, with `auto`, by the checkpoint's configuration. To add a family, write a
+module with a class like `ChatImageText` and add a line to `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request as the model takes it: tensors on the CPU with a leading batch dimension of one."""
+    """A request as inputs of the model: tensors on the CPU with a leading batch dimension of one."""
 
     inputs: Mapping[str, Any]
     prompt: str
@@ -30,35 +30,35 @@ class Prepared:
     pixels: Pixels
     prompt_tokens: int
     image_tokens: int
-    image_sizes: tuple[tuple[int, int], ...]  # (width, height) in pixels as the model sees them, where known
+    image_sizes: tuple[tuple[int, int], ...]  # (width, height) in pixels as the model sees them; empty if unknown
 
     @property
     def prompt_ids(self) -> list[int] | None:
-        """The prompt's tokens, those of images included; None where the model takes no tokens."""
+        """The prompt's token ids, including those of images; None if the model takes no tokens."""
         ids = self.inputs.get("input_ids")
         return None if ids is None else [int(token) for token in ids[0].tolist()]
 
 
 class Family(Protocol):
-    """What the server asks of a family. `prepare` runs outside the model thread, `collate` within it."""
+    """The interface of a family. `prepare` runs outside the model thread, `collate` in it."""
 
     name: str
     takes_images: bool
     tokenizer: Any
 
     def __init__(self, settings: Settings, config: Any) -> None:
-        """Load tokenizer and processor. Raises LoadError."""
+        """Load tokenizer and processor. Raise LoadError."""
 
     @staticmethod
     def model_class() -> Any:
         """Return the transformers class whose `from_pretrained` and `from_config` build the model."""
 
     def prepare(self, request: ChatRequest) -> Prepared:
-        """Render the prompt, decode the images, tokenise. Raises RequestError."""
+        """Render the prompt, decode the images, tokenise. Raise RequestError."""
         ...
 
     def batch_key(self, prepared: Prepared) -> Hashable:
-        """Return what must be equal for two requests to share a batch."""
+        """Return a key that must be equal for two requests to share a batch."""
 
     def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
         """Join requests into the arguments of `generate`: (batch, tokens), padded on the left."""
@@ -67,7 +67,7 @@ class Family(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DirectAnswer:
-    """A whole answer of a family that shows no tokens; `tokens` is how many it took, None where nobody tells."""
+    """The whole answer of a family that gives no single tokens. `tokens` is their number; None if it is not known."""
 
     text: str
     tokens: int | None
@@ -75,7 +75,7 @@ class DirectAnswer:
 
 @runtime_checkable
 class DirectFamily(Family, Protocol):
-    """A family that answers by itself and not through `generate`."""
+    """A family that computes answers itself instead of by `generate`."""
 
     def answer(self, model: Any, prepared: Prepared, sampling: Sampling) -> DirectAnswer:
         """Return the answer to one request. Runs in the model thread."""
@@ -89,7 +89,7 @@ FAMILIES: Mapping[str, str] = {
     "chat_image_text": "backends.hf_server.families.chat_image_text:ChatImageText",
 }
 
-# (transformers' table of model types, its auto class) -> family; the first that knows a model decides.
+# (transformers' table of model types, its auto class) -> family; the first table that contains a model decides.
 BY_AUTO_CLASS: Mapping[tuple[str, str], str] = {
     ("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", "AutoModelForImageTextToText"): "chat_image_text",
     ("MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING_NAMES", "AutoModelForDocumentQuestionAnswering"): "document_qa",
@@ -98,13 +98,13 @@ BY_AUTO_CLASS: Mapping[tuple[str, str], str] = {
 
 
 def family_class(name: str, config: Any) -> type[Family]:
-    """Return the family of that name, or with `auto` the one that fits a model's configuration."""
+    """Return the family of that name; with `auto`, the family that fits a model's configuration."""
     chosen = _by_configuration(config) if name == "auto" else name
     if chosen not in FAMILIES:
         raise LoadError(f"--family {name}: unknown; known are auto, {', '.join(FAMILIES)}")
     module, _, attribute = FAMILIES[chosen].partition(":")
-    found: type[Family] = getattr(importlib.import_module(module), attribute)
-    return found
+    family: type[Family] = getattr(importlib.import_module(module), attribute)
+    return family
 
 
 def _by_configuration(config: Any) -> str:

@@ -1,4 +1,4 @@
-"""Chat models of images and text: everything that transformers builds with AutoModelForImageTextToText."""
+"""Chat models of images and text: all models that transformers builds with AutoModelForImageTextToText."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from backends.hf_server.configuration import model_type
 from backends.hf_server.families import Prepared, moving, older_llava
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
+from backends.hf_server.families.qwen_sizes import qwen_sizes
 from backends.hf_server.families.token_rows import TOKEN_INPUTS, joined_tokens
 from backends.hf_server.settings import Settings
 
-# Inputs that are rows of patches or images, whose batch is their concatenation. A checkpoint with others than these and
-# tokens is collated by its own processor instead.
+# Inputs that are rows of patches or images, which are concatenated to make a batch. If a checkpoint has inputs other
+# than these and tokens, its own processor makes the batch.
 PACKED_INPUTS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 
 
 class ChatImageText:
-    """Feeds chat messages with images through the checkpoint's own chat template and processor."""
+    """Prepares chat messages with images by the checkpoint's own chat template and processor."""
 
     name = "chat_image_text"
     takes_images = True
@@ -36,8 +37,8 @@ class ChatImageText:
         encoder.padding_side = "left"
         if encoder.pad_token is None:
             encoder.pad_token = encoder.eos_token
-        # Fast tokenizers refuse to be used by two threads at once ("Already borrowed"): one for the preparing thread,
-        # whose calls the lock keeps apart from those of `collate`, and one that decodes in the model thread.
+        # A fast tokenizer can't be used by two threads at once ("Already borrowed"). So there are two: this copy
+        # decodes in the model thread. The other one is used by `prepare` and `collate`, which the lock separates.
         self._lock = threading.Lock()
         self.tokenizer = copy.deepcopy(encoder)
         if not self._processor.chat_template:
@@ -49,6 +50,7 @@ class ChatImageText:
         self._takes_parts = older_llava.takes_parts(self._processor)
         self._config = config
         self._defaults = settings
+        self.qwen_sizes = qwen_sizes(self._processor.image_processor, config)
         if settings.min_pixels or settings.max_pixels:
             try:
                 pixel_options(self._processor.image_processor, settings.min_pixels, settings.max_pixels)
@@ -57,14 +59,14 @@ class ChatImageText:
 
     @staticmethod
     def model_class() -> Any:
-        """Return AutoModelForImageTextToText, under its older name where transformers is older than 4.46."""
+        """Return AutoModelForImageTextToText, which has another name in transformers before 4.46."""
         import transformers
 
         known = hasattr(transformers, "AutoModelForImageTextToText")
         return getattr(transformers, "AutoModelForImageTextToText" if known else "AutoModelForVision2Seq")
 
     def prepare(self, request: ChatRequest) -> Prepared:
-        """Render the prompt, decode the images, tokenise. Raises RequestError."""
+        """Render the prompt, decode the images, tokenise. Raise RequestError."""
         pictures = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
         clips = [part for message in request.messages for part in message.parts if isinstance(part, Clip)]
         in_clips = {frame for clip in clips for frame in clip.frames}
@@ -82,9 +84,13 @@ class ChatImageText:
                     frames = [[pictures[number] for number in clip.frames] for clip in clips]
                     inputs = self._with_videos(prompt, list(images), frames, request)
         except (ValueError, TypeError, IndexError, StopIteration) as error:
-            # The processor speaks of this request: a wrong number of image marks, an extreme aspect ratio.
+            # The error is about this request: a wrong number of image marks, or an extreme aspect ratio.
             raise RequestError(f"the model's processor refuses the request: {error}") from error
         ids = inputs["input_ids"]
+        sizes = image_sizes(inputs, len(images), self._config)
+        if self.qwen_sizes is not None and len(sizes) == len(images):
+            limits = self._pixel_options(request).get("size")
+            self.qwen_sizes.compare([image.size for image in images], sizes, limits)
         seen = [token for kind in ("image", "video") if (token := self._token(kind)) is not None]
         return Prepared(
             inputs=inputs,
@@ -93,11 +99,11 @@ class ChatImageText:
             pixels=request.pixels,
             prompt_tokens=ids.shape[1],
             image_tokens=int(torch.isin(ids, torch.tensor(seen, dtype=ids.dtype)).sum()),
-            image_sizes=image_sizes(inputs, len(images), self._config),
+            image_sizes=sizes,
         )
 
     def batch_key(self, prepared: Prepared) -> Hashable:
-        """Let the packed layout always go together; else pixel limits and the number of images must agree."""
+        """Return one key for all packed inputs. Other inputs need equal pixel limits and numbers of images."""
         return None if _packed(prepared) else (prepared.pixels, len(prepared.images))
 
     def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
@@ -128,25 +134,25 @@ class ChatImageText:
         inputs = self._process([prompt.replace(mark, "")], [images] if images else None, request)
         processor = self._processor.image_processor
         videos = moving.video_inputs(processor, clips, self._pixel_options(request))
-        if model_type(self._config) == "qwen2_5_vl":  # it counts time in seconds, its predecessor in frames
+        if model_type(self._config) == "qwen2_5_vl":  # Qwen2.5-VL counts time in seconds, Qwen2-VL in frames
             seconds = processor.temporal_patch_size / request.video_fps
             videos["second_per_grid_ts"] = torch.full((len(clips),), seconds)
         return moving.with_places(inputs, videos["video_grid_thw"], processor.merge_size, self._config) | videos
 
-    def _pixel_options(self, wanted: ChatRequest | Prepared) -> dict[str, Any]:
-        low = wanted.pixels.min_pixels or self._defaults.min_pixels
-        high = wanted.pixels.max_pixels or self._defaults.max_pixels
+    def _pixel_options(self, request: ChatRequest | Prepared) -> dict[str, Any]:
+        low = request.pixels.min_pixels or self._defaults.min_pixels
+        high = request.pixels.max_pixels or self._defaults.max_pixels
         return pixel_options(self._processor.image_processor, low, high) if low or high else {}
 
-    def _process(self, prompts: list[str], images: Any, wanted: ChatRequest | Prepared) -> dict[str, Any]:
-        options = {"images": images, **self._pixel_options(wanted)} if images is not None else {}
-        # The template has written every special token already; adding a second BOS would change the answers.
+    def _process(self, prompts: list[str], images: Any, request: ChatRequest | Prepared) -> dict[str, Any]:
+        options = {"images": images, **self._pixel_options(request)} if images is not None else {}
+        # The chat template contains all special tokens already. A second BOS would change the answers.
         special = not prompts[0].startswith(self.tokenizer.bos_token) if self.tokenizer.bos_token else True
         with_padding = {"padding": True, "padding_side": "left"} if len(prompts) > 1 else {}
-        found = self._processor(
+        inputs = self._processor(
             text=prompts, add_special_tokens=special, return_tensors="pt", **with_padding, **options
         )
-        return dict(found)
+        return dict(inputs)
 
     def _token(self, kind: str) -> int | None:
         for owner in (self._config, self._processor):

@@ -1,4 +1,4 @@
-"""Chat models of text alone: what transformers builds with AutoModelForCausalLM and that has a chat template."""
+"""Chat models of text: models that transformers builds with AutoModelForCausalLM and that have a chat template."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backends.hf_server.settings import Settings
 
 
 class ChatText:
-    """Feeds chat messages through the checkpoint's own chat template. A request with a picture is refused."""
+    """Prepares chat messages by the checkpoint's own chat template. A request with a picture is refused."""
 
     name = "chat_text"
     takes_images = False
@@ -30,7 +30,7 @@ class ChatText:
                 f"{settings.model} has no chat template (chat_template.jinja, or in tokenizer_config.json), so its "
                 "prompts can't be built; put the model's template there"
             )
-        # Fast tokenizers refuse to be used by two threads at once: this one decodes in the model thread.
+        # A fast tokenizer can't be used by two threads at once: this copy decodes in the model thread.
         self.tokenizer = copy.deepcopy(self._encoder)
 
     @staticmethod
@@ -41,7 +41,7 @@ class ChatText:
         return AutoModelForCausalLM
 
     def prepare(self, request: ChatRequest) -> Prepared:
-        """Render the prompt and tokenise. Raises RequestError."""
+        """Render the prompt and tokenise. Raise RequestError."""
         if request.images:
             raise RequestError(
                 "this model takes text alone; leave the pictures out, or read their text first (prompt.ocr)",
@@ -54,9 +54,9 @@ class ChatText:
         ]
         try:
             prompt = self._encoder.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # templates refuse roles and orders of turns in words of their own
+        except Exception as error:  # templates raise many kinds of errors for roles and orders of turns
             raise RequestError(f"the model's chat template refuses the request: {error}") from error
-        # The template has written every special token already.
+        # The chat template contains all special tokens already.
         inputs = dict(self._encoder(prompt, add_special_tokens=False, return_tensors="pt"))
         inputs.pop("token_type_ids", None)
         return Prepared(
@@ -70,7 +70,7 @@ class ChatText:
         )
 
     def batch_key(self, prepared: Prepared) -> Hashable:
-        """Let all requests go together."""
+        """Return one key for all requests: any of them can share a batch."""
         del prepared
         return ()
 

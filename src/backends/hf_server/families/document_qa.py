@@ -1,7 +1,7 @@
-"""Extractive document question answering: LayoutLMv3 marks the words of a page that answer a question.
+"""Extractive document question answering: LayoutLMv3 selects the words of a page that answer a question.
 
-It reads no picture by itself: tesseract finds the words and their places, and an answer is a run of them. So there are
-no tokens to draw and nothing to stream; `direct.py` asks `answer` instead of `generate`.
+Tesseract reads the words and their places, and an answer is a span of these words. So no tokens are generated and
+nothing is streamed: `direct.py` calls `answer` instead of `generate`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRIDE = 128  # tokens that two windows over a long page share; as in transforme
 
 
 class DocumentQA:
-    """Feeds the last text of a request as the question, and each of its pictures as a page."""
+    """Takes the text of a request as the question, and each of its pictures as a page."""
 
     name = "document_qa"
     takes_images = True
@@ -37,7 +37,7 @@ class DocumentQA:
         self.tokenizer = load_tokenizer(settings)
         self._image_processor = load_image_processor(settings)
         self._languages = settings.ocr_languages
-        self._window = config.max_position_embeddings - 2  # RoBERTa's positions begin behind the padding's
+        self._window = config.max_position_embeddings - 2  # RoBERTa's positions begin after that of the padding token
 
     @staticmethod
     def model_class() -> Any:
@@ -47,7 +47,7 @@ class DocumentQA:
         return AutoModelForDocumentQuestionAnswering
 
     def prepare(self, request: ChatRequest) -> Prepared:
-        """Read the words of every page and cut them into windows. Raises RequestError."""
+        """Read the words of every page and split them into windows. Raise RequestError."""
         question = _question(request)
         images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
         pages = [page for image in images if (page := self._page(question, image)) is not None]
@@ -62,26 +62,26 @@ class DocumentQA:
         )
 
     def batch_key(self, prepared: Prepared) -> Hashable:
-        """Let all requests go together: they are answered one by one."""
+        """Return one key for all requests: they are answered one by one."""
         del prepared
         return ()
 
     def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
-        """Return nothing: there is no `generate` to be called."""
+        """Raise NotImplementedError: this family doesn't use `generate`."""
         raise NotImplementedError(f"{len(batch)} requests of family document_qa are answered by `answer`")
 
     def answer(self, model: Any, prepared: Prepared, sampling: Sampling) -> DirectAnswer:
-        """Return the most probable run of words of all pages; nothing where no page has words."""
+        """Return the most probable span of words on all pages; an empty text if no page has words."""
         best = (float("-inf"), "", 0)
         for page in prepared.inputs["pages"]:
             rows = {name: value.to(model.device) for name, value in page["rows"].items()}
             pixels = page["pixel_values"].to(model.device, model.dtype)
             with torch.inference_mode():
-                found = model(**rows, pixel_values=pixels.expand(len(rows["input_ids"]), -1, -1, -1))
+                output = model(**rows, pixel_values=pixels.expand(len(rows["input_ids"]), -1, -1, -1))
             for window, words in enumerate(page["word_of_token"]):
-                # Behind the tokens come the patches of the picture, which can't be an answer.
-                starts = found.start_logits[window, : len(words)].float().cpu()
-                ends = found.end_logits[window, : len(words)].float().cpu()
+                # The patches of the picture, which follow the tokens, can't be an answer.
+                starts = output.start_logits[window, : len(words)].float().cpu()
+                ends = output.end_logits[window, : len(words)].float().cpu()
                 score, first, last = _best_span(starts, ends, words, sampling.max_tokens)
                 if score > best[0]:
                     text = " ".join(page["words"][words[first] : words[last] + 1])
@@ -91,7 +91,7 @@ class DocumentQA:
     def _page(self, question: str, image: Any) -> dict[str, Any] | None:
         try:
             seen = self._image_processor(images=[image], apply_ocr=True, ocr_lang=self._languages, return_tensors="pt")
-        except Exception as error:  # tesseract's words: a language that is not installed, a picture it can't take
+        except Exception as error:  # tesseract fails: a language is not installed, or the picture can't be read
             raise RequestError(f"OCR failed: {' '.join(str(error).split())[:300]}", code="bad_image") from error
         words, boxes = seen["words"][0], seen["boxes"][0]
         if not words:
@@ -113,7 +113,7 @@ class DocumentQA:
 
 
 def _question(request: ChatRequest) -> str:
-    """Return the one text of the one user turn."""
+    """Return the text of the request, which must be one user turn with one text. Raise RequestError otherwise."""
     texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
     sampling = request.sampling
     if [message.role for message in request.messages] != ["user"] or len(texts) != 1:
@@ -132,16 +132,16 @@ def _question(request: ChatRequest) -> str:
 
 
 def _words_of_page(rows: Any, window: int) -> list[int]:
-    """Return for each token the number of its word on the page, -1 for the question and for special tokens."""
+    """Return for each token the index of its word on the page: -1 for the question and for special tokens."""
     sides, words = rows.sequence_ids(window), rows.word_ids(window)
     return [word if side == 1 and word is not None else -1 for side, word in zip(sides, words, strict=True)]
 
 
 def _best_span(starts: Any, ends: Any, words: Sequence[int], longest: int) -> tuple[float, int, int]:
-    """Return log-probability, first and last token of the best run of at most `longest` tokens within the page.
+    """Return log-probability, first and last token of the best span of at most `longest` tokens within the page.
 
-    The first token, <s>, takes part in the probabilities: on it a model puts what it finds to be no answer, so that a
-    window without one loses against others. As the pipeline of transformers does.
+    The first token, <s>, is included in the probabilities, as in the pipeline of transformers: the model gives it the
+    probability that there is no answer, so a window without an answer scores less than others.
     """
     inside = torch.tensor([word >= 0 for word in words])
     allowed = inside.clone()

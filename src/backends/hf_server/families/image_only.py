@@ -1,7 +1,7 @@
-"""A processor for images and text of a checkpoint whose own one can't be built without torchvision.
+"""Builds a processor for images and text for a checkpoint whose own processor needs torchvision.
 
-`AutoProcessor` for Qwen2-VL and its relatives wants a *video* processor, which needs torchvision; without it, it fails
-or silently returns a bare tokenizer. Images alone need neither: the PIL image processor and the tokenizer suffice.
+`AutoProcessor` for the Qwen2-VL family loads a *video* processor, which needs torchvision. Without torchvision it fails
+or silently returns only a tokenizer. Images need no torchvision: the PIL image processor and the tokenizer are enough.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from backends.hf_server.settings import Settings
 
 
 def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source: dict[str, Any]) -> Any:
-    """Build the checkpoint's processor class over its image processor and tokenizer, without video.
+    """Build the checkpoint's processor class from its image processor and tokenizer, without a video processor.
 
     `source` are the keyword arguments for `from_pretrained` (revision, local files only, ...).
     """
@@ -34,22 +34,22 @@ def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source
 
 
 def without_video(base: type) -> type:
-    """Derive a processor class that takes an image processor and a tokenizer and has no video processor."""
+    """Return a subclass of a processor class that has an image processor and a tokenizer, but no video processor."""
 
     class ImageOnly(base):
         def __init__(self, image_processor: Any = None, tokenizer: Any = None, **options: Any):
             super().__init__(image_processor=image_processor, tokenizer=tokenizer, video_processor=None, **options)
 
         def check_argument_for_proper_class(self, name: str, argument: Any) -> None:
-            """Accept the parts: no video processor, and in transformers 4 a tokenizer of a general class."""
+            """Accept a missing video processor and, in transformers 4, a tokenizer of a general class."""
 
-    # Its name reaches messages of transformers and files: keep the one that the checkpoint knows.
+    # transformers uses the name in messages and files, so it stays that of the checkpoint's class.
     ImageOnly.__name__ = ImageOnly.__qualname__ = base.__name__
     return ImageOnly
 
 
 def image_processor(settings: Settings, source: dict[str, Any]) -> Any:
-    """Load the checkpoint's image processor. Raises LoadError."""
+    """Load the checkpoint's image processor. Raise LoadError."""
     from transformers import AutoImageProcessor
 
     try:
@@ -59,7 +59,7 @@ def image_processor(settings: Settings, source: dict[str, Any]) -> Any:
 
 
 def _chat_template(base: Any, settings: Settings, source: dict[str, Any]) -> Any:
-    """Read the template kept with the processor (chat_template.jinja or .json), which wins over the tokenizer's."""
+    """Return the processor's template (chat_template.jinja or .json), which has priority over the tokenizer's."""
     options = {name: value for name, value in source.items() if name != "trust_remote_code"}
     values, _ = base.get_processor_dict(settings.model, **options)
     return values.get("chat_template")

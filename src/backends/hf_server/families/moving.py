@@ -1,7 +1,7 @@
-"""Videos of the Qwen2-VL family: frames, in pairs, as the model takes a moving picture.
+"""Prepares videos for the Qwen2-VL family, whose models take frames in pairs.
 
-transformers' own video processor needs torchvision. The image processor does the same work for one picture: it shows
-each frame twice, since the model sees two at a time. Here the second one is put in its place.
+transformers' video processor needs torchvision. The image processor does the same for a picture, which it duplicates to
+make a pair. Here the duplicate is replaced by the next frame.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import torch
 from backends.chat_server.errors import RequestError
 from backends.hf_server.configuration import model_type
 
-MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl")  # Qwen3-VL writes times between its frames, and is not among them
+MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl")  # not Qwen3-VL, whose prompts contain times between the frames
 
 
 def video_inputs(image_processor: Any, clips: Sequence[Sequence[Any]], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `pixel_values_videos` (patches, values) and `video_grid_thw` (clips, 3); a clip's frames have one size."""
+    """Return `pixel_values_videos` (patches, values) and `video_grid_thw` (clips, 3).
+
+    Raise RequestError if the frames of a clip differ in size.
+    """
     patches, grids = [], []
     for clip in clips:
         if len({frame.size for frame in clip}) > 1:
@@ -26,7 +29,7 @@ def video_inputs(image_processor: Any, clips: Sequence[Sequence[Any]], options: 
         seen = image_processor(images=list(clip), return_tensors="pt", **options)
         _, height, width = seen["image_grid_thw"][0].tolist()
         pair, side = image_processor.temporal_patch_size, image_processor.patch_size
-        # A patch is (channel, frame of the pair, row, column); of each picture the first of its equal pair is kept.
+        # A patch is (channel, frame of the pair, row, column). Both frames of a pair are equal: keep the first.
         frames = seen["pixel_values"].view(len(clip), height * width, -1, pair, side, side)[:, :, :, 0]
         missing = -len(clip) % pair
         frames = torch.cat([frames, frames[-1:].expand(missing, *frames.shape[1:])]) if missing else frames
@@ -37,10 +40,10 @@ def video_inputs(image_processor: Any, clips: Sequence[Sequence[Any]], options: 
 
 
 def check(config: Any, prompt: str, mark: str, clips: int) -> None:
-    """Raise RequestError where this model or its chat template takes no video."""
+    """Raise RequestError if this model or its chat template takes no video."""
     if model_type(config) not in MODEL_TYPES:
         raise RequestError(
-            f"the HF server feeds videos to {', '.join(MODEL_TYPES)} alone, and this is {model_type(config)}; "
+            f"the HF server takes videos only for {', '.join(MODEL_TYPES)}, and this model is {model_type(config)}; "
             "send the frames as pictures (dataset.video_as=pictures)",
             code="unsupported_parameter",
             param="messages",
@@ -55,9 +58,9 @@ def check(config: Any, prompt: str, mark: str, clips: int) -> None:
 
 
 def with_places(inputs: Mapping[str, Any], grids: Any, merge_size: int, config: Any) -> dict[str, Any]:
-    """Return tokenised inputs of one request with the tokens of its videos between their marks, which hold nothing yet.
+    """Return the tokenised inputs of one request with the video tokens inserted between their start and end marks.
 
-    Written into the text, they would be refused: a processor of images alone finds tokens of videos without videos.
+    The tokens can't be written into the text, because a processor without videos refuses texts with video tokens.
     """
     ids = inputs["input_ids"][0]
     marks = (ids[:-1] == config.vision_start_token_id) & (ids[1:] == config.vision_end_token_id)

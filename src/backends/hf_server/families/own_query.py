@@ -1,6 +1,7 @@
-"""Models whose repository brings a method of its own, `query(image, question, settings=...)`, and no way to `generate`.
+"""Models whose repository has its own method `query(image, question, settings=...)` and no usable `generate`.
 
-Moondream is asked so. Its code samples by temperature and top_p alone, and tells neither tokens nor what it saw.
+Moondream is such a model. Its code knows only temperature, top_p and max_tokens, and reports neither the number of
+tokens nor the size of the picture.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from backends.hf_server.settings import Settings
 
 
 class OwnQuery:
-    """Hands the one picture and the one text of a request to the model's own method."""
+    """Passes the picture and the text of a request to the model's own method."""
 
     name = "own_query"
     takes_images = True
@@ -35,7 +36,7 @@ class OwnQuery:
         return AutoModelForCausalLM
 
     def prepare(self, request: ChatRequest) -> Prepared:
-        """Decode the picture. Raises RequestError for what such a method can't be told."""
+        """Decode the picture. Raise RequestError for a request or a setting that such a method doesn't take."""
         texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
         roles = [message.role for message in request.messages]
         if roles != ["user"] or len(texts) != 1 or len(request.images) != 1:
@@ -51,19 +52,19 @@ class OwnQuery:
         return Prepared({}, texts[0], (image,), pixels, prompt_tokens=0, image_tokens=0, image_sizes=())
 
     def batch_key(self, prepared: Prepared) -> Hashable:
-        """Let all requests go together: they are answered one by one."""
+        """Return one key for all requests: they are answered one by one."""
         del prepared
         return ()
 
     def collate(self, batch: Sequence[Prepared]) -> dict[str, Any]:
-        """Return nothing: there is no `generate` to be called."""
+        """Raise NotImplementedError: this family doesn't use `generate`."""
         raise NotImplementedError(f"{len(batch)} requests of family own_query are answered by `answer`")
 
     def answer(self, model: Any, prepared: Prepared, sampling: Sampling) -> DirectAnswer:
-        """Return what the model's method says."""
+        """Return the answer of the model's method."""
         if sampling.temperature > 0 and sampling.seed is not None:
             torch.manual_seed(sampling.seed)
         settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
         with torch.inference_mode():
-            found = model.query(prepared.images[0], prepared.prompt, settings=settings)
-        return DirectAnswer(text=str(found["answer"]).strip(), tokens=None)
+            reply = model.query(prepared.images[0], prepared.prompt, settings=settings)
+        return DirectAnswer(text=str(reply["answer"]).strip(), tokens=None)

@@ -1,4 +1,4 @@
-"""Pixel limits: how an image processor is told, and what size it made of an image."""
+"""Passes pixel limits to an image processor, and reads the size to which it resized an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backends.chat_server.errors import RequestError
 
 
 def pixel_options(image_processor: Any, low: int | None, high: int | None) -> dict[str, Any]:
-    """Return the processor's arguments for an area between `low` and `high` pixels; None keeps its own bound."""
+    """Return the processor's arguments for an area from `low` to `high` pixels; None keeps the checkpoint's limit."""
     size = dict(getattr(image_processor, "size", None) or {})
     kinds = getattr(getattr(image_processor, "valid_kwargs", None), "__annotations__", {})
     if "max_pixels" not in kinds and not hasattr(image_processor, "max_pixels"):
@@ -26,15 +26,15 @@ def pixel_options(image_processor: Any, low: int | None, high: int | None) -> di
             f"min_pixels {low} is larger than max_pixels {high}; one of them is the checkpoint's own, so give both",
             param="mm_processor_kwargs",
         )
-    if {"shortest_edge", "longest_edge"} <= set(size):  # areas in spite of their names
+    if {"shortest_edge", "longest_edge"} <= set(size):  # they are areas, in spite of their names
         return {"size": {"shortest_edge": low, "longest_edge": high}}
     return {"min_pixels": low, "max_pixels": high}
 
 
 def image_sizes(inputs: Mapping[str, Any], images: int, config: Any) -> tuple[tuple[int, int], ...]:
-    """Return (width, height) in pixels of each image as the model sees it, or nothing where that isn't said.
+    """Return (width, height) in pixels of each image as the model sees it; an empty tuple if it is not known.
 
-    From `image_grid_thw` (images, 3), counted in patches, or `pixel_values` (images, channels, height, width).
+    It is read from `image_grid_thw` (images, 3), in patches, or `pixel_values` (images, channels, height, width).
     """
     grid = inputs.get("image_grid_thw")
     if grid is not None:

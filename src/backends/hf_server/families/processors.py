@@ -1,4 +1,4 @@
-"""The checkpoint's own processor, or what stands in for it; never silently a tokenizer alone."""
+"""Loads the checkpoint's own processor, or a substitute for it that can process images, too."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 
 
 def load_tokenizer(settings: Settings) -> Any:
-    """Return the checkpoint's tokenizer alone. Raises LoadError."""
+    """Return the checkpoint's tokenizer. Raise LoadError."""
     return _tokenizer(settings, _source(settings))
 
 
 def load_image_processor(settings: Settings) -> Any:
-    """Return the checkpoint's image processor alone. Raises LoadError."""
+    """Return the checkpoint's image processor. Raise LoadError."""
     return image_processor(settings, _source(settings))
 
 
 def load_processor(settings: Settings, config: Any) -> Any:
-    """Return a processor with `tokenizer`, `image_processor` and `chat_template`. Raises LoadError."""
+    """Return a processor with `tokenizer`, `image_processor` and `chat_template`. Raise LoadError."""
     source = _source(settings)
     if settings.is_folder and settings.weights == "dummy" and not _has_tokenizer(settings.model):
         from backends.hf_server.families.synthetic import synthetic_processor
@@ -43,13 +43,13 @@ def load_processor(settings: Settings, config: Any) -> Any:
 
 
 def _source(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of `from_pretrained`: where it may look, and whether code is run."""
+    """Return keyword arguments for `from_pretrained`: local files or a revision, and whether remote code is run."""
     where = {"local_files_only": True} if settings.is_folder else {"revision": settings.revision}
     return {**where, "trust_remote_code": settings.trust_remote_code}
 
 
 def _own_processor(settings: Settings, source: dict[str, Any]) -> Any:
-    """Return what AutoProcessor gives, or None where it can't give a processor of images."""
+    """Return the processor that AutoProcessor loads; None if that can't process images."""
     from transformers import AutoProcessor
 
     with_torchvision = importlib.util.find_spec("torchvision") is not None
@@ -59,12 +59,12 @@ def _own_processor(settings: Settings, source: dict[str, Any]) -> Any:
         if with_torchvision:
             raise LoadError(f"{settings.model}: the processor can't be loaded: {error}") from error
         logger.info(
-            "AutoProcessor failed without torchvision (%s): building one for images alone", type(error).__name__
+            "AutoProcessor failed without torchvision (%s): building a processor for images", type(error).__name__
         )
         return None
     if getattr(processor, "image_processor", None) is not None and getattr(processor, "tokenizer", None) is not None:
         return processor
-    logger.info("AutoProcessor gave a bare %s: building one for images alone", type(processor).__name__)
+    logger.info("AutoProcessor returned only a %s: building a processor for images", type(processor).__name__)
     return None
 
 

@@ -1,7 +1,7 @@
-"""A stand-in tokenizer and processor for a bare config.json, so that speed and memory can be measured offline.
+"""Builds a substitute tokenizer and processor for a config.json, to measure speed and memory offline.
 
-Text becomes one token per byte; the special tokens sit at the ids that the configuration names; every other id decodes
-to a short printable text, because a model with random weights draws from the whole vocabulary and an answer without
+Each byte of a text is one token. The special tokens have the ids in the configuration. Every other id decodes to a
+short printable text, because a model with random weights samples from the whole vocabulary, and an answer without
 visible text would have no time to first token.
 """
 
@@ -26,7 +26,7 @@ TOKENS_OF_KEYS = {
     "bos_token_id": PADDING,
     "eos_token_id": END_OF_TURN,
 }
-# ChatML as the Qwen-VL family writes it, without its default system prompt.
+# The ChatML template of the Qwen-VL family, without its default system prompt.
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{% for part in message.content %}"
     "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}"
@@ -35,7 +35,7 @@ TEMPLATE = (
 
 
 def synthetic_processor(settings: Settings, config: Any, source: dict[str, Any]) -> Any:
-    """Build a processor for images and text of the Qwen-VL family from its configuration. Raises LoadError."""
+    """Build a processor for images and text of the Qwen-VL family from its configuration. Raise LoadError."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
@@ -52,7 +52,7 @@ def synthetic_processor(settings: Settings, config: Any, source: dict[str, Any])
 
 
 def synthetic_tokenizer(config: Any) -> Any:
-    """Build a byte-level tokenizer whose special tokens have the ids that the configuration names."""
+    """Build a byte-level tokenizer whose special tokens have the ids in the configuration."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""Rows of tokens of different lengths as one batch: filled up on the left, since answers continue on the right."""
+"""Joins rows of tokens of different lengths into a batch, padded on the left, because answers continue on the right."""
 
 from __future__ import annotations
 

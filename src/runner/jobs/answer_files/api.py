@@ -10,7 +10,7 @@ from typing import Any
 from backends.api import Failure, Generation, Timing
 from runner.datasets import cells
 from runner.datasets.api import Sample
-from runner.jobs import answers
+from runner.jobs.rows import answer_row
 
 # Texts that are answers like any other, and more probably a value that was lost on the way.
 SUSPICIOUS = ("none", "nan", "null", "n/a")
@@ -49,7 +49,7 @@ def row(
     """Return a row of answers.jsonl for an answer of another program: what it didn't record is None."""
     timing = None if latency_s is None else Timing(sent_at=0.0, latency_s=latency_s)
     generation = Generation(f"{sample.id}#{repeat}", text, failure, timing=timing)
-    return {**answers.row(sample, repeat, generation, sample.question), "columns": dict(columns or {})}
+    return {**answer_row(sample, repeat, generation, sample.question), "columns": dict(columns or {})}
 
 
 def odd_answers(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:

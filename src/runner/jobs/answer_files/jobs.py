@@ -11,30 +11,36 @@ from typing import Any
 
 from runner.base.errors import Problem, Refused
 from runner.jobs.answer_files.api import AnswerSet
+from runner.jobs.folder import ANSWERS, RUNNING, UNFINISHED, JobFolder
 
 NEEDED = ("sample_id", "repeat", "document", "references", "text", "error")
-FOLDER_FILES = ("config.yaml", "environment.json", "metrics.json")
 
 
 def read_folder(folder: Path) -> list[AnswerSet]:
     """Read a job's folder, or all jobs below the folder of a sweep."""
-    if (folder / "answers.jsonl").is_file():
-        return [read_file(folder / "answers.jsonl")]
-    # MLflow's copies of a job's files lie in folders called artifacts.
-    found = sorted(path for path in folder.rglob("answers.jsonl") if path.parent.name != "artifacts")
+    found = JobFolder.with_answers(folder)
     if not found:
         remedy = "name a job's folder, a sweep's folder, or a file of answers"
-        raise Refused(Problem("no answers.jsonl is in or below this folder", str(folder), remedy))
-    return [read_file(path) for path in found]
+        raise Refused(Problem(f"no {ANSWERS} is in or below this folder", str(folder), remedy))
+    return [read_file(one.answers_path) for one in found]
 
 
 def read_file(path: Path) -> AnswerSet:
-    """Read an answers.jsonl. Raise Refused with every line that is wrong."""
+    """Read an answers.jsonl. Raise Refused with every line that is wrong, and where the job still runs.
+
+    Of a job that was killed the torn last line is left out.
+    """
+    job = JobFolder.find(path)
+    if job is not None and job.status == RUNNING:
+        raise Refused(Problem(f"{job.name} is {job.error}", str(path), "wait for its end"))
+    unfinished = job is not None and job.status == UNFINISHED
     problems: list[Problem] = []
     rows: list[dict[str, Any]] = []
     places: dict[tuple[str, int], int] = {}
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
+            if unfinished and not line.endswith("\n"):
+                break
             problem, row = _row(line, f"{path}:{number}")
             if problem or row is None:
                 problems += [problem] if problem else []
@@ -49,8 +55,10 @@ def read_file(path: Path) -> AnswerSet:
         problems.append(Problem("there are no answers", str(path)))
     if problems:
         raise Refused(problems)
-    complete = all((path.parent / name).is_file() for name in FOLDER_FILES)
-    return AnswerSet(_name(path, complete), rows, str(path), path.parent if complete else None)
+    if job is None:
+        return AnswerSet(path.parent.name if path.name == ANSWERS else path.stem, rows, str(path))
+    notes = (f"{job.name} is {job.error}",) if unfinished else ()
+    return AnswerSet(job.name, rows, str(path), job.path, notes=notes)
 
 
 def _row(line: str, where: str) -> tuple[Problem | None, dict[str, Any] | None]:
@@ -75,9 +83,3 @@ def _row(line: str, where: str) -> tuple[Problem | None, dict[str, Any] | None]:
     }
     unknown = ("timing", "finish_reason", "prompt_tokens", "completion_tokens")
     return None, {**defaults, "prompt": "", **dict.fromkeys(unknown), "conditions": {}, **row}
-
-
-def _name(path: Path, complete: bool) -> str:
-    if complete:
-        return str(json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))["name"])
-    return path.parent.name if path.stem == "answers" else path.stem

@@ -17,8 +17,8 @@ from backends.api import Failure
 from runner.base.errors import Problem, Refused
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
-from runner.jobs import answers
 from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
+from runner.jobs.rows import describe_image
 
 Row = Mapping[str, Any]
 
@@ -68,12 +68,10 @@ class _Places:
         self._stems: dict[str, list[Sample]] = defaultdict(list)
         for sample in dataset:
             self._documents[_plain(sample.document)].append(sample)
-            for name, stem in {_named(answers.describe_image(image)) for image in sample.images}:
+            for name, stem in {_named(describe_image(image)) for image in sample.images}:
                 self._names[name].append(sample)
                 self._stems[stem].append(sample)
-        self._paths = {
-            sample.id: [_plain(answers.describe_image(image)) for image in sample.images] for sample in dataset
-        }
+        self._paths = {sample.id: [_plain(describe_image(image)) for image in sample.images] for sample in dataset}
 
     def of(self, given: Row) -> list[Sample] | Problem:
         """Return the samples that a row is about, none where there are none, or why it can't be told."""
@@ -167,7 +165,7 @@ def _of_sample(sample: Sample) -> dict[str, Any]:
         "field": sample.field,
         "question": sample.question,
         "references": list(sample.references),
-        "images": [answers.describe_image(image) for image in sample.images],
+        "images": [describe_image(image) for image in sample.images],
         "context": sample.context,
         "answerable": sample.answerable,
     }
@@ -225,7 +223,7 @@ def _from_one(
 
 def _unknown(one: AnswerSet, dataset: LoadedDataset) -> Problem:
     asked, known = one.rows[0], next(iter(dataset))
-    pictures = ", ".join(answers.describe_image(image) for image in known.images[:1]) or "none"
+    pictures = ", ".join(describe_image(image) for image in known.images[:1]) or "none"
     what = (
         f"no row belongs to a sample of {dataset.name}. A row: id {asked['sample_id']!r}, document "
         f"{asked['document']!r}, question {asked['question']!r}. A sample: id {known.id!r}, document "

@@ -4,9 +4,13 @@ connection.py    client, errors, links into the UI; the database made before job
 runs.py          a job's folder brought into its run, and fetched from it
 description.py   what a run is called, and what its page says
 traces.py        single answers with their pictures, where they are asked for
+background.py    all of it in a process beside this one, while engines start and answers come
+tasks.py         what that process does
+report_runs.py   the run of a sweep's report
 views.py         the page that the link at the end of a sweep opens
 """
 
+from runner.jobs.tracking import background
 from runner.jobs.tracking.connection import (
     TrackingError,
     as_tracking_error,
@@ -14,7 +18,6 @@ from runner.jobs.tracking.connection import (
     hurry,
     link,
     prepare,
-    prepare_for_one,
     uri_of,
 )
 from runner.jobs.tracking.runs import download, upload
@@ -22,12 +25,12 @@ from runner.jobs.tracking.runs import download, upload
 __all__ = [
     "TrackingError",
     "as_tracking_error",
+    "background",
     "client",
     "download",
     "hurry",
     "link",
     "prepare",
-    "prepare_for_one",
     "upload",
     "uri_of",
 ]

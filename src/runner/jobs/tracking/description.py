@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from runner.config.decisive import INDIFFERENT
+from runner.jobs.folder import JobFolder
 
 # Groups that are part of a job's name, and keys that don't tell one experiment from another.
 NAMED = ("model", "quant", "backend")
@@ -37,9 +38,9 @@ def run_name(name: str, config: DictConfig, environment: Mapping[str, Any]) -> s
     return whole if len(whole) <= LONGEST_NAME else whole[: LONGEST_NAME - 1] + "…"
 
 
-def text(record: Mapping[str, Any], config: DictConfig, environment: Mapping[str, Any]) -> str:
+def text(job: JobFolder, config: DictConfig, environment: Mapping[str, Any]) -> str:
     """Return the description of a job's run in Markdown."""
-    parts = [_verdict(record), *(f"- {_line(note)}" for note in record["notes"])]
+    parts = [_verdict(job), *(f"- {_line(note)}" for note in job.notes)]
     parts += ["", "| | |", "|---|---|", *(f"| {key} | {_line(value)} |" for key, value in _set(config, environment))]
     if "answers_from" not in environment:
         commit = environment.get("git_commit") or ""
@@ -49,12 +50,12 @@ def text(record: Mapping[str, Any], config: DictConfig, environment: Mapping[str
     return "\n".join(parts)
 
 
-def _verdict(record: Mapping[str, Any]) -> str:
+def _verdict(job: JobFolder) -> str:
     """Say in a sentence how a job did."""
-    metrics = record["metrics"]
-    if record["status"] != "finished":
-        reason = str(record["error"] or "").splitlines()
-        return f"**{record['status']}**: {_line(reason[0]) if reason else 'no reason is known'}"
+    metrics = job.metrics
+    if job.status != "finished":
+        reason = str(job.error or "").splitlines()
+        return f"**{job.status}**: {_line(reason[0]) if reason else 'no reason is known'}"
     told = [_quality(name, metrics) for name in _leading(metrics)]
     told += [words.format(metrics[name]) for name, words in FIGURES.items() if name in metrics]
     counts = f"{metrics.get('samples/total', 0):.0f} answers, {metrics.get('samples/failed', 0):.0f} failed"

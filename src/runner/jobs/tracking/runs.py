@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tenacity
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from runner.jobs import answers_table
+from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
 from runner.jobs.tracking import connection as server
 from runner.jobs.tracking import description, traces
 
@@ -27,52 +28,31 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
-STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-FILES = (
-    *("config.yaml", "answers.jsonl", "scores.jsonl", "verdicts.jsonl"),
-    *("metrics.json", "environment.json", "engine.log"),
-)
-ANSWERS = "answers.json"
-TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
-
-
-@dataclass(frozen=True)
-class JobFolder:
-    """A complete job folder: what its files say."""
-
-    path: Path
-    config: DictConfig
-    record: Mapping[str, Any]
-    environment: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> JobFolder:
-        """Read a folder's config.yaml, metrics.json and environment.json."""
-        config = OmegaConf.load(path / "config.yaml")
-        assert isinstance(config, DictConfig)
-        record, environment = (
-            json.loads((path / name).read_text(encoding="utf-8")) for name in ("metrics.json", "environment.json")
-        )
-        return cls(path, config, record, environment)
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED", UNFINISHED: "KILLED"}
 
 
 def upload(folder: Path) -> str:
-    """Bring a complete job folder into its MLflow run, made if need be, and return the run's id."""
-    job = JobFolder.read(folder)
-    uri = server.uri_of(job.config, job.environment)
+    """Bring a job's folder into its MLflow run, made if need be, and return the run's id.
+
+    What a job that was killed has is uploaded as a killed run. Raise TrackingError for a job that still runs.
+    """
+    job = JobFolder(folder)
+    if job.status == RUNNING:
+        raise server.TrackingError(f"not uploaded: it is {job.error}")
+    uri = server.uri_of(job.composed, job.environment)
     described = _described(job)  # before a run exists: a folder that isn't complete leaves none behind
     with server.as_tracking_error(uri):
-        log.info("%s: uploading to MLflow", job.record["name"])
+        log.info("%s: uploading to MLflow", job.name)
         connection = server.client(uri)
-        if job.record["status"] != "killed":  # then there may be no time
-            server.prepare(uri, job.config.tracking.experiment)
+        if job.status != "killed":  # then there may be no time
+            server.prepare(uri, job.composed.tracking.experiment)
         run_id = _run(connection, job, described)
         try:
-            if job.record["status"] == "killed":  # at once: there may be no time for the rest
+            if job.status == "killed":  # at once: there may be no time for the rest
                 connection.set_terminated(run_id, "KILLED")
             _fill(connection, run_id, job, described)
-            traces.log_traces(connection, uri, run_id, folder, job.config)
-            connection.set_terminated(run_id, STATUS[job.record["status"]], int(job.record["finished_at"] * 1000))
+            traces.log_traces(connection, uri, run_id, job, job.composed)
+            connection.set_terminated(run_id, STATUS[job.status], int(job.ended_at * 1000))
         except Exception:
             # The job ended as it did; what failed is its upload, which `runner.sync` repeats.
             with contextlib.suppress(Exception):  # or it would hide why the upload failed
@@ -93,7 +73,7 @@ def download(uri: str, run_id: str, folder: Path) -> None:
         for name in FILES:
             if name in listed:
                 connection.download_artifacts(run_id, name, str(folder))
-    (folder / "run_id").write_text(run_id + "\n", encoding="utf-8")
+    JobFolder(folder).write_run_id(run_id)
 
 
 # ------------------------------------------------------------------------------------------------- the parts
@@ -103,10 +83,8 @@ def _run(connection: MlflowClient, job: JobFolder, described: _Described) -> str
     """Find the folder's run, or create it."""
     from mlflow.exceptions import MlflowException
 
-    experiment_id = server.experiment_id(connection, job.config.tracking.experiment)
-    known = job.path / "run_id"
-    if known.exists():
-        run_id = known.read_text(encoding="utf-8").strip()
+    experiment_id = server.experiment_id(connection, job.composed.tracking.experiment)
+    if (run_id := job.run_id) is not None:
         try:
             connection.get_run(run_id)
         except MlflowException:
@@ -125,7 +103,7 @@ def _run(connection: MlflowClient, job: JobFolder, described: _Described) -> str
             tags=dict(described.tags),
         )
         run_id = run.info.run_id
-    known.write_text(run_id + "\n", encoding="utf-8")
+    job.write_run_id(run_id)
     return str(run_id)
 
 
@@ -184,26 +162,26 @@ class _Described:
 
 def _described(job: JobFolder) -> _Described:
     return _Described(
-        _tags(job.config, job.environment),
-        _params(job.config, job.environment),
-        description.text(job.record, job.config, job.environment),
-        description.run_name(job.record["name"], job.config, job.environment),
+        _tags(job.composed, job.environment),
+        _params(job.composed, job.environment),
+        description.text(job, job.composed, job.environment),
+        description.run_name(job.name, job.composed, job.environment),
     )
 
 
 def _fill(connection: MlflowClient, run_id: str, job: JobFolder, described: _Described) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    record, folder = job.record, job.path
+    record = job.record
     # Later scores need a later time: of equal times MLflow shows the highest value, not the newest.
-    at = int(record.get("scored_at", record["finished_at"]) * 1000)
+    at = int(record.get("scored_at", job.ended_at) * 1000)
     run = connection.get_run(run_id)
     # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
     told = {name: value for name, value in described.params.items() if name not in run.data.params}
     params = [Param(name, value) for name, value in told.items()]
     # MLflow's page of a run, and its evaluation runs, show metrics in the order in which they were logged first (3.17).
     metrics = [Metric(name, record["metrics"][name], at, 0) for name in description.ordered(record["metrics"])]
-    tags = [RunTag("runner.error", record["error"][:5000])] if record["error"] else []
+    tags = [RunTag("runner.error", job.error[:5000])] if job.error else []
     tags.append(RunTag("mlflow.note.content", server.without_password(described.note)))
     connection.log_batch(run_id, params=params, tags=tags)
     if not run.inputs.dataset_inputs:
@@ -211,9 +189,9 @@ def _fill(connection: MlflowClient, run_id: str, job: JobFolder, described: _Des
     for start in range(0, len(metrics), 1000):
         connection.log_batch(run_id, metrics=metrics[start : start + 1000])
     for name in (*FILES, *TABLES):
-        if (folder / name).exists():
-            connection.log_artifact(run_id, str(folder / name))
-    _answers(connection, run_id, folder, again="scored_at" in record)
+        if (job.path / name).exists():
+            connection.log_artifact(run_id, str(job.path / name))
+    _answers(connection, run_id, job, again="scored_at" in record)
 
 
 def _log_dataset(connection: MlflowClient, run_id: str, dataset: Any) -> None:
@@ -237,7 +215,7 @@ def _dataset(job: JobFolder) -> Any:
     """Return what MLflow lists under a run's datasets: which questions, by a digest that changes with them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    config, total = job.config.dataset, int(job.record["metrics"].get("samples/total", 0))
+    config, total = job.composed.dataset, int(job.metric("samples/total") or 0)
     filters = {name: config[name] for name in ("split", "doc_class", "field", "limit") if config[name] is not None}
     source = {"path": str(config.path), "format": str(config.format)}
     described = Dataset(
@@ -251,18 +229,18 @@ def _dataset(job: JobFolder) -> Any:
     return DatasetInput(described, [InputTag("mlflow.data.context", "evaluation")])
 
 
-def _answers(connection: MlflowClient, run_id: str, folder: Path, *, again: bool) -> None:
+def _answers(connection: MlflowClient, run_id: str, folder: JobFolder, *, again: bool) -> None:
     """Log the answers as the table that MLflow compares; again where later scores change the column `correct`.
 
     Not `log_table`: it wants all rows in memory, twice, and appends to the table that is there.
     """
-    there = any(artifact.path == ANSWERS for artifact in connection.list_artifacts(run_id))
+    there = any(artifact.path == ANSWERS_TABLE for artifact in connection.list_artifacts(run_id))
     if there and not again:
         return
     with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / ANSWERS
+        path = Path(name) / ANSWERS_TABLE
         if answers_table.write(folder, path):
             connection.log_artifact(run_id, str(path))
             # What log_table sets, too: by this the UI knows a run's tables.
-            tables = [{"path": ANSWERS, "type": "table"}]
+            tables = [{"path": ANSWERS_TABLE, "type": "table"}]
             connection.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(tables))

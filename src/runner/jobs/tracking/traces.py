@@ -20,7 +20,7 @@ from runner.base.progress import Progress
 from runner.datasets.api import Image
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
-from runner.jobs import answers, scores_file
+from runner.jobs.folder import JobFolder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,14 +29,13 @@ log = logging.getLogger(__name__)
 LONGEST_SIDE = 1024  # pixels of a picture in a trace: enough to see why an answer is wrong
 
 
-def log_traces(connection: MlflowClient, uri: str, run_id: str, folder: Path, config: DictConfig) -> None:
+def log_traces(connection: MlflowClient, uri: str, run_id: str, folder: JobFolder, config: DictConfig) -> None:
     """Log the traces that the job's config asks for and its run doesn't have yet."""
     wanted = config.tracking.get("traces", "none")
-    if wanted == "none" or not (folder / "answers.jsonl").exists():
+    if wanted == "none" or not folder.has_answers:
         return
-    scores = folder / "scores.jsonl"
-    correct = scores_file.correct(scores) if scores.exists() else {}
-    rows = [row for row in answers.read(folder / "answers.jsonl") if wanted == "all" or _failed(row, correct)]
+    correct = folder.correct()
+    rows = [row for row in folder.rows() if wanted == "all" or _failed(row, correct)]
     experiment = connection.get_run(run_id).info.experiment_id
     there = _there(connection, experiment, run_id)
     missing = [row for row in rows if _name(row) not in there]

@@ -1,7 +1,7 @@
-"""The report's charts: one file each, with a function `draw(compared) -> Figure | None`, and a line in BUILT_IN.
+"""The report's charts. Each is a file with a function `draw(compared) -> Figure | None`, and a line in BUILT_IN.
 
-A figure's `layout.title.text` becomes the chart's heading and `layout.meta["caption"]` the sentence under it; None
-means that there is nothing to show. Another package adds a chart with three lines of its pyproject.toml:
+A figure's `layout.title.text` becomes the chart's heading, `layout.meta["caption"]` the sentence under it. None means
+that there is nothing to show. Another package adds a chart with lines in its pyproject.toml:
 
     [project.entry-points."runner.charts"]
     length = "their_package.length_chart:draw"
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GROUP = "runner.charts"
-# In the order of the page: what decides first.
+# In the order of the page.
 BUILT_IN: Mapping[str, str] = {
     "trade_off": "runner.report.charts.trade_off:draw",
     "heat_map": "runner.report.charts.heat_map:draw",
@@ -37,7 +37,7 @@ REGISTRY = Registry("chart", GROUP, BUILT_IN)
 
 
 def draw_all(compared: Comparison) -> Iterator[tuple[str, dict[str, Any] | None, str]]:
-    """Yield name, figure as plotly's JSON, and what went wrong; a chart that breaks doesn't take the report along."""
+    """Yield (name, figure as plotly's JSON or None, error) for each chart. A failing chart doesn't stop the report."""
     for name in REGISTRY.names():
         try:
             figure: go.Figure | None = REGISTRY.load(name)(compared)
@@ -45,7 +45,7 @@ def draw_all(compared: Comparison) -> Iterator[tuple[str, dict[str, Any] | None,
             log.warning("report: %s", error)
             yield name, None, str(error)
             continue
-        except Exception as error:  # whatever another package may raise
+        except Exception as error:  # charts of other packages may raise anything
             log.warning("report: the chart %s failed: %s", REGISTRY.find(name), error, exc_info=name in BUILT_IN)
             yield name, None, f"{type(error).__name__}: {error}"
             continue

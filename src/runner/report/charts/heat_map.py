@@ -1,4 +1,4 @@
-"""Quality by document class and field: where a candidate is weak."""
+"""Quality by document class and field, to see where a candidate is weak."""
 
 from __future__ import annotations
 
@@ -15,43 +15,47 @@ ROWS_WIDTH = 190  # pixels of the names on the left
 
 
 def draw(compared: Comparison) -> go.Figure | None:
-    """Return a row per class and field and a column per candidate; None where there is one class and no field."""
+    """Return a row per class and field and a column per candidate; None with fewer than two rows."""
     measure, say = compared.measure, compared.texts
     if measure is None:
         return None
-    found = {
-        one: {
+    by_candidate = {
+        candidate: {
             (figures["doc_class"], figures["field"]): figures
-            for figures in one.result.aggregates
+            for figures in candidate.result.aggregates
             if figures["measure"] == measure.name and figures["doc_class"] is not None and figures["value"] is not None
         }
-        for one in compared.candidates
+        for candidate in compared.candidates
     }
-    groups = sorted({group for figures in found.values() for group in figures}, key=lambda one: (one[0], one[1] or ""))
+    groups = sorted(
+        {group for figures in by_candidate.values() for group in figures}, key=lambda group: (group[0], group[1] or "")
+    )
     if any(name for _, name in groups):
-        groups = [group for group in groups if group[1]]  # a class's own figure says less than its fields
+        groups = [group for group in groups if group[1]]  # the rows of fields make those of whole classes redundant
     if len(groups) < 2:
         return None
     shown, name = groups[:MOST_ROWS], tracked(measure)
-    values = [[_value(found[one].get(group)) for one in compared.candidates] for group in shown]
-    counts = [[(found[one].get(group) or {}).get("n", 0) for one in compared.candidates] for group in shown]
+    values = [[_value(by_candidate[candidate].get(group)) for candidate in compared.candidates] for group in shown]
+    counts = [
+        [(by_candidate[candidate].get(group) or {}).get("n", 0) for candidate in compared.candidates] for group in shown
+    ]
     left_out = say("chart.heat_map.left_out", n=len(groups) - len(shown)) if len(groups) > len(shown) else ""
-    columns = [style.wrapped(one.label, LINE) for one in compared.candidates]
+    columns = [style.wrapped(candidate.label, LINE) for candidate in compared.candidates]
     rows = [_row(doc_class, field_name) for doc_class, field_name in shown]
-    made = style.figure(
+    chart = style.figure(
         say("chart.heat_map.title", measure=say.name(measure.name)),
         say("chart.heat_map.caption") + left_out,
         height=80 + 15 * style.rows(columns) + max(30, 6 + 15 * style.rows(rows)) * len(shown),
     )
-    # Narrower than that its figures and headings would cover each other: then it is scrolled.
-    made.update_layout(meta={**made.layout.meta, "min_width": ROWS_WIDTH + COLUMN * len(columns)})
-    made.add_heatmap(
+    # Below this width figures and headings would overlap, so the page scrolls the chart instead.
+    chart.update_layout(meta={**chart.layout.meta, "min_width": ROWS_WIDTH + COLUMN * len(columns)})
+    chart.add_heatmap(
         z=values,
         x=columns,
         y=rows,
         text=[[figure(name, value, say, unit=False) for value in row] for row in values],
         texttemplate="%{text}",
-        textfont={"color": "#1b1f23"},  # on these pale colours, in light and in dark
+        textfont={"color": "#1b1f23"},  # dark on these pale colours, in light and dark mode
         customdata=counts,
         hovertemplate="%{y}<br>%{x}: %{text}<br>n = %{customdata}<extra></extra>",
         colorscale=[[0, "#e99a8d"], [0.5, "#f3e3ae"], [1, "#97d0aa"]],
@@ -61,9 +65,9 @@ def draw(compared: Comparison) -> go.Figure | None:
         ygap=2,
         **({"zmin": 0, "zmax": 1} if measure.high == 1 else {}),
     )
-    made.update_yaxes(autorange="reversed", showgrid=False)
-    made.update_xaxes(side="top", tickangle=0, showgrid=False)
-    return made
+    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_xaxes(side="top", tickangle=0, showgrid=False)
+    return chart
 
 
 def _value(figures: object) -> float | None:

@@ -1,4 +1,4 @@
-"""What a judge said, with intervals: its ratio of candidate to reference, or its score."""
+"""The judge's figures with intervals: the ratio of candidate to reference answer, or the score."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import plotly.graph_objects as go
 from runner.report.charts import style
 from runner.report.model import Comparison
 
-# The first that some candidate has.
+# The first of these that a candidate has is drawn.
 FIGURES = ("judge/ratio", "judge/score", "quality/judge_ratio", "quality/judge_score")
 
 
 def draw(compared: Comparison) -> go.Figure | None:
     """Return a point with its interval per candidate, best on top."""
-    name = next((one for one in FIGURES if any(c.metric(one) is not None for c in compared.candidates)), None)
+    name = next(
+        (
+            figure
+            for figure in FIGURES
+            if any(candidate.metric(figure) is not None for candidate in compared.candidates)
+        ),
+        None,
+    )
     if name is None:
         return None
     say = compared.texts
-    shown = [(one, value) for one in compared.candidates if (value := one.metric(name)) is not None]
+    shown = [(candidate, value) for candidate in compared.candidates if (value := candidate.metric(name)) is not None]
     shown.sort(key=lambda pair: pair[1])
-    names = [style.wrapped(one.label) for one, _ in shown]
-    made = style.figure(
+    names = [style.wrapped(candidate.label) for candidate, _ in shown]
+    chart = style.figure(
         say("chart.judge.title", measure=say.name(name.removeprefix("quality/"))),
         say("chart.judge.caption"),
         height=110 + (16 + 16 * style.rows(names)) * len(shown),
@@ -30,15 +37,15 @@ def draw(compared: Comparison) -> go.Figure | None:
     def number(figure: float) -> str:
         return say.number(figure, ".3f")
 
-    for one, value in shown:
-        low, high = one.interval(name) or (value, value)
-        made.add_scatter(
+    for candidate, value in shown:
+        low, high = candidate.interval(name) or (value, value)
+        chart.add_scatter(
             x=[value],
-            y=[style.wrapped(one.label)],
+            y=[style.wrapped(candidate.label)],
             error_x={"array": [high - value], "arrayminus": [value - low], "thickness": 2, "width": 5},
             mode="markers",
-            marker={"color": style.color(compared, one), "size": 11, "symbol": style.symbol(compared, one)},
+            marker={"color": style.color(compared, candidate), "size": 11, "symbol": style.symbol(compared, candidate)},
             hovertemplate=f"%{{y}}: {number(value)} {say.interval(number(low), number(high))}<extra></extra>",
         )
-    made.update_xaxes(title={"text": say.name(name.removeprefix("quality/"))})
-    return made
+    chart.update_xaxes(title={"text": say.name(name.removeprefix("quality/"))})
+    return chart

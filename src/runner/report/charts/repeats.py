@@ -1,4 +1,4 @@
-"""How much repeats of a question agree: shown where questions were asked several times."""
+"""How much the answers to repeated questions agree. Shown if questions were asked several times."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ FIGURES = {"repeats/identical": "#2f6fdb", "repeats/similarity": "#12967f"}
 
 
 def draw(compared: Comparison) -> go.Figure | None:
-    """Return two bars per candidate: how often all answers are the same, and how similar they are on the whole."""
+    """Return two bars per candidate: the share of questions with identical answers, and the mean similarity."""
     say = compared.texts
-    shown = [one for one in compared.candidates if one.metric("repeats/identical") is not None]
+    shown = [candidate for candidate in compared.candidates if candidate.metric("repeats/identical") is not None]
     if not shown:
         return None
-    unique = ", ".join(f"{one.label} {say.number(one.metric('repeats/unique_answers') or 0.0, '.2f')}" for one in shown)
-    names = [style.wrapped(one.label) for one in shown]
-    made = style.figure(
+    unique = ", ".join(
+        f"{candidate.label} {say.number(candidate.metric('repeats/unique_answers') or 0.0, '.2f')}"
+        for candidate in shown
+    )
+    names = [style.wrapped(candidate.label) for candidate in shown]
+    chart = style.figure(
         say("chart.repeats.title"),
         say("chart.repeats.caption", unique=unique),
         height=130 + (28 + 16 * style.rows(names)) * len(shown),
@@ -26,14 +29,14 @@ def draw(compared: Comparison) -> go.Figure | None:
         legend={"orientation": "h", "y": -0.3},
     )
     for name, color in FIGURES.items():
-        made.add_bar(
+        chart.add_bar(
             y=names,
-            x=[one.metric(name) for one in shown],
+            x=[candidate.metric(name) for candidate in shown],
             name=say(f"chart.repeats.{name.rpartition('/')[2]}"),
             orientation="h",
             marker={"color": color},
             hovertemplate="%{x:.1%}<extra>%{fullData.name}</extra>",
         )
-    made.update_xaxes(tickformat=",.0%", range=[0, 1.01])
-    made.update_yaxes(autorange="reversed")
-    return made
+    chart.update_xaxes(tickformat=",.0%", range=[0, 1.01])
+    chart.update_yaxes(autorange="reversed")
+    return chart

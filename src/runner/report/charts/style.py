@@ -1,4 +1,4 @@
-"""What all charts share: a colour per candidate, and a plain figure with heading and caption."""
+"""Shared by all charts: a colour and a symbol per candidate, and an empty figure with heading and caption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def color(compared: Comparison, candidate: Candidate) -> str:
 
 
 def symbol(compared: Comparison, candidate: Candidate) -> str:
-    """Return a candidate's symbol: beyond ten candidates colours repeat."""
+    """Return a candidate's symbol. Beyond ten candidates the colours repeat, and the symbols differ."""
     return SYMBOLS[compared.color(candidate) // len(chart_colors.COLORS) % len(SYMBOLS)]
 
 
@@ -32,20 +32,20 @@ def figure(title: str, caption: str, **layout: Any) -> go.Figure:
     """Return an empty figure; `title` and `caption` are shown by the page, above the chart."""
     margin = {"l": 8, "r": 12, "t": 8, "b": 8}
     # The page brings its own template. Without one here plotly would read and check its default, 45 ms a process.
-    given = {"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, "template": {}, **layout}
-    made = go.Figure(layout=given)
-    made.update_xaxes(automargin=True, zeroline=False)
-    made.update_yaxes(automargin=True, zeroline=False)
-    return made
+    all_layout = {"title": {"text": title}, "meta": {"caption": caption}, "margin": margin, "template": {}, **layout}
+    chart = go.Figure(layout=all_layout)
+    chart.update_xaxes(automargin=True, zeroline=False)
+    chart.update_yaxes(automargin=True, zeroline=False)
+    return chart
 
 
 def percent(name: str) -> dict[str, Any]:
-    """Return how an axis of this figure writes its numbers."""
+    """Return the axis settings for this metric: percent if it is a share."""
     return {"tickformat": ",.0%"} if is_percent(name) else {}
 
 
 def wrapped(text: str, width: int = 22) -> str:
-    """Return untrusted text for plotly in lines of so many characters: broken between words, or after _ - . and /."""
+    """Return untrusted text for plotly, wrapped to `width` characters between words or after _ - . and /."""
     lines = [""]
     for piece in re.findall(r"[^\s_\-./]*(?:[_\-./]+|\s+|$)", text):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
@@ -55,17 +55,17 @@ def wrapped(text: str, width: int = 22) -> str:
 
 
 def rows(labels: Sequence[str]) -> int:
-    """Return how many lines the tallest of wrapped labels has."""
+    """Return the number of lines of the tallest wrapped label."""
     return max((label.count("<br>") + 1 for label in labels), default=1)
 
 
 def room_for_legend(labels: Sequence[str]) -> int:
-    """Return the pixels that a legend under a chart of the page's usual width takes beyond its first line."""
+    """Return the height in pixels that a legend needs beyond its first line, in a chart of the page's usual width."""
     widest = max((len(label) for label in labels), default=1)
     columns = max(1, int(LEGEND_WIDTH / (7 * min(widest, LEGEND) + 45)))
     return LEGEND_LINE * (-(-len(labels) // columns) * rows([wrapped(label, LEGEND) for label in labels]) - 1)
 
 
 def clean(text: str) -> str:
-    """Return untrusted text for plotly, which reads some HTML (<b>, <a href>) in labels."""
+    """Escape untrusted text for plotly, which interprets some HTML (<b>, <a href>) in labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,6 +1,6 @@
-"""All answers side by side, as data for the script that shows, filters and searches them (static/answers.js).
+"""Prepares all answers as data for the script that shows, filters and searches them (static/answers.js).
 
-Everything here is untrusted text; it reaches the page as JSON and is only ever set as text.
+All of it is untrusted text. It reaches the page as JSON, and the script sets it only as text.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from runner.report.decision import Decision
 from runner.report.figures import is_percent
-from runner.report.model import Answer, Candidate, Comparison, Key, Remark, Sample, tracked
+from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, ReportSample, tracked
 from runner.report.pictures import Pictures, gather
 
-# Characters of one answer that the page carries: the most that all answers together leave room for.
+# Possible limits for the characters of an answer. The largest one applies with which all answers fit into the page.
 CUTS = (20_000, 5_000, 2_000, 1_000, 500, 200)
 MOST_CHARACTERS = 24_000_000
 MOST_PROMPT_CHARACTERS = 8_000_000  # of the different prompts together
@@ -30,30 +30,30 @@ PHRASES = (
 
 
 def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
-    """Return the numbers for the template and the data for the script; None where nothing was answered."""
+    """Return the numbers for the template and the data for the script; None if there are no samples."""
     samples = list(compared.samples.values())[:MOST_SAMPLES]
     if not samples:
         return None
     say = compared.texts
     cut = _cut(compared)
     shown = {sample.id for sample in samples}
-    rows = {one: _grouped(one, shown) for one in compared.candidates}
+    rows = {candidate: _grouped(candidate, shown) for candidate in compared.candidates}
     pictures = _pictures(compared, samples, rows)
     names = _names(samples)
     prompts = _prompts(rows)
     longest = _fitting(prompts, MOST_PROMPT_CHARACTERS)
-    # Rows are made when they are written: those of a large sweep take more memory than all the rest.
+    # Rows are generated while they are written: those of a large sweep would take more memory than everything else.
     data = {
-        "candidates": [one.label for one in compared.candidates],
-        "models": [one.choice.get("model", "") for one in compared.candidates],
-        "systems": [_system(one) for one in compared.candidates],
+        "candidates": [candidate.label for candidate in compared.candidates],
+        "models": [candidate.choice.get("model", "") for candidate in compared.candidates],
+        "systems": [_system(candidate) for candidate in compared.candidates],
         "taken": compared.candidates.index(decision.taken) if decision.taken else None,
         "baseline": compared.candidates.index(compared.baseline),
         "measure": _measure(compared),
-        "samples": (_sample(one, pictures, names) for one in samples),
-        "answers": (_answers(rows[one], samples, cut, prompts) for one in compared.candidates),
+        "samples": (_sample(sample, pictures, names) for sample in samples),
+        "answers": (_answers(rows[candidate], samples, cut, prompts) for candidate in compared.candidates),
         "names": list(names),
-        "prompts": [[one[:longest], len(one)] for one in prompts],
+        "prompts": [[prompt[:longest], len(prompt)] for prompt in prompts],
         "texts": {name: say(f"answers.{name}") for name in PHRASES},
     }
     return {
@@ -67,7 +67,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
 
 
 def _measure(compared: Comparison) -> dict[str, Any] | None:
-    """Return what the script needs of the measure that decides: its name, its direction, and what is perfect."""
+    """Return the deciding measure for the script: its name, its direction, and its perfect value."""
     measure = compared.measure
     if measure is None:
         return None
@@ -84,11 +84,13 @@ def _measure(compared: Comparison) -> dict[str, Any] | None:
 # ------------------------------------------------------------------------------------------------- answers
 
 
-Entry = tuple[Answer, int, float | None, Sequence[Remark]]  # answer, how often, its score, what a judge said
+Entry = tuple[
+    CandidateAnswer, int, float | None, Sequence[JudgeRemark]
+]  # answer, how often, its score, what a judge said
 
 
 def _grouped(candidate: Candidate, shown: Collection[str]) -> dict[str, list[Entry]]:
-    """Return the different answers to each question shown, the most frequent first; repeats are counted."""
+    """Return the distinct answers to each question shown, the most frequent first, with their counts."""
     asked: dict[str, list[Key]] = defaultdict(list)
     for key in candidate.answers:
         if key[0] in shown:
@@ -97,7 +99,7 @@ def _grouped(candidate: Candidate, shown: Collection[str]) -> dict[str, list[Ent
 
 
 def _different(candidate: Candidate, repeats: Sequence[Key]) -> list[Entry]:
-    """Return the different ones among the answers to one question."""
+    """Return the distinct answers to a question, the most frequent first."""
     groups: dict[tuple[str | None, str], list[Key]] = defaultdict(list)
     for key in repeats:
         answer = candidate.answers[key]
@@ -119,22 +121,22 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _answers(
-    rows: Mapping[str, Sequence[Entry]], samples: Iterable[Sample], cut: int, prompts: Mapping[str, int]
+    rows: Mapping[str, Sequence[Entry]], samples: Iterable[ReportSample], cut: int, prompts: Mapping[str, int]
 ) -> Iterator[list[list[Any]]]:
     """Yield the answers of one candidate to each question shown."""
     return (_entries(rows.get(sample.id), cut, prompts) for sample in samples)
 
 
-def _entries(found: Sequence[Entry] | None, cut: int, prompts: Mapping[str, int]) -> list[list[Any]]:
-    """Return [text, score, what else is known] for each different answer; mostly there is nothing else."""
-    return [list(_entry(*one, cut, prompts)) for one in found or ()]
+def _entries(entries: Sequence[Entry] | None, cut: int, prompts: Mapping[str, int]) -> list[list[Any]]:
+    """Return [text, score] or [text, score, {further facts}] for each distinct answer."""
+    return [list(_entry(*entry, cut, prompts)) for entry in entries or ()]
 
 
 def _entry(
-    answer: Answer,
+    answer: CandidateAnswer,
     count: int,
     value: float | None,
-    remarks: Sequence[Remark],
+    remarks: Sequence[JudgeRemark],
     cut: int,
     prompts: Mapping[str, int],
 ) -> Iterator[Any]:
@@ -154,28 +156,28 @@ def _entry(
     if answer.prompt:
         more["p"] = prompts[answer.prompt]
     if remarks:
-        more["remarks"] = [[one.measure, one.value, one.detail[:cut]] for one in remarks]
+        more["remarks"] = [[remark.measure, remark.value, remark.detail[:cut]] for remark in remarks]
     if more:
         yield more
 
 
 def _cut(compared: Comparison) -> int:
-    """Return to how many characters answers are cut, so that the page stays of a size that a browser opens."""
-    texts = (answer.text for one in compared.candidates for answer in one.answers.values() if answer.text)
+    """Return the limit of characters per answer that keeps the page small enough for a browser."""
+    texts = (answer.text for candidate in compared.candidates for answer in candidate.answers.values() if answer.text)
     return _fitting(texts, MOST_CHARACTERS)
 
 
 def _fitting(texts: Iterable[str], most: int) -> int:
-    """Return the largest cut with which texts have no more characters together."""
-    lengths = [len(one) for one in texts]
+    """Return the largest of CUTS with which all texts together have at most `most` characters."""
+    lengths = [len(text) for text in texts]
     return next((cut for cut in CUTS if sum(min(length, cut) for length in lengths) <= most), CUTS[-1])
 
 
 def _prompts(rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]) -> dict[str, int]:
-    """Give numbers to the prompts that are not just the question; many answers share one."""
+    """Assign numbers to the distinct prompts that are not just the question; many answers share a prompt."""
     prompts: dict[str, int] = {}
-    for found in rows.values():
-        for entries in found.values():
+    for by_sample in rows.values():
+        for entries in by_sample.values():
             for answer, *_ in entries:
                 if answer.prompt:
                     prompts.setdefault(answer.prompt, len(prompts))
@@ -183,48 +185,48 @@ def _prompts(rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]) -> dict[st
 
 
 def _system(candidate: Candidate) -> str:
-    """Return a candidate's system text, as its config has it; "" where there is none."""
+    """Return the system text of a candidate's config; empty if there is none."""
     return str((candidate.result.config.get("prompt") or {}).get("system") or "")
 
 
 def _longest(compared: Comparison) -> int:
-    texts = (answer.text for one in compared.candidates for answer in one.answers.values() if answer.text)
+    texts = (answer.text for candidate in compared.candidates for answer in candidate.answers.values() if answer.text)
     return max(map(len, texts), default=0)
 
 
 # ------------------------------------------------------------------------------------------------- samples
 
 
-def _names(samples: Iterable[Sample]) -> dict[str, int]:
-    """Give numbers to what many samples share: documents, classes, fields, questions."""
+def _names(samples: Iterable[ReportSample]) -> dict[str, int]:
+    """Assign numbers to the texts that many samples share: documents, classes, fields, questions."""
     names: dict[str, int] = {}
     for sample in samples:
-        for one in _shared(sample):
-            names.setdefault(one, len(names))
+        for name in _shared(sample):
+            names.setdefault(name, len(names))
     return names
 
 
-def _shared(sample: Sample) -> tuple[str, ...]:
+def _shared(sample: ReportSample) -> tuple[str, ...]:
     return sample.document, sample.doc_class, sample.field, sample.question
 
 
-def _sample(sample: Sample, pictures: Pictures, names: Mapping[str, int]) -> list[Any]:
-    """Return a question; what many samples share is named by a number."""
-    numbers = [names[one] for one in _shared(sample)]
+def _sample(sample: ReportSample, pictures: Pictures, names: Mapping[str, int]) -> list[Any]:
+    """Return a sample as a list, in which numbers stand for the shared texts."""
+    numbers = [names[name] for name in _shared(sample)]
     shown = [pictures.places[name] for name in sample.images if name in pictures.places]
     return [sample.id, *numbers, list(sample.references), shown]
 
 
 def _pictures(
-    compared: Comparison, samples: Sequence[Sample], rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]
+    compared: Comparison, samples: Sequence[ReportSample], rows: Mapping[Candidate, Mapping[str, Sequence[Entry]]]
 ) -> Pictures:
-    """Gather pictures, first of the samples where a look is worth most."""
+    """Collect pictures, first those of samples whose answers differ or failed."""
 
-    def calm(sample: Sample) -> bool:
-        texts = {entry[0].text for one in compared.candidates for entry in rows[one].get(sample.id, ())}
+    def calm(sample: ReportSample) -> bool:
+        texts = {entry[0].text for candidate in compared.candidates for entry in rows[candidate].get(sample.id, ())}
         return len(texts) < 2 and None not in texts
 
     ordered = sorted(samples, key=calm)
-    cwds = dict.fromkeys(str(one.result.environment.get("cwd", ".")) for one in compared.candidates)
+    cwds = dict.fromkeys(str(candidate.result.environment.get("cwd", ".")) for candidate in compared.candidates)
     names = [name for sample in ordered for name in sample.images]
-    return gather(names, [Path(one) for one in cwds], compared.settings.pictures)
+    return gather(names, [Path(cwd) for cwd in cwds], compared.settings.pictures)

@@ -1,4 +1,4 @@
-"""The charts: drawn by plotly in the browser, from figures that travel in the page."""
+"""The charts. Plotly draws them in the browser from figures that are embedded in the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of candidates: quality with intervals and significance, speed, memory, failures; sortable by any column."""
+"""The sortable table of candidates: quality with intervals and significance, speed, memory, failures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.api import Measure
-from metrics.verdict import Verdict
+from metrics.paired_verdict import PairedVerdict
 from runner.base.terminal_table import MISSING
 from runner.report.decision import Decision
 from runner.report.figures import figure, is_percent
 from runner.report.model import Candidate, Comparison, tracked
 
-# What is shown of speed and failures, as far as some candidate has it.
+# The columns after those of quality; a column is shown if a candidate has its metric.
 COLUMNS = (
     "latency/p50_s",
     "latency/p95_s",
@@ -28,8 +28,8 @@ WORDS = {"better": ("▲", "better"), "worse": ("▼", "worse"), "not distinguis
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure: as text, as the number that it sorts by, and the interval as a bar from 0 to 100."""
+class FigureCell:
+    """A figure of the table: its text, the number to sort by, and its interval as a bar from 0 to 100."""
 
     text: str
     value: float | None
@@ -37,7 +37,7 @@ class Cell:
     bar: tuple[float, float, float] | None = None  # left end, right end, the figure itself
     mark: str = ""  # ▲ better, ▼ worse, ≈ not distinguishable
     word: str = ""  # its class in the style sheet
-    title: str = ""  # what the mark rests on
+    title: str = ""  # the test behind the mark
     best: bool = False
 
 
@@ -45,36 +45,38 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     """Return header and rows."""
     names = [
         name
-        for one in COLUMNS
-        if (name := compared.memory or "" if one == "MEMORY" else one)
+        for column in COLUMNS
+        if (name := compared.memory or "" if column == "MEMORY" else column)
         and name not in [tracked(measure) for measure in compared.measures]
         and any(candidate.metric(name) is not None for candidate in compared.candidates)
     ]
     rows = [
         {
-            "candidate": one,
-            "taken": one is decision.taken,
-            "optimal": one.label in decision.optimal,
-            "out": bool(compared.settings.constraints) and one.finished and not decision.eligible(one),
-            "quality": [_quality(compared, one, measure) for measure in compared.measures],
-            "cells": [_cell(compared, one, name) for name in names],
-            "failed": _count(one, "samples/failed"),
-            "truncated": _count(one, "samples/truncated"),
+            "candidate": candidate,
+            "taken": candidate is decision.taken,
+            "optimal": candidate.label in decision.optimal,
+            "out": bool(compared.settings.constraints) and candidate.finished and not decision.eligible(candidate),
+            "quality": [_quality(compared, candidate, measure) for measure in compared.measures],
+            "cells": [_cell(compared, candidate, name) for name in names],
+            "failed": _count(candidate, "samples/failed"),
+            "truncated": _count(candidate, "samples/truncated"),
         }
-        for one in compared.candidates
+        for candidate in compared.candidates
     ]
     return {"names": names, "rows": rows, "axes": decision.axes, "baseline": compared.baseline}
 
 
-def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Cell:
+def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> FigureCell:
     name, say = tracked(measure), compared.texts
     value, interval = candidate.metric(name), candidate.interval(name)
     if value is None:
-        return Cell(MISSING, None)
+        return FigureCell(MISSING, None)
     mark, word, title = _mark(compared, candidate, measure)
-    values = [found for one in compared.candidates if (found := one.metric(name)) is not None]
-    best = max(values) if measure.better == "higher" else min(values)
-    return Cell(
+    # The figures of a job that did not finish are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.finished]
+    values = [known for other in finished if (known := other.metric(name)) is not None]
+    best = (max if measure.better == "higher" else min)(values, default=None)
+    return FigureCell(
         text=figure(name, value, say),
         value=value,
         note=" – ".join(figure(name, end, say, unit=False) for end in interval) if interval else "",
@@ -82,20 +84,20 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Ce
         mark=mark,
         word=word,
         title=title,
-        best=value == best and len(set(values)) > 1,
+        best=candidate.finished and value == best and len(set(values)) > 1,
     )
 
 
 def _bar(
     compared: Comparison, measure: Measure, value: float, interval: tuple[float, float] | None
 ) -> tuple[float, float, float] | None:
-    """Place an interval between the lowest and the highest end of all candidates, in percent of the cell's width."""
+    """Return the position of an interval in percent of the cell, which spans the intervals of all candidates."""
     name = tracked(measure)
-    ends = [end for one in compared.candidates for end in one.interval(name) or ()]
+    ends = [end for candidate in compared.candidates for end in candidate.interval(name) or ()]
     if interval is None or not ends or max(ends) <= min(ends):
         return None
     low, width = min(ends), max(ends) - min(ends)
-    left, right, middle = (round(100 * (one - low) / width, 1) for one in (*interval, value))
+    left, right, middle = (round(100 * (end - low) / width, 1) for end in (*interval, value))
     return left, right, middle
 
 
@@ -105,23 +107,23 @@ def _mark(compared: Comparison, candidate: Candidate, measure: Measure) -> tuple
     verdict = compared.verdicts.get(measure.name, {}).get(candidate.label)
     if verdict is None:
         return "", "", ""
-    return (*WORDS[verdict.word], _told(compared, verdict, measure))
+    return (*WORDS[verdict.word], _explained(compared, verdict, measure))
 
 
-def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
-    """Return what a mark rests on, for people."""
-    one, name, say = verdict.paired, tracked(measure), compared.texts
+def _explained(compared: Comparison, verdict: PairedVerdict, measure: Measure) -> str:
+    """Return the test behind a mark as text."""
+    paired, name, say = verdict.paired, tracked(measure), compared.texts
     scale, sign = (100, "\u202f%") if is_percent(name) else (1, "")
-    known = one.ci_low is not None and one.ci_high is not None
-    low, high = (say.number(scale * (end or 0.0), "+.2f") for end in (one.ci_low, one.ci_high))
+    known = paired.ci_low is not None and paired.ci_high is not None
+    low, high = (say.number(scale * (end or 0.0), "+.2f") for end in (paired.ci_low, paired.ci_high))
     ends = f" {say.interval(low, high)}" if known else ""
     return say(
         "table.why",
         word=say(f"word.{WORDS[verdict.word][1]}"),
-        baseline=one.baseline,
-        difference=f"{say.number(scale * one.difference, '+.2f')}{ends}{sign}",
+        baseline=paired.baseline,
+        difference=f"{say.number(scale * paired.difference, '+.2f')}{ends}{sign}",
         test=say.phrases.get(f"test.{verdict.test}", verdict.test),
-        documents=one.documents,
+        documents=paired.documents,
         p=say.number(verdict.p, ".2g"),
         adjusted=say.number(verdict.p_adjusted, ".2g"),
         size=verdict.family_size,
@@ -131,16 +133,18 @@ def _told(compared: Comparison, verdict: Verdict, measure: Measure) -> str:
     )
 
 
-def _cell(compared: Comparison, candidate: Candidate, name: str) -> Cell:
+def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     value = candidate.metric(name)
-    values = [found for one in compared.candidates if (found := one.metric(name)) is not None]
+    # The figures of a job that did not finish are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.finished]
+    values = [known for other in finished if (known := other.metric(name)) is not None]
     most = name.startswith(("throughput/", "judge/"))
-    best = len(set(values)) > 1 and value is not None and value == (max(values) if most else min(values))
-    return Cell(figure(name, value, compared.texts), value, best=best)
+    best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
+    return FigureCell(figure(name, value, compared.texts), value, best=best)
 
 
-def _count(candidate: Candidate, name: str) -> Cell:
+def _count(candidate: Candidate, name: str) -> FigureCell:
     value = candidate.metric(name)
     if not candidate.finished:
-        return Cell(candidate.result.status if name == "samples/failed" else MISSING, None, word="worse")
-    return Cell(MISSING if value is None else f"{value:.0f}", value, word="worse" if value else "")
+        return FigureCell(candidate.result.status if name == "samples/failed" else MISSING, None, word="worse")
+    return FigureCell(MISSING if value is None else f"{value:.0f}", value, word="worse" if value else "")

@@ -1,4 +1,4 @@
-"""How it was made: notes on the figures, all figures, configs, versions, hardware, and the commands that repeat it."""
+"""How the report was made: notes, all figures, configs, versions, hardware, and the commands that repeat it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from runner.report.table import notes
 
 
 def context(report: Report) -> dict[str, Any]:
-    """Return what the template shows, of all jobs."""
+    """Return the template's variables for all jobs."""
     results = report.results
-    candidates = [one for comparison in report.comparisons for one in comparison.candidates]
-    environments = [one.environment for one in results]
+    candidates = [candidate for comparison in report.comparisons for candidate in comparison.candidates]
+    environments = [result.environment for result in results]
     return {
         "notes": notes(results, everywhere=report.texts("origin.all_jobs")),
-        "names": sorted({name for one in results for name in one.metrics}),
+        "names": sorted({name for result in results for name in result.metrics}),
         "candidates": candidates,
         "several_datasets": len(report.comparisons) > 1,
         "datasets": [comparison.dataset for comparison in report.comparisons for _ in comparison.candidates],
-        "commands": list(dict.fromkeys(shlex.join(one["command"]) for one in environments)),
-        "machines": list(dict.fromkeys(_machine(one) for one in environments)),
-        "commits": list(dict.fromkeys(str(one.get("git_commit") or "–") for one in environments)),
+        "commands": list(dict.fromkeys(shlex.join(environment["command"]) for environment in environments)),
+        "machines": list(dict.fromkeys(_machine(environment) for environment in environments)),
+        "commits": list(dict.fromkeys(str(environment.get("git_commit") or "–") for environment in environments)),
         "software": _packages(environments),
-        "engines": list(dict.fromkeys(_engine(one.environment) for one in results if _engine(one.environment))),
-        "metric_versions": sorted({pair for one in environments for pair in one.get("metric_versions", {}).items()}),
-        "configs": [(one, _config(one.result.config)) for one in candidates],
+        "engines": list(
+            dict.fromkeys(_engine(result.environment) for result in results if _engine(result.environment))
+        ),
+        "metric_versions": sorted(
+            {pair for environment in environments for pair in environment.get("metric_versions", {}).items()}
+        ),
+        "configs": [(candidate, _config(candidate.result.config)) for candidate in candidates],
     }
 
 
@@ -37,9 +41,14 @@ def _machine(environment: Any) -> str:
 
 
 def _packages(environments: Any) -> list[str]:
-    found = {(name, version) for one in environments for name, version in one.get("packages", {}).items() if version}
-    pythons = sorted({f"Python {one['python']}" for one in environments})
-    return [*pythons, *(f"{name} {version}" for name, version in sorted(found))]
+    packages = {
+        (name, version)
+        for environment in environments
+        for name, version in environment.get("packages", {}).items()
+        if version
+    }
+    pythons = sorted({f"Python {environment['python']}" for environment in environments})
+    return [*pythons, *(f"{name} {version}" for name, version in sorted(packages))]
 
 
 def _engine(environment: Any) -> str:
@@ -47,5 +56,5 @@ def _engine(environment: Any) -> str:
 
 
 def _config(config: Any) -> str:
-    """Return a job's config as it was composed; secrets are still names of environment variables in there."""
+    """Return a job's config as YAML. Secrets are unresolved: they appear as names of environment variables."""
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))

@@ -1,4 +1,4 @@
-"""Published figures beside one's own, where the same thing was measured (`published=FILE` of an experiment)."""
+"""Compares the jobs' figures with published ones of the same models (`published=FILE` of an experiment)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from runner.studies import published
 
 
 def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
-    """Return a row for each published figure that was measured here too; None where no job names a file of them."""
-    found, sources = published.compare([one.result for one in compared.candidates])
+    """Return a row for each published figure that was measured here too; None if no job names published figures."""
+    figures, sources = published.compare([candidate.result for candidate in compared.candidates])
     if not sources:
         return None
     say = compared.texts
-    labels = {one.result.name: one.label for one in compared.candidates}
+    labels = {candidate.result.name: candidate.label for candidate in compared.candidates}
     rows = [
         {
             "candidate": labels[row.job],
@@ -27,13 +27,13 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
             "published": say.number(row.published, "g"),
             "difference": say.number(row.own - row.published, "+.3f"),
         }
-        for row in found
+        for row in figures
         if row.own is not None
     ]
-    notes = {row.measure: row.note for row in found if row.own is not None}
-    told = [
-        say("published.source" if one.here != one.there else "published.source_equal",
-            source=one.name, here=one.here, there=one.there)
-        for one in sources
+    notes = {row.measure: row.note for row in figures if row.own is not None}
+    source_lines = [
+        say("published.source" if source.here != source.there else "published.source_equal",
+            source=source.name, here=source.here, there=source.there)
+        for source in sources
     ]  # fmt: skip
-    return {"rows": rows, "notes": notes, "sources": told}
+    return {"rows": rows, "notes": notes, "sources": source_lines}

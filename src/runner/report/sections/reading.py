@@ -1,4 +1,4 @@
-"""What is read and what is guessed: jobs held against those that could not see the page (experiment=blind_baseline)."""
+"""Compares jobs with their blind twins, to see what is read and what is guessed (experiment=blind_baseline)."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from typing import Any
 from runner.report.decision import Decision
 from runner.report.figures import figure
 from runner.report.model import Comparison
-from runner.studies.blind_baseline import Reading, against, blindness, twins_key
+from runner.studies.blind_baseline import ReadingGain, against, blindness, twins_key
 
 
 def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
-    """Return a row for each candidate, blind twin and measure; None where no twin was run."""
-    everything = [candidate for one in compared.others for candidate in one.candidates]
-    blind = [one for one in everything if blindness(one.result.config) != "none"]
+    """Return a row for each candidate, blind twin and measure; None if no blind twin was run."""
+    everything = [candidate for comparison in compared.others for candidate in comparison.candidates]
+    blind = [candidate for candidate in everything if blindness(candidate.result.config) != "none"]
     rows = [
-        _row(compared, found)
-        for one in compared.candidates
-        if blindness(one.result.config) == "none"
+        _row(compared, gain)
+        for candidate in compared.candidates
+        if blindness(candidate.result.config) == "none"
         for twin in blind
-        if twins_key(one.result.config) == twins_key(twin.result.config)
+        if twins_key(candidate.result.config) == twins_key(twin.result.config)
         for measure in compared.measures
         if (
-            found := against(
-                one.label,
+            gain := against(
+                candidate.label,
                 blindness(twin.result.config),
                 measure,
                 compared.metrics[measure.name][1],
                 twin.runs.get(measure.name),
-                one.runs.get(measure.name),
+                candidate.runs.get(measure.name),
             )
         )
     ]
     return {"rows": rows} if rows else None
 
 
-def _row(compared: Comparison, found: Reading) -> dict[str, str]:
-    one, say = found.paired, compared.texts
-    name = f"quality/{one.measure.name}"
-    share = "" if found.share is None else say.number(found.share + 0.0, ".0%")
-    ends = [say.number(end, "+.3f") for end in found.interval or ()]
+def _row(compared: Comparison, gain: ReadingGain) -> dict[str, str]:
+    paired, say = gain.paired, compared.texts
+    name = f"quality/{paired.measure.name}"
+    share = "" if gain.share is None else say.number(gain.share + 0.0, ".0%")
+    ends = [say.number(end, "+.3f") for end in gain.interval or ()]
     interval = f" {say.interval(*ends)}" if ends else ""
     return {
-        "candidate": found.job,
-        "measure": say.name(one.measure.name),
-        "seeing": figure(name, one.value_candidate, say),
-        "blind": say(f"reading.{found.blind}"),
-        "value": figure(name, one.value_baseline, say),
-        "gain": say.number(one.gain + 0.0, "+.3f") + interval,
+        "candidate": gain.job,
+        "measure": say.name(paired.measure.name),
+        "seeing": figure(name, paired.value_candidate, say),
+        "blind": say(f"reading.{gain.blind}"),
+        "value": figure(name, paired.value_baseline, say),
+        "gain": say.number(paired.gain + 0.0, "+.3f") + interval,
         "share": share,
-        "of": say("reading.of_score" if one.measure.better == "higher" else "reading.of_error"),
+        "of": say("reading.of_score" if paired.measure.better == "higher" else "reading.of_error"),
     }

@@ -1,4 +1,4 @@
-"""Which one to take, and why: the recommendation, its figures, the constraints, and what speaks against trusting it."""
+"""The recommendation and its reason, its figures, the constraints, and the reasons not to trust it yet."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from runner.report.trust import warnings
 
 
 def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
-    """Return what the template shows."""
-    found = warnings(compared)
+    """Return the template's variables."""
+    all_warnings = warnings(compared)
     against = about(compared, decision)
     return {
         "taken": decision.taken,
         "reason": decision.reason,
         "tiles": _tiles(compared, decision.taken) if decision.taken else [],
         "distrust": against,
-        "others": [one for one in found if one not in against],
-        "checks": [(one, decision.checks[one.label], decision.eligible(one)) for one in compared.candidates]
+        "others": [warning for warning in all_warnings if warning not in against],
+        "checks": [
+            (candidate, decision.checks[candidate.label], decision.eligible(candidate))
+            for candidate in compared.candidates
+        ]
         if compared.settings.constraints
         else [],
-        "failures": [one for one in compared.candidates if not one.finished],
+        "failures": [candidate for candidate in compared.candidates if not candidate.finished],
     }
 
 
@@ -33,7 +36,7 @@ def _tiles(compared: Comparison, taken: Candidate) -> list[dict[str, str]]:
     say = compared.texts
     tiles = []
     for name in [
-        *(tracked(one) for one in compared.measures[:2]),
+        *(tracked(measure) for measure in compared.measures[:2]),
         "latency/p50_s",
         "latency/p95_s",
         compared.memory or "",

@@ -1,4 +1,4 @@
-// Answers side by side. Only the rows in sight exist as elements, so that tens of thousands scroll as easily as ten.
+// Shows all answers side by side. Only visible rows exist as elements, so that tens of thousands scroll smoothly.
 // Answers are untrusted: they are set as text, never as markup.
 "use strict";
 (() => {
@@ -15,7 +15,7 @@
   const written = (value, digits) => value.toLocaleString(language, { maximumSignificantDigits: digits, useGrouping: false });
   const untrusted = (tag, name, text) => {
     const made = make(tag, name, text);
-    made.dir = "auto"; // right-to-left text keeps its direction and doesn't turn its neighbours
+    made.dir = "auto"; // right-to-left text keeps its direction without changing that of its neighbours
     return made;
   };
 
@@ -107,7 +107,7 @@
       return cell;
     }
 
-    // Whose answers a filter looks at: of all, of one, or of all candidates of one model.
+    // The candidates that a filter applies to: all, a single one, or all of a model.
     groups() {
       const found = [["", this.say.everyone]];
       const models = [...new Set(this.data.models)].filter((one) => one && this.data.models.filter((other) => other === one).length > 1);
@@ -218,7 +218,7 @@
 
     // ------------------------------------------------------------------------------------------ the address
 
-    // What is chosen and opened, as the part of the page's address behind "#".
+    // The chosen filters and the opened sample as the fragment of the page's address (behind "#").
     address(sample) {
       const told = new URLSearchParams();
       if (document.querySelectorAll(".viewer").length > 1) told.set("dataset", this.root.dataset.number);
@@ -239,18 +239,18 @@
       return this.whose.value || this.field.value || this.kind.value !== "all" || this.sort.value !== "order" || this.search.value.trim();
     }
 
-    // The address bar follows, so that it can be copied; where a page may not do that (in a frame), nothing is lost.
+    // Updates the address bar, so that the address can be copied. A page in a frame may not be allowed to; that is fine.
     remember(sample) {
       if (sample === null && !this.chosen() && !asked(location.hash)) return;
       try {
         const told = sample === null && !this.chosen() ? "#answers" : this.address(sample);
         history.replaceState(null, "", told);
       } catch {
-        // a frame of another page
+        // not allowed in a frame of another page
       }
     }
 
-    // Restores what an address names; tells what of it is not here.
+    // Restores the filters and the sample of an address; shows a notice about parts that don't exist on this page.
     restore(told) {
       const unknown = [];
       const choose = (select, value, name) => {
@@ -378,7 +378,7 @@
       return holder;
     }
 
-    // One candidate's answers to one question: score, text with what differs marked, and how often.
+    // A candidate's answers to a question: score, text with the differences marked, and count.
     fill(cell, sample, number, longest) {
       const entries = this.entries(sample, number);
       if (!entries.length) cell.append(make("span", "soft", this.say.not_asked));
@@ -410,7 +410,7 @@
       return make("span", `score${measure.perfect === null ? "" : " unmet"}`, only ? "✗" : measure.perfect === null ? told : `✗ ${told}`);
     }
 
-    // Against the reference that it is most like; without references against the baseline's answer.
+    // Compares with the most similar reference; without references, with the baseline's answer.
     marked(sample, number, text, longest) {
       const made = untrusted("span", "said", undefined);
       let against = this.data.samples[sample][REFERENCES];
@@ -425,9 +425,9 @@
       const tried = against.slice(0, 8).map((reference) => window.difference(reference.slice(0, longest), text));
       const equal = (parts) => parts.reduce((sum, [kind, part]) => sum + (kind === 0 ? part.length : 0), 0);
       const parts = tried.reduce((best, one) => (equal(one) > equal(best) ? one : best));
-      const all = parts.length === 2 && parts[0][0] === -1 && parts[1][0] === 1; // nothing in common: no need to repeat it
+      const all = parts.length === 2 && parts[0][0] === -1 && parts[1][0] === 1; // nothing in common, so the reference is not repeated
       if (all && text.length > LONGEST_WHOLLY_MARKED) {
-        made.textContent = text; // marking every word would only make it harder to read
+        made.textContent = text; // marking every word would only make the text harder to read
         return made;
       }
       for (const [kind, part] of parts)
@@ -445,7 +445,7 @@
       this.opened = box;
       this.remember(sample);
       box.addEventListener("close", () => {
-        if (this.opened !== box) return; // another sample took its place
+        if (this.opened !== box) return; // another sample has been opened since
         this.opened = null;
         this.remember(null);
       });
@@ -465,7 +465,7 @@
       bar.append(make("span", "soft", `${place + 1} / ${this.shown.length}`));
       const link = make("a", "link", this.say.link);
       link.href = this.address(sample);
-      link.addEventListener("click", (event) => event.preventDefault()); // it is here already; the address is for copying
+      link.addEventListener("click", (event) => event.preventDefault()); // the sample is already open; the link is for copying
       bar.append(link);
       box.addEventListener("keydown", (event) => {
         if (event.key === "ArrowRight") step(1);
@@ -502,7 +502,7 @@
       box.showModal();
     }
 
-    // What this candidate was asked with: the system text of its config, and the prompt as it was sent.
+    // The prompt of this candidate: the system text of its config, and the prompt as it was sent.
     prompted(sample, candidate) {
       const numbers = [...new Set(this.entries(sample, candidate).map((entry) => entry[2]?.p))];
       const made = this.data.systems[candidate] ? [this.prompt(this.say.system, this.data.systems[candidate])] : [];
@@ -553,7 +553,7 @@
 
   const decimal = (value) => value.toLocaleString(language, { maximumFractionDigits: 3, useGrouping: false });
 
-  // The parameters of an address that names answers (#answers?model=…&only=wrong, #sample=ID); null for any other.
+  // The parameters of an address that refers to answers (#answers?model=…&only=wrong, #sample=ID); null for others.
   const asked = (hash) => {
     if (hash.startsWith("#sample=")) return new URLSearchParams(hash.slice(1));
     return hash === "#answers" || hash.startsWith("#answers?") ? new URLSearchParams(hash.slice("#answers?".length)) : null;

@@ -1,9 +1,9 @@
-// Draws the figures of the page with plotly, which is unpacked when the first chart comes near; follows light and dark.
+// Draws the page's figures with plotly, which is unpacked when the first chart comes into view; follows light and dark.
 "use strict";
 (() => {
-  const PAPER = 640, PAPER_SCALE = 0.72; // pixels, of a chart on an A4 page; its height there as a share of that on a screen
-  const LOW = 300; // pixels: a chart that isn't made lower for paper
-  const NARROW = 460; // pixels: no room for names beside points
+  const PAPER = 640, PAPER_SCALE = 0.72; // width in pixels of a chart on an A4 page; its height there as a share of that on screen
+  const LOW = 300; // height in pixels of a chart that is not reduced for paper
+  const NARROW = 460; // width in pixels below which there is no room for names beside points
   const plots = [...document.querySelectorAll(".plot")];
   if (!plots.length) return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -52,14 +52,14 @@
   const draw = (plot, width) => {
     const { data, layout } = themed(read(plot.dataset.source)[Number(plot.dataset.index)]);
     if (width) {
-      // Rows that have names keep their height; what is wider than the paper is drawn whole and made smaller.
+      // Charts with named rows keep their height. Charts wider than the paper are drawn at full size and scaled down.
       const height = layout.height ?? 360, rows = data.some((trace) => ["heatmap", "bar"].includes(trace.type));
       const needed = Math.max(width, parseFloat(plot.style.minWidth) || 0);
       Object.assign(layout, { width: needed, height: height > LOW && !rows ? PAPER_SCALE * height : height, autosize: false });
       plot.style.zoom = width / needed;
       if (layout.legend?.y < 0) layout.legend = { ...layout.legend, y: 1.5 * layout.legend.y };
     }
-    // A finger has nothing to hover with: there the button would stand on the chart for good.
+    // Touch screens have no hover, so the button would cover the chart permanently.
     const config = { responsive: true, displaylogo: false, displayModeBar: pointer.matches ? "hover" : false, ...words };
     config.modeBarButtons = [["toImage"]];
     if (!width) plot.style.zoom = "";
@@ -84,7 +84,7 @@
   );
   plots.forEach((plot) => watcher.observe(plot));
   dark.addEventListener("change", () => plots.filter((plot) => plot.dataset.drawn).forEach((plot) => draw(plot)));
-  // Paper needs all charts, and those in light colours; plotly is there by then, if only because of this idle call.
+  // Printing needs all charts, in light colours. This idle call makes sure that plotly has been unpacked by then.
   (window.requestIdleCallback ?? setTimeout)(unpack);
   addEventListener("beforeprint", () => {
     if (window.Plotly) plots.forEach((plot) => draw(plot, PAPER));

@@ -1,4 +1,4 @@
-// What differs between a reference and an answer: parts that are equal (0), only in the reference (-1), only in the answer (1).
+// The difference of a reference and an answer: parts that are equal (0), only in the reference (-1), only in the answer (1).
 "use strict";
 window.difference = (() => {
   const MOST_CELLS = 400000;
@@ -34,7 +34,7 @@ window.difference = (() => {
             left[i] === right[j]
               ? table[(i + 1) * width + j + 1] + 1
               : Math.max(table[(i + 1) * width + j], table[i * width + j + 1]);
-      // Letters that two different words happen to share are no likeness.
+      // Single letters that two different words happen to share don't count as equal parts.
       const alike = (start + end + table[0]) / Math.max(a.length, b.length, 1);
       if (alike < 0.5) return [[-1, reference], [1, answer]];
       let i = 0, j = 0;

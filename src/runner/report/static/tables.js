@@ -1,4 +1,4 @@
-// Tables that sort by any column: numbers by value, text by the language's own order; what is missing stays last.
+// Makes tables sortable by any column: numbers by value, text in the order of the language, missing values last.
 "use strict";
 (() => {
   const value = (row, column) => {
@@ -10,7 +10,7 @@
   };
   const compare = (a, b) =>
     typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), document.documentElement.lang);
-  // Names the columns that lie beyond the right edge, and brings them into sight.
+  // A button that names the columns beyond the right edge and scrolls to them.
   for (const box of document.querySelectorAll(".scroll[data-more]")) {
     const hint = document.createElement("button");
     hint.type = "button";

@@ -1,9 +1,9 @@
-"""An LLM as judge of answers that exist: what is asked is planned, forecast, paid within a budget, and stored."""
+"""LLM-as-a-judge for existing answers: plans the requests, forecasts their cost, keeps a budget, stores replies."""
 
-from runner.scoring.judging.forecast import before_jobs
+from runner.scoring.judging.forecast import announce_costs
 from runner.scoring.judging.planned import Judging, plan_judging
 from runner.scoring.judging.rivals import check
 from runner.scoring.judging.stage import Judged, judge
-from runner.scoring.judging.when import command, judges_now
+from runner.scoring.judging.when import command_id, judges_now
 
-__all__ = ["Judged", "Judging", "before_jobs", "check", "command", "judge", "judges_now", "plan_judging"]
+__all__ = ["Judged", "Judging", "announce_costs", "check", "command_id", "judge", "judges_now", "plan_judging"]

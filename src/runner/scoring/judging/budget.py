@@ -1,4 +1,4 @@
-"""What judging may cost: each request reserves the most that it can cost before it is sent, so no limit is exceeded."""
+"""The budget of judging. Each request reserves its maximum cost before it is sent, so the limit is never exceeded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from backends.api import Failure, Generation, GenerationRequest, TextPart
 from runner.config import JudgeModelConfig
 
 PER = 1e6  # prices are for a million tokens
-# Bytes that a chat template adds to a message; a token is never shorter than a byte.
+# Bytes that a chat template adds to a message. Bytes are an upper bound for tokens: no token is shorter than a byte.
 _MESSAGE_BYTES, _REQUEST_BYTES = 32, 64
-# An endpoint that fails so often in a row, whoever asks, is down: the rest isn't asked.
+# After so many failures in a row, of whichever requests, the endpoint is considered down and gets no more requests.
 GIVE_UP_AFTER = 20
 _DOWN = ("connection", "server_error", "timeout")
 _FREE = ("rate_limited", "bad_request", "unauthorised", "context_too_long", "out_of_memory", "bad_input")
@@ -23,7 +23,7 @@ _FREE = ("rate_limited", "bad_request", "unauthorised", "context_too_long", "out
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens, and how many tokens a picture takes at most."""
+    """USD per million tokens, and the maximum number of tokens of a picture."""
 
     input_usd: float = 0.0
     output_usd: float = 0.0
@@ -31,7 +31,7 @@ class Price:
 
     @classmethod
     def of_judge(cls, settings: JudgeModelConfig) -> Price:
-        """Return what a judge's file says; what it doesn't say is free."""
+        """Return the prices of a judge's config; a missing price is 0."""
         return cls(settings.input_usd or 0.0, settings.output_usd or 0.0, settings.image_tokens or 0)
 
     def of(self, prompt_tokens: float, completion_tokens: float) -> float:
@@ -40,26 +40,26 @@ class Price:
 
 
 class Ledger:
-    """What one command has spent and reserved, in a file: its workers may be several processes.
+    """What a command has spent and reserved, in a file that all its worker processes share.
 
-    `limit` is in USD, None for no limit. What a killed worker had reserved stays reserved: it may have been billed.
+    `limit` is in USD, None for no limit. Reservations of a killed worker remain, because they may have been billed.
     """
 
     def __init__(self, path: Path, limit: float | None) -> None:
-        """Touch nothing yet."""
+        """Store the settings. The file is created with the first reservation."""
         self.path, self.limit = path, limit
 
     def reserve(self, amount: float) -> bool:
-        """Set an amount aside; False where the limit doesn't allow it."""
+        """Reserve an amount in USD. Return False if that would exceed the limit."""
         return self._change(amount, 0.0)
 
     def settle(self, reserved: float, spent: float) -> None:
-        """Turn a reservation into what was really spent."""
+        """Replace a reservation by the amount that was spent, both in USD."""
         self._change(-reserved, spent, forced=True)
 
     @property
     def committed(self) -> float:
-        """Return what is spent or reserved, in USD."""
+        """Return the sum of what is spent and reserved, in USD."""
         reserved, spent = self._read()
         return reserved + spent
 
@@ -86,9 +86,9 @@ class Ledger:
 
 @dataclass
 class Spending:
-    """The gate of one judge's requests: it reserves before each attempt, and stops asking where that is of no use.
+    """The gate of one judge's requests: it reserves the cost of each attempt, and refuses requests that can't succeed.
 
-    `paid` is what its replies cost, `doubtful` what requests without a whole reply may have cost, both in USD.
+    `paid` is the cost of the replies. `doubtful` is what requests without a complete reply may have cost. Both in USD.
     """
 
     price: Price
@@ -96,7 +96,7 @@ class Spending:
     paid: float = 0.0
     doubtful: float = 0.0
     refused: int = 0
-    # A picture may take more tokens than was said: once seen, later reservations are larger by this factor.
+    # Pictures may take more tokens than configured. Later reservations are multiplied by the largest ratio observed.
     factor: float = 1.0
     _reserved: dict[int, float] = field(default_factory=dict)
     _freed: asyncio.Event | None = None
@@ -104,7 +104,10 @@ class Spending:
     _stopped: Failure | None = None
 
     async def enter(self, request: GenerationRequest) -> Failure | None:
-        """Reserve what an attempt can cost; wait for others' reservations where that may help."""
+        """Reserve the maximum cost of an attempt. If the budget is reserved by other requests, wait for one to end.
+
+        Return None if the request may be sent, else the failure to record.
+        """
         amount = self.most(request)
         while True:
             if self._stopped is not None:
@@ -119,7 +122,7 @@ class Spending:
             await self._freed.wait()
 
     def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
-        """Settle an attempt; None: it was interrupted, and may have been billed."""
+        """Settle the cost of an attempt. `generation` is None if it was interrupted, which may have been billed."""
         reserved = self._reserved.pop(id(request), 0.0)
         cost, sure = self._cost(request, reserved, generation)
         if reserved or cost:
@@ -132,7 +135,7 @@ class Spending:
             self._freed = None
 
     def most(self, request: GenerationRequest) -> float:
-        """Return the most that one attempt can cost, in USD."""
+        """Return the maximum cost of an attempt in USD."""
         return self.price.of(self._most_tokens(request) * self.factor, request.sampling.max_tokens)
 
     def _most_tokens(self, request: GenerationRequest) -> int:
@@ -144,7 +147,7 @@ class Spending:
         return texts + schema + frame + pictures * self.price.image_tokens
 
     def _cost(self, request: GenerationRequest, reserved: float, generation: Generation | None) -> tuple[float, bool]:
-        """Return what an attempt cost, and whether that is sure."""
+        """Return the cost of an attempt in USD, and whether it is certain."""
         if generation is None:
             return reserved, False
         if generation.error is not None:
@@ -157,7 +160,7 @@ class Spending:
         return self.price.of(generation.prompt_tokens, generation.completion_tokens), True
 
     def _watch(self, generation: Generation | None) -> None:
-        """Stop asking where the key is wrong or nobody answers."""
+        """Refuse further requests if the API key is wrong or the endpoint is down."""
         error = generation.error if generation else None
         self._failed_in_a_row = self._failed_in_a_row + 1 if error and error.kind in _DOWN else 0
         if error is not None and error.kind == "unauthorised":

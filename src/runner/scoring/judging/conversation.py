@@ -1,4 +1,4 @@
-"""Asks one judge everything that is not stored yet: a question, and where its reply is no verdict, one for a repair."""
+"""Asks a judge for verdicts. Invalid replies get a repair request; replies that the store has are not asked again."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Conversation:
-    """One question to a judge and what came of it; equal questions share one.
+    """A question to a judge with its repair requests. Equal questions share a conversation.
 
-    `asked` are the keys of its requests so far, the last of which is open until `reply` or `failure` is set. `earlier`
-    is what an earlier command heard, where that was no verdict and is asked about anew.
+    `asked` are the keys of the requests so far. The last request is open until `reply` or `failure` is set. `earlier`
+    is the conversation as an earlier command left it, if that ended without a valid verdict and is asked again.
     """
 
     turns: tuple[Turn, ...]
@@ -44,13 +44,13 @@ class Conversation:
     failure: Failure | None = None
     earlier: Conversation | None = None
 
-    def begin_anew(self, turns: tuple[Turn, ...]) -> None:
-        """Go back to the first request, and remember what there was."""
+    def restart(self, turns: tuple[Turn, ...]) -> None:
+        """Return to the first request, and keep the previous state in `earlier`."""
         self.earlier = dataclasses.replace(self)
         self.turns, self.asked, self.texts, self.problem = turns, self.asked[:1], [], ""
 
     def fail(self, failure: Failure) -> None:
-        """Keep why there is no reply; an earlier reply that was no verdict still stands then."""
+        """Record why there is no reply. If there is an earlier invalid reply, restore that instead."""
         if self.earlier is None:
             self.failure = failure
             return
@@ -59,10 +59,10 @@ class Conversation:
 
 
 class Interview:
-    """All conversations with one judge. Replies are stored as they come, and taken from the store where they are.
+    """All conversations with one judge. Replies are stored as they arrive, and stored replies are reused.
 
-    `fresh` are the requests that this command has asked, also for other jobs: a reply that is no verdict is asked about
-    anew by each command, but only once.
+    `fresh` are the keys of the requests that this command has asked, including those of its other jobs. Each command
+    asks again for an invalid stored reply, but only once.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Interview:
         image_side: int,
         fresh: set[str] | None = None,
     ) -> None:
-        """Ask nothing yet."""
+        """Store the settings. `complete` sends the requests."""
         self.judge, self.rubric, self.shelf, self.spending = judge, rubric, shelf, spending
         self.image_side = image_side
         self.schema = rubric.schema if judge.settings.response_schema else None
@@ -86,98 +86,111 @@ class Interview:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of the engine."""
+        """Notes about the judge's engine that a reader of the figures must know, such as restarts."""
         return [f"judge {self.judge.name}: {note}" for note in self.starts.notes]
 
     def open(self, turns: tuple[Turn, ...], images: tuple[str, ...]) -> Conversation:
-        """Begin a conversation; a picture that can't be read fails it."""
-        one = Conversation(turns, images)
+        """Begin a conversation. It fails at once if a picture can't be read."""
+        conversation = Conversation(turns, images)
         try:
-            one.asked.append(self._key(one))
+            conversation.asked.append(self._key(conversation))
         except BadImage as error:
-            one.failure = Failure("bad_input", str(error))
-        return one
+            conversation.failure = Failure("bad_input", str(error))
+        return conversation
 
     def missing(self, conversations: Sequence[Conversation]) -> list[Conversation]:
-        """Take what the store holds of conversations; return those of which something must be asked.
+        """Advance conversations by stored replies. Return those that still need a request.
 
-        What ended without a verdict in an earlier command is among them, from its first request on.
+        A conversation that ended without a valid verdict in an earlier command starts again from its first request.
         """
         self.total = len(conversations)
-        return [one for one in conversations if one.failure is None and self._goes_on(one)]
+        return [
+            conversation
+            for conversation in conversations
+            if conversation.failure is None and self._must_ask(conversation)
+        ]
 
-    def hold(self, missing: Sequence[Conversation], progress: Progress) -> None:
-        """Bring conversations to a verdict, or to why there is none."""
+    def complete(self, missing: Sequence[Conversation], progress: Progress) -> None:
+        """Ask until each conversation has a verdict or a failure."""
         left = list(missing)
         while left:
-            self._ask({one.asked[-1]: one for one in left if self._heard(one) is None}, progress)
-            left = [one for one in left if self._take(one)]
+            self._ask(
+                {
+                    conversation.asked[-1]: conversation
+                    for conversation in left
+                    if self._current_reply(conversation) is None
+                },
+                progress,
+            )
+            left = [conversation for conversation in left if self._take_reply(conversation)]
 
     def stored(self, key: str) -> Generation | None:
-        """Return what the judge replied to a request, whenever that was."""
+        """Return the stored reply to a request, from this command or an earlier one."""
         return self.shelf.find(key, None)
 
-    def request(self, one: Conversation, key: str) -> GenerationRequest:
-        """Make the open request of a conversation. Raise BadImage."""
-        shown = [part for part, _ in pictures.read(one.images, self.image_side)] if one.images else []
+    def request(self, conversation: Conversation, key: str) -> GenerationRequest:
+        """Build the open request of a conversation. Raise BadImage."""
+        shown = [part for part, _ in pictures.read(conversation.images, self.image_side)] if conversation.images else []
         return GenerationRequest(
             key=key,
-            messages=_messages(one.turns, shown),
+            messages=_messages(conversation.turns, shown),
             sampling=self.judge.sampling,
             response_schema=self.schema,
         )
 
-    def _goes_on(self, one: Conversation) -> bool:
-        """Follow what is stored of a conversation; say whether something must be asked."""
-        turns = one.turns
-        while (generation := self.stored(one.asked[-1])) is not None:
-            if self._read(one, generation):
+    def _must_ask(self, conversation: Conversation) -> bool:
+        """Advance a conversation by its stored replies. Return whether it needs another request."""
+        turns = conversation.turns
+        while (generation := self.stored(conversation.asked[-1])) is not None:
+            if self._read(conversation, generation):
                 continue
-            if one.reply is not None or one.asked[-1] in self.fresh:
+            if conversation.reply is not None or conversation.asked[-1] in self.fresh:
                 return False
-            one.begin_anew(turns)
+            conversation.restart(turns)
             return True
         return True
 
-    def _heard(self, one: Conversation) -> Generation | None:
-        """Return the reply to the open request, of an earlier command only where that isn't asked anew."""
-        key = one.asked[-1]
-        return self.stored(key) if one.earlier is None or key in self.fresh else None
+    def _current_reply(self, conversation: Conversation) -> Generation | None:
+        """Return the reply to the open request; a reply of an earlier command only if it is not asked again."""
+        key = conversation.asked[-1]
+        return self.stored(key) if conversation.earlier is None or key in self.fresh else None
 
-    def _take(self, one: Conversation) -> bool:
-        """Read the newest reply; say whether the judge is to be asked again."""
-        generation = self._heard(one)
+    def _take_reply(self, conversation: Conversation) -> bool:
+        """Read the newest reply. Return whether the judge must be asked again."""
+        generation = self._current_reply(conversation)
         if generation is None:
-            failure = self._failures.get(one.asked[-1]) or self._ended
-            one.fail(failure or Failure("connection", "not asked"))
+            failure = self._failures.get(conversation.asked[-1]) or self._ended
+            conversation.fail(failure or Failure("connection", "not asked"))
             return False
-        return self._read(one, generation)
+        return self._read(conversation, generation)
 
-    def _read(self, one: Conversation, generation: Generation) -> bool:
-        """Read a reply; where it is no verdict and a repair is left, open that request and return True."""
-        one.texts.append(generation.text or "")
+    def _read(self, conversation: Conversation, generation: Generation) -> bool:
+        """Read a reply. If it is invalid and another repair is allowed, open a repair request and return True."""
+        conversation.texts.append(generation.text or "")
         try:
-            one.reply = self.rubric.read(generation.text or "")
+            conversation.reply = self.rubric.read(generation.text or "")
         except InvalidVerdict as error:
             cut = " (the reply was cut off: raise max_tokens)" if generation.finish_reason == "length" else ""
-            one.problem = f"{error}{cut}"
-            if len(one.asked) > self.judge.settings.repairs:
+            conversation.problem = f"{error}{cut}"
+            if len(conversation.asked) > self.judge.settings.repairs:
                 return False
-            one.turns = self.rubric.ask_again(one.turns, one.texts[-1], one.problem)
-            one.asked.append(self._key(one))
+            conversation.turns = self.rubric.ask_again(conversation.turns, conversation.texts[-1], conversation.problem)
+            conversation.asked.append(self._key(conversation))
             return True
         return False
 
-    def _key(self, one: Conversation) -> str:
-        """Name everything that decides a reply. Raise BadImage."""
-        digests = [digest for _, digest in pictures.read(one.images, self.image_side)] if one.images else []
+    def _key(self, conversation: Conversation) -> str:
+        """Return the store's key of the open request: a digest of everything that decides the reply. Raise BadImage."""
+        digests = (
+            [digest for _, digest in pictures.read(conversation.images, self.image_side)] if conversation.images else []
+        )
         sampling = dataclasses.asdict(self.judge.sampling)
-        return store.digest([dict(self.judge.identity), one.turns, digests, sampling, self.schema])
+        return store.digest([dict(self.judge.identity), conversation.turns, digests, sampling, self.schema])
 
     # --------------------------------------------------------------------------------------------- asking
 
     def _ask(self, requests: Mapping[str, Conversation], progress: Progress) -> None:
-        """Ask open requests, each once, as a candidate would be asked; nothing once that had to be given up."""
+        """Ask each open request once with the candidates' load loop. After the loop has given up, ask nothing."""
         if self._ended is not None:
             return
         asking = AskAll(
@@ -192,14 +205,15 @@ class Interview:
         )
         try:
             asking.ask(
-                load.Ask(key, key, 0, functools.partial(self.request, one, key)) for key, one in requests.items()
+                load.Ask(key, key, 0, functools.partial(self.request, conversation, key))
+                for key, conversation in requests.items()
             )
         except JobFailed as error:
             self._ended = Failure("engine_died", str(error))
-            log.warning("judge %s: %s\n  what is left stays without a verdict", self.judge.name, error)
+            log.warning("judge %s: %s\n  the remaining answers get no verdict", self.judge.name, error)
 
     def _engine(self, progress: Progress) -> tuple[Fleet, int]:
-        """Return what is asked. An endpoint takes no place among the engines: the candidates' stay warm."""
+        """Return the judge's engines and how many were started. An endpoint needs no engine, so others stay warm."""
         if (endpoint := self.judge.endpoint) is not None:
             return Fleet([RunningEngine(self.judge.spec, endpoint)]), 0
         return acquire(self.judge, progress.say)
@@ -207,18 +221,18 @@ class Interview:
     def _on_answer(self, progress: Progress, ask: load.Ask, generation: Generation) -> None:
         error = generation.error
         if error is None:
-            kept = dataclasses.replace(generation, conditions=self.judge.conditions)
-            self.shelf.append(ask.key, self.judge.conditions, kept)
+            stored = dataclasses.replace(generation, conditions=self.judge.conditions)
+            self.shelf.append(ask.key, self.judge.conditions, stored)
             self.fresh.add(ask.key)
             self._failures.pop(ask.key, None)
         else:
-            self._failures[ask.key] = self.judge.told(error)
+            self._failures[ask.key] = self.judge.with_own_settings(error)
         progress.advance(failed=error is not None)
         if error is not None and error.kind != "over_budget":
             self._stop_where_too_many_fail()
 
     def _stop_where_too_many_fail(self) -> None:
-        failed = [one for one in self._failures.values() if one.kind != "over_budget"]
+        failed = [failure for failure in self._failures.values() if failure.kind != "over_budget"]
         max_failed = self.judge.config.max_failed
         if too_many(allowed_failures(max_failed, self.total), len(failed), self.total):
             limit = f"{self.judge.setting('max_failed')}={max_failed:g}"
@@ -229,7 +243,7 @@ class Interview:
 
 
 def _messages(turns: Sequence[Turn], shown: Sequence[ImagePart]) -> tuple[Message, ...]:
-    """Return turns as messages; pictures go before the first text of the user."""
+    """Return turns as messages, with the pictures before the first text of the user."""
     messages = []
     left: Mapping[str, Sequence[ImagePart]] = {"user": shown}
     for role, text in turns:

@@ -1,4 +1,4 @@
-"""The pictures that a judge sees, scaled down: it pays by their size."""
+"""Scales down the pictures that a judge sees, because their size decides the cost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from runner.datasets.api import Image
 from runner.datasets.encoded import decoded
 from runner.datasets.images import read_images
 
-Shown = tuple[ImagePart, str]  # the picture, and what names its content and size
+Shown = tuple[ImagePart, str]  # (picture, digest of its content and size)
 
 
 def described(text: str) -> Image:
-    """Return the picture that a row of answers.jsonl names: a path, perhaps with `#page=2`."""
+    """Return the picture that a row of answers.jsonl names by its path, with an optional `#page=2`."""
     path, _, page = text.partition("#page=")
     return Image(Path(path), int(page) - 1 if page.isdecimal() else None)
 
 
 def read(names: Sequence[str], longest: int) -> tuple[Shown, ...]:
-    """Read a row's pictures; the longer side is at most `longest` pixels. Raise BadImage."""
+    """Read a row's pictures, scaled so that the longer side is at most `longest` pixels. Raise BadImage."""
     return _read(tuple(names), longest)
 
 
@@ -30,12 +30,12 @@ def read(names: Sequence[str], longest: int) -> tuple[Shown, ...]:
 def _read(names: tuple[str, ...], longest: int) -> tuple[Shown, ...]:
     return tuple(
         (
-            _smaller(one.data, one.media_type, longest)
-            if max(one.width, one.height) > longest
-            else ImagePart(one.data, one.media_type),
-            f"{one.digest}@{longest}",
+            _smaller(image.data, image.media_type, longest)
+            if max(image.width, image.height) > longest
+            else ImagePart(image.data, image.media_type),
+            f"{image.digest}@{longest}",
         )
-        for one in read_images(map(described, names))
+        for image in read_images(map(described, names))
     )
 
 

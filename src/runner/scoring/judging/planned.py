@@ -1,4 +1,4 @@
-"""Turns the judge's config into something that can ask, and finds what is wrong with it before anything is started."""
+"""Turns the judge's config into judges that can be asked, and reports its mistakes before any engine starts."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ class PlannedJudge:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Return where it is asked, None for an engine of ours, which must be started and needs memory."""
+        """Return the endpoint of a remote judge; None for an engine that the runner must start."""
         launch = self.backend.launch(self.spec, 1)
         return launch if isinstance(launch, Endpoint) else None
 
     @property
-    def called(self) -> str:
-        """Return which model it is."""
+    def model_label(self) -> str:
+        """Return the name of the judge's model for versions and tables."""
         return self.spec.checkpoint if self.endpoint else f"{self.config.model.name}-{self.spec.quant}"
 
     def setting(self, name: str) -> str:
-        """Return how the user writes a setting of its engine or job."""
+        """Return the override by which the user changes a setting of the judge's engine or job."""
         where = f"judge.model.{self.name}"
         if name in {field.name for field in dataclasses.fields(JudgeModelConfig)}:
             return f"{where}.{name}"
         return f"+{where}.set.{name}" if name == "max_failed" else f"+{where}.set.backend.{name}"
 
-    def told(self, failure: Failure) -> Failure:
-        """Return a failure whose remedy names the judge's settings in place of a candidate's."""
+    def with_own_settings(self, failure: Failure) -> Failure:
+        """Return the failure with a remedy that names the judge's settings instead of a candidate's."""
         words = failure.message.replace("'backend.omit=", f"'{self.setting('omit')}=")
         words = words.replace("+backend.rename.", f"{self.setting('rename')}.")
         return dataclasses.replace(failure, message=words)
 
     @property
     def sampling(self) -> Sampling:
-        """Return how its tokens are drawn."""
+        """Return the judge's sampling parameters."""
         return Sampling(
             temperature=self.settings.temperature, max_tokens=self.settings.max_tokens, seed=self.settings.seed
         )
@@ -75,7 +75,7 @@ class PlannedJudge:
 
 @dataclass(frozen=True)
 class Judging:
-    """Everything that is needed to judge the answers of a job."""
+    """Everything needed to judge the answers of a job."""
 
     config: JudgeConfig
     rubric: Rubric
@@ -83,21 +83,21 @@ class Judging:
     rivals: Rivals | None
 
     def judged_by(self, judge: PlannedJudge) -> str:
-        """Say what decides whether two verdicts mean the same: the model, the rubric, and whether it saw the pictures.
+        """Return what makes two verdicts comparable: the model, the rubric, and whether the judge saw the pictures.
 
-        It is not all that decides a reply: a judge that has moved to another address is still the same judge.
+        The address is not a part of it: a judge that has moved to another address is still the same judge.
         """
         seen = f", pictures up to {self.config.image_max_side} px" if self.config.image else ""
-        return f"{judge.called}, {self.rubric.name}@{self.rubric.digest}{seen}"
+        return f"{judge.model_label}, {self.rubric.name}@{self.rubric.digest}{seen}"
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the options of the metric `judge` that its scores can be summed up and compared with."""
+        """Return the options of the metric `judge` that aggregates and compares these judges' scores."""
         options: dict[str, Any] = {
             "kind": self.rubric.kind,
             "criteria": list(self.rubric.criteria),
             "scale": [self.rubric.low, self.rubric.high],
-            "judges": {one.name: one.called for one in self.judges},
+            "judges": {judge.name: judge.model_label for judge in self.judges},
             "rubric": f"{self.rubric.name}@{self.rubric.digest}",
         }
         if self.rubric.kind == "pairwise":
@@ -111,30 +111,30 @@ class Judging:
 
     @property
     def needs_memory(self) -> bool:
-        """Whether a judge is an engine of ours: it must wait until its candidates' engines have been closed."""
-        return any(one.endpoint is None for one in self.judges)
+        """Whether a judge needs an engine of its own, and so must wait until the candidates' engines are closed."""
+        return any(judge.endpoint is None for judge in self.judges)
 
 
 def plan_judging(config: Config) -> Judging | None:
-    """Check the judge of a job; None where there is none. Raise Refused with everything that is wrong."""
-    given = config.judge
-    if given.kind == "none":
+    """Check the judge of a job; None if the job has none. Raise Refused with all mistakes at once."""
+    judge_config = config.judge
+    if judge_config.kind == "none":
         return None
     problems: list[Problem] = []
-    if not given.model:
+    if not judge_config.model:
         problems.append(Problem("no judge is named", "judge/model", "judge/model=[gpt_4o_mini]"))
-    rubric = attempt(problems, lambda: _rubric(given))
-    made = [attempt(problems, functools.partial(_judge, given, name)) for name in given.model]
-    rivals = attempt(problems, lambda: _rivals(config)) if given.reference_answers else None
+    rubric = attempt(problems, lambda: _rubric(judge_config))
+    judges = [attempt(problems, functools.partial(_judge, judge_config, name)) for name in judge_config.model]
+    rivals = attempt(problems, lambda: _rivals(config)) if judge_config.reference_answers else None
     if problems:
         raise Refused(problems)
-    return Judging(given, rubric, tuple(made), rivals)
+    return Judging(judge_config, rubric, tuple(judges), rivals)
 
 
-def _rubric(given: JudgeConfig) -> Rubric:
-    prompt = given.prompt
-    if prompt.kind != given.kind:
-        what = f"judge={given.name} is {given.kind}, and this prompt is {prompt.kind}"
+def _rubric(judge_config: JudgeConfig) -> Rubric:
+    prompt = judge_config.prompt
+    if prompt.kind != judge_config.kind:
+        what = f"judge={judge_config.name} is {judge_config.kind}, and this prompt is {prompt.kind}"
         raise Refused(Problem(what, f"judge/prompt={prompt.name}", "choose another of conf/judge/prompt"))
     if len(prompt.scale) != 2:
         raise Refused(
@@ -150,27 +150,30 @@ def _rubric(given: JudgeConfig) -> Rubric:
             system=prompt.system,
             template=prompt.template,
             repair=prompt.repair,
-            max_answer_characters=given.max_answer_characters,
+            max_answer_characters=judge_config.max_answer_characters,
         )
     except ValueError as error:
         raise Refused(Problem(str(error), f"judge/prompt={prompt.name}")) from error
 
 
-def _judge(given: JudgeConfig, name: str) -> PlannedJudge:
-    """Compose the config that the judge would have as a candidate, and check it as one."""
-    settings, where = given.model[name], f"judge.model.{name}"
+def _judge(judge_config: JudgeConfig, name: str) -> PlannedJudge:
+    """Compose the config that the judge would have as a candidate, and apply a candidate's checks."""
+    settings, where = judge_config.model[name], f"judge.model.{name}"
     problems = [
         Problem(what, where, remedy)
         for what, remedy, wrong in (
             (
                 "its price is not known, so no budget can be kept",
                 f"give {where}.input_usd and .output_usd, USD per million tokens, or judge.budget_usd=null",
-                given.budget_usd is not None and (settings.input_usd is None or settings.output_usd is None),
+                judge_config.budget_usd is not None and (settings.input_usd is None or settings.output_usd is None),
             ),
             (
                 "how many tokens a picture takes is not known, so no budget can be kept",
                 f"give {where}.image_tokens, at most so many a picture, or judge.budget_usd=null",
-                given.budget_usd is not None and given.image and settings.image_tokens is None and settings.input_usd,
+                judge_config.budget_usd is not None
+                and judge_config.image
+                and settings.image_tokens is None
+                and settings.input_usd,
             ),
         )
         if wrong
@@ -212,16 +215,16 @@ def _composed(settings: JudgeModelConfig) -> DictConfig:
 
 
 def _compose(words: list[str]) -> DictConfig:
-    """Compose a job's config beside the one that runs."""
+    """Compose a second job config inside the running Hydra application."""
     with contextlib.ExitStack() as stack:
-        if not GlobalHydra.instance().is_initialized():  # a worker of its own
+        if not GlobalHydra.instance().is_initialized():  # in a separate worker process
             stack.enter_context(initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())))
         cfg: DictConfig = compose("config", words)
     return cfg
 
 
 def _named(problem: Problem, where: str) -> Problem:
-    """Say whose setting it is: a judge has `judge.model.NAME.base_url`, a candidate `backend.base_url`."""
+    """Return the problem with a judge's keys: `judge.model.NAME.base_url` instead of `backend.base_url`."""
     group, _, key = problem.where.partition(".")
     own = f"{where}.{key}" if group in ("model", "backend") and key else f"{where} ({problem.where})"
     what, remedy = (text.replace("backend.", f"{where}.") for text in (problem.what, problem.remedy))
@@ -229,11 +232,11 @@ def _named(problem: Problem, where: str) -> Problem:
 
 
 def _rivals(config: Config) -> Rivals:
-    given = str(config.judge.reference_answers)
+    reference_answers = str(config.judge.reference_answers)
     if config.judge.kind == "absolute":
         what = "an absolute judge compares with the references of the dataset"
         raise Refused(Problem(what, "judge.reference_answers", "leave it out, or judge=pairwise"))
     columns = json.dumps(config.answer_columns, sort_keys=True)
     return read_rivals(
-        paths.resolve(given), columns, lambda: open_dataset(config.dataset, paths.root(), pictures=False)
+        paths.resolve(reference_answers), columns, lambda: open_dataset(config.dataset, paths.root(), pictures=False)
     )

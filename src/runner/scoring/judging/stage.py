@@ -1,21 +1,19 @@
-"""The judging stage of a job: answers.jsonl in, verdicts.jsonl and what it cost out."""
+"""The judging stage of a job: takes its answers, writes verdicts.jsonl, and returns the costs."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
 from runner.base import paths
 from runner.base.progress import Progress
-from runner.jobs import answers
-from runner.scoring import verdicts
+from runner.jobs.folder import JobFolder
+from runner.scoring import judge_verdicts
 from runner.scoring.judging import forecast
 from runner.scoring.judging.budget import Ledger, Price, Spending
 from runner.scoring.judging.conversation import Conversation, Interview
@@ -24,36 +22,35 @@ from runner.scoring.judging.rivals import with_rivals
 from runner.store import Shelf
 
 log = logging.getLogger(__name__)
-Asked = tuple[Case, int, Conversation]  # a case, the order in which it was shown, and what was said
+Asked = tuple[Case, int, Conversation]  # (case, order in which its answers are shown, conversation)
 
 
-# A verdict gives way only to one that says as much: what an endpoint that is down leaves unsaid replaces nothing.
+# A new verdict replaces an earlier one only if its rank is at least as high: an endpoint that is down erases nothing.
 _RANK: Mapping[State, int] = {"valid": 2, "invalid": 1, "failed": 0, "not_asked": 0}
 
 
 @dataclass
 class Judged:
-    """What judging leaves besides verdicts.jsonl: figures to be tracked, and what a reader of them must know.
+    """What judging returns besides verdicts.jsonl: metrics to track, and notes for their reader.
 
-    `stays`: nothing was heard, and what another judge or rubric said earlier was left as it is.
+    `earlier_kept` is true if there was no reply at all, so that the earlier verdicts were kept.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    stays: bool = False
+    earlier_kept: bool = False
 
 
-def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
-    """Have all answers of a job's folder judged and write verdicts.jsonl; what the store holds isn't asked again.
+def judge(judging: Judging, folder: JobFolder, answered: Sequence[Case], name: str, command: str) -> Judged:
+    """Have all answers of a job judged, and write verdicts.jsonl. Stored replies are not asked again.
 
-    `command` names the command that pays: all its jobs share one budget. A verdict that the folder holds already stays
-    where the same judge says less this time, and all of them where another one says nothing at all.
+    `command` identifies the command, whose jobs share one budget. An earlier verdict of the same judge is kept if the
+    new one has a lower rank. All earlier verdicts are kept if there is no reply at all.
     """
-    rows = list(answers.read(folder / "answers.jsonl"))
-    cases = with_rivals([answers.case(row) for row in rows], judging.rivals)
+    cases = with_rivals(answered, judging.rivals)
     result = Judged()
     ledger = Ledger(paths.store_dir() / "budgets" / f"{command}.json", judging.config.budget_usd)
-    earlier = Earlier(judging, folder)
+    earlier = EarlierVerdicts(judging, folder)
     written: list[dict[str, Any]] = []
     totals = dict.fromkeys(("prompt_tokens", "completion_tokens", "cost_usd", "paid_usd"), 0.0)
     for planned in judging.judges:
@@ -67,16 +64,16 @@ def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
                 _asked_by(command),
             )
             written += _one_judge(judging, interview, cases, earlier, name, result, totals)
-    if earlier.heard and not any(map(_is_heard, written)):
+    if earlier.has_replies and not any(map(_has_reply, written)):
         why = next((row["problem"] for row in written if row["problem"]), "nothing was asked")
-        result.notes = [f"judge: no reply at all, so the earlier verdicts stay, by {earlier.who}. {why}"[:400]]
+        result.notes = [f"judge: no reply at all, so the earlier verdicts stay, by {earlier.judged_by}. {why}"[:400]]
         log.warning("%s: %s", name, result.notes[0])
-        return Judged(notes=result.notes, stays=True)
-    verdicts.write(folder, written)
-    unpriced = [one.name for one in judging.judges if one.settings.input_usd is None]
+        return Judged(notes=result.notes, earlier_kept=True)
+    folder.write_verdicts(written)
+    unpriced = [planned.name for planned in judging.judges if planned.settings.input_usd is None]
     costs = ("cost_usd", "paid_usd") if unpriced else ()
     result.figures |= {f"judge/{key}": value for key, value in totals.items() if key not in costs}
-    heard = verdicts.attached(cases, folder)
+    heard = judge_verdicts.attached(cases, folder)
     result.figures |= {f"judge/{key}": value for key, value in judging.metric.agreement(heard).items()}
     if judging.rubric.kind == "pairwise" and judging.rivals is None:
         result.notes.append("judge: compared with the rival of the table, else the first reference of each sample")
@@ -85,78 +82,79 @@ def judge(judging: Judging, folder: Path, name: str, command: str) -> Judged:
 
 @functools.lru_cache(maxsize=8)
 def _asked_by(command: str) -> set[str]:
-    """Return the requests that this process has asked for a command, whose jobs may ask the same."""
+    """Return the set of requests that this process has asked for a command; the cache shares it between its jobs."""
     del command
     return set()
 
 
-def _is_heard(row: Mapping[str, Any]) -> bool:
+def _has_reply(row: Mapping[str, Any]) -> bool:
     return _RANK[row["state"]] > 0
 
 
-class Earlier:
+class EarlierVerdicts:
     """The verdicts that a job's folder holds from an earlier judging."""
 
-    def __init__(self, judging: Judging, folder: Path) -> None:
-        """Read them."""
+    def __init__(self, judging: Judging, folder: JobFolder) -> None:
+        """Read the verdicts and who gave them."""
         self.judging = judging
-        rows = list(verdicts.read(folder))
-        self.heard = any(map(_is_heard, rows))
-        described = folder / "environment.json"
-        versions = json.loads(described.read_text(encoding="utf-8"))["metric_versions"] if described.exists() else {}
-        self.who = next((row["judged_by"] for row in rows if row.get("judged_by")), versions.get("judge", "unknown"))
-        # Rows of older versions don't say who judged; the version of the whole judging does.
+        rows = list(folder.verdicts())
+        self.has_replies = any(map(_has_reply, rows))
+        versions = folder.environment["metric_versions"]
+        self.judged_by = next(
+            (row["judged_by"] for row in rows if row.get("judged_by")), versions.get("judge", "unknown")
+        )
+        # Rows of older versions have no `judged_by`; the metric's version in environment.json replaces it.
         self._same = versions.get("judge") == judging.metric.version
         self._rows = {(row["sample_id"], row["repeat"], row["judge"], row["order"]): row for row in rows}
 
     def better(self, row: Mapping[str, Any], judge: PlannedJudge) -> dict[str, Any] | None:
-        """Return the earlier verdict in place of a new one that says less: of the same judge on the same answers."""
-        found = self._rows.get((row["sample_id"], row["repeat"], row["judge"], row["order"]))
-        if found is None or _RANK[found["state"]] <= _RANK[row["state"]]:
+        """Return the earlier verdict of the same judge on the same answers, if it ranks higher than the new one."""
+        earlier = self._rows.get((row["sample_id"], row["repeat"], row["judge"], row["order"]))
+        if earlier is None or _RANK[earlier["state"]] <= _RANK[row["state"]]:
             return None
         by = self.judging.judged_by(judge)
-        same = found["judged_by"] == by if "judged_by" in found else self._same
-        if not same or found["rival_answer"] != row["rival_answer"]:
+        same = earlier["judged_by"] == by if "judged_by" in earlier else self._same
+        if not same or earlier["rival_answer"] != row["rival_answer"]:
             return None
-        return {**found, "judged_by": by}
+        return {**earlier, "judged_by": by}
 
 
 def _one_judge(
     judging: Judging,
     interview: Interview,
     cases: Sequence[Case],
-    earlier: Earlier,
+    earlier: EarlierVerdicts,
     name: str,
     result: Judged,
     totals: dict[str, float],
 ) -> list[dict[str, Any]]:
-    """Have one judge asked; return the rows of verdicts.jsonl."""
+    """Ask one judge, add its costs to `totals` and its notes to `result`, and return the rows of verdicts.jsonl."""
     planned, spending = interview.judge, interview.spending
     asked = _questions(judging, interview, cases)
-    conversations = list({id(one): one for _, _, one in asked}.values())
-    # 1. What it will cost.
+    conversations = list({id(conversation): conversation for _, _, conversation in asked}.values())
+    # 1. Forecast the cost.
     missing = interview.missing(conversations)
-    forecast.before_asking(name, interview, conversations, missing)
+    forecast.announce_cost_of_judge(name, interview, conversations, missing)
     # 2. Ask.
     with Progress(f"{name}: judge {planned.name}", len(missing)) as progress:
-        interview.hold(missing, progress)
-    # 3. A row for each answer; what says less than an earlier verdict gives way to it.
+        interview.complete(missing, progress)
+    # 3. Make a row for each answer; an earlier verdict of a higher rank is kept.
     rows, paid_for = [], dict[int, Mapping[str, Any]]()
-    for case, order, one in asked:
-        row = _row(judging, planned, case, order, one, interview)
+    for case, order, conversation in asked:
+        row = _row(judging, planned, case, order, conversation, interview)
         if (before := earlier.better(row, planned)) is not None:
             row = before
-            paid_for[id(one)] = before
+            paid_for[id(conversation)] = before
         rows.append(row)
-    # 4. Account.
+    # 4. Sum up tokens and costs.
     generations = {
-        key: said
-        for one in conversations
-        for key in one.asked
-        if id(one) not in paid_for and (said := interview.stored(key))
+        key: reply
+        for conversation in conversations
+        for key in conversation.asked
+        if id(conversation) not in paid_for and (reply := interview.stored(key))
     }
     for prompt, completion in [
-        *((said.prompt_tokens or 0, said.completion_tokens or 0) for said in generations.values()),
+        *((reply.prompt_tokens or 0, reply.completion_tokens or 0) for reply in generations.values()),
         *((row["prompt_tokens"], row["completion_tokens"]) for row in paid_for.values()),
     ]:
         totals["prompt_tokens"] += prompt
@@ -170,7 +168,7 @@ def _one_judge(
 
 
 def _questions(judging: Judging, interview: Interview, cases: Sequence[Case]) -> list[Asked]:
-    """Return what is to be asked about each case; equal questions share one conversation."""
+    """Return the conversations for all cases and orders. Equal questions share a conversation."""
     metric = judging.metric
     shared: dict[tuple[object, ...], Conversation] = {}
     asked: list[Asked] = []
@@ -186,21 +184,21 @@ def _questions(judging: Judging, interview: Interview, cases: Sequence[Case]) ->
     return asked
 
 
-def _state(one: Conversation) -> State:
-    if one.reply is not None:
+def _state(conversation: Conversation) -> State:
+    if conversation.reply is not None:
         return "valid"
-    if one.failure is None:
+    if conversation.failure is None:
         return "invalid"
-    return "not_asked" if one.failure.kind == "over_budget" else "failed"
+    return "not_asked" if conversation.failure.kind == "over_budget" else "failed"
 
 
 def _notes(planned: PlannedJudge, conversations: Sequence[Conversation], spending: Spending) -> Iterator[str]:
-    """Yield what was not judged, and why."""
+    """Yield notes about verdicts that are missing, and about unexpected costs."""
     who = f"judge {planned.name}"
-    states = [_state(one) for one in conversations]
+    states = [_state(conversation) for conversation in conversations]
     for state, words in (("failed", "failed"), ("invalid", "are invalid"), ("not_asked", "were not asked")):
         if number := states.count(state):  # type: ignore[arg-type]
-            first = next(one for one in conversations if _state(one) == state)
+            first = next(conversation for conversation in conversations if _state(conversation) == state)
             why = first.failure.message if first.failure else first.problem
             yield f"{who}: {number} of {len(states)} verdicts {words}, the first: {why}"[:400]
     if spending.doubtful:
@@ -210,14 +208,14 @@ def _notes(planned: PlannedJudge, conversations: Sequence[Conversation], spendin
 
 
 def _row(
-    judging: Judging, planned: PlannedJudge, case: Case, order: int, one: Conversation, interview: Interview
+    judging: Judging, planned: PlannedJudge, case: Case, order: int, conversation: Conversation, interview: Interview
 ) -> dict[str, Any]:
     """Return a row of verdicts.jsonl. In order 2 the rival was shown first."""
-    points = list(one.reply.points) if one.reply else []
+    points = list(conversation.reply.points) if conversation.reply else []
     own, other = [*(reversed(points) if order == 2 else points), {}, {}][:2]
-    generations = [found for key in one.asked if (found := interview.stored(key))]
-    prompt = sum(found.prompt_tokens or 0 for found in generations)
-    completion = sum(found.completion_tokens or 0 for found in generations)
+    generations = [generation for key in conversation.asked if (generation := interview.stored(key))]
+    prompt = sum(generation.prompt_tokens or 0 for generation in generations)
+    completion = sum(generation.completion_tokens or 0 for generation in generations)
     priced = planned.settings.input_usd is not None
     return {
         "sample_id": case.sample_id,
@@ -225,13 +223,15 @@ def _row(
         "judge": planned.name,
         "judged_by": judging.judged_by(planned),
         "order": order,
-        "state": _state(one),
+        "state": _state(conversation),
         "candidate": dict(own),
         "rival": dict(other),
-        "explanation": one.reply.explanation if one.reply else "",
-        "problem": (one.failure.message if one.failure else "" if one.reply else one.problem),
+        "explanation": conversation.reply.explanation if conversation.reply else "",
+        "problem": (
+            conversation.failure.message if conversation.failure else "" if conversation.reply else conversation.problem
+        ),
         "rival_answer": case.rival,
-        "replies": one.texts,
+        "replies": conversation.texts,
         "served_model": generations[-1].served_model if generations else None,
         "prompt_tokens": prompt,
         "completion_tokens": completion,

@@ -1,7 +1,7 @@
-"""Two or more finished jobs side by side: what was set differently, what came out differently, and how sure that is.
+"""Compares finished jobs: which settings differ, which results differ, and whether the difference is significant.
 
-jobs.py             finished jobs by folder, sweep or MLflow run, and which is compared with which
-verdicts.py         paired tests by measure
+jobs.py             finds finished jobs by folder, sweep or MLflow run, and pairs them
+paired_tests.py     paired tests by measure
 config_difference.py, metric_difference.py, changed_samples.py    what differs
 gates.py            `--fail-if`
 command.py          python -m runner.compare A B

@@ -1,4 +1,4 @@
-"""Which samples changed between two jobs: for better, for worse, or only in their words."""
+"""Finds the samples that changed between two jobs: better, worse, or only with another text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 
 Kind = Literal["worse", "better", "same score", "not compared"]
@@ -14,11 +15,11 @@ KINDS: tuple[Kind, ...] = ("worse", "better", "same score", "not compared")
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A sample whose answer or score is another one. Scores are means over repeats; None is unscored.
+class ChangedSample:
+    """A sample whose answer or score differs between two jobs. Scores are means over repeats; None is unscored.
 
-    `first` and `second` are the answers of the first repeat that differs, or why there is none. `kind` is `not
-    compared` where one side has no score.
+    `first` and `second` are the answers of the first repeat that differs; a failed answer shows its error. `kind` is
+    `not compared` if a side has no score.
     """
 
     sample_id: str
@@ -34,12 +35,12 @@ class Changed:
     kind: Kind
 
 
-def changed(first: Scored, second: Scored, measure: str) -> list[Changed]:
-    """Return the shared samples that changed, by kind, the largest change of the score first."""
+def changed_samples(first: Scored, second: Scored, measure: str) -> list[ChangedSample]:
+    """Return the shared samples that changed, sorted by kind and then by the size of the change of the score."""
     higher = first.measures[measure][2].better != "lower"
     scores = [_means(job, measure) for job in (first, second)]
     rows = [_by_sample(job.rows) for job in (first, second)]
-    found: list[tuple[float, Changed]] = []
+    changes: list[tuple[float, ChangedSample]] = []
     for sample in rows[0]:
         if sample not in rows[1]:
             continue
@@ -54,20 +55,20 @@ def changed(first: Scored, second: Scored, measure: str) -> list[Changed]:
             kind = "same score" if gain == 0 else "better" if gain > 0 else "worse"
         elif values == (None, None):
             kind = "not compared" if None in _answered(rows[0][sample], rows[1][sample]) else "same score"
-        found.append((gain, _made(rows[0][sample], sample, texts, values, kind)))
-    found.sort(key=lambda pair: (KINDS.index(pair[1].kind), -abs(pair[0])))
-    return [one for _, one in found]
+        changes.append((gain, _changed_sample(rows[0][sample], sample, texts, values, kind)))
+    changes.sort(key=lambda pair: (KINDS.index(pair[1].kind), -abs(pair[0])))
+    return [sample for _, sample in changes]
 
 
-def _made(
-    rows: Mapping[int, Mapping[str, Any]],
+def _changed_sample(
+    rows: Mapping[int, AnswerRow],
     sample: str,
     texts: tuple[str, str],
     values: tuple[float | None, float | None],
     kind: Kind,
-) -> Changed:
+) -> ChangedSample:
     row = next(iter(rows.values()))
-    return Changed(
+    return ChangedSample(
         sample_id=sample,
         document=row["document"],
         doc_class=row["doc_class"],
@@ -82,20 +83,20 @@ def _made(
     )
 
 
-def _texts(first: Mapping[int, Mapping[str, Any]], second: Mapping[int, Mapping[str, Any]]) -> tuple[str, str]:
-    """Return the answers of the first repeat that differs, else of the first one."""
+def _texts(first: Mapping[int, AnswerRow], second: Mapping[int, AnswerRow]) -> tuple[str, str]:
+    """Return both answers of the first repeat that differs, or of the first repeat if none does."""
     shared = [repeat for repeat in first if repeat in second]
     pairs = [(answer(first[repeat]), answer(second[repeat])) for repeat in shared]
     nothing = (answer(next(iter(first.values()))), answer(next(iter(second.values()))))
     return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0] if pairs else nothing)
 
 
-def _answered(*sides: Mapping[int, Mapping[str, Any]]) -> list[str | None]:
+def _answered(*sides: Mapping[int, AnswerRow]) -> list[str | None]:
     return [row["text"] for side in sides for row in side.values()]
 
 
 def answer(row: Mapping[str, Any]) -> str:
-    """Return what was answered, or in brackets why nothing was."""
+    """Return the text of an answer, or its error in brackets."""
     if row["text"] is not None:
         return str(row["text"])
     error = row["error"] or {}
@@ -104,14 +105,14 @@ def answer(row: Mapping[str, Any]) -> str:
 
 def _means(job: Scored, measure: str) -> dict[str, float]:
     values: dict[str, list[float]] = defaultdict(list)
-    for one in job.scores:
-        if one.name == measure and not one.part and one.value is not None:
-            values[one.sample_id].append(one.value)
-    return {sample: sum(found) / len(found) for sample, found in values.items()}
+    for score in job.scores:
+        if score.name == measure and not score.part and score.value is not None:
+            values[score.sample_id].append(score.value)
+    return {sample: sum(repeats) / len(repeats) for sample, repeats in values.items()}
 
 
-def _by_sample(rows: Iterable[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
-    found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+def _by_sample(rows: Iterable[AnswerRow]) -> dict[str, dict[int, AnswerRow]]:
+    by_sample: dict[str, dict[int, AnswerRow]] = defaultdict(dict)
     for row in rows:
-        found[row["sample_id"]][row["repeat"]] = row
-    return found
+        by_sample[row["sample_id"]][row["repeat"]] = row
+    return by_sample

@@ -1,11 +1,11 @@
-"""`python -m runner.compare A B`: what differs between jobs, how sure that is, and whether it is too much.
+"""`python -m runner.compare A B`: what differs between jobs, whether it is significant, and whether it is too much.
 
-A and B are job folders, sweep folders or MLflow run ids. The first job is the baseline; of two sweeps, each job of the
-second is compared with the job of the first that was chosen alike.
+A and B are job folders, sweep folders or MLflow run ids. The first job is the baseline. Given two sweeps, each job of
+the second is compared with the job of the first that has the same choices.
 
 --fail-if takes: "quality/cer>+0.01" (difference, candidate minus baseline), "latency/p95_s>+10%" (as a share),
 "quality/cer>+0.01 significantly" (the whole confidence interval is beyond it), "candidate(samples/failed)>0" (the
-candidate's own figure). Exit code 1: a condition holds. 2: something can't be compared or decided.
+candidate's own figure). Exit code 1: a condition is met. 2: something can't be compared or decided.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING
 from runner.base import command_line, terminal
 
 if TYPE_CHECKING:
-    from metrics.verdict import Verdict
+    from metrics.paired_verdict import PairedVerdict
+    from runner.jobs.folder import JobFolder
     from runner.studies.compare.gates import Outcome
     from runner.studies.compare.jobs import Scored
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the comparison. Return 0, or 1 where a condition of --fail-if holds."""
-    given = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    """Print the comparison. Return 0, 1 if a condition of --fail-if is met, or 2 if one can't be decided."""
+    options = _parser().parse_args(arguments)
+    from runner.jobs import named
 
-    with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
-        return _Comparison(given, found).run()
+    with named.folders(options.jobs, options.tracking_uri) as folders:
+        return _CompareCommand(options, folders).run()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,16 +53,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Comparison:
-    """One command: what is compared, and what is said about it."""
+class _CompareCommand:
+    """One run of the command: the pairs of jobs, their verdicts, and the gates."""
 
-    def __init__(self, given: argparse.Namespace, folders: Sequence[Sequence[Path]]) -> None:
+    def __init__(self, options: argparse.Namespace, folders: Sequence[Sequence[JobFolder]]) -> None:
         from runner.studies.compare import gates, jobs
 
-        self.given, self.console = given, terminal.console()
-        self.gates = [gates.parse(text) for text in given.fail_if]
-        self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), given.baseline)
-        self.verdicts: dict[str, dict[tuple[str, str], Verdict]] = {}
+        self.options, self.console = options, terminal.console()
+        self.gates = [gates.parse(text) for text in options.fail_if]
+        self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), options.baseline)
+        self.verdicts: dict[str, dict[tuple[str, str], PairedVerdict]] = {}
         self.skipped: list[str] = []
         for measure in self._measures():
             self._judge(measure)
@@ -69,7 +70,7 @@ class _Comparison:
     def run(self) -> int:
         """Show every pair, then the verdicts and the gates."""
         from runner.studies.compare import show
-        from runner.studies.compare.changed_samples import changed
+        from runner.studies.compare.changed_samples import changed_samples
 
         samples = []
         outcomes: list[Outcome] = []
@@ -77,17 +78,17 @@ class _Comparison:
             show.jobs(self.console, first, second)
             outcomes += self._pair(first, second)
             if measure := self._leading(first, second):
-                samples.append((first, second, measure, changed(first, second, measure)))
-                show.samples(self.console, samples[-1][3], measure, self.given.samples)
+                samples.append((first, second, measure, changed_samples(first, second, measure)))
+                show.samples(self.console, samples[-1][3], measure, self.options.samples)
         print()  # noqa: T201
-        for told in self.verdicts.values():
-            for verdict in told.values():
+        for by_pair in self.verdicts.values():
+            for verdict in by_pair.values():
                 print(verdict)  # noqa: T201
         for note in (*self.unmatched, *self.skipped):
             print(f"note: {note}")  # noqa: T201
-        if self.given.changed:
-            show.write_samples(self.given.changed, samples)
-            print(f"changed samples: {self.given.changed}")  # noqa: T201
+        if self.options.changed:
+            show.write_samples(self.options.changed, samples)
+            print(f"changed samples: {self.options.changed}")  # noqa: T201
         return self._decided(outcomes)
 
     def _pair(self, first: Scored, second: Scored) -> list[Outcome]:
@@ -95,27 +96,30 @@ class _Comparison:
         from runner.studies.compare.metric_difference import differences
 
         tested = {
-            f"{first.measures[measure][2].group}/{measure}": told[first.name, second.name]
-            for measure, told in self.verdicts.items()
-            if (first.name, second.name) in told
+            f"{first.measures[measure][2].group}/{measure}": by_pair[first.name, second.name]
+            for measure, by_pair in self.verdicts.items()
+            if (first.name, second.name) in by_pair
         }
         everything = differences(first.result, second.result, tested, groups=True)
-        by_name = {one.name: one for one in everything}
+        by_name = {difference.name: difference for difference in everything}
         show.config(self.console, config_difference.difference(first.result, second.result))
-        show.metrics(self.console, [one for one in everything if self.given.groups or "/by/" not in one.name])
-        allowed = self.given.allow_unscored
+        show.metrics(
+            self.console,
+            [difference for difference in everything if self.options.groups or "/by/" not in difference.name],
+        )
+        allowed = self.options.allow_unscored
         return [gates.decide(gate, first, second, by_name.get(gate.metric), allowed) for gate in self.gates]
 
     def _measures(self) -> list[str]:
-        """Return what is tested: what was asked for, else all quality and judge measures; and what gates need."""
+        """Return the measures to test: those of --measure, else all of quality and judges; and those of the gates."""
         baselines = [first for first, _ in self.pairs]
-        if self.given.measure:
-            measures = list(self.given.measure)
+        if self.options.measure:
+            measures = list(self.options.measure)
         else:
             measures = [
                 name
-                for name, (_, _, one) in baselines[0].measures.items()
-                if one.better != "neither" and one.group != "text" and baselines[0].run(name).stats
+                for name, (_, _, described) in baselines[0].measures.items()
+                if described.better != "neither" and described.group != "text" and baselines[0].run(name).stats
             ]
         for gate in self.gates:
             parts = gate.metric.split("/")
@@ -124,24 +128,24 @@ class _Comparison:
         return list(dict.fromkeys(measures))
 
     def _judge(self, measure: str) -> None:
-        from runner.studies.compare.verdicts import of_pairs
+        from runner.studies.compare.paired_tests import of_pairs
 
-        asked = measure in (self.given.measure or ())
+        asked = measure in (self.options.measure or ())
         both = [pair for pair in self.pairs if asked or all(measure in job.measures for job in pair)]
         if not asked:
             both = [pair for pair in both if all(job.run(measure).stats for job in pair)]
         if not both:
             self.skipped.append(f"{measure}: not scored on both sides")
             return
-        told = of_pairs(both, measure, margin=self.given.margin, confidence=self.given.confidence)
-        self.verdicts[measure] = {(one.paired.baseline, one.paired.candidate): one for one in told}
+        verdicts = of_pairs(both, measure, margin=self.options.margin, confidence=self.options.confidence)
+        self.verdicts[measure] = {(verdict.paired.baseline, verdict.paired.candidate): verdict for verdict in verdicts}
 
     def _leading(self, first: Scored, second: Scored) -> str | None:
-        """Return the measure that says whether a sample got better: the one asked for, else cer or the first.
+        """Return the measure by which samples count as better or worse: that of --measure, else cer, else the first.
 
-        A measure that judges nothing (the length of an answer) does not say it.
+        Measures without a better direction (the length of an answer) are skipped.
         """
-        wanted: list[str] = [*(self.given.measure or ()), "cer", *self.verdicts]
+        wanted: list[str] = [*(self.options.measure or ()), "cer", *self.verdicts]
         for measure in wanted:
             both = measure in first.measures and measure in second.measures
             if both and first.measures[measure][2].better != "neither":

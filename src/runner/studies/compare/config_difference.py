@@ -1,4 +1,4 @@
-"""What two jobs were told differently, and what else decides answers or timing: files, versions, machine."""
+"""Lists what differs between two jobs: settings, and what else decides answers or timing (files, versions, machine)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.config import decisive
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
-# Parts of environment.json; the digests tell a file that was edited under the same name.
+# The compared parts of environment.json. The digests detect a file that was edited under the same name.
 ENVIRONMENT = ("env", "checkpoint", "checkpoint_digest", "prompt_digest", "dataset_digest", "metric_versions",
                "conditions", "host", "cpu", "gpus", "python", "git_commit", "packages")  # fmt: skip
 
 
-def difference(first: Result, second: Result) -> dict[str, tuple[str, str]]:
-    """Return each key that differs with both values as text, `` for one that is not there; the config's keys first."""
-    found: dict[str, tuple[str, str]] = {}
-    configs = [dict(_flat(decisive.only(one.config), "")) for one in (first, second)]
+def difference(first: JobFolder, second: JobFolder) -> dict[str, tuple[str, str]]:
+    """Return both values of each key that differs, as text (empty if missing); the config's keys come first."""
+    differing: dict[str, tuple[str, str]] = {}
+    configs = [dict(_flat(decisive.only(result.config), "")) for result in (first, second)]
     machines = [
-        dict(_flat({key: one.environment.get(key) for key in ENVIRONMENT}, "environment")) for one in (first, second)
+        dict(_flat({key: result.environment.get(key) for key in ENVIRONMENT}, "environment"))
+        for result in (first, second)
     ]
     for before, after in (configs, machines):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key, "") != after.get(key, ""):
-                found[key] = (before.get(key, ""), after.get(key, ""))
-    return found
+                differing[key] = (before.get(key, ""), after.get(key, ""))
+    return differing
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,11 @@
-"""`--fail-if`: conditions under which a comparison ends with an error, for checks of pull requests and pipelines.
+"""`--fail-if`: conditions that make a comparison exit with an error, for checks of pull requests and pipelines.
 
     quality/cer>+0.01                  the candidate's figure is more than 0.01 above the baseline's
     latency/p95_s>+10%                 … more than a tenth above it
     quality/cer>+0.01 significantly    … and so is the whole confidence interval of the difference
     candidate(samples/failed)>0        the candidate's figure itself
 
-A gate that can't be decided (a figure that is not there, samples that lost their score) is an error and never a pass.
+A gate that can't be decided (a missing figure, samples that lost their score) is an error and never passes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from runner.studies.compare import verdicts
+from runner.studies.compare import paired_tests
 from runner.studies.compare.jobs import CantCompare, Scored
 from runner.studies.compare.metric_difference import Difference
 
@@ -28,7 +28,7 @@ EXAMPLES = '"quality/cer>+0.01", "latency/p95_s>+10%", "quality/cer>+0.01 signif
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One condition, as it was written and as it was understood. `number` of a share is 0.1 for 10%."""
+    """A condition as text and parsed. If `share` is true, `number` is 0.1 for 10%."""
 
     text: str
     metric: str
@@ -41,7 +41,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether a gate is crossed, and the figures that say so. `crossed=None`: it can't be decided, `why` says why."""
+    """Whether a gate is crossed, and the figures behind it. `crossed` is None if that can't be decided; see `why`."""
 
     gate: Gate
     crossed: bool | None
@@ -54,21 +54,21 @@ class Outcome:
 
 
 def parse(text: str) -> Gate:
-    """Read a condition. Raise CantCompare where it is none."""
-    found = FORM.fullmatch(text)
-    if found is None:
+    """Parse a condition. Raise CantCompare if it is invalid."""
+    match = FORM.fullmatch(text)
+    if match is None:
         raise CantCompare(f"--fail-if {text!r} is no condition; such as: {EXAMPLES}")
-    absolute, significantly, percent = (bool(found[name]) for name in ("absolute", "significantly", "percent"))
+    absolute, significantly, percent = (bool(match[name]) for name in ("absolute", "significantly", "percent"))
     if absolute and (significantly or percent):
         raise CantCompare(f"--fail-if {text!r}: a share and a test need a difference, not candidate(...)")
     if percent and significantly:
         raise CantCompare(f"--fail-if {text!r}: the interval is of the difference itself, not of a share; leave out %")
-    number = float(found["number"]) / (100 if percent else 1)
-    return Gate(text, found["metric"], found["operator"], number, absolute, percent, significantly)
+    number = float(match["number"]) / (100 if percent else 1)
+    return Gate(text, match["metric"], match["operator"], number, absolute, percent, significantly)
 
 
 def decide(gate: Gate, first: Scored, second: Scored, difference: Difference | None, allow_unscored: int) -> Outcome:
-    """Decide a gate for a candidate. `difference` is of the gate's figure; None where neither job has it."""
+    """Decide a gate for a candidate. `difference` is that of the gate's metric; None if neither job has the metric."""
     problem = _undecidable(gate, first, second, difference, allow_unscored)
     if problem or difference is None:
         return Outcome(gate, None, problem)
@@ -77,27 +77,27 @@ def decide(gate: Gate, first: Scored, second: Scored, difference: Difference | N
         return Outcome(gate, _beyond(gate, difference.second), f"{second.name}: {difference.second:.4g}")
     change = difference.change
     assert change is not None
-    told = _told(difference, first, second)
+    summary = _summary(difference, first, second)
     if gate.share:
         assert difference.share is not None
-        return Outcome(gate, _beyond(gate, difference.share), told)
+        return Outcome(gate, _beyond(gate, difference.share), summary)
     crossed = _beyond(gate, change)
     if gate.significantly:
         assert difference.verdict is not None
         bounds = (difference.verdict.paired.ci_low, difference.verdict.paired.ci_high)
         crossed = all(_beyond(gate, bound) for bound in bounds if bound is not None)
-    return Outcome(gate, crossed, told)
+    return Outcome(gate, crossed, summary)
 
 
 def _beyond(gate: Gate, value: float) -> bool:
-    """Say whether a value crosses the gate; 0.7 - 1.0 is -0.3, whatever a computer makes of it."""
+    """Tell whether a value crosses the gate. Values that differ from the limit only by rounding count as equal."""
     if math.isclose(value, gate.number, rel_tol=1e-9, abs_tol=1e-12):
         return gate.operator in (">=", "<=")
     return value > gate.number if gate.operator.startswith(">") else value < gate.number
 
 
 def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Difference | None, allow_unscored: int) -> str:
-    """Return why a gate can't be decided; empty where it can."""
+    """Return why a gate can't be decided; an empty text if it can."""
     for job in (first, second) if not gate.absolute else (second,):
         if job.result.status != "finished":
             reason = (job.result.error or "no reason is known").splitlines()[0]
@@ -117,7 +117,7 @@ def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Differen
         return f"{first.name} has {difference.first:g}: there is no share of that"
     group, measure = [*gate.metric.split("/"), ""][:2]
     if measure in first.measures and measure in second.measures and group == first.measures[measure][2].group:
-        lost = verdicts.lost(first, second, measure)
+        lost = paired_tests.lost_samples(first, second, measure)
         if len(lost) > allow_unscored:
             shown = ", ".join(lost[:3])
             return (
@@ -129,7 +129,7 @@ def _undecidable(gate: Gate, first: Scored, second: Scored, difference: Differen
     return ""
 
 
-def _told(difference: Difference, first: Scored, second: Scored) -> str:
+def _summary(difference: Difference, first: Scored, second: Scored) -> str:
     change, share = difference.change, difference.share
     text = f"{second.name} against {first.name}: {change:+.4g}"
     text += "" if share is None else f" ({share:+.1%})"

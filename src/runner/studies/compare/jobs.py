@@ -1,4 +1,4 @@
-"""Finished jobs as a comparison needs them, and which of them is held against which."""
+"""Jobs as a comparison needs them, and which of them is held against which."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from metrics.api import Case, Measure, Metric, Score
 from metrics.paired import ScoredRun
 from metrics.registry import create
-from runner.jobs import answers, finished_jobs, scores_file
-from runner.jobs.results import Result, besides, choices, collect
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import choices, names
+from runner.jobs.rows import AnswerRow, case
 
 
 class CantCompare(ValueError):
@@ -21,15 +21,15 @@ class CantCompare(ValueError):
 
 @dataclass(frozen=True)
 class Scored:
-    """A finished job under a name that no other one has; answers and scores are read when they are asked for."""
+    """A job under a name that no other one has; answers and scores are read when they are asked for."""
 
     name: str
-    result: Result
+    result: JobFolder
 
     @property
     def folder(self) -> Path:
         """Where its files lie."""
-        return self.result.folder
+        return self.result.path
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -38,20 +38,19 @@ class Scored:
         return found
 
     @functools.cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[AnswerRow]:
         """The rows of its answers.jsonl."""
-        return list(answers.read(self.folder / "answers.jsonl"))
+        return list(self.result.rows())
 
     @functools.cached_property
     def cases(self) -> list[Case]:
         """Its answers as they were scored."""
-        return [answers.case(row) for row in self.rows]
+        return [case(row) for row in self.rows]
 
     @functools.cached_property
     def scores(self) -> list[Score]:
         """All its scores; none where it was not scored."""
-        path = self.folder / "scores.jsonl"
-        return list(scores_file.read(path)) if path.exists() else []
+        return list(self.result.scores())
 
     @functools.cached_property
     def measures(self) -> dict[str, tuple[str, Metric, Measure]]:
@@ -70,17 +69,16 @@ class Scored:
         return ScoredRun.of(self.name, measure, self.cases, self.scores)
 
 
-def read_jobs(groups: Sequence[Sequence[Path]]) -> list[list[Scored]]:
-    """Return the jobs of groups of folders, each under a name of its own."""
-    results = [[collect(folder)[0] for folder in group] for group in groups]
-    names = _names([result for group in results for result in group])
-    return [[Scored(names[result.folder], result) for result in group] for group in results]
+def read_jobs(groups: Sequence[Sequence[JobFolder]]) -> list[list[Scored]]:
+    """Return the jobs of groups, each under a name of its own."""
+    found = names([result for group in groups for result in group])
+    return [[Scored(found[result.path], result) for result in group] for group in groups]
 
 
 def find_jobs(folders: Sequence[Path]) -> list[Scored]:
     """Return the scored jobs at or below the folders, each once."""
-    found = dict.fromkeys(job for folder in folders for job in finished_jobs.below(folder))
-    return read_jobs([[job for job in found if (job / "scores.jsonl").exists()]])[0]
+    found = dict.fromkeys(job for folder in folders for job in JobFolder.below(folder))
+    return read_jobs([[job for job in found if job.has_scores]])[0]
 
 
 def chosen(jobs: Sequence[Scored], name: str) -> Scored:
@@ -122,21 +120,3 @@ def _alike(before: Sequence[Scored], after: Sequence[Scored]) -> tuple[list[tupl
 
 def _words(choice: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in choice.items())
-
-
-def _names(results: Sequence[Result]) -> dict[Path, str]:
-    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
-    found: dict[Path, str] = {}
-    more = [besides(choice) for choice in choices(results)]
-    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
-    for result, words in zip(results, told, strict=True):
-        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
-            found[result.folder] = words
-            continue
-        others = [one.folder.resolve() for one in results if one.name == result.name and one is not result]
-        parts = result.folder.resolve().parts
-        depth = 1
-        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
-            depth += 1
-        found[result.folder] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
-    return found

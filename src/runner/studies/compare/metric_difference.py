@@ -4,39 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metrics.verdict import Verdict
-from runner.jobs.results import Result
+from metrics.paired_verdict import PairedVerdict
+from runner.jobs.folder import JobFolder
 
-# Which figures a reader looks for first.
+# The order in which the groups of metrics are shown.
 GROUPS = ("quality", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "text", "repeats", "samples")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One figure of both jobs; None where a job did not measure it. `verdict` is there where it was tested."""
+    """A metric of two jobs; None if a job did not measure it. `verdict` is set if the difference was tested."""
 
     name: str
     first: float | None
     second: float | None
-    verdict: Verdict | None = None
+    verdict: PairedVerdict | None = None
 
     @property
     def change(self) -> float | None:
-        """Second minus first: on the shared samples where those were tested, else as tracked."""
+        """Second minus first: on the shared samples if these were tested, else between the tracked values."""
         if self.verdict is not None:
             return self.verdict.paired.difference
         return None if self.first is None or self.second is None else self.second - self.first
 
     @property
     def share(self) -> float | None:
-        """The change as a share of the first; None where that is 0 or unknown."""
+        """The change as a share of the first value; None if that is 0 or unknown."""
         return None if self.change is None or not self.first else self.change / abs(self.first)
 
 
-def differences(first: Result, second: Result, tested: dict[str, Verdict], *, groups: bool = False) -> list[Difference]:
-    """Return the overall figures that either job has, in the order of `GROUPS`; with `groups` those by class, too.
+def differences(
+    first: JobFolder, second: JobFolder, tested: dict[str, PairedVerdict], *, groups: bool = False
+) -> list[Difference]:
+    """Return the overall metrics that either job has, in the order of `GROUPS`; with `groups` also those by class.
 
-    `tested` are verdicts by the tracked name of their measure.
+    `tested` maps the tracked name of a measure to its verdict.
     """
     names = [name for name in {**first.metrics, **second.metrics} if _shown(name, groups)]
     order = {group: position for position, group in enumerate(GROUPS)}

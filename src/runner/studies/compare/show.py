@@ -15,8 +15,9 @@ from rich.text import Text
 
 from runner.base import terminal_table
 from runner.base.terminal_table import MISSING
+from runner.jobs.folder import JobFolder
 from runner.scoring.tables import write_csv
-from runner.studies.compare.changed_samples import KINDS, Changed
+from runner.studies.compare.changed_samples import KINDS, ChangedSample
 from runner.studies.compare.jobs import Scored
 from runner.studies.compare.metric_difference import Difference
 
@@ -28,61 +29,67 @@ COLUMNS = ("baseline", "candidate", "change", "sample_id", "document", "doc_clas
 
 
 def jobs(console: Console, first: Scored, second: Scored) -> None:
-    """Say which jobs are compared, and where they lie."""
+    """Print the names and folders of the jobs that are compared."""
     console.print()
     for letter, job in (("A", first), ("B", second)):
         run = f", run {job.result.run_id}" if job.result.run_id else ""
-        status = "" if job.result.status == "finished" else f"  ({job.result.status})"
+        status = "" if job.result.status == "finished" else f"  ({_status(job.result)})"
         _line(console, f"{letter}  {job.name}  {job.folder}{run}{status}")
 
 
-def config(console: Console, found: Mapping[str, tuple[str, str]]) -> None:
-    """List what was set differently."""
+def _status(job: JobFolder) -> str:
+    """Return the status of a job; for a job that did not end, what it has."""
+    return str(job.error) if job.is_open else job.status
+
+
+def config(console: Console, differing: Mapping[str, tuple[str, str]]) -> None:
+    """Print the settings that differ."""
     table = Table("set differently", "A", "B", title=None, header_style="bold")
-    for key, values in found.items():
+    for key, values in differing.items():
         table.add_row(Text(key), *(Text(_short(DIGEST.sub(r"\1…", value)) or MISSING) for value in values))
-    if found:
+    if differing:
         console.print(table)
     else:
         _line(console, "config and environment: no difference")
 
 
-def metrics(console: Console, found: Sequence[Difference]) -> None:
-    """List the figures that differ, and all that were tested."""
+def metrics(console: Console, differences: Sequence[Difference]) -> None:
+    """Print the metrics that differ, and all metrics that were tested."""
     rows = []
-    for one in found:
-        if one.verdict is None and one.first == one.second:
+    for difference in differences:
+        if difference.verdict is None and difference.first == difference.second:
             continue
-        cells = [*map(_number, (one.first, one.second)), _change(one)]
-        share = MISSING if one.share is None else f"{one.share:+.1%}"
-        word = one.verdict.word if one.verdict else ""
-        rows.append((one.name, *cells, share, word))
+        cells = [*map(_number, (difference.first, difference.second)), _change(difference)]
+        share = MISSING if difference.share is None else f"{difference.share:+.1%}"
+        word = difference.verdict.word if difference.verdict else ""
+        rows.append((difference.name, *cells, share, word))
     columns = terminal_table.columns(("figure", "A", "B", "B - A [95% CI]", "", "verdict"), rows, identity=1)
     columns[-1] = dataclasses.replace(columns[-1], right=False, weight=1, styles=WORDS)  # the verdict stays longest
     terminal_table.show(console, columns, elsewhere="a wider terminal")
 
 
-def samples(console: Console, found: Sequence[Changed], measure: str, shown: int) -> None:
-    """Count the samples that changed, and show some that got worse and some that got better."""
-    counts = Counter(one.kind for one in found)
-    told = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]) or "none changed"
-    _line(console, f"samples by {measure}: {told}")
+def samples(console: Console, changes: Sequence[ChangedSample], measure: str, shown: int) -> None:
+    """Print how many samples changed, and at most `shown` examples of each kind."""
+    counts = Counter(change.kind for change in changes)
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]) or "none changed"
+    _line(console, f"samples by {measure}: {summary}")
     for kind in ("worse", "better", "not compared"):
-        for one in [one for one in found if one.kind == kind][:shown]:
-            where = " ".join(filter(None, (one.doc_class, one.field)))
-            _line(console, f"  {kind:<7} {one.sample_id}  {where}: {_short(one.question)}")
-            _line(console, f"          reference  {_short(' | '.join(one.references)) or MISSING}")
-            _line(console, f"          A {_number(one.first_score):>8} {_short(one.first)!r}")
-            _line(console, f"          B {_number(one.second_score):>8} {_short(one.second)!r}")
+        for change in [change for change in changes if change.kind == kind][:shown]:
+            where = " ".join(filter(None, (change.doc_class, change.field)))
+            _line(console, f"  {kind:<7} {change.sample_id}  {where}: {_short(change.question)}")
+            _line(console, f"          reference  {_short(' | '.join(change.references)) or MISSING}")
+            _line(console, f"          A {_number(change.first_score):>8} {_short(change.first)!r}")
+            _line(console, f"          B {_number(change.second_score):>8} {_short(change.second)!r}")
 
 
-def write_samples(path: Path, found: Sequence[tuple[Scored, Scored, str, Sequence[Changed]]]) -> None:
+def write_samples(path: Path, compared: Sequence[tuple[Scored, Scored, str, Sequence[ChangedSample]]]) -> None:
     """Write all changed samples of all pairs into a CSV (`;`, UTF-8 with byte order mark)."""
     rows = (
-        (first.name, second.name, one.kind, one.sample_id, one.document, one.doc_class, one.field, one.question,
-         " | ".join(one.references), one.first, one.second, measure, one.first_score, one.second_score)
-        for first, second, measure, changed in found
-        for one in changed
+        (first.name, second.name, change.kind, change.sample_id, change.document, change.doc_class, change.field,
+         change.question, " | ".join(change.references), change.first, change.second, measure, change.first_score,
+         change.second_score)
+        for first, second, measure, changes in compared
+        for change in changes
     )  # fmt: skip
     write_csv(path, itertools.chain([COLUMNS], rows))
 
@@ -100,9 +107,9 @@ def _number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.4g}"
 
 
-def _change(one: Difference) -> str:
-    if one.change is None:
+def _change(difference: Difference) -> str:
+    if difference.change is None:
         return MISSING
-    paired = one.verdict.paired if one.verdict else None
+    paired = difference.verdict.paired if difference.verdict else None
     interval = "" if paired is None or paired.ci_low is None else f" [{paired.ci_low:+.3g}, {paired.ci_high:+.3g}]"
-    return f"{one.change:+.3g}{interval}"
+    return f"{difference.change:+.3g}{interval}"

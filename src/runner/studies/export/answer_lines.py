@@ -10,21 +10,28 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.jobs.folder import ANSWERS
 from runner.studies.compare.jobs import Scored
 from runner.studies.export.scored_answers import scored_answers
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
-    """Write answers.jsonl. Return it with its number of rows."""
-    path = folder / "answers.jsonl"
+    """Write answers.jsonl. Return the path with its number of rows."""
+    path = folder / ANSWERS
     count = 0
-    # Half of a surrogate pair, which UTF-8 can't hold, becomes JSON's own escape.
+    # UTF-8 can't encode lone surrogates; backslashreplace writes them as JSON escapes.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for job in jobs:
-            for one in scored_answers(job):
-                scored = {name: found.value for name, found in one.scores.items() if found.value is not None}
-                unscored = {name: found.reason for name, found in one.scores.items() if found.value is None}
-                row = {"job": job.name, "run_id": job.result.run_id, **one.row, "scores": scored, "unscored": unscored}
+            for answer in scored_answers(job):
+                scored = {name: score.value for name, score in answer.scores.items() if score.value is not None}
+                unscored = {name: score.reason for name, score in answer.scores.items() if score.value is None}
+                row = {
+                    "job": job.name,
+                    "run_id": job.result.run_id,
+                    **answer.row,
+                    "scores": scored,
+                    "unscored": unscored,
+                }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
     return {path: count}

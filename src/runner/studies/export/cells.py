@@ -1,4 +1,4 @@
-"""Texts as cells of a workbook: never a formula, no character that XML forbids, no more than a cell can hold."""
+"""Makes texts safe for cells of a workbook: no formula, no character that XML forbids, no more than a cell can hold."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from openpyxl.cell import Cell
     from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
-# What Excel takes in one cell, in UTF-16 units; a file with more is "repaired" by throwing text away.
+# Excel's limit for a cell, in UTF-16 code units. Excel "repairs" a file with longer cells by deleting text.
 LONGEST = 32_767
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def cell(sheet: WriteOnlyWorksheet, value: object) -> Cell:
-    """Return a cell. A text that looks like a formula is typed as text, and marked to be left so."""
+    """Return a cell. A text that looks like a formula is stored as text and marked with a quote prefix."""
     if not isinstance(value, str):
         return WriteOnlyCell(sheet, value)
-    made = WriteOnlyCell(sheet, fitted(value))
-    made.data_type = "s"  # openpyxl takes a leading = for a formula
+    text_cell = WriteOnlyCell(sheet, fitted(value))
+    text_cell.data_type = "s"  # openpyxl takes a leading = for a formula
     if value.startswith(FORMULA):
-        made.quotePrefix = True  # as if it had been typed with an apostrophe: it stays text when somebody edits it
-    return made
+        text_cell.quotePrefix = True  # like a typed apostrophe: the cell stays text when somebody edits it
+    return text_cell
 
 
 def fitted(text: str) -> str:
-    """Return a text that a cell can hold; what was cut says so at its end."""
+    """Return a text that fits into a cell; a cut text ends with a note."""
     clean: str = ILLEGAL_CHARACTERS_RE.sub(
         REPLACEMENT, text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )

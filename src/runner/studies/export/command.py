@@ -1,17 +1,19 @@
-"""`python -m runner.export SWEEP_DIR... --to DIR`: finished jobs as workbooks, tables, JSON lines, a list to review."""
+"""`python -m runner.export SWEEP_DIR... --to DIR`: jobs as workbooks, tables, JSON lines, a list to review."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.base import command_line
+from runner.jobs.folder import ANSWERS, JobFolder
 
-# What can be exported, and the files that it leaves.
+# Each kind of export, and its files.
 KINDS = {
     "workbooks": ("summary_test_stats.xlsx", "auto_metrics_stats.xlsx", "judgement_scores.xlsx"),
     "metrics": ("metrics_by_id.csv", "metrics_by_field.csv", "metrics_by_class.csv", "metrics_general.csv"),
-    "answers": ("answers.jsonl",),
+    "answers": (ANSWERS,),
     "disagreements": ("disagreements.csv",),
 }
 
@@ -26,27 +28,29 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--tracking-uri", help="where run ids are looked up; default: $MLFLOW_TRACKING_URI or mlflow.db"
     )
-    given = parser.parse_args(arguments)
-    from runner.jobs import finished_jobs
+    options = parser.parse_args(arguments)
+    from runner.jobs import named
 
-    with finished_jobs.folders(given.jobs, given.tracking_uri) as found:
-        _export(found, given.to, given.only or tuple(KINDS), overwrite=given.overwrite)
+    with named.folders(options.jobs, options.tracking_uri) as folders:
+        _export(folders, options.to, options.only or tuple(KINDS), overwrite=options.overwrite)
     return 0
 
 
-def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
-    """Write what was asked for, and say what came of it."""
+def _export(groups: Sequence[Sequence[JobFolder]], folder: Path, kinds: Sequence[str], *, overwrite: bool) -> None:
+    """Write the kinds of export, and print each file with its number of rows."""
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.export import answer_lines, disagreements, metric_tables, workbooks
 
-    every = dict.fromkeys(job for group in groups for job in group)
-    (jobs,) = read_jobs([list(every)])
-    jobs = [job for job in jobs if (job.folder / "answers.jsonl").exists()]
+    (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
+    for job in jobs:
+        if job.result.is_open:
+            print(f"{job.name}: {job.result.error}", file=sys.stderr)  # noqa: T201
+    jobs = [job for job in jobs if job.result.has_answers]
     if not jobs:
         raise ValueError("none of these jobs has answers")
     folder.mkdir(parents=True, exist_ok=True)
     if not overwrite and any(folder.iterdir()):
-        # A label that somebody wrote into disagreements.csv must not be lost.
+        # Overwriting could lose labels that somebody wrote into disagreements.csv.
         raise ValueError(f"{folder} is not empty; choose another folder, or --overwrite")
     makers = {
         "workbooks": workbooks.write,
@@ -56,7 +60,7 @@ def _export(groups: Sequence[Sequence[Path]], folder: Path, kinds: Sequence[str]
     }
     print(f"{len(jobs)} jobs: {', '.join(job.name for job in jobs)}")  # noqa: T201
     for kind in dict.fromkeys(kinds):
-        for name in KINDS[kind]:  # of an earlier export, of other jobs
+        for name in KINDS[kind]:  # an earlier export may be of other jobs
             (folder / name).unlink(missing_ok=True)
         written = makers[kind](folder, jobs)
         for path, count in written.items():

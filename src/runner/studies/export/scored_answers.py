@@ -1,4 +1,4 @@
-"""The answers of a finished job with their scores, one after the other: a large sweep need not fit into memory."""
+"""Iterates over the answers of a finished job with their scores, so that a large sweep need not fit into memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from metrics.api import Score
-from runner.jobs import answers, scores_file
-from runner.scoring import verdicts
 from runner.studies.compare.jobs import Scored
 
 
@@ -24,23 +22,23 @@ class ScoredAnswer:
     verdicts: Sequence[Mapping[str, Any]] = ()
 
     def value(self, measure: str) -> float | None:
-        """Return a score, None where there is none."""
-        found = self.scores.get(measure)
-        return found.value if found else None
+        """Return the score of a measure; None if there is none."""
+        score = self.scores.get(measure)
+        return score.value if score else None
 
     def column(self, name: str) -> str | None:
-        """Return what a table of another program had in a column."""
-        found: str | None = (self.row.get("columns") or {}).get(name)
-        return found
+        """Return the cell of a column in the table of answers of another program; None if there is none."""
+        cell: str | None = (self.row.get("columns") or {}).get(name)
+        return cell
 
     def judged(self, who: str) -> float | None:
-        """Return what judges gave to `who` (candidate, rival): the mean over judges, orders and criteria."""
-        given = [value for verdict in self.verdicts for value in (verdict[who] or {}).values()]
-        return sum(given) / len(given) if given else None
+        """Return the points of `who` (candidate or rival): the mean over judges, orders and criteria."""
+        points = [value for verdict in self.verdicts for value in (verdict[who] or {}).values()]
+        return sum(points) / len(points) if points else None
 
     @property
     def image(self) -> str:
-        """Name the first picture for people: its file without the suffix; the document where there is none."""
+        """Return the name of the first picture's file without its suffix; the document if there is no picture."""
         images = self.row["images"]
         if not images:
             return str(self.row["document"])
@@ -49,16 +47,15 @@ class ScoredAnswer:
 
 
 def scored_answers(job: Scored) -> Iterator[ScoredAnswer]:
-    """Yield the answers of a job in their order."""
-    found: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
-    if (path := job.folder / "scores.jsonl").exists():
-        for one in scores_file.read(path):
-            if not one.part:
-                found[one.sample_id, one.repeat][one.name] = one
+    """Yield the answers of a job in the order of answers.jsonl."""
+    scores: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
+    for score in job.result.scores():
+        if not score.part:
+            scores[score.sample_id, score.repeat][score.name] = score
     judged: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for verdict in verdicts.read(job.folder):
+    for verdict in job.result.verdicts():
         if verdict["state"] == "valid":
             judged[verdict["sample_id"], verdict["repeat"]].append(verdict)
-    for row in answers.read(job.folder / "answers.jsonl"):
+    for row in job.result.rows():
         key = (row["sample_id"], row["repeat"])
-        yield ScoredAnswer(job.name, row, found.get(key, {}), judged.get(key, ()))
+        yield ScoredAnswer(job.name, row, scores.get(key, {}), judged.get(key, ()))

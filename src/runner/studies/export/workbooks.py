@@ -1,8 +1,8 @@
-"""Three workbooks with the columns of the published comparison of screenshots, one row per answer.
+"""Writes three workbooks with the columns of the published comparison of screenshots, a row per answer.
 
 summary_test_stats.xlsx (time, length, spelling, perplexity), auto_metrics_stats.xlsx (ROUGE, BLEURT) and
-judgement_scores.xlsx (the judge). A figure that was not measured is an empty cell; a workbook of which no figure was
-measured is not written.
+judgement_scores.xlsx (the judge). A figure that was not measured is an empty cell. A workbook without any measured
+figure is not written.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from runner.studies.compare.jobs import Scored
 from runner.studies.export.cells import cell
 from runner.studies.export.scored_answers import ScoredAnswer, scored_answers
 
-Figure = Callable[[ScoredAnswer, Mapping[str, Any]], object]
+ColumnValue = Callable[[ScoredAnswer, Mapping[str, Any]], object]
 
-# What an answer is about; the other columns are figures.
-TOLD = ("model_name", "Image", "Temperature", "candidate", "reference")
+# These columns describe an answer; all other columns are figures.
+DESCRIBING_COLUMNS = ("model_name", "Image", "Temperature", "candidate", "reference")
 
 
 def write(folder: Path, jobs: Sequence[Scored]) -> dict[Path, int]:
-    """Write the workbooks that have something to say. Return each with its number of rows."""
+    """Write the workbooks that have a measured figure. Return each path with its number of rows."""
     written: dict[Path, int] = {}
     for name, columns in BOOKS.items():
-        figures = [place for place, header in enumerate(columns) if header not in TOLD]
+        figures = [place for place, header in enumerate(columns) if header not in DESCRIBING_COLUMNS]
         if any(row[place] is not None for row in _rows(jobs, columns) for place in figures):
             written[folder / name] = _book(folder / name, columns, _rows(jobs, columns))
     return written
 
 
-def _rows(jobs: Sequence[Scored], columns: Mapping[str, Figure]) -> Iterator[list[object]]:
+def _rows(jobs: Sequence[Scored], columns: Mapping[str, ColumnValue]) -> Iterator[list[object]]:
     for job in jobs:
         for answer in scored_answers(job):
             yield [make(answer, job.result.config) for make in columns.values()]
 
 
 def _book(path: Path, header: Iterable[str], rows: Iterable[Sequence[object]]) -> int:
-    """Write a workbook of one sheet, row by row: many answers need not fit into memory. Return the number of rows."""
+    """Write a workbook with one sheet, row by row to save memory. Return the number of rows."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Sheet1")
     sheet.append([cell(sheet, name) for name in header])
@@ -55,8 +55,8 @@ def _book(path: Path, header: Iterable[str], rows: Iterable[Sequence[object]]) -
 # ------------------------------------------------------------------------------------------------- the columns
 
 
-def _measure(name: str, column: str) -> Figure:
-    """Return a score; where that measure was not scored, what a table of another program had in `column`."""
+def _measure(name: str, column: str) -> ColumnValue:
+    """Return a column with the scores of a measure, or with `column` of another program's table if it has none."""
 
     def figure(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
         return answer.value(name) if name in answer.scores else _number(answer.column(column))
@@ -65,7 +65,7 @@ def _measure(name: str, column: str) -> Figure:
 
 
 def _number(text: str | None) -> object:
-    """Return a number where the text is one."""
+    """Return a text as a number; None for an empty text, and the text itself if it is no number."""
     if text is None or not text.strip():
         return None
     try:
@@ -99,17 +99,17 @@ def _speed(answer: ScoredAnswer, config: Mapping[str, Any]) -> object:
 
 
 def _misspelt(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
-    """Return the misspelt words as the seeds' table writes a list."""
+    """Return the misspelt words as a Python list, as in the published table."""
     if (stored := answer.column("Error Words")) is not None:
         return stored
-    found = answer.scores.get("spelling_errors")
-    if found is None or found.value is None:
+    score = answer.scores.get("spelling_errors")
+    if score is None or score.value is None:
         return None
-    return str([word.strip() for word in found.detail.split(",") if word.strip()])
+    return str([word.strip() for word in score.detail.split(",") if word.strip()])
 
 
-def _judged(who: str, column: str) -> Figure:
-    """Return what judges gave; without a judge what a table of another program had in `column`."""
+def _judged(who: str, column: str) -> ColumnValue:
+    """Return a column with the judges' points, or with `column` of another program's table if nobody judged."""
 
     def figure(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
         return answer.judged(who) if answer.verdicts else _number(answer.column(column))
@@ -118,26 +118,28 @@ def _judged(who: str, column: str) -> Figure:
 
 
 def _explained(answer: ScoredAnswer, _config: Mapping[str, Any]) -> object:
-    """Return the words of all judges, with whose they are where there are several."""
+    """Return the explanations of all judges, with the judge's name if there are several."""
     if not answer.verdicts:
         return answer.column("Judge Explanation")
     if len(answer.verdicts) == 1:
         return answer.verdicts[0]["explanation"]
-    return "\n".join(f"{one['judge']}, order {one['order']}: {one['explanation']}" for one in answer.verdicts)
+    return "\n".join(
+        f"{verdict['judge']}, order {verdict['order']}: {verdict['explanation']}" for verdict in answer.verdicts
+    )
 
 
 def _compared_with(answer: ScoredAnswer, config: Mapping[str, Any]) -> object:
-    """Return the answer that a pairwise judge compared with, else the references."""
-    rivals = [one["rival_answer"] for one in answer.verdicts if one.get("rival_answer")]
+    """Return the rival answer of a pairwise judge, else the references."""
+    rivals = [verdict["rival_answer"] for verdict in answer.verdicts if verdict.get("rival_answer")]
     return rivals[0] if rivals else REFERENCE(answer, config)
 
 
-MODEL: Figure = lambda answer, _config: answer.job  # noqa: E731
-IMAGE: Figure = lambda answer, _config: answer.image  # noqa: E731
-ANSWER: Figure = lambda answer, _config: answer.row["text"]  # noqa: E731
-REFERENCE: Figure = lambda answer, _config: " | ".join(answer.row["references"]) or None  # noqa: E731
+MODEL: ColumnValue = lambda answer, _config: answer.job  # noqa: E731
+IMAGE: ColumnValue = lambda answer, _config: answer.image  # noqa: E731
+ANSWER: ColumnValue = lambda answer, _config: answer.row["text"]  # noqa: E731
+REFERENCE: ColumnValue = lambda answer, _config: " | ".join(answer.row["references"]) or None  # noqa: E731
 
-BOOKS: dict[str, dict[str, Figure]] = {
+BOOKS: dict[str, dict[str, ColumnValue]] = {
     "summary_test_stats.xlsx": {
         "model_name": MODEL,
         "Image": IMAGE,

@@ -1,4 +1,4 @@
-"""How well a job's measure, such as a judge's score, agrees with the scores that people gave to the same answers."""
+"""Measures how well a measure, such as a judge's score, agrees with the scores that people gave to the same answers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """An answer on which people and the measure are far apart."""
+class DisputedAnswer:
+    """An answer whose human score and measured score are far apart."""
 
     sample_id: str
     candidate: str
@@ -33,75 +33,80 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """The agreement of one measure with people; `unscored` labelled answers have no score of that measure."""
+class MeasureAgreement:
+    """The agreement of a measure with people. `unscored` counts the labelled answers without a score of the measure."""
 
     measure: str
     better: str
     agreement: Agreement
     unscored: int
-    doubts: Sequence[Doubt]
+    disputed: Sequence[DisputedAnswer]
 
     def __str__(self) -> str:
-        """Return what a reader needs."""
-        one = self.agreement
-        told = [f"rank correlation {_figure(one.spearman, one.spearman_interval)}"]
-        if one.kappa is not None:
-            told.append(f"kappa {_figure(one.kappa, one.kappa_interval)}")
-        if one.equal is not None and one.bias is not None:
-            told.append(f"equal {one.equal:.1%}, {one.bias:+.3f} from people on average")
+        """Return the agreement as a line of text."""
+        agreed = self.agreement
+        figures = [f"rank correlation {_figure(agreed.spearman, agreed.spearman_interval)}"]
+        if agreed.kappa is not None:
+            figures.append(f"kappa {_figure(agreed.kappa, agreed.kappa_interval)}")
+        if agreed.equal is not None and agreed.bias is not None:
+            figures.append(f"equal {agreed.equal:.1%}, {agreed.bias:+.3f} from people on average")
         lost = f"; {self.unscored} labelled answers have no {self.measure}" if self.unscored else ""
         sign = " (lower is better: the sign is turned, 1 is full agreement)" if self.better == "lower" else ""
-        counts = f"{one.n} answers on {one.documents} documents"
-        return f"{self.measure} against people, {counts}: {', '.join(told)}{sign}{lost}"
+        counts = f"{agreed.n} answers on {agreed.documents} documents"
+        return f"{self.measure} against people, {counts}: {', '.join(figures)}{sign}{lost}"
 
 
-def check(labels: Labels, jobs: Sequence[Scored], measure: str) -> Checked:
+def check(labels: Labels, jobs: Sequence[Scored], measure: str) -> MeasureAgreement:
     """Compare a measure with people on the labelled answers.
 
-    Raise Refused where a label names a job or an answer that is not there, or nothing has both scores.
+    Raise Refused if a label names an unknown job or answer, or if no answer has both scores.
     """
-    pairs: list[tuple[str, float, float, Doubt]] = []
+    pairs: list[tuple[str, float, float, DisputedAnswer]] = []
     left = dict(labels.scores)
     unscored = 0
     for job in jobs:
         better = _better(job, measure)
-        for one in scored_answers(job):
-            human = left.pop((one.row["sample_id"], one.row["repeat"], job.name), None)
+        for answer in scored_answers(job):
+            human = left.pop((answer.row["sample_id"], answer.row["repeat"], job.name), None)
             if human is None:
                 continue
-            score: Score | None = one.scores.get(measure)
+            score: Score | None = answer.scores.get(measure)
             if score is None or score.value is None:
                 unscored += 1
                 continue
-            row = one.row
-            told = (row["sample_id"], job.name, row["question"], row["text"] or "")
-            pairs.append((row["document"], human, score.value, Doubt(*told, human, score.value, score.detail)))
+            row = answer.row
+            described = (row["sample_id"], job.name, row["question"], row["text"] or "")
+            pairs.append(
+                (row["document"], human, score.value, DisputedAnswer(*described, human, score.value, score.detail))
+            )
     if left:
         sample, repeat, candidate = next(iter(left))
         known = ", ".join(job.name for job in jobs)
-        what = f"{len(left)} labels are of no answer here, such as sample {sample}, repeat {repeat}, of {candidate}"
+        example = f"sample {sample}, repeat {repeat}, of {candidate}"
+        what = f"{len(left)} labels belong to no answer of these jobs, such as {example}"
         raise Refused(Problem(what, remedy=f"name the jobs that were labelled; these are: {known}"))
     if not pairs:
         raise Refused(Problem(f"no labelled answer has a score of {measure}", remedy="choose another with --measure"))
     better = _better(jobs[0], measure)
     sign = -1.0 if better == "lower" else 1.0
-    given, scored = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
-    # Cer 0 and a human 1 mean the same: only the order can be compared then.
-    found = agreement(given, sign * scored, [pair[0] for pair in pairs])
-    return Checked(measure, better, found, unscored, _furthest(pairs, sign))
+    human_scores, measured_scores = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
+    # For a measure where lower is better the sign is turned: a CER of 0 and a human score of 1 both mean right.
+    agreed = agreement(human_scores, sign * measured_scores, [pair[0] for pair in pairs])
+    return MeasureAgreement(measure, better, agreed, unscored, _furthest(pairs, sign))
 
 
 def measures(jobs: Sequence[Scored]) -> list[str]:
-    """Return the measures that may be compared with people: the judge's where there are any, else all of quality."""
-    known: Mapping[str, str] = {name: one.group for job in jobs for name, (_, _, one) in job.measures.items()}
+    """Return the measures to compare with people: those of the judge if there are any, else all of quality."""
+    known: Mapping[str, str] = {
+        name: described.group for job in jobs for name, (_, _, described) in job.measures.items()
+    }
     scored = {score.name for job in jobs for score in job.scores if score.value is not None}
     judged = [name for name in known if name in scored and (known[name] == "judge" or name.startswith("judge"))]
     return judged or [name for name in known if name in scored and known[name] == "quality"]
 
 
-def _furthest(pairs: Sequence[tuple[str, float, float, Doubt]], sign: float) -> list[Doubt]:
-    """Return the answers by how far the ranks of both scores are apart."""
+def _furthest(pairs: Sequence[tuple[str, float, float, DisputedAnswer]], sign: float) -> list[DisputedAnswer]:
+    """Return the answers whose ranks by human and by measured score differ, the largest difference first."""
     from scipy import stats
 
     human = stats.rankdata([pair[1] for pair in pairs])

@@ -1,4 +1,4 @@
-"""`python -m runner.labels`: takes what people wrote into disagreements.csv.
+"""`python -m runner.labels`: uses the labels that people filled into disagreements.csv.
 
 references FILE JOB... --to DATASET.jsonl    a dataset with the references that people gave (human_reference)
 agreement FILE JOB...                        how well the judge, or another measure, agrees with people (human_score)
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the labels and do what was asked."""
-    given = _parser().parse_args(arguments)
-    from runner.jobs import finished_jobs
+    """Read the labels and run the subcommand."""
+    options = _parser().parse_args(arguments)
+    from runner.jobs import named
     from runner.studies.compare.jobs import read_jobs
     from runner.studies.labels import table
 
-    labels = table.read(given.labels)
-    with finished_jobs.folders(given.jobs, given.tracking_uri) as groups:
+    labels = table.read(options.labels)
+    with named.folders(options.jobs, options.tracking_uri) as groups:
         (jobs,) = read_jobs([list(dict.fromkeys(job for group in groups for job in group))])
-        (_references if given.what == "references" else _agreement)(given, labels, jobs)
+        (_references if options.what == "references" else _agreement)(options, labels, jobs)
     return 0
 
 
@@ -36,39 +36,42 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser("labels", __doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     for name in ("references", "agreement"):
-        one = commands.add_parser(name)
-        one.add_argument(
+        command = commands.add_parser(name)
+        command.add_argument(
             "labels", type=Path, metavar="FILE", help="a .csv or .xlsx as python -m runner.export wrote it"
         )
-        one.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or MLflow run id")
-        one.add_argument("--tracking-uri", help="where run ids are looked up")
+        command.add_argument("jobs", nargs="+", metavar="JOB", help="job folder, sweep folder or MLflow run id")
+        command.add_argument("--tracking-uri", help="where run ids are looked up")
         if name == "references":
-            one.add_argument("--to", type=Path, required=True, metavar="DATASET.jsonl")
-            one.add_argument("--only-labelled", action="store_true", help="leave out samples that nobody labelled")
+            command.add_argument("--to", type=Path, required=True, metavar="DATASET.jsonl")
+            command.add_argument("--only-labelled", action="store_true", help="leave out samples that nobody labelled")
         else:
-            one.add_argument(
+            command.add_argument(
                 "--measure", action="append", help="may be repeated; default: the judge's, else all quality"
             )
-            one.add_argument("--shown", type=int, default=5, metavar="N", help="answers listed that are furthest apart")
+            command.add_argument(
+                "--shown", type=int, default=5, metavar="N", help="answers listed that are furthest apart"
+            )
     return parser
 
 
-def _references(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
+def _references(options: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
     from runner.studies.labels import references
 
-    count, changed, folder = references.write(given.to, labels, jobs, only_labelled=given.only_labelled)
-    print(f"{given.to}: {count} samples, {changed} with a reference from people")  # noqa: T201
-    print(f"use it:  dataset=jsonl dataset.path={given.to} dataset.images={folder}")  # noqa: T201
+    count, changed, folder = references.write(options.to, labels, jobs, only_labelled=options.only_labelled)
+    print(f"{options.to}: {count} samples, {changed} with a reference from people")  # noqa: T201
+    print(f"use it:  dataset=jsonl dataset.path={options.to} dataset.images={folder}")  # noqa: T201
 
 
-def _agreement(given: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
+def _agreement(options: argparse.Namespace, labels: Labels, jobs: Sequence[Scored]) -> None:
     from runner.studies.labels import agreement
 
     named = {candidate for _, _, candidate in labels.scores}
     labelled = [job for job in jobs if job.name in named] or list(jobs)
-    for measure in given.measure or agreement.measures(labelled):
+    for measure in options.measure or agreement.measures(labelled):
         checked = agreement.check(labels, labelled, measure)
         print(checked)  # noqa: T201
-        for one in checked.doubts[: given.shown]:
-            print(f"  {one.sample_id} {one.candidate}: people {one.human:g}, {measure} {one.measured:.3g}: "  # noqa: T201
-                  f"{one.question!r} -> {one.answer[:120]!r} {one.explanation[:200]}".rstrip())  # fmt: skip
+        for disputed in checked.disputed[: options.shown]:
+            scores = f"people {disputed.human:g}, {measure} {disputed.measured:.3g}"
+            answer = f"{disputed.question!r} -> {disputed.answer[:120]!r} {disputed.explanation[:200]}"
+            print(f"  {disputed.sample_id} {disputed.candidate}: {scores}: {answer}".rstrip())  # noqa: T201

@@ -1,6 +1,6 @@
-"""A JSONL dataset of the questions of finished jobs, with the references that people gave in place of the older ones.
+"""Writes a JSONL dataset with the questions of finished jobs, in which human references replace the earlier ones.
 
-Models need not be asked again: a run over that dataset finds all its answers in the store, where it asks the same.
+A run over that dataset with the same settings asks no model again: it finds all answers in the store.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.jobs import answers
+from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 from runner.studies.labels.table import Labels
 
 
 def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: bool) -> tuple[int, int, Path]:
-    """Write the dataset. Return how many samples it has, how many of them with a new reference, and their image folder.
+    """Write the dataset. Return (samples, samples with a new reference, folder of the images).
 
-    Raise Refused where a label belongs to no sample of the jobs, or there is no picture to ask about.
+    Raise Refused if a label belongs to no sample of the jobs, or if a sample has no picture.
     """
-    samples: dict[str, dict[str, Any]] = {}
+    samples: dict[str, AnswerRow] = {}
     for job in jobs:
-        for row in answers.read(job.folder / "answers.jsonl"):
+        for row in job.result.rows():
             samples.setdefault(str(row["sample_id"]), row)
     if unknown := [sample for sample in labels.references if sample not in samples]:
         what = f"{len(unknown)} labels belong to no sample of these jobs, such as {unknown[0]!r}"
@@ -38,15 +38,15 @@ def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: 
     chosen = {name: row for name, row in samples.items() if name in labels.references or not only_labelled}
     with path.open("w", encoding="utf-8") as file:
         for name, row in chosen.items():
-            made = _line(name, row, labels.references.get(name, tuple(row["references"])), folder)
-            file.write(json.dumps(made, ensure_ascii=False) + "\n")
+            line = _line(name, row, labels.references.get(name, tuple(row["references"])), folder)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return len(chosen), len(labels.references), folder
 
 
 def _line(name: str, row: Mapping[str, Any], references: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Return a row as format `jsonl` reads it; what the sample doesn't have is left out."""
+    """Return a row in the format of `dataset=jsonl`, without keys that the sample lacks."""
     images = [Path(image).absolute().relative_to(folder).as_posix() for image in row["images"]]
-    told = {key: row[key] for key in ("document", "doc_class", "field", "context") if row[key]}
+    optional = {key: row[key] for key in ("document", "doc_class", "field", "context") if row[key]}
     if row["answerable"] is not None:
-        told["answerable"] = row["answerable"]
-    return {"id": name, "images": images, "question": row["question"], "references": list(references), **told}
+        optional["answerable"] = row["answerable"]
+    return {"id": name, "images": images, "question": row["question"], "references": list(references), **optional}

@@ -4,7 +4,7 @@
     17;0;demo_s-bf16;…;Петров;;the reference has a typo
     17;0;demo_m-bf16;…;;1;
 
-`human_reference` is of the sample and need only stand in one of its rows; `human_score` is of the row's answer.
+`human_reference` belongs to the sample, so one of its rows is enough; `human_score` belongs to the row's answer.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ YES_NO = {"yes": 1.0, "no": 0.0, "да": 1.0, "нет": 0.0, "true": 1.0, "false
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """References by sample; scores by (sample, repeat, candidate), where the candidate is a job's name."""
+    """References by sample, and scores by (sample, repeat, candidate). The candidate is a job's name."""
 
     references: Mapping[str, tuple[str, ...]]
     scores: Mapping[tuple[str, int, str], float]
 
 
 def read(path: Path) -> Labels:
-    """Read a file of labels. Raise Refused with every row that is wrong."""
-    table = read_table(path, READS)  # people save what they were given as what they work with
+    """Read a file of labels. Raise Refused with all invalid rows."""
+    table = read_table(path, READS)  # any format: people save the CSV in that of their spreadsheet
     if missing := [name for name in NEEDED if name not in table.header]:
         raise Refused(Problem(f"has no column {', '.join(missing)}", str(path), READS))
     references: dict[str, tuple[str, ...]] = {}
@@ -56,21 +56,21 @@ def read(path: Path) -> Labels:
 def _add(
     line: Cells, references: dict[str, tuple[str, ...]], scores: dict[tuple[str, int, str], float]
 ) -> list[Problem]:
-    """Take over what a row says; return what is wrong with it."""
+    """Add the labels of a row to `references` and `scores`. Return its problems."""
     problems = []
     sample, repeat = _cell(line, "sample_id"), _cell(line, "repeat") or "0"
     if not sample or not repeat.isdecimal():
         return [Problem(f"sample_id {sample!r}, repeat {repeat!r}: a name and a number are needed", line.where)]
-    if told := _cell(line, "human_reference"):
-        given = tuple(part.strip() for part in told.split("|") if part.strip())
-        if references.setdefault(sample, given) != given:
-            what = f"sample {sample} has two references: {' | '.join(references[sample])} and {told}"
+    if cell := _cell(line, "human_reference"):
+        accepted = tuple(part.strip() for part in cell.split("|") if part.strip())
+        if references.setdefault(sample, accepted) != accepted:
+            what = f"sample {sample} has two references: {' | '.join(references[sample])} and {cell}"
             problems.append(Problem(what, line.where, "leave one; `|` separates several that are right"))
-    if told := _cell(line, "human_score"):
-        number = YES_NO.get(told.lower(), _number(told))
+    if cell := _cell(line, "human_score"):
+        number = YES_NO.get(cell.lower(), _number(cell))
         key = (sample, int(repeat), _cell(line, "candidate"))
         if number is None:
-            problems.append(Problem(f"human_score {told!r} is no number", line.where, "a number, yes or no"))
+            problems.append(Problem(f"human_score {cell!r} is no number", line.where, "a number, yes or no"))
         elif not key[2]:
             problems.append(Problem("human_score without a candidate", line.where, "name whose answer it is"))
         elif scores.setdefault(key, number) != number:
@@ -80,7 +80,7 @@ def _add(
 
 def _cell(line: Cells, name: str) -> str:
     text = line.texts.get(name, "").strip()
-    # The apostrophe that keeps a spreadsheet from running a text as a formula is not part of the text.
+    # The export puts an apostrophe before a text that looks like a formula; it is not part of the text.
     return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from runner.base import terminal
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.studies.parity.comparison import Comparison, compare, warnings
 from runner.studies.parity.show import FILE, show
 from runner.studies.summaries import again
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print the table, keep all that it rests on beside the sweep's report, and return that file."""
     comparisons = compare(results)
     if not comparisons:
@@ -47,6 +47,7 @@ def _record(one: Comparison) -> dict[str, Any]:
         "input_differs": dict(one.differences),
         "input_proven_equal": one.proven,
         "sampling": {name: side.sampling for name, side in sides.items()},
+        "qwen_vl_utils": {name: side.qwen_vl_utils for name, side in sides.items() if side.qwen_vl_utils},
         "divergences": [dataclasses.asdict(part) for part in one.divergences],
         "seen": {
             name: [

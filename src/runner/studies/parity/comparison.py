@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config import decisive
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.studies.parity.seen import Seen, Side, backend, derived, label, side
 
 
@@ -48,11 +48,11 @@ class Comparison:
         return self.same_ids / self.with_ids if self.with_ids == self.compared else self.same_text / self.compared
 
 
-def compare(results: Sequence[Result]) -> list[Comparison]:
+def compare(results: Sequence[JobFolder]) -> list[Comparison]:
     """Lay jobs that differ in their backend alone side by side; the HF engine, else the first, is the baseline."""
-    groups: dict[str, list[Result]] = {}
+    groups: dict[str, list[JobFolder]] = {}
     for result in results:
-        if (result.folder / "answers.jsonl").is_file():
+        if result.has_answers:
             shared = decisive.only(result.config, but=["backend", "env"])
             groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
     found = []
@@ -64,12 +64,12 @@ def compare(results: Sequence[Result]) -> list[Comparison]:
     return found
 
 
-def other_inputs(results: Sequence[Result]) -> dict[Path, str]:
+def other_inputs(results: Sequence[JobFolder]) -> dict[Path, str]:
     """Return what differs in the input of each job, by its folder, whose backend saw other than the baseline's."""
     return {one.other.folder: f"{_differing(one)}, {one.baseline.label}" for one in compare(results) if one.differences}
 
 
-def warnings(results: Sequence[Result]) -> list[str]:
+def warnings(results: Sequence[JobFolder]) -> list[str]:
     """Return a sentence for each pair of backends that did not see the same input, or that can't be compared."""
     said = []
     for one in compare(results):

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.asking import visual_input
-from runner.jobs import answers
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
 Key = tuple[str, int]  # sample id and repeat
@@ -44,31 +43,33 @@ class Side:
     seen: Mapping[Key, Seen]
     sampling: str
     is_greedy: bool
+    qwen_vl_utils: str = ""  # whether Qwen's own package gives pictures the sizes that the engine gave them
 
 
-def backend(result: Result) -> str:
+def backend(result: JobFolder) -> str:
     """Return the name of a job's backend."""
     return str(result.config["backend"]["name"])
 
 
-def label(result: Result) -> str:
+def label(result: JobFolder) -> str:
     """Return a job's backend and, where it has one of its own, its environment: `vllm (vllm_cpu)`."""
     env = str(result.environment.get("env", "")).partition("@")[0]
     return f"{backend(result)} ({env})" if env not in ("", "current") else backend(result)
 
 
-def side(result: Result) -> Side:
+def side(result: JobFolder) -> Side:
     """Read a job's answers, and what its backend saw."""
-    rows = {(row["sample_id"], row["repeat"]): row for row in answers.read(result.folder / "answers.jsonl")}
+    rows = {(row["sample_id"], row["repeat"]): row for row in result.rows()}
     omitted = result.config["backend"].get("omit") or ()  # configs of old sweeps lack the key
     sampling = {**result.config["sampling"], **dict.fromkeys(omitted, "not sent")}
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}
-    return Side(result.folder, label(result), rows, seen, given, is_greedy=sampling["temperature"] == 0)
+    compared = str((result.environment.get("engine") or {}).get("qwen_vl_utils", ""))
+    return Side(result.path, label(result), rows, seen, given, sampling["temperature"] == 0, compared)
 
 
-def _rule(result: Result) -> visual_input.ResizeRule | None:
+def _rule(result: JobFolder) -> visual_input.ResizeRule | None:
     if result.config["dataset"].get("region") is not None:  # rows name the whole page, and a part of it was sent
         return None
     model, environment = result.config["model"], result.environment

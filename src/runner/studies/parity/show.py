@@ -42,7 +42,8 @@ def _cells(side: Side, agreement: str, same_input: str) -> tuple[str, ...]:
         agreement,
         _range(one.prompt_tokens for one in seen),
         f"{_range(one.visual_tokens for one in seen)}\n{_how(one.tokens_by for one in seen)}",
-        f"{_sizes(seen)}\n{_how(one.pixels_by for one in seen)}",
+        f"{_sizes(seen)}\n{_how(one.pixels_by for one in seen)}"
+        + (f"\n(qwen-vl-utils {side.qwen_vl_utils})" if side.qwen_vl_utils else ""),
         same_input,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.base import terminal
 from runner.base.terminal_table import MISSING
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 from runner.studies import summary_tables
 from runner.studies.profile import rows
 from runner.studies.profile.rows import Speed
@@ -30,7 +30,7 @@ _HEADER = (
 class Profiled:
     """One job: an input length, or the search for the largest."""
 
-    result: Result
+    result: JobFolder
     series: str
     asked: str
     speed: Speed
@@ -48,7 +48,7 @@ class Profiled:
         return self.asked == "largest"
 
 
-def profiled(results: Sequence[Result]) -> list[Profiled]:
+def profiled(results: Sequence[JobFolder]) -> list[Profiled]:
     """Return the jobs of a profile, by series, in order of length; a search last."""
     found = []
     for result in results:
@@ -62,7 +62,7 @@ def profiled(results: Sequence[Result]) -> list[Profiled]:
     return sorted(found, key=lambda one: (order[one.series], one.is_search, int(one.asked) if not one.is_search else 0))
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print both tables; write them as CSV and the charts as a page, and return these files."""
     jobs = profiled(results)
     if not jobs:

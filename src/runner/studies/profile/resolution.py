@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runner.base import terminal
 from runner.base.terminal_table import MISSING
-from runner.jobs.results import Result, quality_names
+from runner.jobs.folder import JobFolder
+from runner.jobs.results import quality_names
 from runner.studies import summary_tables
 from runner.studies.profile import rows
 from runner.studies.profile.rows import Speed
@@ -22,14 +23,14 @@ NAME = "resolution"
 class Asked:
     """One job: to how many pixels pictures were limited, and how many pages each question came with."""
 
-    result: Result
+    result: JobFolder
     series: str
     max_pixels: int | None
     pages: int
     speed: Speed
 
 
-def asked(results: Sequence[Result]) -> list[Asked]:
+def asked(results: Sequence[JobFolder]) -> list[Asked]:
     """Return the jobs by series, pages and pixels."""
     found = []
     for result in results:
@@ -40,7 +41,7 @@ def asked(results: Sequence[Result]) -> list[Asked]:
     return sorted(found, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
 
 
-def summarise(folder: Path, results: Sequence[Result]) -> list[Path]:
+def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print the table; write it as CSV and the charts as a page, and return these files."""
     jobs = asked(results)
     measures = quality_names(results)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.asking.largest_input import is_limit_kind
-from runner.jobs import answers
-from runner.jobs.results import Result
+from runner.jobs.folder import JobFolder
 
 _AT_ONCE = 0.01  # of the latency: text that comes within it after the first came with it
 
@@ -39,10 +38,9 @@ class Speed:
         return self.prompt_tokens / self.prefill_s if self.prompt_tokens and self.prefill_s else None
 
 
-def speed(result: Result) -> Speed:
+def speed(result: JobFolder) -> Speed:
     """Read a job's answers.jsonl."""
-    path = result.folder / "answers.jsonl"
-    rows = list(answers.read(path)) if path.is_file() else []
+    rows = list(result.rows())
     answered = [row for row in rows if row["error"] is None]
     facts = result.environment.get("engine") or {}
     prefill, by = _first_known(

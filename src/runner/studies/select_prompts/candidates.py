@@ -1,4 +1,4 @@
-"""Finds in finished jobs what can be chosen from: for each model as it was run, the jobs that differ in the prompt."""
+"""Groups finished jobs by model and settings, so that the jobs of a group differ only in the prompt."""
 
 from __future__ import annotations
 
@@ -22,33 +22,37 @@ Pair = tuple[str, str]  # (doc_class, field)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One prompt as one model was asked with it: what it is called, its text, and how its answers scored."""
+class TriedPrompt:
+    """A prompt that a model was asked with: its label, the job, the loaded prompt, and the scores of the answers."""
 
     label: str
     job: Scored
     prompt: Prompt
     run: ScoredRun
-    pairs: Mapping[str, Pair]  # of each sample
+    pairs: Mapping[str, Pair]  # by sample id
 
     def template(self, pair: Pair) -> Template | None:
-        """Return what was asked of a (doc_class, field)."""
+        """Return the template for a (doc_class, field)."""
         return self.prompt.find(Sample("", "", (), "", doc_class=pair[0], field=pair[1]))
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A model as it was run, and the prompts it was tried with, in their order; the first is the baseline."""
+class ModelTrials:
+    """A model with fixed settings, and the prompts it was tried with in the order of the sweep.
+
+    The first prompt is the baseline. `key` (`key_of`) identifies the model, its settings and the questions, whatever
+    the prompt and the split.
+    """
 
     name: str
     key: str
     measure: Measure
     metric: Metric
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedPrompt, ...]
 
 
-def find_candidates(folders: Sequence[Path], measure: str) -> list[Candidate]:
-    """Return the candidates of a sweep. Raise Refused where the jobs don't allow a choice by this measure."""
+def find_candidates(folders: Sequence[Path], measure: str) -> list[ModelTrials]:
+    """Return the models of a sweep with their prompts. Raise Refused if the jobs don't allow a fair choice."""
     jobs = [job for job in find_jobs(folders) if job.result.status == "finished"]
     if not jobs:
         where = ", ".join(map(str, folders))
@@ -67,45 +71,48 @@ def find_candidates(folders: Sequence[Path], measure: str) -> list[Candidate]:
 
 
 def key_of(job: Scored) -> str:
-    """Name what a job asks whom, whatever the prompt and the split."""
+    """Return a key of all settings that decide a job's answers, except the prompt and the split."""
     config = decisive.only(job.result.config, but=["prompt"])
     config["dataset"] = {name: value for name, value in config["dataset"].items() if name != "split"}
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
 
 def prompt_config(job: Scored) -> PromptConfig:
-    """Return the prompt's keys as the job's config has them."""
+    """Return the job's prompt config."""
     return PromptConfig(**job.result.config["prompt"])
 
 
 def _place(job: Scored) -> tuple[str, int]:
-    """Return the place of a job in its sweep: Hydra numbers the folders."""
+    """Return a sort key: the folder of the sweep and the number that Hydra gave the job's folder."""
     number = re.match(r"\d+", job.folder.name)
     return str(job.folder.parent), int(number.group()) if number else 0
 
 
 def _problems(group: Sequence[Scored], measure: str) -> list[Problem]:
-    first, found = group[0], []
+    first, problems = group[0], []
     name = first.result.name
     if len(group) < 2:
-        found.append(Problem("only one prompt was tried", str(first.folder), "sweep over prompts: prompt=a,b"))
+        problems.append(Problem("only one prompt was tried", str(first.folder), "sweep over prompts: prompt=a,b"))
     for job in group:
         if measure not in job.measures:
-            known = ", ".join(one for one, (_, _, told) in job.measures.items() if told.better != "neither")
-            found.append(Problem(f"{name} was not scored by {measure}", str(job.folder), f"--measure one of: {known}"))
+            scored = (other for other, (_, _, described) in job.measures.items() if described.better != "neither")
+            known = ", ".join(scored)
+            problems.append(
+                Problem(f"{name} was not scored by {measure}", str(job.folder), f"--measure one of: {known}")
+            )
         if job.result.environment["dataset_digest"] != first.result.environment["dataset_digest"]:
             what = f"{name} was asked other questions than in {first.folder}"
-            found.append(Problem(what, str(job.folder), "one dataset, split and filter for all prompts"))
+            problems.append(Problem(what, str(job.folder), "one dataset, split and filter for all prompts"))
         if job.result.config["sampling"] != first.result.config["sampling"]:
-            found.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
+            problems.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
     if len({prompt_config(job).ocr for job in group}) > 1:
-        what = f"some prompts of {name} have the text of the pages and some have not"
-        found.append(Problem(what, str(first.folder.parent), "prompt.ocr alike for all prompts"))
-    systems = {(prompt_config(job).system_role if told else "", told) for job in group if (told := _system(job))}
+        what = f"some prompts of {name} include the text of the pages and some don't"
+        problems.append(Problem(what, str(first.folder.parent), "the same prompt.ocr for all prompts"))
+    systems = {(prompt_config(job).system_role if text else "", text) for job in group if (text := _system(job))}
     if len(systems) > 1 or (systems and any(not _system(job) for job in group)):
         what = f"the prompts of {name} differ in their system text, and a collection has one for all fields"
-        found.append(Problem(what, str(first.folder.parent), "choose among prompts with the same system text"))
-    return found
+        problems.append(Problem(what, str(first.folder.parent), "choose among prompts with the same system text"))
+    return problems
 
 
 def _system(job: Scored) -> str:
@@ -113,27 +120,27 @@ def _system(job: Scored) -> str:
 
 
 def _prompt(job: Scored) -> Prompt:
-    """Load the prompt of a job and make sure that it is still the one that was asked with."""
+    """Load the prompt of a job. Raise Refused if its file was changed after the job."""
     prompt = load_prompt(prompt_config(job), paths.root())
     if prompt.digest != job.result.environment["prompt_digest"]:
-        what = f"{prompt.where} was changed after it was used: what scored is not what would be written"
+        what = f"{prompt.where} was changed after it was used: the scored text is not the one that would be written"
         raise Refused(Problem(what, str(job.folder), "restore it, or sweep again; a new version is a new file"))
     return prompt
 
 
-def _candidate(name: str, key: str, group: Sequence[Scored], measure: str) -> Candidate:
+def _candidate(name: str, key: str, group: Sequence[Scored], measure: str) -> ModelTrials:
     labels = [_label(job, group) for job in group]
     tried = []
     for label, job in zip(labels, group, strict=True):
         pairs = {case.sample_id: (case.doc_class, case.field) for case in job.cases}
-        tried.append(Tried(label, job, _prompt(job), job.run(measure), pairs))
+        tried.append(TriedPrompt(label, job, _prompt(job), job.run(measure), pairs))
     _, metric, described = group[0].measures[measure]
-    return Candidate(name, key, described, metric, tuple(tried))
+    return ModelTrials(name, key, described, metric, tuple(tried))
 
 
 def _label(job: Scored, group: Sequence[Scored]) -> str:
-    """Name a prompt: by its name, by its file where that is not enough, by its job in the end."""
-    configs = {one.folder: prompt_config(one) for one in group}
+    """Return a unique label of a job's prompt: its name, else (if ambiguous) its file, else its folder."""
+    configs = {other.folder: prompt_config(other) for other in group}
     ways = (
         {folder: config.name for folder, config in configs.items()},
         {folder: Path(config.path or config.name).stem for folder, config in configs.items()},

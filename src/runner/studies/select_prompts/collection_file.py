@@ -1,4 +1,4 @@
-"""Writes the prompts that were chosen as a collection, which `prompt=collection prompt.path=FILE` reads."""
+"""Writes the chosen prompts as a collection, which `prompt=collection prompt.path=FILE` reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.studies.select_prompts.choosing import Selection
 
 
 def new_folder(folder: Path) -> None:
-    """Make the folder of a selection. Raise Refused where there is one: prompts are never edited after use."""
+    """Make the folder of a selection. Raise Refused if it exists, because prompts are never edited after use."""
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -44,7 +44,7 @@ def write(selection: Selection, folder: Path, sweep: str, split: str) -> Path:
 
 
 def as_template(template: Template) -> str:
-    """Return the text as a template: one that is meant literally keeps its braces."""
+    """Return the text as a Jinja2 template. The braces of a literal text are protected by `raw`."""
     if template.literal and re.search(r"\{[{%#]", template.text):
         return f"{{% raw %}}{template.text}{{% endraw %}}"
     return template.text

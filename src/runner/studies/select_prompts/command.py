@@ -16,33 +16,33 @@ from runner.base.errors import Problem, Refused
 from runner.jobs.job_files import write_json
 from runner.studies.select_prompts import collection_file, confirming
 from runner.studies.select_prompts.candidates import find_candidates
-from runner.studies.select_prompts.choosing import Figure, Selection, select
+from runner.studies.select_prompts.choosing import Estimate, Selection, select
 from runner.studies.select_prompts.confirming import Confirmation
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Choose, show, write and confirm; return 0."""
-    given = _parser().parse_intermixed_args(arguments)
-    if given.confirm and not given.write:
+    """Choose prompts, and show, write and confirm the choice. Return 0."""
+    options = _parser().parse_intermixed_args(arguments)
+    if options.confirm and not options.write:
         raise Refused(Problem("what is confirmed must be written first", "--confirm", "--write FOLDER"))
-    candidates = find_candidates(given.folders, given.measure)
+    candidates = find_candidates(options.folders, options.measure)
     split = _split(candidates[0].tried[0].job.result.config)
-    if given.confirm == split:
+    if options.confirm == split:
         what = f"the prompts were chosen on {split}: asking it again confirms nothing"
         raise Refused(Problem(what, "--confirm", "another split"))
     selections = [select(candidate) for candidate in candidates]
-    if not given.write:
+    if not options.write:
         for selection in selections:
             _show(selection, split, None)
         return 0
-    collection_file.new_folder(given.write)
-    sweep = ", ".join(map(str, given.folders))
-    files = [collection_file.write(selection, given.write, sweep, split) for selection in selections]
+    collection_file.new_folder(options.write)
+    sweep = ", ".join(map(str, options.folders))
+    files = [collection_file.write(selection, options.write, sweep, split) for selection in selections]
     confirmed: list[Confirmation | None] = [None] * len(selections)
-    _keep(given, split, selections, confirmed)
-    if given.confirm:
-        confirmed = [*confirming.confirm(selections, files, given.confirm, given.write, given.overrides)]
-        _keep(given, split, selections, confirmed)
+    _write_json(options, split, selections, confirmed)
+    if options.confirm:
+        confirmed = [*confirming.confirm(selections, files, options.confirm, options.write, options.overrides)]
+        _write_json(options, split, selections, confirmed)
     for selection, file, confirmation in zip(selections, files, confirmed, strict=True):
         _show(selection, split, confirmation)
         _say(f"written: {file}   (prompt=collection prompt.path={file})\n")
@@ -90,9 +90,9 @@ def _show(selection: Selection, split: str, confirmed: Confirmation | None) -> N
     baseline = selection.candidate.tried[0].label
     row = ["all", "", f"{baseline} (baseline)", str(selection.baseline), "", str(selection.baseline.samples)]
     rows.append(row + ([_cell(confirmed.baseline), _signed(confirmed.baseline_gap(selection))] if confirmed else []))
-    told = [[redact(cell) for cell in row] for row in rows]
+    redacted = [[redact(cell) for cell in row] for row in rows]
     elsewhere = "selection.json, with --write FOLDER"
-    terminal_table.show_rows([*map(redact, header)], told, identity=3, elsewhere=elsewhere, title=title)
+    terminal_table.show_rows([*map(redact, header)], redacted, identity=3, elsewhere=elsewhere, title=title)
     for pair in selection.unchosen:
         _say(f"no choice for {pair}: nothing was scored with every prompt")
     if left := sum(choice.left_out for choice in selection.choices):
@@ -102,7 +102,7 @@ def _show(selection: Selection, split: str, confirmed: Confirmation | None) -> N
         word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
         _say(
             f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
-            f"gap to {split}: {_signed(confirmed.gap(selection))}, of the baseline, which nobody chose by {split}: "
+            f"gap to {split}: {_signed(confirmed.gap(selection))}; of the baseline, which was not chosen on {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
             f"{_signed(confirmed.overfitting(selection))}",
         )
@@ -122,7 +122,7 @@ def _gain(paired: Any) -> str:
     return f"{_signed(paired.gain)} [{_signed(low)}, {_signed(high)}]"
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Estimate | None) -> str:
     return str(figure) if figure else "–"
 
 
@@ -130,13 +130,13 @@ def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value + 0.0:+.3f}"  # + 0.0: no -0.000
 
 
-def _keep(
-    given: argparse.Namespace, split: str, selections: Sequence[Selection], confirmed: Sequence[Confirmation | None]
+def _write_json(
+    options: argparse.Namespace, split: str, selections: Sequence[Selection], confirmed: Sequence[Confirmation | None]
 ) -> None:
-    """Write selection.json: every figure that led to the choice, and what the other split says."""
-    told = []
+    """Write selection.json: every figure behind the choice, and the figures on the split of the confirmation."""
+    candidates = []
     for selection, confirmation in zip(selections, confirmed, strict=True):
-        told.append(
+        candidates.append(
             {
                 "candidate": selection.candidate.name,
                 "prompts": [tried.label for tried in selection.candidate.tried],
@@ -155,8 +155,8 @@ def _keep(
                 },
             }
         )
-    content = {"measure": given.measure, "split": split, "confirmed_on": given.confirm, "candidates": told}
-    path = given.write / "selection.json"
+    content = {"measure": options.measure, "split": split, "confirmed_on": options.confirm, "candidates": candidates}
+    path = options.write / "selection.json"
     write_json(path, content)
 
 
@@ -172,7 +172,7 @@ def _field(choice: Any, selection: Selection, confirmation: Confirmation | None)
     }
 
 
-def _as_json(figure: Figure | None) -> dict[str, Any] | None:
+def _as_json(figure: Estimate | None) -> dict[str, Any] | None:
     if figure is None:
         return None
     return {"value": figure.value, "ci_low": figure.low, "ci_high": figure.high, "n": figure.samples,

@@ -1,4 +1,4 @@
-"""Asks with the chosen collection on another split, beside the baseline prompt, and says what is left of the gain."""
+"""Runs the chosen collection and the baseline prompt on another split, to see how much of the gain remains."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from runner.base.errors import JobFailed
 from runner.config.overrides import config_dir_option, spelled
 from runner.studies.compare.jobs import Scored, find_jobs
 from runner.studies.select_prompts.candidates import key_of, prompt_config
-from runner.studies.select_prompts.choosing import Figure, Selection, combined, joined
+from runner.studies.select_prompts.choosing import Estimate, Selection, combined, joined
 
-# What a prompt says, by its keys: a collection takes their place. The others, such as `ocr`, stay.
+# The keys of the prompt's text, which the collection replaces. The other keys, such as `ocr`, stay.
 TEXT = ("template", "collection", "default", "system", "path", "name", "version")
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What the other split says: figures per (doc_class, field) and overall, and the collection against the baseline.
+    """Figures on the split of the confirmation, per (doc_class, field) and overall, and the test against the baseline.
 
-    A gap is by how much a figure is worse than where the prompts were chosen, in units of the measure: what choosing
-    the best of several flatters, and by how much one split is harder. The baseline, which was not chosen by its
-    figures, has only the second: what is left of the difference is overfitting.
+    A gap is how much worse a figure is here than on the split of the choice, in units of the measure. It has two
+    causes: choosing the best of several prompts overestimates it, and the splits differ in difficulty. The baseline was
+    not chosen by its figures, so its gap has only the second cause. The difference of the two gaps is overfitting.
     """
 
     split: str
-    figures: Mapping[tuple[str, str], Figure]
-    overall: Figure
-    baseline: Figure | None
+    figures: Mapping[tuple[str, str], Estimate]
+    overall: Estimate
+    baseline: Estimate | None
     against_baseline: Paired | None
 
     def gap(self, selection: Selection, pair: tuple[str, str] | None = None) -> float | None:
@@ -52,12 +52,12 @@ class Confirmation:
         return _worse(selection, self.baseline, selection.baseline) if self.baseline else None
 
     def overfitting(self, selection: Selection) -> float | None:
-        """Return how much larger the gap of what was chosen is than that of the baseline."""
+        """Return the overall gap of the chosen prompts minus that of the baseline."""
         gap, baseline = self.gap(selection), self.baseline_gap(selection)
         return None if gap is None or baseline is None else gap - baseline
 
 
-def _worse(selection: Selection, here: Figure, there: Figure) -> float:
+def _worse(selection: Selection, here: Estimate, there: Estimate) -> float:
     worse = here.value - there.value
     return worse if selection.candidate.measure.better == "lower" else -worse
 
@@ -65,7 +65,7 @@ def _worse(selection: Selection, here: Figure, there: Figure) -> float:
 def confirm(
     selections: Sequence[Selection], files: Sequence[Path], split: str, folder: Path, extra: Sequence[str]
 ) -> list[Confirmation]:
-    """Run the chosen collections and the baseline prompts on a split, and compare. Raise JobFailed where that fails."""
+    """Run the chosen collections and the baseline prompts on a split, and compare. Raise JobFailed if a run fails."""
     jobs = []
     for selection, file in zip(selections, files, strict=True):
         baseline = selection.candidate.tried[0].job
@@ -78,27 +78,29 @@ def confirm(
         raise JobFailed(f"the jobs of the confirmation can't be written as a command: {error}") from error
     command = [sys.executable, "-m", "runner", "-m", *config_dir_option(first["command"]), listed]
     command += [spelled("hydra.sweep.dir", str(sweep.absolute())), *extra]
-    # Where the sweep ran: its relative paths, its store and its database are meant.
+    # In the working directory of the sweep, because its relative paths, store and database are meant.
     ended = subprocess.run(command, cwd=first["cwd"], check=False)
     if ended.returncode:
         raise JobFailed(f"the confirmation ended with status {ended.returncode}; what was answered is in {sweep}")
-    found = find_jobs([sweep])
-    return [_compared(selection, file, split, found) for selection, file in zip(selections, files, strict=True)]
+    finished = find_jobs([sweep])
+    return [_compared(selection, file, split, finished) for selection, file in zip(selections, files, strict=True)]
 
 
 def _chosen_job(job: Scored, file: Path, split: str) -> dict[str, Any]:
-    """Return what asks as a job did, with a collection in place of its prompt."""
-    kept = {
-        key: value for key, value in _settings(job).items() if key not in ("prompt", *(f"prompt.{one}" for one in TEXT))
+    """Return the overrides of a job that differs from `job` in having the collection as its prompt."""
+    unchanged = {
+        key: value
+        for key, value in _settings(job).items()
+        if key not in ("prompt", *(f"prompt.{key_name}" for key_name in TEXT))
     }
-    emptied = {f"prompt.{one}": None for one in TEXT[:4]}
+    emptied = {f"prompt.{key_name}": None for key_name in TEXT[:4]}
     role = prompt_config(job).system_role
     named = {"prompt": "collection", "prompt.path": str(file.absolute()), "prompt.name": file.parent.name}
-    return {**kept, **emptied, **named, "prompt.system_role": role, "dataset.split": split}
+    return {**unchanged, **emptied, **named, "prompt.system_role": role, "dataset.split": split}
 
 
 def _settings(job: Scored) -> dict[str, Any]:
-    """Return the overrides of a job as key -> value."""
+    """Return the overrides of a job as a dict from key to value."""
     parsed = OverridesParser.create().parse_overrides(list(job.result.environment["overrides"]))
     return {override.get_key_element(): _plain(override.value()) for override in parsed}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from runner.jobs import answers_table
+from runner.jobs.folder import JobFolder
 from tests.conftest import CommandLine
 from tests.patience import patient
 from tests.runner.scoring.judging.conftest import job, record, rows, table, verdicts
@@ -88,7 +89,7 @@ def test_whatever_an_endpoint_does_each_answer_has_a_defined_result(cli: Command
         by_answer = {row["answer"]: row for row in csv.DictReader(file, delimiter=";")}
     assert by_answer["busy"]["judge_explanation"] == "endpoint: 8: about busy"
     assert "failed: HTTP 500" in by_answer["broken"]["unscored"]
-    first, second, *_ = answers_table.table(folder)
+    first, second, *_ = answers_table.table(JobFolder(folder))
     assert first["judge"] == second["judge"] == 8 and first["judge_explanation"] == "endpoint: 8: about fine"
     # Again: what has a reply is not asked; what failed is.
     before = dict(asked)

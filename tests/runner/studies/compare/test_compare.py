@@ -10,9 +10,9 @@ import pytest
 
 from metrics.registry import create
 from runner import commands
-from runner.studies.compare.command import _Comparison
+from runner.studies.compare.command import _CompareCommand
 from runner.studies.compare.jobs import find_jobs
-from runner.studies.compare.verdicts import against_baseline
+from runner.studies.compare.paired_tests import against_baseline
 from tests.runner.job_folders import job_folder
 
 
@@ -192,7 +192,7 @@ def test_help_imports_nothing_slow():
 def test_the_length_of_an_answer_does_not_say_that_it_got_better():
     length, cer = create("text").measures[0], create("cer").measures[0]
     job = SimpleNamespace(measures={"length_mean": ("text", None, length), "cer": ("cer", None, cer)})
-    asked = SimpleNamespace(given=SimpleNamespace(measure=["length_mean"]), verdicts={"length_mean": {}})
-    assert length.better == "neither" and _Comparison._leading(asked, job, job) == "cer"
+    asked = SimpleNamespace(options=SimpleNamespace(measure=["length_mean"]), verdicts={"length_mean": {}})
+    assert length.better == "neither" and _CompareCommand._leading(asked, job, job) == "cer"
     del job.measures["cer"]
-    assert _Comparison._leading(asked, job, job) is None
+    assert _CompareCommand._leading(asked, job, job) is None

@@ -79,7 +79,7 @@ def test_how_well_a_measure_agrees_with_people(tmp_path: Path, capsys):
         ),
         ([{"sample_id": "1", "human_score": "1"}], "human_score without a candidate"),
         ([{"sample_id": "1", "candidate": "nobody", "human_score": "1"}], "these are: base"),
-        ([{"sample_id": "99", "candidate": "base", "human_score": "1"}], "1 labels are of no answer here"),
+        ([{"sample_id": "99", "candidate": "base", "human_score": "1"}], "1 labels belong to no answer of these jobs"),
         (
             [{"sample_id": "1", "human_reference": "a"}, {"sample_id": "1", "human_reference": "b"}],
             "labels.csv:3: sample 1 has two references: a and b",

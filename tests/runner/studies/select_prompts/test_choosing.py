@@ -11,14 +11,14 @@ from runner.base.errors import Refused
 from runner.datasets.api import Sample
 from runner.prompts import Prompt
 from runner.prompts.template import Template
-from runner.studies.select_prompts.candidates import Candidate, Tried
+from runner.studies.select_prompts.candidates import ModelTrials, TriedPrompt
 from runner.studies.select_prompts.choosing import select
 from runner.studies.select_prompts.collection_file import as_template
 
 PAIR = ("passport", "Имя")
 
 
-def candidate(measure: str, **prompts: list[float | None]) -> Candidate:
+def candidate(measure: str, **prompts: list[float | None]) -> ModelTrials:
     """Make a candidate whose prompts scored so on documents 0, 1, ...; None: unscored."""
     metric = create("cer" if measure.startswith("cer") else measure, {})
     described = next(one for one in metric.measures if one.name == measure)
@@ -28,8 +28,8 @@ def candidate(measure: str, **prompts: list[float | None]) -> Candidate:
         stats = {str(number): np.array([value, 1.0]) for number, value in enumerate(values) if value is not None}
         run = ScoredRun(label, documents, stats, len(documents) - len(stats))
         prompt = Prompt(label, "1", label, template=Template(label, label))
-        tried.append(Tried(label, SimpleNamespace(), prompt, run, dict.fromkeys(documents, PAIR)))
-    return Candidate("demo", "", described, metric, tuple(tried))
+        tried.append(TriedPrompt(label, SimpleNamespace(), prompt, run, dict.fromkeys(documents, PAIR)))
+    return ModelTrials("demo", "", described, metric, tuple(tried))
 
 
 def test_the_lowest_error_wins_and_the_highest_score():

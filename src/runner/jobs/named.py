@@ -1,9 +1,8 @@
-"""Finds the finished jobs that a command names: a job's folder, a sweep's folder, or the id of an MLflow run."""
+"""Finds the jobs that a command names: a job's folder, a sweep's folder, or the id of an MLflow run."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,43 +10,33 @@ from pathlib import Path
 
 from runner.base.errors import Problem, Refused
 from runner.base.tracking_address import default_uri
+from runner.jobs.folder import NO_JOB, JobFolder
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 NAMES = "a job's folder, a sweep's folder, or the id of an MLflow run (32 digits)"
 
 
 @contextlib.contextmanager
-def folders(named: Sequence[str], uri: str | None = None) -> Iterator[list[list[Path]]]:
-    """Yield, for each name, the folders of its finished jobs; those of MLflow runs are there as long as this is open.
+def folders(named: Sequence[str], uri: str | None = None) -> Iterator[list[list[JobFolder]]]:
+    """Yield, for each name, its jobs; the folders of MLflow runs are there as long as this is open.
 
     Raise Refused with every name that is nothing of the kind, TrackingError where a run can't be had.
     """
     problems: list[Problem] = []
-    found: list[list[Path]] = []
+    found: list[list[JobFolder]] = []
     with tempfile.TemporaryDirectory(prefix="runner-") as kept:
         for name in named:
             path = Path(name).expanduser()
             if not path.exists() and RUN_ID.fullmatch(name):
                 path = _downloaded(uri or default_uri(), name, Path(kept) / name)
-            jobs = below(path)
+            jobs = JobFolder.below(path)
             if not jobs:
-                what = "no finished job in there (no metrics.json)" if path.exists() else "does not exist"
+                what = NO_JOB if path.exists() else "does not exist"
                 problems.append(Problem(what, name, f"name {NAMES}"))
             found.append(jobs)
         if problems:
             raise Refused(problems)
         yield found
-
-
-def below(path: Path) -> list[Path]:
-    """Return the job folders at or below a path in the order in which the jobs ended."""
-    # MLflow's copies of a job's files lie in folders called artifacts.
-    found = [file for file in path.rglob("metrics.json") if file.parent.name != "artifacts"]
-    return [file.parent for file in sorted(found, key=lambda file: (_ended(file), file))]
-
-
-def _ended(file: Path) -> float:
-    return float(json.loads(file.read_text(encoding="utf-8"))["finished_at"])
 
 
 def _downloaded(uri: str, run_id: str, folder: Path) -> Path:

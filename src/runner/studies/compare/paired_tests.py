@@ -1,4 +1,4 @@
-"""Paired tests of one measure on the samples that two jobs share; questions on one document count as one."""
+"""Paired tests of a measure on the samples that two jobs share, with documents as units."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from metrics.api import Measure, Metric
 from metrics.paired import Paired, ScoredRun, compare
-from metrics.verdict import Verdict, verdicts
+from metrics.paired_verdict import PairedVerdict, verdicts
 from runner.studies.compare.jobs import CantCompare, Scored, chosen
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def against_baseline(
     jobs: Sequence[Scored], baseline: str, measure: str, *, margin: float | None = None, confidence: float = 0.95
-) -> list[Verdict]:
-    """Compare every other job with the baseline by one measure; together they are one family."""
+) -> list[PairedVerdict]:
+    """Compare every other job with the baseline by one measure. All comparisons are one family of tests."""
     first = chosen(jobs, baseline)
     others = [(first, job) for job in jobs if job is not first]
     if not others:
@@ -27,13 +27,13 @@ def against_baseline(
 
 def of_pairs(
     pairs: Sequence[tuple[Scored, Scored]], measure: str, *, margin: float | None = None, confidence: float = 0.95
-) -> list[Verdict]:
-    """Compare the second of each pair with the first by one measure; together they are one family.
+) -> list[PairedVerdict]:
+    """Compare the second job of each pair with the first by one measure. All pairs are one family of tests.
 
-    A pair of which the second has no score at all is left out. Raise CantCompare where that leaves none, where a job
-    has no such measure, or where two were scored by different versions of it.
+    Pairs whose second job has no score at all are left out. Raise CantCompare if no pair is left, if a job lacks the
+    measure, or if the two jobs of a pair were scored by different versions of its metric.
     """
-    made: list[Paired] = []
+    comparisons: list[Paired] = []
     for first, second in pairs:
         metric_name, metric, described = _measure(first, measure)
         if second.versions.get(metric_name, "") not in ("", first.versions.get(metric_name)):
@@ -45,14 +45,14 @@ def of_pairs(
         if not base.stats:
             raise CantCompare(f"{first.name} has no score of {measure}")
         if run.stats:  # a job that failed altogether has none
-            made.append(_pair(described, metric, base, run, margin, confidence))
-    if not made:
+            comparisons.append(_pair(described, metric, base, run, margin, confidence))
+    if not comparisons:
         raise CantCompare(f"no other job has a score of {measure}")
-    return verdicts(made, confidence=confidence)
+    return verdicts(comparisons, confidence=confidence)
 
 
-def lost(first: Scored, second: Scored, measure: str) -> list[str]:
-    """Return the samples that the first job has a score for and the second has not."""
+def lost_samples(first: Scored, second: Scored, measure: str) -> list[str]:
+    """Return the samples that have a score in the first job and none in the second."""
     return sorted(set(first.run(measure).stats) - set(second.run(measure).stats))
 
 
@@ -69,7 +69,7 @@ def _pair(
 
 
 def _measure(job: Scored, name: str) -> tuple[str, Metric, Measure]:
-    """Return the metric that yields a measure, and its name."""
+    """Return (name of the metric, metric, measure) for a measure's name."""
     if name not in job.measures:
         raise CantCompare(f"{job.name} has no measure {name!r}; it has: {', '.join(job.measures) or 'none'}")
     return job.measures[name]
