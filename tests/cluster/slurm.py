@@ -80,7 +80,7 @@ class Slurm:
                 child.kill()
             process.terminate()
             try:
-                process.wait(patient(10))
+                process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

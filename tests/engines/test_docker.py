@@ -87,18 +87,18 @@ def test_a_container_and_uv_give_the_same_answers(compared: tuple[CommandLine, E
     cli, ended = compared
     assert ended.code == 0, ended.err
     found = results(cli.folder)
-    pairs = list(zip(found["docker"]["rows"], found["uv"]["rows"], strict=True))
+    pairs = list(zip(found["hf_docker"]["rows"], found["uv"]["rows"], strict=True))
     assert len(pairs) == 240
     assert [ours["sample_id"] for ours, _ in pairs] == [theirs["sample_id"] for _, theirs in pairs]
     same = sum(ours["text"] == theirs["text"] for ours, theirs in pairs)
     print(f"{same} of {len(pairs)} answers are the same")
     assert same / len(pairs) >= 0.95, [(a["text"], b["text"]) for a, b in pairs if a["text"] != b["text"]]
-    assert found["docker"]["metrics"]["quality/exact_match"] > 0.9
+    assert found["hf_docker"]["metrics"]["quality/exact_match"] > 0.9
     assert none_left(daemon)
 
 
 def test_the_images_digest_is_kept_and_memory_measured(compared: tuple[CommandLine, Ended], daemon: Daemon):
-    result = results(compared[0].folder)["docker"]
+    result = results(compared[0].folder)["hf_docker"]
     (identity,) = daemon.docker("image", "inspect", "--format", "{{.Id}}", IMAGE).stdout.split()
     assert result["environment"]["env"] == f"docker@{identity}"
     assert result["environment"]["engine"]["version.python"].startswith(docker_daemon.PYTHON)
@@ -190,7 +190,7 @@ def test_a_network_of_its_own_publishes_the_port_here(docker_cli: CommandLine, d
     daemon.docker("network", "create", "apart")
     ended = docker_cli(*JOB, "env=hf_docker", "env.container.network=apart", "dataset.limit=8")
     assert ended.code == 0, ended.err
-    assert len(results(docker_cli.folder)["docker"]["rows"]) == 8
+    assert len(results(docker_cli.folder)["hf_docker"]["rows"]) == 8
     assert none_left(daemon)
     daemon.docker("network", "rm", "apart")
 
