@@ -1,54 +1,41 @@
-"""Backends by name.
+"""Backends by name: the built-in ones, and those that other packages offer as entry points.
 
-Each is an entry point of the group `runner.backends`, our own as well as those of others:
+A third party adds one with two lines of its pyproject.toml and no change here:
 
-[project.entry-points."runner.backends"]
-hf = "backends.hf:HfBackend"
+    [project.entry-points."runner.backends"]
+    theirs = "their_package.backend:TheirBackend"
 """
 
 from __future__ import annotations
 
-import functools
-import sys
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
-
 from backends.api import Backend
+from registries import Registry
 
 GROUP = "runner.backends"
+BUILT_IN = {
+    "hf": "backends.hf:HfBackend",
+    "ocr": "backends.ocr:OcrBackend",
+    "openai": "backends.openai:OpenAiBackend",
+    "sglang": "backends.sglang:SglangBackend",
+    "vllm": "backends.vllm:VllmBackend",
+}
+REGISTRY = Registry("backend", GROUP, BUILT_IN)
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all installed backends, sorted."""
-    return tuple(sorted({point.name for point in _installed(tuple(sys.path))}))
+    return tuple(sorted(REGISTRY.names()))
 
 
 def find(name: str) -> Backend:
-    """Return the backend called `name`. Raise ValueError where there is none, or it can't be loaded."""
-    installed = _installed(tuple(sys.path)).select(name=name)
-    found = {point.value: point for point in installed}  # an editable install may list twice
-    if not found:
-        known = ", ".join(names()) or "none; is the package installed?"
-        raise ValueError(f"backend={name}: there is no such backend; installed are: {known}")
-    if len(found) > 1:
-        claims = ", ".join(_origin(point) for point in found.values())
-        raise ValueError(f"backend={name}: several packages provide it ({claims}); uninstall all but one")
-    point = next(iter(found.values()))
+    """Return the backend called `name`. Raise ValueError where there is none, or several, or it can't be loaded."""
+    made = REGISTRY.load(name)
     try:
-        backend = point.load()()
+        backend = made()
     except Exception as error:  # anything may go wrong in somebody else's package, and names the one to blame
-        raise ValueError(
-            f"backend={name}: {_origin(point)} can't be loaded: {type(error).__name__}: {error}"
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"backend {name!r} can't be made by {REGISTRY.find(name)}: {why}") from error
     if not isinstance(backend, Backend):
-        raise ValueError(f"backend={name}: {_origin(point)} lacks methods of backends.api.Backend")  # noqa: TRY004
+        what = f"backend {name!r}: {REGISTRY.find(name)} lacks methods of backends.api.Backend"
+        raise ValueError(what)  # noqa: TRY004
     return backend
-
-
-@functools.cache
-def _installed(_path: tuple[str, ...]) -> EntryPoints:
-    """Read what packages offer once for each search path: to read all of them takes 7 ms."""
-    return entry_points(group=GROUP)
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.value} of {point.dist.name if point.dist else 'an unknown package'}"

@@ -8,18 +8,12 @@ Another package adds a metric with lines in its pyproject.toml, without a change
 
 from __future__ import annotations
 
-import difflib
-import functools
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from metrics.api import Metric
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from registries import Registry, RegistryError, UnknownName, hint
 
 GROUP = "runner.metrics"
 BUILT_IN: Mapping[str, str] = {
@@ -43,6 +37,9 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
+REGISTRY = Registry("metric", GROUP, BUILT_IN)
+
+
 class MetricError(ValueError):
     """A metric can't be created; the message says what would be valid."""
 
@@ -56,15 +53,14 @@ class InvalidOptionError(MetricError):
 
 
 def known() -> dict[str, str]:
-    """Return the target (`module:object`) of each metric by name, sorted by name. Imports no metric."""
-    targets = dict(BUILT_IN)
-    for entry in _entry_points():
-        if targets.setdefault(entry.name, entry.value) != entry.value:
-            raise MetricError(
-                f"two metrics are called {entry.name!r}: {targets[entry.name]} and {entry.value}"
-                f" (package {_package(entry)}); uninstall or rename one"
-            )
-    return dict(sorted(targets.items()))
+    """Return the target (`module:object`) of each metric by name, sorted by name. Imports no metric.
+
+    Raise MetricError where two are called alike.
+    """
+    try:
+        return {name: REGISTRY.find(name).target for name in sorted(REGISTRY.names())}
+    except RegistryError as error:
+        raise MetricError(str(error)) from error
 
 
 def create(name: str, options: Mapping[str, Any] | None = None) -> Metric:
@@ -73,10 +69,7 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Metric:
     A metric may yield several measures: `cer` gives `cer` and `cer_mean`. Raises `UnknownMetricError` or
     `InvalidOptionError` (both ValueError) with what would be valid.
     """
-    targets = known()
-    if name not in targets:
-        raise UnknownMetricError(f"unknown metric {name!r}{_hint(name, targets)}; known: {', '.join(targets)}")
-    factory = _load(name, targets[name])
+    factory = _load(name)
     options = dict(options or {})
     _check_names(name, factory, options)
     try:
@@ -84,7 +77,7 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Metric:
     except (TypeError, ValueError) as error:
         raise InvalidOptionError(f"metric {name!r}: {error}") from error
     if not isinstance(metric, Metric):
-        raise MetricError(f"metric {name!r}: {targets[name]} gives no metric (see metrics.api.Metric)")
+        raise MetricError(f"metric {name!r}: {REGISTRY.find(name)} gives no metric (see metrics.api.Metric)")
     return metric
 
 
@@ -114,37 +107,16 @@ def _check_names(name: str, factory: Callable[..., Any], options: Mapping[str, A
     for option in options:
         if option not in valid:
             listed = ", ".join(valid) or "none"
-            raise InvalidOptionError(f"metric {name!r} has no option {option!r}{_hint(option, valid)}; valid: {listed}")
+            raise InvalidOptionError(f"metric {name!r} has no option {option!r}{hint(option, valid)}; valid: {listed}")
 
 
-def _hint(word: str, candidates: Mapping[str, Any] | Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(candidates), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _load(name: str, target: str) -> Callable[..., Any]:
-    """Import `module:object`."""
-    module, _, attribute = target.partition(":")
+def _load(name: str) -> Callable[..., Any]:
     try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise MetricError(f"metric {name!r} can't be loaded from {target}: {error}") from error
+        factory = REGISTRY.load(name)
+    except UnknownName as error:
+        raise UnknownMetricError(str(error)) from error
+    except RegistryError as error:
+        raise MetricError(str(error)) from error
     if not callable(factory):
-        raise MetricError(f"metric {name!r}: {target} is not a class or function")
+        raise MetricError(f"metric {name!r}: {REGISTRY.find(name)} is not a class or function")
     return factory  # type: ignore[no-any-return]
-
-
-def _entry_points() -> Sequence[EntryPoint]:
-    return _installed(tuple(sys.path))
-
-
-@functools.cache
-def _installed(_path: tuple[str, ...]) -> Sequence[EntryPoint]:
-    """Read the entry points of packages once for each search path: reading all of them takes 7 ms, five times a job."""
-    from importlib.metadata import entry_points  # slow to import, so only when metrics are looked up
-
-    return tuple(entry_points(group=GROUP))
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "unknown"

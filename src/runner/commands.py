@@ -36,7 +36,7 @@ COMMANDS = {
     "store": "runner.store.command",
     "sync": "runner.jobs.sync",
 }
-OURS = ("runner", "backends", "metrics")
+OURS = ("runner", "backends", "metrics", "registries")
 
 
 def run(name: str, arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+import registries
 from metrics import registry
 from metrics.api import Metric
 from metrics.registry import InvalidOptionError, MetricError, UnknownMetricError, create, create_all, known
@@ -17,7 +18,7 @@ def offered(monkeypatch):
 
     def offer(**targets: str) -> None:
         entries = tuple(EntryPoint(name, target, GROUP) for name, target in targets.items())
-        monkeypatch.setattr(registry, "_entry_points", lambda: entries)
+        monkeypatch.setattr(registries, "offered", lambda _: entries)
 
     return offer
 
@@ -69,8 +70,10 @@ def test_another_package_offers_a_metric(offered):
 
 def test_two_packages_may_not_offer_the_same_name(offered):
     offered(cer="theirs.cer:CER")
-    with pytest.raises(MetricError, match="two metrics are called 'cer'"):
-        known()
+    for asked in (known, lambda: create("cer")):
+        with pytest.raises(MetricError, match=r"two metrics are called 'cer': metrics.text:Char.* and theirs.cer:CER"):
+            asked()
+    assert create("wer").measures, "the others go on working"
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+from registries import Registry, RegistryError, UnknownName
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets.api import Sample
@@ -38,6 +38,7 @@ BUILT_IN = {
     "spreadsheet": "runner.datasets.spreadsheet:read",
     "synthetic": "runner.datasets.synthetic:READER",
 }
+REGISTRY = Registry("dataset format", GROUP, BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +117,12 @@ def from_sample(sample: Sample, where: str) -> Row:
 
 
 def find_reader(name: str) -> Reader:
-    """Return the reader of a format. A built-in name can't be taken by a third party."""
-    if name in BUILT_IN:
-        return cast(Reader, EntryPoint(name, BUILT_IN[name], GROUP).load())
-    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in installed:
-        known = ", ".join(sorted({*BUILT_IN, *installed}))
-        raise Refused(Problem(f"unknown dataset format {name!r}", "dataset.format", f"one of: {known}"))
+    """Return the reader of a format. Raise Refused where there is none, or several, or it can't be loaded."""
     try:
-        return cast(Reader, installed[name].load())
-    except Exception as error:
-        what = f"the reader {installed[name].value} can't be loaded: {type(error).__name__}: {error}"
-        raise Refused(
-            Problem(what, "dataset.format", f"repair or reinstall the package that brings {name!r}")
-        ) from error
+        return cast(Reader, REGISTRY.load(name))
+    except UnknownName as error:
+        known = ", ".join(sorted(REGISTRY.names()))
+        raise Refused(Problem(f"unknown dataset format {name!r}", "dataset.format", f"one of: {known}")) from error
+    except RegistryError as error:
+        remedy = f"repair, reinstall or uninstall the package that brings {name!r}"
+        raise Refused(Problem(str(error), "dataset.format", remedy)) from error

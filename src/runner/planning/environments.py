@@ -6,10 +6,11 @@ and that over the backend's own.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,8 +24,10 @@ from backends.process.remote_environment import RemoteEnvironment, RemoteSetting
 from backends.process.uv_environment import UvEnvironment
 from runner.base import paths
 from runner.base.errors import Problem, Refused
-from runner.config import Config, EnvConfig
+from runner.config import Config, ContainerConfig, EnvConfig, RemoteConfig
 from runner.planning import checkpoints
+
+_Settings = TypeVar("_Settings", RemoteSettings, ContainerSettings)
 
 
 def chosen(config: Config) -> EnvConfig:
@@ -61,7 +64,7 @@ def resolve(config: Config) -> Environment:
             overlays=tuple(paths.resolve(folder) for folder in env.overlays),
             remove=tuple(env.remove),
             commands=tuple(env.commands),
-            variables={name: _text(value) for name, value in env.variables.items()},
+            variables=_variables(env),
         )
     except ValueError as error:
         raise Refused(Problem(str(error), f"env={env.name}")) from error
@@ -75,28 +78,13 @@ def _remote(config: Config, env: EnvConfig) -> Environment:
     if config.pool.gpus:
         raise Refused(Problem("it claims GPUs of this machine", "pool.gpus", f"leave it out with env={env.name}"))
     try:
-        settings = RemoteSettings(
-            start=tuple(map(_word, given.start)),
-            address=tuple(given.address or ()),
-            wait=tuple(given.wait or ()),
-            tunnel=tuple(given.tunnel or ()),
-            run=tuple(given.run),
-            stop=tuple(given.stop),
-            python=given.python,
-            folders=given.folders,
-            pass_variables=tuple(given.pass_variables),
-            start_timeout_s=given.start_timeout_s,
-            stop_timeout_s=given.stop_timeout_s,
-            max_hours=given.max_hours,
-            price_per_hour=given.price_per_hour,
-            max_cost=given.max_cost,
-        )
+        settings = _settings(RemoteSettings, given, start=tuple(map(_word, given.start)))
         return RemoteEnvironment(
             label=env.name,
             settings=settings,
             records=machine_records(),
             cwd=paths.root(),
-            variables={name: _text(value) for name, value in env.variables.items()},
+            variables=_variables(env),
             share=config.backend.replicas,
         )
     except ValueError as error:
@@ -116,24 +104,27 @@ def _container(env: EnvConfig) -> Environment:
     given = env.container
     if given is None or not given.image:
         raise Refused(Problem("which image?", "env.container.image", f"env={env.name} env.container.image=NAME:TAG"))
-    settings = ContainerSettings(
-        image=_image(given.image, given.runtime),
-        gpus=given.gpus,
-        network=given.network,
-        user=given.user,
-        shm_size=given.shm_size,
-        mounts=tuple(given.mounts),
-        python=given.python,
-        pull="never" if given.pull == "never" else "missing",
-        host=given.host,
-    )
-    variables = {name: _text(value) for name, value in env.variables.items()}
+    settings = _settings(ContainerSettings, given, image=_image(given.image, given.runtime))
     try:
         if given.runtime == "apptainer":
-            return ApptainerEnvironment(env.name, settings, checkpoints.file_digest, variables)
-        return DockerEnvironment(env.name, settings, variables)
+            return ApptainerEnvironment(env.name, settings, checkpoints.file_digest, _variables(env))
+        return DockerEnvironment(env.name, settings, _variables(env))
     except ValueError as error:
         raise Refused(Problem(str(error), f"env={env.name}")) from error
+
+
+def _settings(kind: type[_Settings], given: RemoteConfig | ContainerConfig, **changed: Any) -> _Settings:
+    """Return settings of `backends` from the keys of the config with the same names. What is null keeps its default.
+
+    Raise ValueError for settings that can't be meant.
+    """
+    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in dataclasses.fields(kind)} | changed
+    told: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
+    return kind(**{key: value for key, value in told.items() if value is not None})
+
+
+def _variables(env: EnvConfig) -> dict[str, str]:
+    return {name: _text(value) for name, value in env.variables.items()}
 
 
 def _word(word: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import registries
 from runner.base.errors import Problem
 from runner.datasets import DatasetConfig, Image, Row, Sample, open_dataset, reader
 from tests.runner.datasets.bad_input import has, refusal
@@ -41,7 +42,9 @@ def third_party_reader(monkeypatch: pytest.MonkeyPatch) -> Any:
         module = ModuleType("acme_receipts")
         module.read = function  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "acme_receipts", module)
-        monkeypatch.setattr(reader, "entry_points", lambda group: [EntryPoint("receipts", "acme_receipts:read", group)])
+        names = ("receipts", "jsonl")  # the second is a built-in format's
+        offered = [EntryPoint(name, "acme_receipts:read", reader.GROUP) for name in names]
+        monkeypatch.setattr(registries, "offered", lambda _: offered)
 
     return install
 
@@ -64,3 +67,5 @@ def test_a_third_partys_reader_that_fails(third_party_reader: Any, tmp_path: Pat
     third_party_reader(read_nonsense)
     has(refusal(format="receipts", path=str(tmp_path)), "yielded {'id': 1}, not a Row, Sample or Problem")
     has(refusal(format="other", path=str(tmp_path)), "unknown dataset format 'other'", "receipts")
+    taken = "two dataset formats are called 'jsonl': runner.datasets.jsonl:read (built in) and acme_receipts:read"
+    has(refusal(format="jsonl", path=str(tmp_path)), taken)

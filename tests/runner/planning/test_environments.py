@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from backends.api import EngineSpec
 from backends.hf import HfBackend
 from backends.process.apptainer import ApptainerEnvironment
+from backends.process.container_environment import ContainerSettings
 from backends.process.docker import DockerEnvironment
+from backends.process.remote_environment import RemoteSettings
 from backends.process.uv_environment import UvEnvironment
 from runner import config
 from runner.base.errors import Refused
@@ -77,6 +80,30 @@ def test_what_is_refused(overrides: list[str], words: str):
 def test_containers_need_no_daemon_until_their_name_is_asked_for(env: str, kind: type):
     found = environments.resolve(config.typed(composed(f"env={env}", "+env.variables={A: true}")))
     assert isinstance(found, kind) and found.label == env and found.variables == {"A": "true"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "keys"), [(ContainerSettings, config.ContainerConfig), (RemoteSettings, config.RemoteConfig)]
+)
+def test_the_config_has_a_key_with_the_same_default_for_each_setting_of_an_environment(settings: type, keys: type):
+    told = {key.name: default_of(key) for key in dataclasses.fields(keys)}
+    for field in dataclasses.fields(settings):
+        assert field.name in told
+        if (default := default_of(field)) is not dataclasses.MISSING:
+            assert told[field.name] in (default, list(default) if isinstance(default, tuple) else default, None)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def test_settings_reach_an_environment_as_they_are_given():
+    given = ["mounts=[/tmp]", "gpus='0,1'", "shm_size=8g", "pull=never", "image=owner/image:1", "user=image"]
+    found = environments.resolve(config.typed(composed("env=hf_docker", *(f"env.container.{one}" for one in given))))
+    assert isinstance(found, DockerEnvironment)
+    assert found.settings == ContainerSettings(
+        "owner/image:1", gpus="0,1", shm_size="8g", mounts=("/tmp",), pull="never", user="image"
+    )
 
 
 def test_the_old_word_for_the_hf_engine_in_docker_means_the_same_wherever_it_stands():

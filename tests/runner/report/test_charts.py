@@ -1,11 +1,14 @@
 """The charts: drawn from what was measured, absent where nothing was; one of another package; one that breaks."""
 
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import registries
+from registries import Registry
 from runner import report
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
@@ -115,9 +118,12 @@ def test_another_package_adds_a_chart(tmp_path: Path, third_party: Path, monkeyp
 
 def test_a_chart_that_breaks_is_named_and_the_others_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     broken = {"broken": "runner.report.charts.nowhere:draw", **charts.BUILT_IN}
-    monkeypatch.setattr(charts, "known", lambda: broken)
+    monkeypatch.setattr(charts, "REGISTRY", Registry("chart", charts.GROUP, broken))
+    taken = (EntryPoint("memory", "their_chart:draw", charts.GROUP),)
+    monkeypatch.setattr(registries, "offered", lambda _: taken)
     job(tmp_path / "1", "model=demo_m", **{"latency/p95_s": 1.0})
     job(tmp_path / "22", "model=demo_s", **{"latency/p95_s": 1.0})
     report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "The chart broken could not be drawn: ModuleNotFoundError" in html and 'data-name="trade_off"' in html
+    assert "The chart broken could not be drawn: chart" in html and "ModuleNotFoundError" in html
+    assert "The chart memory could not be drawn: two charts are called" in html and 'data-name="trade_off"' in html

@@ -9,11 +9,11 @@ that there is nothing to show. Another package adds a chart with lines in its py
 
 from __future__ import annotations
 
-import importlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from registries import Registry, RegistryError
 from runner.report.model import Comparison
 
 if TYPE_CHECKING:
@@ -33,35 +33,23 @@ BUILT_IN: Mapping[str, str] = {
     "repeats": "runner.report.charts.repeats:draw",
 }
 
-Draw = Callable[[Comparison], "go.Figure | None"]
-
-
-def known() -> dict[str, str]:
-    """Return the target (`module:function`) of each chart by name: built-in ones, then those of other packages."""
-    from importlib.metadata import entry_points
-
-    return {
-        **BUILT_IN,
-        **{entry.name: entry.value for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)},
-    }
+REGISTRY = Registry("chart", GROUP, BUILT_IN)
 
 
 def draw_all(compared: Comparison) -> Iterator[tuple[str, dict[str, Any] | None, str]]:
     """Yield (name, figure as plotly's JSON or None, error) for each chart. A failing chart doesn't stop the report."""
-    for name, target in known().items():
+    for name in REGISTRY.names():
         try:
-            figure = _load(target)(compared)
+            figure: go.Figure | None = REGISTRY.load(name)(compared)
+        except RegistryError as error:
+            log.warning("report: %s", error)
+            yield name, None, str(error)
+            continue
         except Exception as error:  # charts of other packages may raise anything
-            log.warning("report: the chart %r (%s) failed: %s", name, target, error, exc_info=name in BUILT_IN)
+            log.warning("report: the chart %s failed: %s", REGISTRY.find(name), error, exc_info=name in BUILT_IN)
             yield name, None, f"{type(error).__name__}: {error}"
             continue
         if figure is not None:
             drawn: dict[str, Any] = figure.to_plotly_json()
             drawn["layout"].pop("template", None)  # the page has its own, light and dark
             yield name, drawn, ""
-
-
-def _load(target: str) -> Draw:
-    module, _, attribute = target.partition(":")
-    loaded: Draw = getattr(importlib.import_module(module), attribute)
-    return loaded
