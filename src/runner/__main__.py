@@ -24,8 +24,8 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from backends.redaction import redact
 from runner import config
-from runner.base import paths
-from runner.base.errors import RunnerError
+from runner.base import command_line, paths
+from runner.base.errors import RunnerError, raised_in
 from runner.config import help_page, misspelt, own_files, read_overrides
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
@@ -86,10 +86,7 @@ def is_expected(error: Exception) -> bool:
     """Return whether an error is a user's mistake and no bug. A plain ValueError is one only if Hydra raised it."""
     if not isinstance(error, ValueError) or isinstance(error, UnicodeDecodeError):
         return True
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_globals.get("__name__", "").startswith("hydra.")
+    return raised_in(error) == "hydra"
 
 
 def explain(error: Exception) -> str:
@@ -164,7 +161,10 @@ def main() -> None:
         return
     sys.excepthook = _show_traceback
     if (help_text := _help()) is not None:
-        print(help_text)  # noqa: T201
+        try:
+            print(help_text, flush=True)  # noqa: T201
+        except BrokenPipeError:
+            command_line.discard_output()
         return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Otherwise Hydra would print a traceback and exit, and `explain` would never see the error.
@@ -190,8 +190,7 @@ def main() -> None:
         if machines_left:
             raise SystemExit(1)
     except BrokenPipeError:
-        # The reader (`| head`) has closed the pipe. Without this Python would fail again when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        command_line.discard_output()
     except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         if debug or not is_expected(error):
             raise

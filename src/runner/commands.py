@@ -8,7 +8,6 @@ ours with its traceback and 1.
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -16,7 +15,8 @@ from collections.abc import Sequence
 from types import FrameType
 
 from backends.redaction import redact
-from runner.base.errors import JobFailed, Refused, RunnerError, SweepFailed
+from runner.base import command_line
+from runner.base.errors import OURS, JobFailed, Refused, RunnerError, SweepFailed, raised_in
 
 # Name -> the module that holds its `main`. It is imported when it is asked for, so that --help of one loads no other.
 COMMANDS = {
@@ -36,7 +36,6 @@ COMMANDS = {
     "store": "runner.store.command",
     "sync": "runner.jobs.sync",
 }
-OURS = ("runner", "backends", "metrics", "registries")
 
 
 def run(name: str, arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +52,7 @@ def run(name: str, arguments: Sequence[str] | None = None) -> int:
         code: int = importlib.import_module(COMMANDS[name]).main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        command_line.discard_output()
         return 0
     except KeyboardInterrupt:
         _say("ended by SIGTERM" if terminated else "interrupted")
@@ -81,10 +79,7 @@ def is_expected(error: Exception) -> bool:
         return True
     if not isinstance(error, ValueError) or isinstance(error, UnicodeError):
         return False
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OURS
+    return raised_in(error) in OURS
 
 
 def words(error: Exception) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -12,3 +14,11 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def discard_output() -> None:
+    """Discard what standard output still holds, because its reader (`| head`) has closed the pipe.
+
+    Without this Python fails a second time when it flushes the output at its end.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,18 @@ class Problem:
         return f"{where}{self.what}{remedy}"
 
 
+# The packages whose own words are messages for people.
+OURS = ("runner", "backends", "metrics", "registries")
+
+
+def raised_in(error: BaseException) -> str:
+    """Return the package whose code raised an error; nothing if it was not raised."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return "" if last is None else str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
 class RunnerError(Exception):
     """The base class of all errors that are shown as a message. The program exits with `exit_code`."""
 

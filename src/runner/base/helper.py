@@ -24,13 +24,12 @@ from multiprocessing.connection import Connection, Pipe
 from types import FrameType
 from typing import Any
 
-from runner.base.errors import RunnerError
+from runner.base.errors import OURS, RunnerError
 
 log = logging.getLogger(__name__)
 LOWER_BY = 15  # 3% of the weight of what has the usual priority (sched(7)); it must not starve on a busy machine
 CORES = 4
 LEAVE_S = 5.0  # that a task is given to end when its process is stopped
-OURS = ("runner", "backends", "metrics")
 # Like `spawn` of multiprocessing, but without importing the main module again, which would import Hydra.
 PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from runner.base import helper; helper.main()"
 

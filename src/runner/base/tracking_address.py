@@ -26,7 +26,7 @@ def ui_command(uri: str) -> str | None:
     A relative path of a database is made absolute, so that the command works in any folder. A password is never
     printed: if the address has one, the command reads the address from MLFLOW_TRACKING_URI.
     """
-    usual = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    usual = default_uri()
     if uri == usual and Path.cwd() == paths.PACKAGE.parents[1] and Path("Makefile").is_file():
         return "make ui"
     scheme = uri.partition(":")[0].partition("+")[0] if "://" in uri else "file"

@@ -46,12 +46,6 @@ def without_none(kind: Any) -> Any:
     return kind
 
 
-def takes_none(kind: Any, name: str) -> bool:
-    """Return whether the key `name` in a `kind` may be null."""
-    hint = _hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
-    return hint is None or hint is Any or type(None) in typing.get_args(hint)
-
-
 def keys(kind: Any) -> list[str] | None:
     """Return the keys of a part of the schema; None if it takes any key, or is a value."""
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None

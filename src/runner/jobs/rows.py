@@ -86,9 +86,14 @@ class Record(TypedDict):
 
 def answer_row(sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> dict[str, Any]:
     """Return a row of answers.jsonl: the sample, the prompt as it was sent, and every field of the generation."""
+    named = {"sample_id": sample.id, "repeat": repeat}  # first in the line, for people who read it
+    return {**named, **sample_columns(sample), "prompt": prompt, **to_json(generation)}
+
+
+def sample_columns(sample: Sample) -> dict[str, Any]:
+    """Return the columns of a row that its sample decides."""
     return {
         "sample_id": sample.id,
-        "repeat": repeat,
         "document": sample.document,
         "doc_class": sample.doc_class,
         "field": sample.field,
@@ -97,8 +102,6 @@ def answer_row(sample: Sample, repeat: int, generation: Generation, prompt: str 
         "images": [describe_image(image) for image in sample.images],
         "context": sample.context,
         "answerable": sample.answerable,
-        "prompt": prompt,
-        **to_json(generation),
     }
 
 

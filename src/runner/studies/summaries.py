@@ -1,4 +1,7 @@
-"""Tables that a sweep may end with, besides the comparison of its jobs: the words of `summaries=[...]`."""
+"""Tables that a sweep may end with, besides the comparison of its jobs: the words of `summaries=[...]`.
+
+Each is a command as well, `python -m runner.WORD SWEEP_DIR`, whose module has `summarise(folder, results) -> files`.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,16 @@ from pathlib import Path
 
 from runner.base import command_line
 from runner.base.errors import Problem, Refused
+from runner.commands import COMMANDS
 from runner.jobs.folder import NO_JOB, JobFolder
 
 log = logging.getLogger(__name__)
-# Word -> module with `summarise(folder, results) -> files`; each can be run again: python -m runner.WORD SWEEP_DIR
-MODULES = {
-    "parity": "runner.studies.parity.command",
-    "memory_profile": "runner.studies.profile.memory",
-    "resolution": "runner.studies.profile.resolution",
-}
 
 
 def write(name: str, folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     """Print one of the tables, write its files into the sweep's folder, return them. What fails here fails no job."""
     try:
-        return list(importlib.import_module(MODULES[name]).summarise(folder, results))
+        return list(importlib.import_module(COMMANDS[name]).summarise(folder, results))
     except (KeyError, ValueError, TypeError, OSError):
         log.exception("summaries=[%s] failed; the jobs are not affected: python -m runner.%s %s", name, name, folder)
         return []
@@ -40,5 +38,5 @@ def again(name: str, description: str | None, arguments: Sequence[str]) -> list[
     results = JobFolder.below(folder)
     if not results:
         raise Refused(Problem(NO_JOB, str(folder), "name a sweep's folder"))
-    importlib.import_module(MODULES[name]).summarise(folder, results)
+    importlib.import_module(COMMANDS[name]).summarise(folder, results)
     return results

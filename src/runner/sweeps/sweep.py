@@ -177,20 +177,25 @@ def _finished(folder: Path, jobs: int, *, link: bool) -> list[JobFolder]:
         from runner.jobs import tracking
 
         tracking.background.settle()
-    if link and config.tracking.uri:
-        from runner.jobs import tracking
-
-        try:
-            uri = tracking.uri_of(config, results[0].environment)
-            sweep = results[0].environment["sweep"]
-            page_link = tracking.background.call("link", uri=uri, experiment=config.tracking.experiment, sweep=sweep)
-        except tracking.TrackingError as error:
-            log.warning("no link to MLflow: %s", error)
-        else:
-            terminal.say(f"MLflow:  {page_link}")
-            if command := ui_command(str(config.tracking.uri)):
-                terminal.say(f"         start it with: {command}")
+        if link:
+            _tell_link(results[0])
     return results
+
+
+def _tell_link(job: JobFolder) -> None:
+    """Say where MLflow shows the sweep of a job, and how its UI is started."""
+    from runner.jobs import tracking
+
+    settings = job.composed.tracking
+    try:
+        uri, sweep = tracking.uri_of(job.composed, job.environment), job.environment["sweep"]
+        page = tracking.background.call("link", uri=uri, experiment=settings.experiment, sweep=sweep)
+    except tracking.TrackingError as error:
+        log.warning("no link to MLflow: %s", error)
+        return
+    terminal.say(f"MLflow:  {page}")
+    if command := ui_command(str(settings.uri)):
+        terminal.say(f"         start it with: {command}")
 
 
 def _report(results: list[JobFolder], folder: Path, tables: list[Path], *, track: bool) -> None:

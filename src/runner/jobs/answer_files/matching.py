@@ -18,7 +18,7 @@ from runner.base.errors import Problem, Refused
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
 from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
-from runner.jobs.rows import describe_image
+from runner.jobs.rows import describe_image, sample_columns
 
 Row = Mapping[str, Any]
 
@@ -134,7 +134,7 @@ def _rows(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int]
     lost = Failure("bad_input", f"{one.source.rpartition('/')[2]} has no answer to this sample")
     for sample in dataset:
         for repeat in sorted(repeats.get(sample.id, ())):
-            yield {**found[sample.id, repeat], **_of_sample(sample)}
+            yield {**found[sample.id, repeat], **sample_columns(sample)}
         if sample.id not in repeats:
             yield from (row(sample, None, repeat=repeat, failure=lost) for repeat in range(fewest))
 
@@ -154,21 +154,6 @@ def _references(dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) ->
 def _shared(found: Mapping[tuple[str, int], Row]) -> int:
     """Count the rows that stand for several questions: texts of whole pages."""
     return sum(count > 1 for count in Counter(id(given) for given in found.values()).values())
-
-
-def _of_sample(sample: Sample) -> dict[str, Any]:
-    """Return what the dataset says of a row, which wins over what the table says."""
-    return {
-        "sample_id": sample.id,
-        "document": sample.document,
-        "doc_class": sample.doc_class,
-        "field": sample.field,
-        "question": sample.question,
-        "references": list(sample.references),
-        "images": [describe_image(image) for image in sample.images],
-        "context": sample.context,
-        "answerable": sample.answerable,
-    }
 
 
 def _notes(
