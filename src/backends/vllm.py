@@ -8,6 +8,7 @@ Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<na
 
 from __future__ import annotations
 
+import json
 import re
 
 from backends import vllm_failures
@@ -53,6 +54,7 @@ _OURS = {
 }
 _TRUST = "trust_request_mm_kwargs"
 _CONTEXT = "max_model_len"
+_MM_KWARGS = "mm_processor_kwargs"
 # The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -98,6 +100,7 @@ class VllmBackend:
 
     name = "vllm"
     needs_adapter_rank = True  # it reserves memory for a LoRA rank that it has to be told
+    reserves_pixels = True  # and for the largest picture
 
     def launch(self, spec: EngineSpec, port: int) -> Launch:
         """Return the command of `vllm serve`. Raise ValueError for a setting that it does not know."""
@@ -133,6 +136,12 @@ class VllmBackend:
         context = spec.arg(f"{PREFIX}{_CONTEXT}", "auto")
         if context != "model":
             argv += ["--max-model-len", context]
+        # At its start vLLM computes the largest picture that the processor lets through and keeps what that takes from
+        # the KV cache (0.33, model_executor/models/qwen2_vl.py:1079, get_image_size_with_most_features): 16,384 tokens
+        # for Qwen2.5-VL, whatever is sent. A limit in a request wins over this one (config/multimodal.py:67). Under
+        # images_kwargs, because a flat limit would hold for videos, too.
+        if spec.largest_pixels is not None and not spec.arg(f"{PREFIX}{_MM_KWARGS}"):
+            argv += ["--mm-processor-kwargs", json.dumps({"images_kwargs": {"max_pixels": spec.largest_pixels}})]
         argv += flags(spec, _OURS, but=(_TRUST, _CONTEXT))
         return Launch(
             tuple(argv),

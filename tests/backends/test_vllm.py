@@ -186,6 +186,16 @@ def test_the_context_is_what_fits_unless_it_is_said() -> None:
     assert VllmBackend().statistics(BEFORE, AFTER, f"{GPU_LOG}{fitted}").facts["context_tokens"] == "40960"
 
 
+def test_it_reserves_memory_for_the_largest_picture_that_is_sent() -> None:
+    def line(limit: int | None, **args: str) -> tuple[str, ...]:
+        return VllmBackend().launch(EngineSpec("vllm", "m", args=tuple(args.items()), largest_pixels=limit), 1).argv
+
+    assert has(line(1003520), "--mm-processor-kwargs", '{"images_kwargs": {"max_pixels": 1003520}}')
+    assert "--mm-processor-kwargs" not in line(None)  # a request without a limit would be shown smaller pictures
+    own = line(1003520, **{"engine_args.mm_processor_kwargs": '{"max_pixels": 3136}'})
+    assert own.count("--mm-processor-kwargs") == 1 and has(own, "--mm-processor-kwargs", '{"max_pixels": 3136}')
+
+
 def test_on_a_cpu_the_need_is_unknown() -> None:
     stats = VllmBackend().statistics(BEFORE, AFTER, CPU_LOG)
     assert (stats.kv_reserved_gib, stats.kv_used_gib) == (8.0, 2.0)

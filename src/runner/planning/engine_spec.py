@@ -62,6 +62,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         env=env,
         weights=config.model.weights,
         args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
+        largest_pixels=config.model.max_pixels,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a job asks of the machine that it would run on, known in a moment: a GPU where CUDA is asked for, and how new it is."""
+"""What a job asks of the machine that it would run on, known in a moment: a GPU for CUDA, and how new it is."""
 
 from __future__ import annotations
 
