@@ -323,7 +323,8 @@ class EngineStats:
     """What an engine used between a mark and now, GiB and seconds; unknown is None.
 
     `cpu_peak_gib` is the peak of the summed PSS of its process tree, `gpu_peak_gib` that of its GPU memory as NVML
-    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. `notes` label a figure
+    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. All are
+    sums over the GPUs that the engine is spread over. `notes` label a figure
     that is not what its name says at once, for example a peak that could not be reset.
     """
 
