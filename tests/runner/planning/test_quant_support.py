@@ -173,6 +173,8 @@ def test_the_best_gpu_that_is_visible_decides(monkeypatch: pytest.MonkeyPatch):
     job = given("model=qwen2vl_2b", "quant=bf16", "backend=vllm")
     machine_check.check(job)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    machine_check.check(job)  # CUDA's second GPU need not be NVML's
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     with pytest.raises(Refused, match=r"the best here has 7\.5"):
         machine_check.check(job)
     machine_check.check(given("model=demo_m", "quant=bf16", "backend=vllm"))  # env=vllm_cpu uses no GPU
