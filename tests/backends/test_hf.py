@@ -154,13 +154,13 @@ OWN = "2026-11-20 10:00:00,000 ERROR backends.hf_server: cannot load the model: 
         ("ModuleNotFoundError: No module named 'compressed_tensors'", "start_failed", "package compressed_tensors"),
         ("ImportError: Using `bitsandbytes` 8-bit quantization requires bitsandbytes", "start_failed", "bitsandbytes"),
         (
-            "ImportError: finegrained-fp8 kernel unavailable: `kernels` is either not installed or uses an incompatible "
-            "version. Please install a compatible version (0.18.2 <= version < 0.19.0)",
+            "ImportError: finegrained-fp8 kernel unavailable: `kernels` is either not installed or uses an incompatible"
+            " version. Please install a compatible version (0.18.2 <= version < 0.19.0)",
             "start_failed",
             "env=hf_fp8",
         ),
         (
-            "ImportError: Failed to load the finegrained-fp8 kernel — check that `kernels-community/finegrained-fp8` has",
+            "ImportError: Failed to load the finegrained-fp8 kernel — check that `kernels-community/finegrained-fp8`",
             "start_failed",
             "reach the hub",
         ),
