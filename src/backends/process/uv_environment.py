@@ -25,17 +25,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from backends.api import EngineFailed, Failure, Launch
-from backends.process import uv_commands
-from backends.process.environments import PACKAGE_ROOT
+from backends.process import cuda_toolkit, uv_commands
+from backends.process.environments import PACKAGE_ROOT, cache_dir
 
 Say = Callable[[str], None]
 BUILT = ".built.json"
 _LOCK_POLL_S = 5.0
-
-
-def cache_dir() -> Path:
-    """Return the folder of built environments: `$RUNNER_ENVS` or ~/.cache/vlm-runner/envs."""
-    return Path(os.environ.get("RUNNER_ENVS") or "~/.cache/vlm-runner/envs").expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class UvEnvironment:
         total = hashlib.sha256()
         decisive: list[Any] = [self.python or platform.python_version(), sys.platform, platform.machine()]
         total.update(json.dumps([*decisive, sorted(self.remove), self.commands]).encode())
-        files = [*_with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
+        files = [*with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
         for file in files:
             total.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
         return total.hexdigest()[:12]
@@ -114,14 +109,19 @@ class UvEnvironment:
             raise EngineFailed(Failure("start_failed", f"env={self.label} can't be built: {error}")) from error
 
     def prepare(self, launch: Launch) -> Launch:
-        """Put this environment's Python in the place of `python`. Of ours it sees the package `backends` alone."""
+        """Put this environment's Python in the place of `python`. Of ours it sees the package `backends` alone.
+
+        An nvcc among its packages is the one that its engine compiles with; `variables` may name another CUDA_HOME.
+        """
         argv = launch.argv
         needs_backends = argv[:2] == ("python", "-m") and argv[2].startswith("backends.")
         if argv[0] == "python":
             argv = (str(self.interpreter), *argv[1:])
+        cuda = cuda_toolkit.variables(self._site_packages(), cache_dir())
         variables = {
+            **cuda,
             "VIRTUAL_ENV": str(self.folder),
-            "PATH": os.pathsep.join((str(self.folder / "bin"), os.environ.get("PATH", ""))),
+            "PATH": os.pathsep.join((str(self.folder / "bin"), cuda.get("PATH") or os.environ.get("PATH", ""))),
             # Not the runner's: its packages would win over those of this environment.
             "PYTHONPATH": str(_only_backends()) if needs_backends else "",
             "PYTHONSAFEPATH": "1",
@@ -191,13 +191,13 @@ def _locked(folder: Path, say: Say) -> FileLock:
             return lock
 
 
-def _with_includes(requirements: Path) -> Iterator[Path]:
+def with_includes(requirements: Path) -> Iterator[Path]:
     """Yield a requirements file and those that it names with -r or -c."""
     yield requirements
     for line in requirements.read_text(encoding="utf-8").splitlines():
         option, _, rest = line.strip().partition(" ")
         if option in ("-r", "-c", "--requirement", "--constraint"):
-            yield from _with_includes(requirements.parent / rest.split("#")[0].strip())
+            yield from with_includes(requirements.parent / rest.split("#")[0].strip())
 
 
 def _files(folder: Path) -> list[Path]:

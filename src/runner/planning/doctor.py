@@ -26,7 +26,8 @@ import psutil
 from rich.console import Console
 
 from backends.process import built_environments, docker, undoing
-from backends.process.uv_environment import UvEnvironment, cache_dir
+from backends.process.environments import cache_dir
+from backends.process.uv_environment import UvEnvironment
 from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
 from runner.base.tracking_address import default_uri, ui_command
