@@ -1,8 +1,8 @@
 """Gives engines the CUDA compiler that pip installed, as a folder that they take for a CUDA toolkit.
 
 The package nvidia-cuda-nvcc, which humming-kernels[cu13] brings with vLLM 0.33.0 and SGLang 0.5.23, puts nvcc into
-`site-packages/nvidia/cu13/bin`. Nobody looks there: SGLang (kernels/jit/utils/compile/toolchain.py:48), tvm-ffi 0.1.11
-(cpp/extension.py:136), FlashInfer 0.7.2 (jit/cpp_ext.py:46) and vLLM (utils/flashinfer.py:60) look at CUDA_HOME,
+`site-packages/nvidia/cu13/bin`. Nobody looks there: SGLang (kernels/jit/utils/compile/toolchain.py:43), tvm-ffi 0.1.11
+(cpp/extension.py:136), FlashInfer 0.7.2 (jit/cpp_ext.py:48) and vLLM (utils/flashinfer.py:61) look at CUDA_HOME,
 CUDA_PATH, PATH and /usr/local/cuda. CUDA_HOME=site-packages/nvidia/cu13 alone is not enough: they link with
 `-L$CUDA_HOME/lib64 -lcudart` and `-L$CUDA_HOME/lib64/stubs -lcuda`, and the packages bring `lib/libcudart.so.13` only,
 under no other name, and no libcuda. So a folder of links is made, with the names that a toolkit has:
@@ -63,7 +63,7 @@ def variables(site_packages: Path, cache: Path) -> dict[str, str]:
 
 @functools.cache
 def driver_library() -> Path | None:
-    """Return the driver's libcuda.so.1, as the dynamic linker finds it (on WSL in /usr/lib/wsl/lib); None without one."""
+    """Return the driver's libcuda.so.1 where the dynamic linker finds it (WSL: /usr/lib/wsl/lib); None without one."""
     try:
         done = subprocess.run(_LDCONFIG, check=False, capture_output=True, text=True, timeout=_LDCONFIG_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):

@@ -89,7 +89,7 @@ def test_the_newest_cuda_is_taken(tmp_path: Path):
 
 @needs_compiler
 def test_kernels_link_as_engines_link_them(environment: UvEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """SGLang 0.5.23's flags (kernels/jit/utils/compile/toolchain.py:272) and FlashInfer 0.7.2's (jit/cpp_ext.py:279).
+    """SGLang 0.5.23's flags (kernels/jit/utils/compile/toolchain.py:244) and FlashInfer 0.7.2's (jit/cpp_ext.py:275).
 
     With CUDA_HOME=site-packages/nvidia/cu13 they end with `cannot find -lcudart`.
     """
