@@ -12,6 +12,7 @@ from typing import Any
 _NOTICEABLE_BYTES = 64 * 2**20  # a device that holds less more than before is not in use by the engine
 # What a process that uses a GPU has open: NVIDIA's driver, WSL 2's, Jetson's. /dev/nvidiactl alone is no use of a GPU.
 _DEVICE_FILE = re.compile(r"/dev/(?:nvidia\d+|nvidia-caps/nvidia-cap\d+|dxg|nvhost-gpu|nvmap)$")
+_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvmap")  # one of them is there where a GPU is
 _MIG_ENERGY = "energy is unknown: NVML counts it for a whole GPU, and this one is divided (MIG)"
 
 
@@ -47,17 +48,19 @@ class Gpus:
     (nvml.h of nvidia-nvml-dev 13.0.87, nvmlDeviceGetMemoryInfo), so the instances are asked.
     """
 
-    def __init__(self, nvml: Any, *, uses_gpu: Callable[[Collection[int]], bool] | None = None) -> None:
-        """Take an initialised NVML module (pynvml, or a fake of it)."""
+    def __init__(
+        self, nvml: Any, *, uses_gpu: Callable[[Collection[int]], bool] | None = None, problem: str = ""
+    ) -> None:
+        """Take an initialised NVML module (pynvml, or a fake of it), or one that is of no use, and the `problem`."""
         self._nvml = nvml
         self._uses_gpu = uses_gpu or _holds_device_file
-        self._problems: list[str] = []
-        self._devices = list(self._opened())
+        self._problems = [problem] if problem else []
+        self._devices = [] if problem else list(self._opened())
         self._pids_match = False
 
     @classmethod
     def open(cls) -> Gpus | None:
-        """Return the machine's GPUs, None where there is no NVML or no device."""
+        """Return the machine's GPUs, None where there is no device. They may be there, and NVML not."""
         try:
             import pynvml
         except ImportError:
@@ -65,8 +68,9 @@ class Gpus:
         try:
             pynvml.nvmlInit()
             gpus = cls(pynvml)
-        except (pynvml.NVMLError, OSError):
-            return None
+        except (pynvml.NVMLError, OSError) as error:
+            is_there = any(Path(device).exists() for device in _DEVICES)
+            return cls(pynvml, problem=f"NVML says {error}") if is_there else None
         return gpus if gpus._devices or gpus._problems else None
 
     def read(self, pids: Collection[int]) -> GpuReading | None:

@@ -117,7 +117,7 @@ class UvEnvironment:
         needs_backends = argv[:2] == ("python", "-m") and argv[2].startswith("backends.")
         if argv[0] == "python":
             argv = (str(self.interpreter), *argv[1:])
-        cuda = cuda_toolkit.variables(self._site_packages(), cache_dir())
+        cuda = cuda_toolkit.variables(self.site_packages(), cache_dir())
         variables = {
             **cuda,
             "VIRTUAL_ENV": str(self.folder),
@@ -128,7 +128,7 @@ class UvEnvironment:
             "PYTHONUNBUFFERED": "1",
         }
         ours = {
-            name: value.replace("{site}", str(self._site_packages())) if "{site}" in value else value
+            name: value.replace("{site}", str(self.site_packages())) if "{site}" in value else value
             for name, value in self.variables.items()
         }
         return dataclasses.replace(launch, argv=argv, variables={**variables, **ours, **launch.variables})
@@ -148,9 +148,9 @@ class UvEnvironment:
                 uv.run("pip", "uninstall", *into, *self.remove)
             packages = uv.run("pip", "freeze", *into, quiet=True).splitlines()
             for overlay in self.overlays:
-                shutil.copytree(overlay, self._site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
+                shutil.copytree(overlay, self.site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
             for command in self.commands:
-                uv.run_other(shlex.split(command), self._site_packages())
+                uv.run_other(shlex.split(command), self.site_packages())
         except uv_commands.UvFailed as failed:
             shutil.rmtree(self.folder, ignore_errors=True)
             message = f"env={self.label} could not be built from {self.requirements}\n{failed}"
@@ -158,7 +158,8 @@ class UvEnvironment:
         self._mark_as_built(packages, time.monotonic() - began)
         say(f"built env={self.label} in {time.monotonic() - began:.0f} s")
 
-    def _site_packages(self) -> Path:
+    def site_packages(self) -> Path:
+        """Where its packages are; it must have been built."""
         return next((self.folder / "lib").glob("python*/site-packages"))
 
     def _mark_as_built(self, packages: list[str], seconds: float) -> None:

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +44,68 @@ def gpus() -> tuple[str, ...]:
         return tuple(str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))) for index in range(count))
     finally:
         pynvml.nvmlShutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """NVIDIA's driver, and the newest CUDA that it knows, (major, minor); None where it does not say."""
+
+    version: str
+    cuda: tuple[int, int] | None
+
+
+@functools.cache
+def driver() -> Driver | None:
+    """Return NVIDIA's driver; None without one."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        return Driver(str(pynvml.nvmlSystemGetDriverVersion()), _cuda_of_driver())
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _cuda_of_driver() -> tuple[int, int] | None:
+    """Ask libcuda, which may be newer than the driver (NVIDIA's package cuda-compat), and else NVML."""
+    import pynvml
+
+    for ask in (pynvml.nvmlSystemGetCudaDriverVersion_v2, pynvml.nvmlSystemGetCudaDriverVersion):
+        try:
+            number = int(ask())  # 12040 is 12.4
+        except pynvml.NVMLError:
+            continue
+        return number // 1000, number % 1000 // 10
+    return None
+
+
+@functools.cache
+def capabilities() -> tuple[tuple[int, int] | None, ...]:
+    """Return the compute capability of each GPU, (7, 5) for Turing; None where NVML does not say."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    found: list[tuple[int, int] | None] = []
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(pynvml.nvmlDeviceGetHandleByIndex(index))
+                found.append((int(major), int(minor)))
+            except pynvml.NVMLError:
+                found.append(None)
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+    return tuple(found)
 
 
 @functools.cache
