@@ -50,7 +50,9 @@ _SIMPLE = (
 
 def main(names: list[str]) -> int:
     """Write the files that are named, or all."""
-    for name in names or sorted(file.stem for file in (ENVS / "asked").glob("*.txt")):
+    # Those of BOTH first: they share a file of constraints.
+    known = [*BOTH, *sorted({file.stem for file in (ENVS / "asked").glob("*.txt")} - set(BOTH))]
+    for name in names or known:
         asked = ENVS / "asked" / f"{name}.txt"
         apart = ENVS / f"{BOTH[name]}.txt" if name in BOTH else None
         # What an earlier file of constraints holds is kept, unless it is the first that writes it.
@@ -70,7 +72,10 @@ def main(names: list[str]) -> int:
 def locked(asked: Path, constraints: Path | None = None) -> Iterator[str]:
     """Yield a line for each package that the file needs, with a condition where not every machine needs it."""
     with tempfile.TemporaryDirectory() as folder:
-        linux = "python_full_version < '3.14' and sys_platform == 'linux' and implementation_name == 'cpython' and platform_machine == '{}'"
+        linux = (
+            "python_full_version < '3.14' and sys_platform == 'linux' and implementation_name == 'cpython' "
+            "and platform_machine == '{}'"
+        )
         environments = ", ".join(f'"{linux.format(machine)}"' for machine in MACHINES)
         Path(folder, "pyproject.toml").write_text(_PROJECT.format(environments))
         command = [

@@ -1,4 +1,4 @@
-"""What an engine on a GPU asks of a machine that has one, told while a job is planned. NVML is made up: no GPU is needed."""
+"""What an engine on a GPU asks of a machine that has one, told while a job is planned. NVML is made up."""
 
 import shutil
 from pathlib import Path
@@ -39,7 +39,7 @@ def with_programs(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in names else None)
 
 
-ON_CUDA_13 = (["backend=vllm"], ["backend=sglang"], ["env=hf"], ["env=hf_gptq"])
+ON_CUDA_13 = (["backend=vllm", "env=vllm"], ["backend=sglang", "env=sglang"], ["env=hf"], ["env=hf_gptq"])
 
 
 @pytest.mark.parametrize("overrides", ON_CUDA_13, ids=str)
@@ -100,9 +100,9 @@ def test_missing_compilers_are_refused(
 ):
     with_programs(monkeypatch, *there)
     if lacking is None:
-        return machine_check.check(given(f"backend={backend}"))
+        return machine_check.check(given(f"backend={backend}", f"env={backend}"))
     with pytest.raises(Refused) as refused:
-        machine_check.check(given(f"backend={backend}"))
+        machine_check.check(given(f"backend={backend}", f"env={backend}"))
     assert lacking in str(refused.value) and "build-essential" in str(refused.value)
     return None
 
@@ -111,13 +111,13 @@ def test_compilers_of_another_name_are_taken(monkeypatch: pytest.MonkeyPatch):
     with_programs(monkeypatch, "g++-13")
     monkeypatch.setenv("CC", "gcc-13")
     monkeypatch.setenv("CXX", "g++-13")
-    machine_check.check(given("backend=vllm"))
+    machine_check.check(given("backend=vllm", "env=vllm"))
 
 
 def test_missing_headers_of_python_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(cuda, "_headers", lambda _: tmp_path / "python3.11")
     with pytest.raises(Refused, match=r"no .*python3\.11/Python\.h"):
-        machine_check.check(given("backend=sglang"))
+        machine_check.check(given("backend=sglang", "env=sglang"))
     machine_check.check(given("backend=hf"))  # it compiles nothing
 
 
