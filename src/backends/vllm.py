@@ -70,6 +70,7 @@ _FACTS = {
     "context_tokens": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bmax_seq_len=(\d+)"),
     "attention": re.compile(r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend"),
     "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
+    "flashinfer": re.compile(r"FlashInfer kernels are (disabled)"),  # without nvcc: other kernels than its image's
 }
 # What `--max-model-len auto` came to, where that is less than the model's own.
 _FITTED = re.compile(r"Auto-fit max_model_len: reduced from \d+ to (\d+) to fit")
