@@ -12,6 +12,7 @@ from backends.known_failures import (
     KERNEL_FAILED,
     NO_CUDA,
     OUT_OF_MAIN_MEMORY,
+    TOO_OLD,
     first,
     known,
 )
@@ -69,6 +70,7 @@ _FAILURES = (
     *HUB,
     *COMPILERS,
     *KERNEL_FAILED,
+    *TOO_OLD,
     known(
         r"does not recognize this architecture|Unrecognized configuration class|is not one that transformers serves"
         r"|Unrecognized model in|names no processor for model type",

@@ -77,6 +77,7 @@ _FACTS = {
         r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+|[\w ]+(?= backend on V1)) (?:attention )?backend"
     ),
     "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
+    "flashinfer": re.compile(r"FlashInfer kernels are (disabled)"),  # without nvcc: other kernels than its image's
 }
 # What `--max-model-len auto` came to, where that is less than the model's own.
 _FITTED = re.compile(r"Auto-fit max_model_len: reduced from \d+ to (\d+) to fit")

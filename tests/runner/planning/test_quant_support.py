@@ -33,7 +33,8 @@ def planned(*overrides: str) -> dict[str, str]:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(machine, "gpus", lambda: ("a GPU",))
-    monkeypatch.setattr(machine, "_compute_capabilities", lambda: request.param)
+    known = [tuple(map(int, str(each).split("."))) for each in request.param]
+    monkeypatch.setattr(machine, "capabilities", lambda: tuple(known))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
