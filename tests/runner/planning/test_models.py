@@ -65,11 +65,11 @@ def test_endpoints_are_models_by_name(monkeypatch: pytest.MonkeyPatch):
 def test_a_cached_model_in_mistrals_format_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from huggingface_hub import constants
 
-    from runner.planning import checkpoints
+    from runner.planning import hub
 
     commit = "a" * 40
     cache = tmp_path / "models--owner--Large"
     (cache / "snapshots" / commit).mkdir(parents=True)
     (cache / "snapshots" / commit / "params.json").write_text("{}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert checkpoints.hub_commit("owner/Large", commit) == commit
+    assert hub.commit("owner/Large", commit) == commit
