@@ -36,6 +36,8 @@ class Repository:
     files: Mapping[str, bytes | Path]
     is_gated: bool = False
     refs: dict[str, str] = field(default_factory=dict)
+    is_broken: bool = False  # the hub knows its files and has lost all but the config
+    goes_on: threading.Event | None = None  # all files but the config wait for it
     breaks: dict[str, int] = field(default_factory=dict)  # file -> after how many bytes its first transfer is cut
 
     def __post_init__(self) -> None:
@@ -142,8 +144,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(401, "", "Invalid credentials in Authorization header")
         if model.is_gated and token != GOOD_TOKEN:
             return self._refuse(403 if token else 401, "GatedRepo", "Access to this model is restricted.")
-        if path not in model.files:
+        if path not in model.files or (model.is_broken and path != "config.json"):
             return self._refuse(404, "EntryNotFound", "Entry not found", commit)
+        if model.goes_on is not None and self.command == "GET" and path != "config.json":
+            model.goes_on.wait(600)
         content = model.files[path]
         body = content if isinstance(content, bytes) else content.read_bytes()
         given = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))

@@ -103,7 +103,8 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated, answers.add, functools.partial(_settled, job, number))
+            quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
+            generate(job, shelf, generated, answers.add, quiet, beside)
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
@@ -158,13 +159,12 @@ def _answers_came(job: Job) -> None:
         tracking.background.answers_came()
 
 
-def _settled(job: Job, number: int | None) -> None:
-    """Wait until the database is there and what earlier jobs left is uploaded; then the next checkpoint may come."""
+def _settled(job: Job) -> None:
+    """Wait until the database is there and what earlier jobs left is uploaded."""
     if job.config.tracking.uri:
         from runner.jobs import tracking
 
         tracking.background.settle()
-    ahead.beside(number, job)
 
 
 def _not_all_failed(job: Job, generated: Generated) -> None:
