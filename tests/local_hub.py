@@ -1,7 +1,7 @@
 """A hub of models on 127.0.0.1 that speaks what huggingface_hub 2.4.0 asks: commits, trees, heads, files, ranges.
 
     with LocalHub({"owner/model": Repository({"config.json": b"{}", "model.safetensors": weights})}) as hub: ...
-    python -m tests.local_hub FOLDER [--bytes-per-s N]      serves FOLDER/owner/model/..., prints its port
+    python tests/local_hub.py FOLDER [--bytes-per-s N]      serves FOLDER/owner/model/..., prints its port
 
 Its errors carry the codes that hf_raise_for_status (utils/_http.py) tells apart by: X-Error-Code and the status.
 """

@@ -1,0 +1,112 @@
+"""Does fetching the next checkpoint disturb the answers that are timed meanwhile? A sweep of two engines, in turns.
+
+    python benchmarks/fetch_ahead.py [--mb 200] [--mb-per-s 40] [--rounds 4]
+
+Both demo models come from a hub on this machine (tests/local_hub.py), the second with so many MB beside its weights,
+into an empty cache. In turns the sweep runs as it is and with `pool.fetch_ahead=false`, where the second checkpoint is
+fetched after the first engine's answers; then without once more, which gives the noise. Ends with 0 where the download
+lay within the first engine's answering and its latency moved by no more than 5%, or twice the noise. The hub uses the
+same cores, so that is more than a hub elsewhere would take. About 10 minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parts.limits import Limit, tell
+
+ROOT = Path(__file__).resolve().parents[1]
+SWEEP = ("-m", "model=demo_s", "model.path=demo/first,demo/second", "backend=hf", "tracking=none", "metrics=[cer]")
+ASKED = ("sampling.repeats=4", "sampling.max_tokens=32", "dataset.limit=100")
+FIGURES = ("latency/p50_s", "latency/p95_s")
+PADDING = "extra.safetensors"  # of the form that is fetched, and not what the engine loads
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sweep: the first job's figures, and the share of the second download that lay within its answering."""
+
+    metrics: dict[str, Any]
+    within: float
+    download_s: float
+    answering_s: float
+
+
+def sweep(folder: Path, models: Path, bytes_per_s: float, *words: str) -> Run:
+    """Run the sweep in a folder and cache of its own."""
+    folder.mkdir()
+    command = [sys.executable, str(ROOT / "tests" / "local_hub.py"), str(models), "--bytes-per-s", str(bytes_per_s)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hub:
+        assert hub.stdout is not None
+        environment = {**os.environ, "RUNNER_STORE": str(folder / "store"), "HF_HOME": str(folder / "hub")}
+        environment |= {"HF_ENDPOINT": hub.stdout.readline().strip(), "HF_HUB_OFFLINE": "0"}
+        ran = [sys.executable, "-m", "runner", *SWEEP, *ASKED, *words]
+        done = subprocess.run(ran, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        asked = json.loads(hub.communicate("")[0])
+    if done.returncode:
+        raise SystemExit(f"{' '.join(ran)} failed\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    path = min(folder.glob("multirun/*/*/*/metrics.json"), key=lambda one: json.loads(one.read_text())["started_at"])
+    rows = [json.loads(line) for line in (path.parent / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    first = min(row["timing"]["sent_at"] for row in rows)
+    last = max(row["timing"]["sent_at"] + row["timing"]["latency_s"] for row in rows)
+    (transfer,) = (one for one in asked if one["method"] == "GET" and one["path"].endswith(PADDING))
+    began, ended = transfer["at"], transfer["until"]
+    within = max(0.0, min(ended, last) - max(began, first)) / (ended - began)
+    shutil.rmtree(folder / "hub")
+    return Run(json.loads(path.read_text())["metrics"], within, ended - began, last - first)
+
+
+def main() -> int:
+    """Measure in turns and print; return 0 where each limit holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mb", type=int, default=200)
+    parser.add_argument("--mb-per-s", type=float, default=40)
+    parser.add_argument("--rounds", type=int, default=4)
+    given = parser.parse_args()
+    runs: dict[str, list[Run]] = {"with": [], "without": [], "again": []}
+    with tempfile.TemporaryDirectory(prefix="fetch-ahead-") as name:
+        models = Path(name) / "models"
+        for model, source in (("first", "demo_s"), ("second", "demo_m")):
+            shutil.copytree(ROOT / "assets" / "demo_models" / source / "bf16", models / "demo" / model)
+        (models / "demo" / "second" / PADDING).write_bytes(os.urandom(given.mb * 1_000_000))
+        for number in range(given.rounds):
+            for how, words in (
+                ("with", ()),
+                ("without", ("pool.fetch_ahead=false",)),
+                ("again", ("pool.fetch_ahead=false",)),
+            ):
+                run = sweep(Path(name) / f"{how}-{number}", models, given.mb_per_s * 1e6, *words)
+                runs[how].append(run)
+                told = ", ".join(f"{figure} {run.metrics[figure] * 1000:.1f} ms" for figure in FIGURES)
+                lay = f"download {run.download_s:.1f} s, {run.within:.0%} within {run.answering_s:.1f} s of answering"
+                print(f"{number} {how:8} {told}; {lay}", flush=True)
+    limits = [
+        Limit(
+            "share of the download within the first engine's answering",
+            min(one.within for one in runs["with"]),
+            ">=",
+            0.99,
+        )
+    ]
+    for figure in FIGURES:
+        medians = {how: statistics.median(run.metrics[figure] for run in found) for how, found in runs.items()}
+        noise = abs(math.log(medians["again"] / medians["without"]))
+        moved = abs(math.log(medians["with"] / medians["without"]))
+        limits.append(Limit(f"share by which {figure} moves with a download", moved, "<=", max(TOLERANCE, 2 * noise)))
+    return tell(limits)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
