@@ -73,6 +73,10 @@ def _named(config: Config) -> tuple[str, str]:
     else:
         chosen = next((name for name in quant.checkpoint if name in model.checkpoints), None)
         if chosen is None:
+            if not model.checkpoints:
+                what = f"model={model.name} names no checkpoint"
+                remedy = "model.path=FOLDER or owner/name of one of yours; what it must be stands in the model's file"
+                raise Refused(Problem(what, f"model={model.name}", remedy))
             raise Refused(
                 Problem(
                     f"model={model.name} has no quant={quant.name}",

@@ -56,6 +56,7 @@ def test_path_wins_over_checkpoints(folder: Path):
         (ModelConfig(name="m", checkpoints={"bf16": "./nowhere"}), ["no folder ./nowhere", "owner/name"]),
         (ModelConfig(name="m", checkpoints={"fp8": "x/y"}), ["m has no quant=bf16", "fp8", "checkpoints.bf16"]),
         (ModelConfig(name="m", path="."), ["holds no config.json"]),
+        (ModelConfig(name="m"), ["names no checkpoint", "model.path=FOLDER"]),
     ],
 )
 def test_refusals_say_what_would_be_valid(model: ModelConfig, words: list[str], tmp_path: Path, monkeypatch):
