@@ -100,7 +100,7 @@ class AskAll:
 
     def _until_gone(self, engine: Fleet, asks: Iterator[load.Ask]) -> load.EngineGone | None:
         """Ask one engine until there is nothing left or it is gone; whatever ends it, what was measured is kept."""
-        self.begins()
+        self.begins()  # before the mark, from which time is counted
         self.progress.say(self.doing)
         self.progress.begin()
         tally, mark = load.Tally(), engine.mark() if self.measured is not None else None

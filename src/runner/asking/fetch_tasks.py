@@ -102,15 +102,15 @@ def fetch(*, name: str, commit: str, files: Mapping[str, int], refs: Sequence[st
 
 def _bar(pace: Pace, name: str, total: int) -> type[Any]:
     """Return a class of progress bars that shows nothing, keeps the pace, and says at times how far it is."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[misc]
+    class Bar(tqdm):
         """Called for each block that was received (huggingface_hub 2.4.0, _snapshot_download.py:_AggregatedTqdm)."""
 
         def __init__(self, *args: Any, **given: Any) -> None:
             self._counts = given.get("name") == "huggingface_hub.snapshot_download"
             self._there, self._said_at = 0, time.monotonic()
-            super().__init__(*args, **{**given, "disable": True})
+            super().__init__(*args, **{**given, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:
             pace.keep()
