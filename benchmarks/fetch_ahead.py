@@ -4,9 +4,10 @@
 
 Both demo models come from a hub on this machine (tests/local_hub.py), the second with so many MB beside its weights,
 into an empty cache. In turns the sweep runs as it is and with `pool.fetch_ahead=false`, where the second checkpoint is
-fetched after the first engine's answers; then without once more, which gives the noise. Ends with 0 where 80% of the download
-lay between the first question, just before which it begins, and the last answer, and the first engine's latency moved by no more than 5%, or twice the noise. The hub uses the
-same cores, so that is more than a hub elsewhere would take. About 10 minutes.
+fetched after the first engine's answers; then without once more, which gives the noise. Ends with 0 where 80% of the
+download lay between the first question, just before which it begins, and the last answer, and the first engine's
+latency moved by no more than 5%, or twice the noise. The hub uses the same cores, so that is more than a hub elsewhere
+would take. About 10 minutes.
 """
 
 from __future__ import annotations

@@ -58,7 +58,11 @@ def share() -> float:
 
 
 def prepare() -> None:
-    """Import what fetching needs, which takes CPU time, and give way to all others on the disk."""
+    """Import what fetching needs, which takes CPU time, and give way to all others on the disk.
+
+    Files come over plain HTTP and not through hf_xet, whose threads compute (they unpack and hash) and keep no pace.
+    """
+    os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when it is imported
     import huggingface_hub.hf_api
     import huggingface_hub.utils  # noqa: F401
 

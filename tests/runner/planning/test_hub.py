@@ -10,6 +10,7 @@ import pytest
 
 from backends.api import EngineSpec
 from runner.asking import fetch_tasks
+from runner.base import helper
 from runner.base.errors import JobFailed, Refused
 from runner.config import Config, ModelConfig, QuantConfig
 from runner.planning import checkpoints, hub, hub_check
@@ -281,6 +282,31 @@ def test_one_form_of_weights_is_fetched():
         "config.json",
     }
     assert chosen("modeling_own.py", "model.safetensors", ".gitattributes") == {"modeling_own.py", "model.safetensors"}
+
+
+def test_a_process_that_fetches_keeps_to_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch):
+    clock = {"cpu": 0.0, "wall": 0.0}
+    monkeypatch.setattr(fetch_tasks.time, "process_time", lambda: clock["cpu"])
+    monkeypatch.setattr(fetch_tasks.time, "monotonic", lambda: clock["wall"])
+    monkeypatch.setattr(fetch_tasks.time, "sleep", lambda s: clock.update(wall=clock["wall"] + s))
+    monkeypatch.setattr(helper._Now, "number", 1)
+    pace = fetch_tasks.Pace(0.1)
+    for _ in range(10):
+        clock["cpu"] += 0.05  # a block, in no time at all
+        pace.keep()
+    assert clock["wall"] == pytest.approx(10 * 0.05 / 0.1)
+    clock["wall"] += 60  # the network was slow, which saves nothing up
+    pace.keep()
+    clock["cpu"] += 0.05
+    pace.keep()
+    assert clock["wall"] == pytest.approx(5 + 60 + 0.5)
+    monkeypatch.setattr(helper._Now, "waited_for", 1)
+    clock["cpu"] += 100
+    pace.keep()
+    assert clock["wall"] == pytest.approx(65.5), "somebody waits: as fast as it can"
+    monkeypatch.setattr(helper._Now, "is_ending", True)
+    with pytest.raises(KeyboardInterrupt):
+        pace.keep()
 
 
 def test_large_files_are_read_where_memory_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -35,6 +35,12 @@ def test_what_nothing_can_run_is_refused_with_the_reason(model: str):
     assert reason.strip() in str(refused.value)
 
 
+def test_rudolph_is_refused_with_the_pins_that_can_not_be_installed():
+    reason = str(OmegaConf.load(paths.conf_dir() / "model" / "rudolph.yaml").unsupported)
+    pins = ("tokenizers 0.10", "youtokentome~=1.0.6", "opencv-python==4.5.4.60", "PyWavelets==1.1.1", "Python 3.11")
+    assert all(pin in reason for pin in pins)
+
+
 def test_some_are_unsupported():
     assert {"griffon_g", "rudolph"} <= set(UNSUPPORTED)
 
