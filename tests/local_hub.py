@@ -149,21 +149,25 @@ class _Handler(BaseHTTPRequestHandler):
         if model.goes_on is not None and self.command == "GET" and path != "config.json":
             model.goes_on.wait(600)
         content = model.files[path]
-        body = content if isinstance(content, bytes) else content.read_bytes()
+        size = _size(content)
         given = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(given[1]) if given else 0
         headers = {"ETag": f'"{_digest(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if given:
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
         cut = model.breaks.pop(path, None) if self.command == "GET" else None
-        return self._send(206 if given else 200, body[start:], headers, cut)
+        status = 206 if given else 200
+        if self.command == "HEAD":
+            return self._send(status, b"", headers | {"Content-Length": str(size - start)})
+        body = content if isinstance(content, bytes) else content.read_bytes()
+        return self._send(status, body[start:], headers, cut)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str] = {}, cut: int | None = None) -> None:
         self._told.status = status
         self.send_response(status)
-        for name, value in ({"Content-Type": "application/json"} | dict(headers)).items():
+        usual = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        for name, value in (usual | dict(headers)).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
             return
