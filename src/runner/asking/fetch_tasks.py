@@ -1,6 +1,6 @@
 """What the helper process does with checkpoints: it fetches them from the hub, and reads them into the page cache.
 
-While answers are timed it uses at most a twentieth of this machine's cores, at a low priority, and the disk when nobody
+While answers are timed it uses at most a fiftieth of this machine's cores, at a low priority, and the disk when nobody
 else wants it. When its result is waited for, it does what it can.
 """
 
@@ -21,7 +21,7 @@ from runner.base import helper
 from runner.base.errors import JobFailed
 
 log = logging.getLogger(__name__)
-SHARE_OF_CORES = 0.05
+SHARE_OF_CORES = 0.02
 CONNECTIONS = 4
 BLOCK = 4 * 2**20
 SAID_EVERY_S = 15.0

@@ -5,7 +5,7 @@ engine. So it begins after a job's last answer, when what its engine used has be
 after all of the last one is done.
 
 The checkpoint that the next engine loads comes earlier: while answers are timed it is fetched from the hub, or read
-into the page cache where it is large and on this machine, by a process that uses a twentieth of the cores at most
+into the page cache where it is large and on this machine, by a process that uses a fiftieth of the cores at most
 (asking/fetch_tasks.py; benchmarks/fetch_ahead.py measures that latencies stay). Not while an endpoint beyond this
 machine answers, whose answers come over the same network.
 """
