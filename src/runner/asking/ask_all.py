@@ -39,6 +39,7 @@ class AskAll:
     `acquire` returns running engines and how many were started for it. `setting` names a setting of the backend as the
     user writes it. `warmup` requests are asked first and not counted. `probes`: an engine that dies has answered, since
     what it was asked was too large. `measured` learns of each load what it took. `endpoint` completes an address.
+    `begins` is called when the engine is warm, before what is measured.
     """
 
     who: NeedsEngine
@@ -53,6 +54,7 @@ class AskAll:
     gate: load.Gate | None = None
     measured: Callable[[load.Tally, Fleet, Mark], None] | None = None
     endpoint: Callable[[Endpoint], Endpoint] = lambda endpoint: endpoint
+    begins: Callable[[], None] = lambda: None
 
     def ask(self, asks: Iterator[load.Ask]) -> None:
         """Ask everything. Nothing is started where there is nothing to ask.
@@ -98,6 +100,7 @@ class AskAll:
 
     def _until_gone(self, engine: Fleet, asks: Iterator[load.Ask]) -> load.EngineGone | None:
         """Ask one engine until there is nothing left or it is gone; whatever ends it, what was measured is kept."""
+        self.begins()  # before the mark, from which time is counted
         self.progress.say(self.doing)
         self.progress.begin()
         tally, mark = load.Tally(), engine.mark() if self.measured is not None else None

@@ -18,6 +18,7 @@ from backends.process import undoing
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import store
+from runner.asking import fetching
 from runner.base import paths
 from runner.base.errors import JobFailed
 from runner.config import Config
@@ -182,7 +183,8 @@ def _started(
     on_progress: Callable[[str], None],
     cancelled: threading.Event | None,
 ) -> Engine:
-    """Start one engine, on GPUs of its own where the job asks for that."""
+    """Start one engine, on GPUs of its own where the job asks for that, once its checkpoint is there."""
+    fetching.finish(job, on_progress)  # before the start, which is timed and has a time-out
     for machine in machines_left(0.0):
         log.warning("%s", machine.warning)
     environment = environments.resolve(job.config)
@@ -216,6 +218,7 @@ def close() -> None:
     if _pool is not None:
         _pool.close()
         _pool = None
+    fetching.stop()
     if ahead is not None:
         ahead.cancel()
     _unstartable.clear()

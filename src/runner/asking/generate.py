@@ -19,12 +19,19 @@ from runner.planning.job import Job
 from runner.store import Shelf
 
 
-def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Callable[[], None] = lambda: None) -> None:
+def generate(
+    job: Job,
+    shelf: Shelf,
+    result: Generated,
+    keep: Keep,
+    quiet: Callable[[], None] = lambda: None,
+    beside: Callable[[], None] = lambda: None,
+) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
     `result` is filled on the way, so that it says what was done even when this raises. `keep` takes each answer and
     each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
-    an engine of this machine is asked.
+    an engine of this machine is asked. `beside` begins what is done while answers come.
     """
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
@@ -34,7 +41,7 @@ def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Calla
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         questions = Questions(job, shelf, result, progress, keep)
-        _asking(job, shelf, result, questions, quiet).ask(questions.missing())
+        _asking(job, shelf, result, questions, quiet, beside).ask(questions.missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
 
@@ -49,7 +56,14 @@ def _read_pages(job: Job, progress: Progress) -> None:
             job.ocr.text(sample.images)
 
 
-def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, quiet: Callable[[], None]) -> AskAll:
+def _asking(
+    job: Job,
+    shelf: Shelf,
+    result: Generated,
+    questions: Questions,
+    quiet: Callable[[], None],
+    beside: Callable[[], None],
+) -> AskAll:
     """Return how the engine of a job is asked, and where its answers and measurements go."""
     progress = questions.progress
 
@@ -89,6 +103,7 @@ def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, qui
         probes=job.dataset.probes,
         measured=measured,
         endpoint=functools.partial(_counting, job),
+        begins=beside,
     )
 
 

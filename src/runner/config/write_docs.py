@@ -50,10 +50,14 @@ def _row(path: Path) -> str:
     model = loaded.get("model", loaded)  # a file that also chooses other groups has its model under `model`
     named = model.get("checkpoints") or {}
     checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items())
-    checkpoints = checkpoints or (
-        "of the program" if list(model.get("backends") or []) == ["ocr"] else "of the endpoint"
-    )
+    checkpoints = checkpoints or _without_checkpoints(list(model.get("backends") or []))
     return f"| `{model.name}` | {about} | {model.licence} | {_runs_on(model)} | {checkpoints} |\n"
+
+
+def _without_checkpoints(backends: list[str]) -> str:
+    if backends == ["ocr"]:
+        return "of the program"
+    return "yours: `model.path=FOLDER`" if "hf" in backends else "of the endpoint"
 
 
 def _runs_on(model: Any) -> str:

@@ -15,7 +15,7 @@ from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
 from runner.config import Config, typed
 from runner.datasets.api import Dataset
-from runner.planning import machine_check, model_checks, opened
+from runner.planning import hub_check, machine_check, model_checks, opened
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -35,6 +35,8 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     if here and config.stage != "score":
         attempt(problems, lambda: machine_check.check(config))
     spec_and_backend = attempt(problems, lambda: served(config))
+    if here and config.stage != "score" and spec_and_backend is not None:
+        attempt(problems, lambda: hub_check.check(config, spec_and_backend[0]))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
     prompt = attempt(problems, lambda: opened.prompt(config.prompt))
@@ -75,6 +77,8 @@ def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[tup
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()
+    if here and not problems:
+        attempt(problems, lambda: hub_check.room(planned))
     if problems:
         raise Refused(problems)
     return planned

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Case, Metric
 from runner import store
-from runner.asking import engines, largest_input
+from runner.asking import engines, fetching, largest_input
 from runner.asking.generate import generate
 from runner.asking.questions import Generated
 from runner.base import machine, paths
@@ -99,16 +99,21 @@ def _judge(
 def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
     """Generate, have the answers judged, score, measure."""
     generated, answers = Generated(), Answers(folder)
+    number = HydraConfig.get().job.get("num")
+    ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated, answers.add, functools.partial(_settled, job))
+            quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
+            generate(job, shelf, generated, answers.add, quiet, beside)
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
             cases = answers.close()
+            if (told := fetching.look()) is not None:
+                record.notes.append(told)
     _answers_came(job)
     if judges is None or not judges.needs_memory:
-        ahead.after(HydraConfig.get().job.get("num"), job)
+        ahead.after(number, job)
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = dict(job.metrics) if job.config.stage == "all" else {}

@@ -21,7 +21,7 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
 from runner.datasets import open_dataset
-from runner.planning import engine_spec, model_checks
+from runner.planning import engine_spec, hub_check, model_checks
 from runner.planning.identity import conditions, identity
 from runner.scoring.judging.rivals import Rivals, read_rivals
 
@@ -189,6 +189,7 @@ def _judge(judge_config: JudgeConfig, name: str) -> PlannedJudge:
         config = typed(_composed(settings))
         model_checks.refuse_unsupported(config)
         spec, backend = engine_spec.served(config)
+        hub_check.check(config, spec)  # an engine of ours judges on this machine, after the last job
     except Refused as refused:
         raise Refused(_named(problem, where) for problem in refused.problems) from None
     return PlannedJudge(
