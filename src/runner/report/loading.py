@@ -21,7 +21,7 @@ from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRem
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
-PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+PREFERRED = ("kie_f1", "exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
 # What a judge says of quality; its other figures tell of the judge.
 JUDGED = ("judge/ratio", "judge/score")
 # Beyond these the table grows wider than a page; the rest stands under "all figures".
