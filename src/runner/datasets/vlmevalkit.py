@@ -6,7 +6,7 @@
 
 A short text in place of a picture is the index of the line whose picture it shares. Several pictures are a list.
 Options (columns A, B, …) are put behind the question, each on a line: `A. Счёт`. `hint` is the context. `image_path` is
-used where a line has no picture. Columns as VLMEvalKit documents them (docs/en/Development.md).
+used where a line has no picture. Columns as in its guide for developers.
 """
 
 from __future__ import annotations

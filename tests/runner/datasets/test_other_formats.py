@@ -85,7 +85,8 @@ def test_mera_lies_within_and_fills_its_instruction() -> None:
         {"name": "t", "data": [row, row | {"inputs": "текст", "instruction": "{inputs}!", "meta": {"id": 8}}]},
     )
     columns = {"id": "meta.id", "images": "inputs.image", "question": "instruction", "references": "outputs"}
-    words = refusal(format="json", path=path, columns=columns, options={"records": "data", "fill": "inputs"})
+    mera = {"format": "json", "columns": columns, "options": {"records": "data", "fill": "inputs"}}
+    words = refusal(path=path, **mera)
     assert "mera.json, data[1]: inputs.image is missing or empty" in words and "data[0]" not in words
     path = write("mera.json", {"data": [row]})
     (sample,) = opened(path=path, **mera)
@@ -102,9 +103,9 @@ def test_mera_lies_within_and_fills_its_instruction() -> None:
         ("[{", {}, "is not JSON"),
         ([], {}, "there are no rows"),
         ([{"id": 1, "images": ["2.png"], "question": "?"}], {}, "'2.png' does not exist"),
-        ([{"id": 1, "images": ["data:image/png;base64,!!"], "question": "?"}], {}, "q.json, [0]: images holds no base64"),
-        ([{"id": 1, "images": ["data:image/png;base64,aGVq"], "question": "?"}], {}, "q.json, [0]: images holds no picture"),
-        ([{"id": 1, "images": "1.png", "question": "?", "answer": "x"}], {}, "there is no references, but a key 'answer'"),
+        ([{"id": 1, "images": ["data:image/png;base64,!!"], "question": "?"}], {}, "[0]: images holds no base64"),
+        ([{"id": 1, "images": ["data:image/png;base64,aGVq"], "question": "?"}], {}, "[0]: images holds no picture"),
+        ([{"id": 1, "images": "1.png", "question": "?", "answer": "x"}], {}, "but a key 'answer'"),
         ([], {"fil": "x"}, "unknown option: fil"),
     ],
 )  # fmt: skip
