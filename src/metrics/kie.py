@@ -182,13 +182,13 @@ class KeyInformation:
         return _Reference(tree, scalars), ""
 
     def _leaf(self, doc_class: str, value: Any, key: str) -> str:
-        return self._read(doc_class, key, type(value), value)
+        return self._read(doc_class, key, type(value).__name__, value)
 
     @functools.cached_property
     def _schema_kinds(self) -> dict[str, str]:
         return self.schema.keys() if self.schema else {}
 
-    def _text(self, doc_class: str, key: str, kind_of_value: type, value: Any) -> str:  # noqa: ARG002 - see _read
+    def _text(self, doc_class: str, key: str, kind_of_value: str, value: Any) -> str:  # noqa: ARG002 - see _read
         """Return a value as the text that is compared. `kind_of_value` keeps true apart from 1 in the cache."""
         kind = self.fields.kind(doc_class, key, key.rpartition(".")[2]) or self._schema_kinds.get(key)
         if kind in ("amount", "money") and isinstance(value, int | Decimal) and not isinstance(value, bool):
