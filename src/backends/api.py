@@ -289,7 +289,8 @@ class Endpoint:
     refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
     asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
     prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
-    that the endpoint refuses, or knows by another name.
+    that the endpoint refuses, or knows by another name; `extra` is added to the body of each. `stream=False` asks for
+    answers in one piece.
     """
 
     url: str
@@ -301,6 +302,8 @@ class Endpoint:
     image_token: int | None = None
     omit: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,12 @@ class Client:
         # A query (Azure's api-version) must follow the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
-        self._streams = True  # False after an endpoint has refused a stream and then answered without one
+        self._streams = endpoint.stream  # False also after an endpoint has refused a stream and answered without one
 
     async def __aenter__(self) -> Self:
         """Open the session. Connections are opened when they are needed."""
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", **self.endpoint.headers}
+        accepted = "text/event-stream" if self.endpoint.stream else "application/json"
+        headers = {"Content-Type": "application/json", "Accept": accepted, **self.endpoint.headers}
         if self.endpoint.api_key:
             headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
         self._session = aiohttp.ClientSession(
@@ -115,7 +116,7 @@ class Client:
             try:
                 await _read(response, answer)
             except BadStream as error:
-                return error.failure
+                return wire.with_remedy(error.failure, 400, self.endpoint)
             clock.end()
             await _drain(response.content)
         return answer.problem()

@@ -108,17 +108,44 @@ def test_what_refuses_a_stream(kind, words: str, refused: bool):
     assert refuses_streams(Failure(kind, words)) is refused
 
 
+def test_an_endpoint_that_can_not_stream_is_not_asked_to():
+    (answer,), bodies = _ask(lambda _body, _number: Reply("Петров", stream=False), 1, stream=False)
+    assert (answer.text, answer.timing.ttft_s, answer.timing.tokens_after_first) == ("Петров", None, None)
+    assert [body["stream"] for body in bodies] == [False] and "stream_options" not in bodies[0]
+
+
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("Unrecognized request argument supplied: stream_options", "'backend.omit=[stream_options]'"),
-        ("'temperature' does not support 0.0 with this model. Only the default is supported.", "'backend.omit=[temper"),
+        ("Unrecognized request argument supplied: stream_options", "What helps: ++model.request.stream_options=null"),
+        (
+            "'temperature' does not support 0.0 with this model. Only the default is supported.",
+            "What helps: ++model.request.temperature=null",
+        ),
         # To leave it out would lift the limit, or take another value than was asked for.
-        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens", ""),
-        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1", ""),
+        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens",
+         "It is set by sampling.max_tokens"),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1",
+         "It is set by sampling.temperature"),
+        # Anthropic's words; one of them is enough.
+        ("`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+         "What helps: ++model.request.top_p=null"),
+        ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model.",
+         "What helps: ++model.request.reasoning_effort=null"),
+        ('Unknown name "seed": Cannot find field. (param: seed)', "What helps: ++model.request.seed=null"),
+        ("the picture is not supported", ""),
     ],
-)
+)  # fmt: skip
 def test_a_setting_is_left_out_where_it_is_refused_and_not_where_its_value_is(words: str, remedy: str):
     failure = Failure("bad_request", words)
-    told = wire.with_remedy(failure, 400, Endpoint("http://127.0.0.1/v1", "m", dialect="openai"))
-    assert ("What helps: " in told.message) == bool(remedy) and remedy in told.message
+    endpoint = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", extra={"reasoning_effort": "minimal"})
+    told = wire.with_remedy(failure, 400, endpoint).message
+    assert told == (f"{words.rstrip('.')}. {remedy}" if remedy else words)
+
+
+@pytest.mark.parametrize("words", ["Unsupported parameter: use 'max_tokens'; 'max_completion_tokens' is unknown",
+                                   "unexpected keyword argument 'max_completion_tokens'"])  # fmt: skip
+def test_an_endpoint_that_wants_the_old_name_of_the_limit_is_told_of_that(words: str):
+    renamed = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", rename={"max_tokens": "max_completion_tokens"})
+    told = wire.with_remedy(Failure("bad_request", words), 400, renamed)
+    assert told.message.endswith("What helps: ++model.request.max_tokens=max_tokens")

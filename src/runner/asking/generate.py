@@ -14,6 +14,7 @@ from runner.asking.ask_all import AskAll, allowed_failures
 from runner.asking.engines import acquire, log_path
 from runner.asking.questions import Generated, JobAsk, Keep, Questions
 from runner.base.progress import Progress
+from runner.config.request_form import request_form
 from runner.datasets.encoded import BadImage
 from runner.planning.job import Job
 from runner.store import Shelf
@@ -29,8 +30,8 @@ def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Calla
     result.total = total = len(job.dataset) * job.config.sampling.repeats
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
-    if omitted := job.config.backend.omit:
-        result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
+    for key, omitted in request_form(job.config).not_sent.items():
+        result.notes.append(f"not sent: {', '.join(omitted)} ({key}): the endpoint's own values hold")
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         questions = Questions(job, shelf, result, progress, keep)

@@ -24,6 +24,10 @@ class ModelConfig:
     revision: str | None = None  # the commit at the hub of model.path
     licence: str = MISSING  # as the model's card names it
     backends: list[str] = field(default_factory=list)  # the backends that can run the model; empty: all
+    # how requests differ: our name of a setting -> the endpoint's name, or null to leave it out; other names are added
+    request: dict[str, Any] = field(default_factory=dict)
+    # the same by the model's name at an OpenAI endpoint: pattern -> request; the first that fits counts, `request` wins
+    request_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
     images: bool = True  # false: the model takes only text, so pages are read by OCR (prompt.ocr)
     unsupported: str | None = None  # the reason why no backend can run the model; the job is refused with it
     engine_args: dict[str, dict[str, Any]] = field(default_factory=dict)  # backend -> flags it needs for this model

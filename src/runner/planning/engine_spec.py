@@ -11,6 +11,7 @@ from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
+from runner.config.request_form import request_form
 from runner.planning import checkpoints, environments, model_checks, ocr_program
 from runner.planning.checkpoints import Checkpoint
 
@@ -23,6 +24,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     checkpoint = Checkpoint("", "", "") if brings else attempt(problems, lambda: checkpoints.find(config))
     env = attempt(problems, lambda: environments.name(config))
     attempt(problems, lambda: model_checks.settings(config))
+    attempt(problems, lambda: request_form(config))
     if problems:
         raise Refused(problems)
     _oom_policy(config, backend)
@@ -87,6 +89,7 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
         "headers": backend.headers or None,
         "omit": list(backend.omit) or None,
         "rename": dict(backend.rename) or None,
+        "stream": None if backend.stream else False,
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,
     }

@@ -14,6 +14,7 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
 from runner.config import Config, typed
+from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
 from runner.planning import machine_check, model_checks, opened
 from runner.planning.engine_spec import served
@@ -87,7 +88,7 @@ def warn(job: Job) -> None:
     for note in job.reading_notes():
         log.warning("%s: %s", job.name, note)
     sampling = job.config.sampling
-    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
+    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in request_form(job.config).omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
             "set sampling.temperature, or repeats=1",

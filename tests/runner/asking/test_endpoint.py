@@ -92,16 +92,25 @@ SAID = {
     "breaks": [_piece({"content": "Ив"}), {"object": "error", "message": "no such picture", "code": 400}],
     "strict": [_piece({"content": "Иванов"}), _piece({}, "stop")],
 }
+# What the families refuse, and what they must be sent. Of GPT-5: litellm 1.110.2, llms/openai/chat.
+REFUSED = {
+    "gpt-5-mini": ({"max_tokens", "temperature", "top_p", "top_k", "stop"}, {"max_completion_tokens"}),
+    "mistral-old": ({"max_completion_tokens", "reasoning_effort"}, {"max_tokens", "temperature"}),
+    "strict": ({"seed"}, {"max_completion_tokens"}),
+}
 
 
 class _Odd(BaseHTTPRequestHandler):
-    """Answers as SAID has it; `strict` takes no seed and wants max_completion_tokens."""
+    """Answers as SAID has it, and refuses what REFUSED says."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        refused = body["model"] == "strict" and ("seed" in body or "max_completion_tokens" not in body)
-        events = [f"data: {json.dumps(one)}\n\n" for one in SAID[body["model"]]] + ["data: [DONE]\n\n"]
-        content = json.dumps({"error": {"message": "unsupported: seed"}}) if refused else "".join(events)
+        unknown, needed = REFUSED.get(body["model"], (set(), set()))
+        refused = sorted(unknown & body.keys() | needed - body.keys())
+        events = [f"data: {json.dumps(one)}\n\n" for one in SAID.get(body["model"], SAID["strict"])]
+        content = "".join([*events, "data: [DONE]\n\n"])
+        if refused:
+            content = json.dumps({"error": {"message": f"Unsupported parameter: {refused}"}})
         self.send_response(400 if refused else 200)
         self.send_header("Content-Type", "application/json" if refused else "text/event-stream")
         self.end_headers()
@@ -117,6 +126,30 @@ def odd_url() -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
+
+
+def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(cli: CommandLine, odd_url: str):
+    command = ("-m", "model=openai", "model.name=gpt-5-mini,mistral-old", f"backend.base_url={odd_url}")
+    command = (*command, "backend.api_key_variable=null", "dataset.limit=2", "metrics=[exact_match]")
+    ended = cli(*command)
+    assert ended.code == 0, ended.err + ended.out
+    notes = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        result = json.loads(path.read_text())
+        assert result["metrics"]["samples/failed"] == 0
+        notes[result["name"]] = " ".join(result["notes"])
+    assert "not sent: temperature, top_p (model.request_by_name." in notes["gpt-5-mini-native"]
+    assert "not sent" not in notes["mistral-old-native"]
+    # What is added decides an answer: nothing of the store is reused; and a refusal names the key that changes it.
+    again = cli(*command, "+model.request.reasoning_effort=low", "max_failed=null")
+    assert "++model.request.reasoning_effort=null" in again.out + again.err
+    first, second = sorted(cli.folder.glob("multirun/*/*/*gpt-5-mini*/metrics.json"))
+    assert json.loads(second.read_text())["metrics"]["samples/reused"] == 0
+    left = json.loads((second.parent / "answers.jsonl").read_text().splitlines()[0])
+    assert (
+        left["text"] == "Иванов"
+        and left["key"] != json.loads((first.parent / "answers.jsonl").read_text().splitlines()[0])["key"]
+    )
 
 
 def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_url: str):

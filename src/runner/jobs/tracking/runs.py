@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from omegaconf import DictConfig
 
+from runner.config.request_form import request_form
 from runner.jobs import answers_table
 from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
 from runner.jobs.tracking import connection as server
@@ -133,8 +134,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
     params |= {"env": environment["env"]}
     params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
-    # Not claimed as if it had been sent (configs of old sweeps lack the key).
-    params |= {f"sampling.{name}": "not sent" for name in config.backend.get("omit") or () if name in config.sampling}
+    # Not claimed as if it had been sent.
+    params |= {f"sampling.{name}": "not sent" for name in request_form(config).omit if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
     if config.model.adapter:

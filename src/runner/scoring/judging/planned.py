@@ -61,8 +61,7 @@ class PlannedJudge:
 
     def with_own_settings(self, failure: Failure) -> Failure:
         """Return the failure with a remedy that names the judge's settings instead of a candidate's."""
-        words = failure.message.replace("'backend.omit=", f"'{self.setting('omit')}=")
-        words = words.replace("+backend.rename.", f"{self.setting('rename')}.")
+        words = failure.message.replace("++model.request.", f"+judge.model.{self.name}.set.model.request.")
         return dataclasses.replace(failure, message=words)
 
     @property
