@@ -126,7 +126,8 @@ class Timing:
     `sent_at` is Unix time. `latency_s` runs from sending to the last chunk that holds a choice, `ttft_s` to the first
     non-empty piece of text, both on the client's clock; `tail_s` is what came behind: an account of tokens, [DONE].
     `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
-    between `ttft_s` and `latency_s`: what a time per token divides by.
+    between `ttft_s` and `latency_s`: what a time per token divides by. `answer_ttft_s` runs to the first piece of the
+    answer itself: later than `ttft_s` where a model is seen to think before.
     """
 
     sent_at: float
@@ -137,13 +138,15 @@ class Timing:
     decode_s: float | None = None
     tail_s: float | None = None
     tokens_after_first: float | None = None
+    answer_ttft_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
-    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `image_tokens` and
+    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `completion_tokens` include
+    the `reasoning_tokens`, `prompt_tokens` the `cached_tokens`, which are cheaper at some endpoints. `image_tokens` and
     `image_sizes` (width, height in pixels) are what the engine says that the model saw. `prompt_digest` names the
     prompt's token ids, those of images included: engines with the same digest had the same prompt. `conditions` are
     what decides the timing and not the text. `lowered_max_pixels` is the limit on an image's area where it was lowered
@@ -169,6 +172,8 @@ class Generation:
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     lowered_max_pixels: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

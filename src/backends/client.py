@@ -158,6 +158,7 @@ class _Clock:
     def timing(self, answer: Answer, *, whole: bool) -> Timing:
         """Return the times that the client and the engine measured. `whole`: the answer arrived completely."""
         first, ended = answer.first_text_at, self.ended or time.perf_counter()
+        said = answer.first_answer_at if whole and first is not None else None
         # The latency of an incomplete answer is the time that was spent waiting for it.
         last = answer.last_choice_at if whole and answer.last_choice_at is not None else ended
         return Timing(
@@ -169,6 +170,7 @@ class _Clock:
             decode_s=seconds(answer.timing.get("decode_s")),
             tail_s=ended - last,
             tokens_after_first=answer.tokens_after_first if whole else None,
+            answer_ttft_s=None if said is None else said - self.started,
         )
 
 
@@ -181,7 +183,9 @@ def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None
         reasoning=answer.reasoning,
         finish_reason=answer.finish_reason,
         prompt_tokens=count(answer.usage.get("prompt_tokens")),
-        completion_tokens=count(answer.usage.get("completion_tokens")),
+        completion_tokens=answer.completion_tokens,
+        cached_tokens=answer.cached_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
         token_ids=None if answer.token_ids is None else tuple(answer.token_ids),
         image_tokens=answer.image_tokens_or_count(image_token),
         image_sizes=answer.image_sizes,

@@ -107,6 +107,8 @@ class EnvConfig:
         default_factory=dict
     )  # environment variables of the engine; {site} is site-packages
     engine_args: dict[str, Any] = field(default_factory=dict)  # flags the engine needs here; backend.engine_args wins
+    # USD for an hour of what one engine runs on; null: not known, or env.remote.price_per_hour
+    price_per_hour: float | None = within(None, 0)
     remote: RemoteConfig | None = None  # for kind: remote
     container: ContainerConfig | None = None  # for kind: container
 

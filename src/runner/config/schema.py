@@ -69,6 +69,8 @@ class Config:
     concurrency: int = within(1, 1, 10000)
     # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)
+    # USD that all candidates of one command may cost by model.price, never exceeded; null: no limit
+    budget_usd: float | None = within(None, 0)
     reuse: str = one_of("same_conditions", "same_conditions", "answers", "never")
     published: str | None = None  # a file of published figures, which the report shows beside those of this job
     plan: str = one_of(

@@ -16,6 +16,7 @@ import numpy as np
 
 from backends import chunks
 from runner.asking.questions import Generated
+from runner.jobs.costs import Costs
 
 REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {
@@ -59,6 +60,7 @@ class Seen:
         """Read the rows of an answers.jsonl."""
         self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
         self.remarks: Counter[str] = Counter()
+        self.costs = Costs()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
         for row in rows:
             self.add(row)
@@ -66,6 +68,7 @@ class Seen:
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in one row of an answers.jsonl."""
         self.total += 1
+        self.costs.add(row)
         self.asked_again += row["attempts"] > 1
         self.lowered += row.get("lowered_max_pixels") is not None
         self.truncated += row.get("finish_reason") == "length"

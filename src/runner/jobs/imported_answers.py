@@ -12,10 +12,12 @@ from omegaconf import DictConfig, open_dict
 
 from runner import store
 from runner.base import machine
-from runner.jobs import figures
+from runner.config import typed
+from runner.jobs import costs, figures
 from runner.jobs.answer_files import AnswerSet
 from runner.jobs.folder import JobFolder
 from runner.jobs.rows import Record
+from runner.planning import prices
 
 # Groups of the config that say how answers were made.
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
@@ -28,7 +30,7 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
     folder.write_config(_told(cfg, one))
     folder.write_rows(one.rows)
     failed = sum(row["error"] is not None for row in one.rows)
-    now = time.time()
+    now, seen = time.time(), figures.Seen(one.rows)
     record: Record = {
         "name": one.name,
         "status": "finished",
@@ -36,7 +38,8 @@ def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> 
         "started_at": now,
         "finished_at": now,
         "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
-        | figures.figures(figures.Seen(one.rows), None, timed=True),
+        | figures.figures(seen, None, timed=True)
+        | costs.figures(seen.costs, prices.of_tokens(typed(cfg)), None, None),
         "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
         "aggregates": [],
     }

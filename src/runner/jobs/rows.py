@@ -58,6 +58,8 @@ class AnswerRow(TypedDict):
     served_model: NotRequired[str | None]
     image_tokens: NotRequired[int | None]
     image_sizes: NotRequired[list[list[int]] | None]
+    cached_tokens: NotRequired[int | None]
+    reasoning_tokens: NotRequired[int | None]
     remarks: NotRequired[list[str]]
     lowered_max_pixels: NotRequired[int | None]
     columns: NotRequired[dict[str, str]]

@@ -16,7 +16,7 @@ from runner.base.progress import Progress
 from runner.config import Config, typed
 from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
-from runner.planning import machine_check, model_checks, opened
+from runner.planning import machine_check, model_checks, opened, prices
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -44,6 +44,8 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         problems.extend(prompt.check(samples) if prompt is not None else ())
         attempt(problems, lambda: model_checks.pictures(config, samples))
         attempt(problems, lambda: _search(config, samples))
+        shown = config.model.images and any(sample.images for sample in samples)
+        attempt(problems, lambda: prices.check(config, pictures=shown))
     attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)

@@ -129,6 +129,12 @@ def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _prices(config: DictConfig) -> str:
+    """Return by which prices the cost was reckoned; empty where none is known. Configs of old jobs have none."""
+    given = {**(config.model.get("price") or {}), "price_per_hour": config.env.get("price_per_hour")}
+    return ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+
+
 def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     """Return what a team compares by, under the names of DESIGN.md; values as text."""
     params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
@@ -138,6 +144,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"sampling.{name}": "not sent" for name in request_form(config).omit if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    if prices := _prices(config):
+        params["prices"] = prices
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
