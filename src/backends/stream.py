@@ -187,11 +187,20 @@ class Answer:
             ("tool_calls", self._tools is not None),
             ("end_of_turn", _END_OF_TURN.search(self.text[-40:])),
             ("no_finish_reason", self.finish_reason is None),
-            ("cut_before_answer", self.finish_reason == chunks.LENGTH and not self.text.strip()),
+            ("cut_before_answer", self.cut_before_answer),
         ):
             if applies:
                 remarks[word] = None
         return tuple(remarks)
+
+    @property
+    def cut_before_answer(self) -> bool:
+        """Whether the limit of tokens ended it within its thinking, so that there is no answer.
+
+        Without a finish reason, a thought that nothing follows was cut.
+        """
+        cut = self.finish_reason == chunks.LENGTH or (self.finish_reason is None and self.reasoning is not None)
+        return cut and not self.text.strip()
 
     @property
     def tokens_after_first(self) -> float | None:

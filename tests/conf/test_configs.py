@@ -100,7 +100,8 @@ def test_a_model_says_what_a_reviewer_needs(model: str):
     file = CONF / "model" / f"{model}.yaml"
     text, cfg = file.read_text(encoding="utf-8"), composed(f"model={model}").model
     assert text.startswith("#"), "the first line says what it is good for"
-    assert len(text.splitlines()) <= 20
+    # openai.yaml says of all models of a provider what they take; the others are of one model.
+    assert len(text.splitlines()) <= (40 if model == "openai" else 20)
     assert cfg.licence
     assert set(cfg.backends) <= {"hf", "vllm", "sglang", "openai", "ocr"}
     assert cfg.backends or cfg.unsupported or model.startswith("demo_")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backends.chat_server.errors import RequestError
@@ -33,7 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
-    "media_io_kwargs",
+    *("media_io_kwargs", "chat_template_kwargs"),
 )
 
 
@@ -76,7 +76,7 @@ class ChatMessage:
 class ChatRequest:
     """One request. `images` are encoded files in the order of the messages, including the frames of videos.
 
-    `video_fps` is the rate of the videos' frames.
+    `video_fps` is the rate of the videos' frames. `template_options` are variables for the chat template.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -88,6 +88,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     return_token_ids: bool = False
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
@@ -115,6 +116,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
         stream=_flag(body, "stream"),
         include_usage=_flag(stream_options, "include_usage"),
         return_token_ids=_flag(body, "return_token_ids"),
+        template_options=_template_options(body),
     )
 
 
@@ -157,6 +159,16 @@ def _pixels(values: Mapping[str, Any]) -> Pixels:
     if low is not None and high is not None and low > high:
         raise RequestError(f"min_pixels {low} is larger than max_pixels {high}", param="mm_processor_kwargs")
     return Pixels(low, high)
+
+
+def _template_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return variables for the chat template, such as enable_thinking. A family refuses what its template lacks."""
+    value = body.get("chat_template_kwargs")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"chat_template_kwargs must be an object, got {value!r}", param="chat_template_kwargs")
+    return value
 
 
 def _video_fps(body: Mapping[str, Any]) -> float:

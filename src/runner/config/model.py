@@ -40,6 +40,9 @@ class ModelConfig:
     request: dict[str, Any] = field(default_factory=dict)
     # the same by the model's name at an OpenAI endpoint: pattern -> request; the first that fits counts, `request` wins
     request_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # word of sampling.thinking -> what is then sent, as in `request`; `budget`: for a number, which stands for BUDGET
+    thinking: dict[str, dict[str, Any]] = field(default_factory=dict)
+    thinking_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)  # by names, as in `request_by_name`
     price: PriceConfig = field(default_factory=PriceConfig)
     images: bool = True  # false: the model takes only text, so pages are read by OCR (prompt.ocr)
     unsupported: str | None = None  # the reason why no backend can run the model; the job is refused with it

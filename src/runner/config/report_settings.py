@@ -22,7 +22,7 @@ METRIC_GROUPS = (
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
     "latency": ("mean_s", "p50_s", "p95_s", "p99_s"),
-    "ttft": ("p50_s", "p95_s"),
+    "ttft": ("p50_s", "p95_s", "answer_p50_s", "answer_p95_s"),
     "tpot": ("p50_s",),
     "throughput": ("requests_per_s", "output_tokens_per_s", "chars_per_s"),
     "memory": ("gpu_peak_gib", "cpu_peak_gib", "weights_gib", "kv_reserved_gib", "kv_used_gib", "activation_gib",

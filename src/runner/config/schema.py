@@ -33,6 +33,9 @@ class SamplingConfig:
     repetition_penalty: float = within(1.0, 1e-06, 100)
     max_tokens: int = within(128, 1)
     stop: list[str] = field(default_factory=list)  # texts that end an answer
+    # how much the model thinks before it answers: a word of model.thinking (off, on, low, high, ...), or a budget in
+    # tokens; null: as it does by itself
+    thinking: str | None = None
     repeats: int = within(1, 1, 10000)
     seed: int | None = 0  # repeat number N of a question is sent seed + N
 

@@ -17,7 +17,7 @@ UNKNOWN = "unknown"
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")
 # What a model's file says of all its checkpoints, or of all models at an endpoint, tells no jobs apart.
-OF_ALL_NAMES = ("model.checkpoints", "model.request_by_name")
+OF_ALL_NAMES = ("model.checkpoints", "model.request_by_name", "model.thinking")
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
 ADDRESS = ("backend.base_url", "backend.api_key_variable", "backend.headers")
 

@@ -89,6 +89,7 @@ SAID = {
     "filters": [_piece({"content": "Ив"}), _piece({}, "content_filter")],
     "cuts": [_piece({"content": "Ив"}), _piece({}, "MAX_TOKENS")],
     "thinks": [_piece({"content": "<think>вижу паспорт</think>\n\nИванов"}), _piece({}, "stop")],
+    "ponders": [_piece({"reasoning_content": "вижу паспорт"}), _piece({}, "length")],
     "breaks": [_piece({"content": "Ив"}), {"object": "error", "message": "no such picture", "code": 400}],
     "strict": [_piece({"content": "Иванов"}), _piece({}, "stop")],
 }
@@ -154,7 +155,12 @@ def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(
 
 def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_url: str):
     ended = cli(
-        *("-m", "model=openai", "model.name=refuses,filters,cuts,thinks,breaks,strict", f"backend.base_url={odd_url}"),
+        *(
+            "-m",
+            "model=openai",
+            f"model.name={','.join(SAID)}",
+            f"backend.base_url={odd_url}",
+        ),
         *("backend.api_key_variable=null", "backend.omit=[seed]", "+backend.rename.max_tokens=max_completion_tokens"),
         *("dataset.limit=4", "metrics=[exact_match,text]", "max_failed=null", "warmup=0"),
     )
@@ -173,6 +179,8 @@ def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_
     assert first["cuts"]["remarks"] == ["finish_reason=MAX_TOKENS"]
     assert (first["thinks"]["text"], first["thinks"]["reasoning"]) == ("Иванов", "вижу паспорт")
     assert "held reasoning" in notes["thinks"]
+    assert metrics["ponders"]["samples/truncated"] == metrics["ponders"]["text/truncated"] * 4 == 4
+    assert "were cut by sampling.max_tokens while the model was thinking" in notes["ponders"]
     assert (first["breaks"]["error"]["kind"], first["breaks"]["text"]) == ("bad_request", None)
     assert "no such picture" in first["breaks"]["error"]["message"]
     assert first["strict"]["text"] == "Иванов" and "not sent: seed (backend.omit)" in notes["strict"]

@@ -86,3 +86,65 @@ def test_what_no_request_can_hold(request_: dict[str, Any], words: str):
 def test_configs_of_old_jobs_are_read():
     assert request_form({"model": {"name": "m"}, "backend": {"omit": ["seed"]}}).omit == ("seed",)
     assert request_form({"model": {"name": "m"}, "backend": {}}) == RequestForm()
+
+
+QWEN = {
+    "off": {"chat_template_kwargs": {"enable_thinking": False}},
+    "on": {"chat_template_kwargs": {"enable_thinking": True}},
+    "budget": {"chat_template_kwargs": {"enable_thinking": True}, "thinking_token_budget": "BUDGET"},
+}
+
+
+def thinking(word: Any, name: str = "qwen", known: dict[str, Any] | None = None, **request_: Any) -> RequestForm:
+    by_name = yaml.safe_load((paths.conf_dir() / "model" / "openai.yaml").read_text())["model"]["thinking_by_name"]
+    model = {"name": name, "request": request_, "request_by_name": OF_OPENAI, "thinking_by_name": by_name}
+    backend = {"dialect": "openai" if known is None else None}
+    sampling = {"thinking": word, "max_tokens": 4000}
+    return request_form({"model": {**model, "thinking": known or {}}, "backend": backend, "sampling": sampling})
+
+
+@pytest.mark.parametrize(
+    ("word", "extra"),
+    [
+        ("off", QWEN["off"]),
+        (False, QWEN["off"]),  # as YAML reads off
+        ("True", QWEN["on"]),  # as OmegaConf turns it into a text
+        (2000, {"chat_template_kwargs": {"enable_thinking": True}, "thinking_token_budget": 2000}),
+        ("512", {"chat_template_kwargs": {"enable_thinking": True}, "thinking_token_budget": 512}),
+        (None, {}),
+    ],
+)
+def test_thinking_is_what_the_models_file_says(word: Any, extra: dict[str, Any]):
+    assert thinking(word, known=QWEN).extra == extra
+
+
+def test_thinking_of_names_at_openai():
+    assert thinking("low", "gpt-5-mini").identity == {**REASONING, "extra": {"reasoning_effort": "low"}}
+    # 5.1 takes a temperature only while it does not think.
+    renamed = {"rename": {"max_tokens": "max_completion_tokens"}}
+    assert thinking("off", "gpt-5.1").identity == {**renamed, "extra": {"reasoning_effort": "none"}}
+    assert thinking("high", "gpt-5.1").omit == ("temperature", "top_p")
+    assert thinking("off", "gpt-5.5").omit == () and thinking(None, "gpt-5.5").omit == ("temperature", "top_p")
+
+
+def test_parts_of_chat_template_kwargs_are_joined_and_the_model_request_wins():
+    both = thinking("off", known=QWEN, chat_template_kwargs={"add_vision_id": True})
+    assert both.extra["chat_template_kwargs"] == {"enable_thinking": False, "add_vision_id": True}
+    assert thinking("on", known=QWEN, chat_template_kwargs={"enable_thinking": False}).extra == QWEN["off"]
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "known", "words"),
+    [
+        ("on", "gpt-4o", None, "has no thinking on.*\n.*leave it out"),
+        ("off", "gpt-5-mini", None, "has no thinking off.*\n.*it has: minimal, low, medium, high"),
+        (100, "gpt-5-mini", None, "has no thinking 100"),
+        ("high", "qwen", QWEN, "it has: off, on, a number of tokens"),
+        ("budget", "qwen", QWEN, "has no thinking budget"),
+        (4000, "qwen", QWEN, r"leaves nothing of sampling\.max_tokens=4000"),
+        ("-5", "qwen", QWEN, "has no thinking -5"),
+    ],
+)
+def test_thinking_that_a_model_does_not_have(word: Any, name: str, known: dict[str, Any] | None, words: str):
+    with pytest.raises(Refused, match=words):
+        thinking(word, name, known)

@@ -27,7 +27,8 @@ def test_what_the_demo_costs_stands_in_report_mlflow_and_dry_plan(cli: CommandLi
         rows = [json.loads(line) for line in (path.parent / "answers.jsonl").read_text().splitlines()]
         cost = sum(10 * row["prompt_tokens"] + 100 * row["completion_tokens"] for row in rows) / 1e6
         pages = len({name for row in rows for name in row["images"]})
-        assert record["metrics"]["cost/usd"] == record["metrics"]["cost/paid_usd"] == pytest.approx(cost)
+        assert record["metrics"]["cost/usd"] == pytest.approx(cost)
+        assert record["metrics"]["cost/paid_usd"] > cost, "warm-up requests are paid for, too"
         assert 1 <= pages < len(rows)
         per_pages[record["name"]] = record["metrics"]["cost/usd_per_1000_pages"]
         assert per_pages[record["name"]] == pytest.approx(1000 * cost / pages)

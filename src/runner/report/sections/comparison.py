@@ -17,6 +17,8 @@ COLUMNS = (
     "latency/p50_s",
     "latency/p95_s",
     "ttft/p50_s",
+    "ttft/answer_p50_s",
+    "text/reasoning_tokens",
     "throughput/requests_per_s",
     "throughput/output_tokens_per_s",
     "MEMORY",
