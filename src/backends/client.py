@@ -87,7 +87,10 @@ class Client:
         if self._session is None:
             raise RuntimeError("the client is not open: use `async with Client(...) as client`")
         if refused := wire.unsendable(request, self.endpoint):
-            message = f"{', '.join(refused)} can't be sent to an OpenAI endpoint: leave the default, or dialect=local"
+            local = [name for name in refused if name in wire.LOCAL_SETTINGS]
+            knows = "".join(f", or +model.request.{name}={name} if it knows it" for name in local)
+            words = f"{', '.join(refused)} can't be sent to an OpenAI endpoint"
+            message = f"{words}: leave the default, or dialect=local{knows}"
             return Generation(request.key, None, Failure("bad_request", message))
         clock, answer, stream = _Clock(time.time(), time.perf_counter()), Answer(), self._streams
         try:

@@ -24,6 +24,7 @@ _FILTERED = re.compile(
     r"|input was flagged|requires moderation|safety system",
     re.IGNORECASE,
 )
+_NO_CREDIT = re.compile(r"insufficient_quota|insufficient (balance|credits?)", re.IGNORECASE)
 _NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # keys that may hold an HTTP status
 _NAMES = ("type", "error_type", "error_code")
 # Keys of words, the most telling first. Amazon writes `Message`, RFC 9457 (problem details) `detail` and `title`.
@@ -47,6 +48,9 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     message = f"HTTP {status}: {words or 'no explanation in the body'}"
     if 400 <= status < 500 and _by_words(code, words) == "content_filter":
         return Failure("content_filter", message)
+    # OpenAI says it with 429, OpenRouter and DeepSeek with 402: to ask again would not help.
+    if status == 402 or (status == 429 and _NO_CREDIT.search(f"{code} {words}")):
+        return Failure("unauthorised", f"{message}. The account has no credit left, or may not spend more")
     if status == 429:
         return Failure("rate_limited", message, retryable=True, retry_after_s=_wish(headers, body))
     if status in (401, 403):

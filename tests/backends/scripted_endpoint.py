@@ -263,6 +263,8 @@ REFUSALS = {
     "status_529": refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
     "status_429_google": refusal(429, {"error": {"message": "quota", "details": [{"retryDelay": "17s"}]}}),
     "status_429_ms": refusal(429, {"error": {"message": "slow"}}, Retry_After="1", retry_after_ms="250"),
+    "status_429_credit": refusal(429, {"error": {"message": "You exceeded it", "code": "insufficient_quota"}}),
+    "status_402": refusal(402, {"error": {"message": "Insufficient Balance"}}),
     "status_404": refusal(404, "404: Not Found"),
     "status_413": refusal(413, "Request Entity Too Large"),
     "status_422": refusal(422, {"detail": [{"loc": ["body", "seed"], "msg": "not an int"}]}),

@@ -119,6 +119,8 @@ def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
         ("status_529", "server_error", True, "HTTP 529: Overloaded"),
         ("status_429_google", "rate_limited", True, "quota"),
         ("status_429_ms", "rate_limited", True, "slow"),
+        ("status_429_credit", "unauthorised", False, "no credit left"),
+        ("status_402", "unauthorised", False, "no credit left"),
         ("status_404", "bad_request", False, "404: Not Found"),
         ("status_413", "bad_request", False, "Too Large"),
         ("status_422", "bad_request", False, "not an int"),

@@ -133,7 +133,11 @@ def _money(forecasts: Sequence[Forecast]) -> Iterator[str]:
     known = [one.cost.usd for one in asked if one.cost is not None and one.cost.usd is not None]
     unknown = dict.fromkeys(one.job.name for one in asked if one.cost is None or one.cost.usd is None)
     most = [one.cost.most_usd if one.cost is not None else None for one in asked]
-    limit = "" if None in most else f", at most {sum(one for one in most if one is not None):.4g} without retries"
+    limit = (
+        ""
+        if None in most
+        else f", at most {sum(one for one in most if one is not None):.4g} without retries and warm-ups"
+    )
     without = f", and {UNKNOWN} for {', '.join(unknown)}" if unknown else ""
     yield f"cost: about {sum(known):.4g} USD{limit}{without}" if known or not unknown else f"cost: {without[6:]}"
     pages = {one.job.name: one.cost.per_pages for one in priced if one.cost is not None}
