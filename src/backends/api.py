@@ -153,7 +153,8 @@ class Generation:
     for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
     (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
     (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
-    `repeated_messages`, `not_streamed`, and `finish_reason=WORD` for the server's own word.
+    `repeated_messages`, `not_streamed`, `not_sent=NAME` and `sent_as=NAME:OTHER` for settings that the endpoint
+    refused, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str
@@ -295,7 +296,8 @@ class Endpoint:
     asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
     prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
     that the endpoint refuses, or knows by another name; `extra` is added to the body of each. `stream=False` asks for
-    answers in one piece.
+    answers in one piece. `adapt`: what it refuses by name is sent otherwise, or left out, and remarks of the answer say
+    so; `refused` are names of the limit of tokens that it refused.
     """
 
     url: str
@@ -309,6 +311,8 @@ class Endpoint:
     rename: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
+    adapt: bool = False
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

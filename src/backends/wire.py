@@ -43,6 +43,8 @@ _REFUSED = re.compile(
     r"|not compatible|forbidden|unrecogni[sz]ed",
     re.IGNORECASE,
 )
+# What `adapted` may leave out of requests.
+MAY_BE_LEFT_OUT = ("temperature", "top_p", "seed", "stream_options")
 # Anthropic: "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
 _EITHER = re.compile(r"cannot both|only one", re.IGNORECASE)
 
@@ -101,28 +103,63 @@ def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
     """Add to a failure which key of the config helps if an endpoint refuses a part of our requests."""
     if failure.kind != "bad_request" or status not in (400, 422):
         return failure
-    words = failure.message
-    added = [name for name in endpoint.extra if _names(words, name)]
-    named = [
-        name
-        for name in (SETTINGS if endpoint.dialect == "openai" else ())
-        if name not in endpoint.omit and _names(words, endpoint.rename.get(name, name))
+    added = [name for name in endpoint.extra if _names(failure.message, name)]
+    if _OUT_OF_RANGE.search(failure.message):
+        keys = [SET_BY[name] for name in _named(failure, endpoint) if name != "stream_options"]
+        return _told(failure, "It is set by", keys + [f"model.request.{name}" for name in added])
+    changes = _changes(failure, endpoint)
+    if _REFUSED.search(failure.message) and "max_tokens" not in changes:
+        changes |= dict.fromkeys(added)
+    keys = [f"++model.request.{name}={other or 'null'}" for name, other in changes.items()]
+    return _told(failure, "What helps:", keys)
+
+
+def adapted(failure: Failure, status: int, endpoint: Endpoint) -> Endpoint | None:
+    """Return the endpoint with requests in which nothing is left that it refused by name; None if nothing would help.
+
+    The limit of tokens is sent under its other name. Of the others only those of sampling are left out, and what no
+    answer depends on: without a schema or a stop text the answer would be that of another request.
+    """
+    if not endpoint.adapt or failure.kind != "bad_request" or status not in (400, 422):
+        return None
+    changes = {} if _OUT_OF_RANGE.search(failure.message) else _changes(failure, endpoint)
+    if "max_tokens" in changes:
+        other = changes["max_tokens"] or "max_completion_tokens"
+        # If it refuses both names, there is no third.
+        tried = endpoint.rename.get("max_tokens") == other or other in endpoint.refused
+        names = {**endpoint.rename, "max_tokens": other}
+        refused = (*endpoint.refused, endpoint.rename.get("max_tokens", "max_tokens"))
+        return None if tried else dataclasses.replace(endpoint, rename=names, refused=refused)
+    omitted = [name for name in changes if name in MAY_BE_LEFT_OUT]
+    return dataclasses.replace(endpoint, omit=(*endpoint.omit, *omitted)) if omitted else None
+
+
+def adaptations(before: Endpoint, now: Endpoint) -> tuple[str, ...]:
+    """Return as remarks on an answer what `adapted` changed."""
+    omitted = (f"not_sent={name}" for name in now.omit if name not in before.omit)
+    renamed = (f"sent_as={name}:{other}" for name, other in now.rename.items() if before.rename.get(name) != other)
+    return (*omitted, *renamed)
+
+
+def _named(failure: Failure, endpoint: Endpoint) -> list[str]:
+    """Return the settings of ours that a refusal names."""
+    known = SETTINGS if endpoint.dialect == "openai" else ()
+    return [
+        name for name in known if name not in endpoint.omit and _names(failure.message, endpoint.rename.get(name, name))
     ]
-    if _OUT_OF_RANGE.search(words):
-        keys = [SET_BY[name] for name in named if name != "stream_options"] + [
-            f"model.request.{name}" for name in added
-        ]
-        return _told(failure, "It is set by", keys)
+
+
+def _changes(failure: Failure, endpoint: Endpoint) -> dict[str, str | None]:
+    """Return what to change so that nothing is sent that was refused: setting -> another name, or None to omit it."""
+    words = failure.message
     limit = endpoint.rename.get("max_tokens", "max_tokens")
     if endpoint.dialect == "openai" and "max_completion_tokens" in words and "max_tokens" not in endpoint.omit:
         # Both are names of one limit: the newer one is refused by older servers, the older one by newer models.
-        other = "max_tokens" if limit == "max_completion_tokens" else "max_completion_tokens"
-        return _told(failure, "What helps:", [f"++model.request.max_tokens={other}"])
+        return {"max_tokens": "max_tokens" if limit == "max_completion_tokens" else "max_completion_tokens"}
     if not _REFUSED.search(words):
-        return failure
-    if _EITHER.search(words) and len(named) > 1:
-        named = named[-1:]
-    return _told(failure, "What helps:", [f"++model.request.{name}=null" for name in [*named, *added]])
+        return {}
+    named = _named(failure, endpoint)
+    return dict.fromkeys(named[-1:] if _EITHER.search(words) else named)
 
 
 def _names(words: str, name: str) -> bool:

@@ -228,6 +228,22 @@ def test_settings_that_an_endpoint_refuses_are_left_out_or_renamed_and_the_refus
     assert local is not None and "model.request" not in local.message  # our own engines take everything
 
 
+def test_an_endpoint_that_may_be_adapted_to_is_asked_in_the_form_that_it_takes() -> None:
+    async def run() -> tuple[list[Generation], list[dict]]:
+        async with (
+            ScriptedEndpoint() as scripted,
+            Client(scripted.endpoint("reasoning_model", dialect="openai", adapt=True)) as client,
+        ):
+            return [await client.ask(PLAIN) for _ in "ab"], scripted.bodies
+
+    answers, bodies = asyncio.run(run())
+    for one in answers:
+        assert (one.text, one.error) == ("Петров", None)
+        assert one.remarks == ("not_sent=temperature", "sent_as=max_tokens:max_completion_tokens")
+    assert len(bodies) == 4, "two refusals, and then it is known"
+    assert all("temperature" not in body and body["max_completion_tokens"] == 128 for body in bodies[2:])
+
+
 def test_what_is_added_joins_what_is_sent_and_settings_of_engines_can_be_sent_to_an_endpoint() -> None:
     asked = dataclasses.replace(PLAIN, sampling=Sampling(top_k=20), pixels=Pixels(max_pixels=784))
     extra = {"mm_processor_kwargs": {"num_crops": 4, "max_pixels": 1}}

@@ -149,3 +149,48 @@ def test_an_endpoint_that_wants_the_old_name_of_the_limit_is_told_of_that(words:
     renamed = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", rename={"max_tokens": "max_completion_tokens"})
     told = wire.with_remedy(Failure("bad_request", words), 400, renamed)
     assert told.message.endswith("What helps: ++model.request.max_tokens=max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("words", "omit", "limit"),
+    [
+        ("Unsupported parameter: 'temperature' is not supported with this model", ("temperature",), None),
+        ("{'loc': ['body', 'seed']}, {'loc': ['body', 'stream_options']}: extra", ("stream_options", "seed"), None),
+        ("Use 'max_completion_tokens' instead", (), "max_completion_tokens"),
+        ("Unrecognized request argument supplied: max_tokens", (), "max_completion_tokens"),
+    ],
+)  # fmt: skip
+def test_what_is_sent_otherwise_to_an_endpoint_that_refuses_it(words: str, omit: tuple[str, ...], limit: str | None):
+    endpoint = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", adapt=True)
+    changed = wire.adapted(Failure("bad_request", words), 400, endpoint)
+    assert changed is not None and changed.omit == omit and changed.rename.get("max_tokens") == limit
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "response_format is not supported",  # without a schema or a stop text it would be another question
+        "Unsupported parameter: 'stop'",
+        "max_tokens is too large: this model supports at most 2000",
+        "temperature must be greater than 0: not supported",
+        "the picture is not supported",
+        "Unknown name reasoning_effort",  # asked for on purpose
+    ],
+)
+def test_what_is_not_sent_otherwise(words: str):
+    endpoint = Endpoint("http://x/v1", "m", dialect="openai", adapt=True, extra={"reasoning_effort": "low"})
+    assert wire.adapted(Failure("bad_request", words), 400, endpoint) is None
+    allowed = Failure("bad_request", "'temperature' is not supported")
+    assert wire.adapted(allowed, 404, endpoint) is None
+    assert wire.adapted(allowed, 400, Endpoint("http://x/v1", "m", dialect="openai")) is None, "only where it may"
+
+
+def test_an_endpoint_that_refuses_both_names_of_the_limit_is_not_asked_for_ever():
+    def script(body, _number):
+        return Reply(
+            status=400, words=f"unknown field {'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}"
+        )
+
+    (answer,), bodies = _ask(script, 1, dialect="openai", adapt=True)
+    assert answer.error is not None and "++model.request.max_tokens=" in answer.error.message
+    assert len(bodies) == 2

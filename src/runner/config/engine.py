@@ -41,6 +41,8 @@ class BackendConfig:
     )  # openai: only what OpenAI's API takes; local: also what vLLM and SGLang take
     headers: dict[str, str] = field(default_factory=dict)  # `$NAME` in a value is replaced by an environment variable
     stream: bool = True  # false: an endpoint is asked for whole answers, so there is no time to the first token
+    # true: sampling that an endpoint refuses is not sent, and the limit of tokens by its other name; notes say so
+    adapt: bool = False
     # settings that an endpoint refuses, left out of each request: temperature, top_p, max_tokens, seed, stop, ...
     omit: list[str] = field(default_factory=list)
     rename: dict[str, str] = field(default_factory=dict)  # our name of a setting -> the endpoint's name

@@ -175,6 +175,22 @@ def remarks(generated: Generated) -> Iterator[str]:
         yield f"picture {first}{more}: {what}"
 
 
+def not_sent(seen: Seen) -> list[str]:
+    """Return the settings that an endpoint refused, so that they were left out of some requests."""
+    return sorted(word.partition("=")[2] for word in seen.remarks if word.startswith("not_sent="))
+
+
+def _adaptations(seen: Seen) -> Iterator[str]:
+    """Yield how requests were changed because the endpoint refused parts of them."""
+    for name in not_sent(seen):
+        what = f"{seen.remarks[f'not_sent={name}']} answers were made without {name}, which the endpoint refuses"
+        yield f"{what}: its own value holds (++model.request.{name}=null says so beforehand)"
+    for word, count in sorted(seen.remarks.items()):
+        if word.startswith("sent_as="):
+            name, _, other = word.partition("=")[2].partition(":")
+            yield f"{name} was sent as {other} for {count} answers, since the endpoint refuses its own name"
+
+
 def notes(generated: Generated, seen: Seen) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
     noted = [*generated.notes, *remarks(generated)]
@@ -186,6 +202,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
     if seen.filtered:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
+    noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):
         raw = word.removeprefix("finish_reason=")
         if raw != word and chunks.meaning(raw) is None:

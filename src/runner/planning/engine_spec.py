@@ -89,6 +89,7 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
         "headers": backend.headers or None,
         "omit": list(backend.omit) or None,
         "rename": dict(backend.rename) or None,
+        "adapt": backend.adapt or None,
         "stream": None if backend.stream else False,
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,

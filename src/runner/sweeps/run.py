@@ -136,6 +136,9 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
+    if omitted := figures.not_sent(seen):
+        record.environment["not_sent"] = omitted
+        folder.write_environment(record.environment)
     for remark in figures.remarks(generated):
         log.warning("%s: %s", job.title, remark)
     record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]

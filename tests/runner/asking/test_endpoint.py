@@ -96,6 +96,7 @@ SAID = {
 # What the families refuse, and what they must be sent. Of GPT-5: litellm 1.110.2, llms/openai/chat.
 REFUSED = {
     "gpt-5-mini": ({"max_tokens", "temperature", "top_p", "top_k", "stop"}, {"max_completion_tokens"}),
+    "newcomer": ({"max_tokens", "temperature", "seed"}, {"max_completion_tokens"}),
     "mistral-old": ({"max_completion_tokens", "reasoning_effort"}, {"max_tokens", "temperature"}),
     "strict": ({"seed"}, {"max_completion_tokens"}),
 }
@@ -130,7 +131,7 @@ def odd_url() -> Iterator[str]:
 
 
 def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(cli: CommandLine, odd_url: str):
-    command = ("-m", "model=openai", "model.name=gpt-5-mini,mistral-old", f"backend.base_url={odd_url}")
+    command = ("-m", "model=openai", "model.name=gpt-5-mini,newcomer,mistral-old", f"backend.base_url={odd_url}")
     command = (*command, "backend.api_key_variable=null", "dataset.limit=2", "metrics=[exact_match]")
     ended = cli(*command)
     assert ended.code == 0, ended.err + ended.out
@@ -140,7 +141,11 @@ def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(
         assert result["metrics"]["samples/failed"] == 0
         notes[result["name"]] = " ".join(result["notes"])
     assert "not sent: temperature, top_p (model.request_by_name." in notes["gpt-5-mini-native"]
-    assert "not sent" not in notes["mistral-old-native"]
+    assert "not sent" not in notes["mistral-old-native"] and "refuses" not in notes["mistral-old-native"]
+    # Of a name that no file knows the endpoint's own refusals tell what it takes.
+    assert "made without seed, which the endpoint refuses" in notes["newcomer-native"]
+    (told,) = cli.folder.glob("multirun/*/*/*newcomer*/environment.json")
+    assert json.loads(told.read_text())["not_sent"] == ["seed", "temperature"]
     # What is added decides an answer: nothing of the store is reused; and a refusal names the key that changes it.
     again = cli(*command, "+model.request.reasoning_effort=low", "max_failed=null")
     assert "++model.request.reasoning_effort=null" in again.out + again.err

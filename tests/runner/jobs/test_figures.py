@@ -164,3 +164,10 @@ def test_thinking_has_figures_of_its_own():
 def test_a_cut_within_the_thinking_is_truncated():
     seen = figures.Seen([row("", remarks=["cut_before_answer"], finish_reason=None), row("", finish_reason="stop")])
     assert seen.truncated == 1
+
+
+def test_settings_that_an_endpoint_refused_are_told():
+    seen = figures.Seen([row(remarks=["not_sent=temperature", "sent_as=max_tokens:max_completion_tokens"]), row()])
+    noted = "\n".join(figures.notes(Generated(timed=False), seen))
+    assert "1 answers were made without temperature, which the endpoint refuses" in noted
+    assert "max_tokens was sent as max_completion_tokens for 1 answers" in noted

@@ -141,7 +141,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {"env": environment["env"]}
     params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
     # Not claimed as if it had been sent.
-    params |= {f"sampling.{name}": "not sent" for name in request_form(config).omit if name in config.sampling}
+    omitted = [*request_form(config).omit, *environment.get("not_sent", ())]
+    params |= {f"sampling.{name}": "not sent" for name in omitted if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
     if prices := _prices(config):

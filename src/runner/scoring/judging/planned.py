@@ -206,6 +206,7 @@ def _composed(settings: JudgeModelConfig) -> DictConfig:
                 cfg.backend[key] = value
         if cfg.backend.name == "openai":
             cfg.backend.api_key_variable = settings.api_key_variable
+            cfg.backend.adapt = False  # a judge that is asked otherwise is another judge
         cfg.backend.request_timeout_s, cfg.backend.retries = settings.request_timeout_s, settings.retries
         cfg.concurrency = settings.concurrency
     for key, value in settings.set.items():

@@ -61,7 +61,8 @@ def label(result: JobFolder) -> str:
 def side(result: JobFolder) -> Side:
     """Read a job's answers, and what its backend saw."""
     rows = {(row["sample_id"], row["repeat"]): row for row in result.rows()}
-    sampling = {**result.config["sampling"], **dict.fromkeys(request_form(result.config).omit, "not sent")}
+    omitted = [*request_form(result.config).omit, *result.environment.get("not_sent", ())]
+    sampling = {**result.config["sampling"], **dict.fromkeys(omitted, "not sent")}
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)
     seen = {key: _seen(row, rule) for key, row in rows.items() if row["error"] is None}
