@@ -155,14 +155,18 @@ def read_error(body: bytes) -> tuple[str, str]:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return "", _shorten(_page_text(body.decode("utf-8", "replace")))
-    while isinstance(parsed, list) and len(parsed) == 1:  # Gemini sends a list of one error
-        parsed = parsed[0]
+    parsed = _only(parsed)  # Gemini sends a list of one error
     if isinstance(parsed, dict):
-        inner = next((parsed[name] for name in _WRAPPED if isinstance(parsed.get(name), dict | list)), None)
-        while isinstance(inner, list) and len(inner) == 1:
-            inner = inner[0]
-        return _words_of(inner if isinstance(inner, dict) else parsed)
+        inner = next((one for name in _WRAPPED if isinstance(one := _only(parsed.get(name)), dict)), parsed)
+        return _words_of(inner)
     return "", _shorten(parsed if isinstance(parsed, str) else json.dumps(parsed, ensure_ascii=False))
+
+
+def _only(value: Any) -> Any:
+    """Return the only item of a list; anything else as it is."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value
 
 
 def _page_text(text: str) -> str:

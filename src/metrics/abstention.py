@@ -64,7 +64,7 @@ class Abstention:
         for case in cases:
             answerable = case.facts.get("answerable")
             reason = no_answer(case) if case.prediction is None else ""
-            if not reason and not case.prediction.strip() and case.facts.get("finish_reason") == "length":
+            if not reason and not (case.prediction or "").strip() and case.facts.get("finish_reason") == "length":
                 reason = "cut off before the answer began"  # and no choice not to answer
             if not reason and not isinstance(answerable, bool):
                 reason = "not marked as answerable or not"

@@ -184,7 +184,8 @@ def _adaptations(seen: Seen) -> Iterator[str]:
     """Yield how requests were changed because the endpoint refused parts of them."""
     for name in not_sent(seen):
         what = f"{seen.remarks[f'not_sent={name}']} answers were made without {name}, which the endpoint refuses"
-        yield f"{what}: its own value holds (++model.request.{name}=null says so beforehand)"
+        then = "so it may not count tokens" if name == "stream_options" else "its own value holds"
+        yield f"{what}: {then} (++model.request.{name}=null says so beforehand)"
     for word, count in sorted(seen.remarks.items()):
         if word.startswith("sent_as="):
             name, _, other = word.partition("=")[2].partition(":")

@@ -67,8 +67,8 @@ def show(jobs: Sequence[Job]) -> None:
         counts = (one.questions, one.stored, f"{one.to_ask}{broken}")
         named = (number, told, one.job.dataset.name, one.job.prompt.name)
         rows.append((*named, *map(str, counts), _time(one), *([_cost(one)] if priced else [])))
-    header = ("group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time")
-    header = (*header, "USD") if priced else header
+    header = ["group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time"]
+    header += ["USD"] if priced else []
     terminal_table.show_rows(header, rows, identity=4, elsewhere="a wider terminal")
     for line in _summary(forecasts, groups):
         terminal.say(line)
