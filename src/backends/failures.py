@@ -183,8 +183,8 @@ def _words_of(error: object) -> tuple[str, str]:
     words = words if isinstance(words, str) else json.dumps(words, ensure_ascii=False)
     # OpenAI names the setting that it refuses apart, and not always in its words.
     parameter = error.get("param")
-    named = isinstance(parameter, str) and parameter and parameter not in words
-    return code, _shorten(words) + (f" (param: {parameter[:100]})" if named else "")
+    is_new = isinstance(parameter, str) and parameter and parameter not in words
+    return code, _shorten(words) + (f" (param: {str(parameter)[:100]})" if is_new else "")
 
 
 def _status_of(error: object) -> int | None:
