@@ -139,10 +139,12 @@ def _money(forecasts: Sequence[Forecast]) -> Iterator[str]:
         else f", at most {sum(one for one in most if one is not None):.4g} without retries and warm-ups"
     )
     without = f", and {UNKNOWN} for {', '.join(unknown)}" if unknown else ""
+    if any(one.cost is not None and one.cost.usd is None for one in asked):
+        without += " (model.price.image_tokens tells it, or some answers in the store)"
     yield f"cost: about {sum(known):.4g} USD{limit}{without}" if known or not unknown else f"cost: {without[6:]}"
-    pages = {one.job.name: one.cost.per_pages for one in priced if one.cost is not None}
-    told = (f"{name} " + (UNKNOWN if usd is None else f"about {usd:.4g} USD") for name, usd in pages.items())
-    yield f"{PAGES:,} pages: {', '.join(told)}"
+    per_pages = ((one.job.name, one.cost.per_pages) for one in priced if one.cost is not None)
+    told = (f"{name} {UNKNOWN if usd is None else f'about {usd:.4g} USD'}" for name, usd in per_pages)
+    yield f"{PAGES:,} pages: {', '.join(dict.fromkeys(told))}"
     budget = priced[0].job.config.budget_usd
     if budget is not None and sum(known) > budget:
         yield f"budget_usd={budget:g} will be spent after about {budget / sum(known):.0%} of what is to ask"
