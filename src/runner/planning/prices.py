@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from runner.base.errors import Problem, Refused
-from runner.config import Config, JudgeModelConfig
+from runner.config import Config, JudgeModelConfig, PriceConfig
 from runner.config.request_form import request_form
 from runner.planning import environments
 
@@ -46,8 +46,12 @@ class Price:
 
 
 def of_tokens(config: Config) -> Price | None:
-    """Return the price of a model's tokens; None where it is not known."""
-    price = config.model.price
+    """Return the price of a job's tokens; None where it is not known."""
+    return of_a_model(config.model.price)
+
+
+def of_a_model(price: PriceConfig) -> Price | None:
+    """Return the price that `model.price` says, typed or as Hydra composed it; None where it is not known."""
     if price.input_usd is None or price.output_usd is None:
         return None
     return Price(price.input_usd, price.output_usd, price.image_tokens, price.cached_usd)
