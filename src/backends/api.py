@@ -127,7 +127,8 @@ class Timing:
     `sent_at` is Unix time. `latency_s` runs from sending to the last chunk that holds a choice, `ttft_s` to the first
     non-empty piece of text, both on the client's clock; `tail_s` is what came behind: an account of tokens, [DONE].
     `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
-    between `ttft_s` and `latency_s`: what a time per token divides by.
+    between `ttft_s` and `latency_s`: what a time per token divides by. `answer_ttft_s` runs to the first piece of the
+    answer itself: later than `ttft_s` where a model is seen to think before.
     """
 
     sent_at: float
@@ -138,20 +139,23 @@ class Timing:
     decode_s: float | None = None
     tail_s: float | None = None
     tokens_after_first: float | None = None
+    answer_ttft_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
-    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `image_tokens` and
+    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `completion_tokens` include
+    the `reasoning_tokens`, `prompt_tokens` the `cached_tokens`, which are cheaper at some endpoints. `image_tokens` and
     `image_sizes` (width, height in pixels) are what the engine says that the model saw. `prompt_digest` names the
     prompt's token ids, those of images included: engines with the same digest had the same prompt. `conditions` are
     what decides the timing and not the text. `lowered_max_pixels` is the limit on an image's area where it was lowered
     for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
     (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
     (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
-    `repeated_messages`, `not_streamed`, and `finish_reason=WORD` for the server's own word.
+    `repeated_messages`, `not_streamed`, `not_sent=NAME` and `sent_as=NAME:OTHER` for settings that the endpoint
+    refused, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str
@@ -170,6 +174,8 @@ class Generation:
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     lowered_max_pixels: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -304,7 +310,9 @@ class Endpoint:
     refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
     asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
     prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
-    that the endpoint refuses, or knows by another name.
+    that the endpoint refuses, or knows by another name; `extra` is added to the body of each. `stream=False` asks for
+    answers in one piece. `adapt`: what it refuses by name is sent otherwise, or left out, and remarks of the answer say
+    so; `refused` are names of the limit of tokens that it refused.
     """
 
     url: str
@@ -316,6 +324,10 @@ class Endpoint:
     image_token: int | None = None
     omit: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = True
+    adapt: bool = False
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backends.chat_server.errors import RequestError
@@ -33,7 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
-    *("media_io_kwargs", "response_format"),
+    *("media_io_kwargs", "response_format", "chat_template_kwargs"),
 )
 
 
@@ -77,7 +77,7 @@ class ChatRequest:
     """One request. `images` are encoded files in the order of the messages, including the frames of videos.
 
     `video_fps` is the rate of the videos' frames. `response_schema` is a JSON Schema, as JSON, that the answer is held
-    to; None: it is not.
+    to; None: it is not. `template_options` are variables for the chat template.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -90,6 +90,7 @@ class ChatRequest:
     include_usage: bool = False
     return_token_ids: bool = False
     response_schema: str | None = None
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
@@ -118,6 +119,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
         include_usage=_flag(stream_options, "include_usage"),
         return_token_ids=_flag(body, "return_token_ids"),
         response_schema=_response_schema(body),
+        template_options=_template_options(body),
     )
 
 
@@ -160,6 +162,16 @@ def _pixels(values: Mapping[str, Any]) -> Pixels:
     if low is not None and high is not None and low > high:
         raise RequestError(f"min_pixels {low} is larger than max_pixels {high}", param="mm_processor_kwargs")
     return Pixels(low, high)
+
+
+def _template_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return variables for the chat template, such as enable_thinking. A family refuses what its template lacks."""
+    value = body.get("chat_template_kwargs")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"chat_template_kwargs must be an object, got {value!r}", param="chat_template_kwargs")
+    return value
 
 
 def _video_fps(body: Mapping[str, Any]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from runner.asking import load
 from runner.asking.engines import NeedsEngine
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
+from runner.config.request_form import request_form
 
 log = logging.getLogger(__name__)
 OnAnswer = Callable[[load.Ask, Generation], load.Ask | None]
@@ -177,7 +179,7 @@ class AskAll:
         asyncio.run(
             load.load(
                 iter(asks),
-                [self.endpoint(endpoint) for endpoint in engine.endpoints],
+                [self.endpoint(self._formed(endpoint)) for endpoint in engine.endpoints],
                 tally,
                 concurrency=self.who.config.concurrency,
                 retries=backend.retries if retries is None else retries,
@@ -188,6 +190,11 @@ class AskAll:
                 may_hang=bool(engine.log_paths),
             )
         )
+
+    def _formed(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that is sent requests in the form that the model's config asks for."""
+        form = request_form(self.who.config)
+        return dataclasses.replace(endpoint, omit=form.omit, rename=form.rename, extra=form.extra)
 
 
 def allowed_failures(max_failed: float | None, total: int) -> float | None:

@@ -13,6 +13,18 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass
+class PriceConfig:
+    """What a model's tokens cost at its endpoint, in USD for a million of them; null: not known."""
+
+    input_usd: float | None = within(None, 0)
+    output_usd: float | None = within(None, 0)  # of answers; tokens of reasoning are a part of them
+    cached_usd: float | None = within(None, 0)  # input that the endpoint found in its cache; null: as other input
+    image_tokens: int | None = within(None, 0)  # the most that one picture takes, to keep a budget and for forecasts
+    date: str | None = None  # when the price was looked up
+    source: str | None = None  # where
+
+
+@dataclass
 class ModelConfig:
     """A model: where its checkpoints are and what is needed to run it. Each file in conf/model/ sets these keys."""
 
@@ -24,6 +36,14 @@ class ModelConfig:
     revision: str | None = None  # the commit at the hub of model.path
     licence: str = MISSING  # as the model's card names it
     backends: list[str] = field(default_factory=list)  # the backends that can run the model; empty: all
+    # how requests differ: our name of a setting -> the endpoint's name, or null to leave it out; other names are added
+    request: dict[str, Any] = field(default_factory=dict)
+    # the same by the model's name at an OpenAI endpoint: pattern -> request; the first that fits counts, `request` wins
+    request_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # word of sampling.thinking -> what is then sent, as in `request`; `budget`: for a number, which stands for BUDGET
+    thinking: dict[str, dict[str, Any]] = field(default_factory=dict)
+    thinking_by_name: dict[str, dict[str, Any]] = field(default_factory=dict)  # by names, as in `request_by_name`
+    price: PriceConfig = field(default_factory=PriceConfig)
     images: bool = True  # false: the model takes only text, so pages are read by OCR (prompt.ocr)
     unsupported: str | None = None  # the reason why no backend can run the model; the job is refused with it
     engine_args: dict[str, dict[str, Any]] = field(default_factory=dict)  # backend -> flags it needs for this model

@@ -16,6 +16,7 @@ import numpy as np
 
 from backends import chunks
 from runner.asking.questions import Generated
+from runner.jobs.costs import Costs
 
 REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {
@@ -35,7 +36,7 @@ STATS = {
 # What is told of answers with a remark of `Generation.remarks`.
 REMARKS = {
     "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
-    "cut_before_answer": "are empty because sampling.max_tokens ended them while the model was thinking: raise it",
+    "cut_before_answer": "were cut by sampling.max_tokens while the model was thinking, so there is none: raise it",
     "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
     "tool_calls": "called a tool beside their text: only the text is scored",
     "other_choices": "came with further choices: only the first (index 0) is read",
@@ -52,26 +53,31 @@ class Seen:
     `lengths` are in characters, `latencies`, `ttft` and `tpot` in seconds, `rates` in characters per second, each of
     the answers that have it; failures count in `total` alone. `tpot` is undefined for answers that came as one piece.
     `remarks` counts `Generation.remarks`; `refused` are answers that decline in the endpoint's own words for it, and
-    questions that its content filter withheld the answer of.
+    questions that its content filter withheld the answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first
+    piece of the answer itself) are of the answers of which they are known.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Read the rows of an answers.jsonl."""
         self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
         self.remarks: Counter[str] = Counter()
+        self.costs = Costs()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
+        self.reasoning_tokens, self.answer_ttft = array("d"), array("d")
+        self.seen_thinking = False
         for row in rows:
             self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in one row of an answers.jsonl."""
         self.total += 1
+        self.costs.add(row)
         self.asked_again += row["attempts"] > 1
         self.lowered += row.get("lowered_max_pixels") is not None
-        self.truncated += row.get("finish_reason") == "length"
         # Old stores have no remarks.
         remarks = row.get("remarks") or ()
         self.remarks.update(remarks)
+        self.truncated += row.get("finish_reason") == "length" or "cut_before_answer" in remarks
         filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
         self.filtered += filtered
         self.refused += filtered or "refusal" in remarks
@@ -81,6 +87,9 @@ class Seen:
     def _answered(self, row: Mapping[str, Any]) -> None:
         length, timing, tokens = len(row["text"]), row["timing"], row["completion_tokens"]
         self.lengths.append(length)
+        if row.get("reasoning_tokens") is not None:
+            self.reasoning_tokens.append(row["reasoning_tokens"])
+        self.seen_thinking |= bool(row.get("reasoning"))
         if not timing:
             return
         latency, ttft = timing["latency_s"], timing["ttft_s"]
@@ -89,6 +98,8 @@ class Seen:
             self.rates.append(length / latency)
         if ttft is not None:
             self.ttft.append(ttft)
+            if timing.get("answer_ttft_s") is not None:
+                self.answer_ttft.append(timing["answer_ttft_s"])
             after = timing.get("tokens_after_first")
             if after is None and tokens:  # stored before it was kept
                 after = tokens - 1
@@ -104,6 +115,8 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
     the first piece of text (`Timing.tokens_after_first`).
     """
     values = {"text/length_mean": _mean(seen.lengths)} if seen.lengths else {}
+    if seen.reasoning_tokens:
+        values["text/reasoning_tokens"] = _mean(seen.reasoning_tokens)
     if not timed:
         return values
     values |= _latencies(seen)
@@ -124,6 +137,8 @@ def _latencies(seen: Seen) -> dict[str, float]:
         values |= {f"latency/p{p}_s": float(np.percentile(seen.latencies, p)) for p in (50, 95, 99)}
     if seen.ttft:
         values |= {f"ttft/p{p}_s": float(np.percentile(seen.ttft, p)) for p in (50, 95)}
+    if seen.seen_thinking and seen.answer_ttft:  # otherwise it is the first token
+        values |= {f"ttft/answer_p{p}_s": float(np.percentile(seen.answer_ttft, p)) for p in (50, 95)}
     if seen.tpot:
         values["tpot/p50_s"] = float(np.percentile(seen.tpot, 50))
     if seen.rates:
@@ -160,6 +175,23 @@ def remarks(generated: Generated) -> Iterator[str]:
         yield f"picture {first}{more}: {what}"
 
 
+def not_sent(seen: Seen) -> list[str]:
+    """Return the settings that an endpoint refused, so that they were left out of some requests."""
+    return sorted(word.partition("=")[2] for word in seen.remarks if word.startswith("not_sent="))
+
+
+def _adaptations(seen: Seen) -> Iterator[str]:
+    """Yield how requests were changed because the endpoint refused parts of them."""
+    for name in not_sent(seen):
+        what = f"{seen.remarks[f'not_sent={name}']} answers were made without {name}, which the endpoint refuses"
+        then = "so it may not count tokens" if name == "stream_options" else "its own value holds"
+        yield f"{what}: {then} (++model.request.{name}=null says so beforehand)"
+    for word, count in sorted(seen.remarks.items()):
+        if word.startswith("sent_as="):
+            name, _, other = word.partition("=")[2].partition(":")
+            yield f"{name} was sent as {other} for {count} answers, since the endpoint refuses its own name"
+
+
 def notes(generated: Generated, seen: Seen) -> list[str]:
     """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
     noted = [*generated.notes, *remarks(generated)]
@@ -171,6 +203,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
     if seen.filtered:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
+    noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):
         raw = word.removeprefix("finish_reason=")
         if raw != word and chunks.meaning(raw) is None:

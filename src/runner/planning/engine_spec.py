@@ -11,6 +11,7 @@ from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
+from runner.config.request_form import request_form
 from runner.planning import checkpoints, environments, model_checks, ocr_program, pixel_limits, quant_check
 from runner.planning.checkpoints import Checkpoint
 
@@ -26,6 +27,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
         attempt(problems, lambda: quant_check.refuse(config, checkpoint))
         attempt(problems, lambda: pixel_limits.refuse(config, checkpoint))
     attempt(problems, lambda: model_checks.settings(config))
+    attempt(problems, lambda: request_form(config))
     if problems:
         raise Refused(problems)
     _oom_policy(config, backend)
@@ -91,6 +93,8 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
         "headers": backend.headers or None,
         "omit": list(backend.omit) or None,
         "rename": dict(backend.rename) or None,
+        "adapt": backend.adapt or None,
+        "stream": None if backend.stream else False,
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,
     }

@@ -14,8 +14,17 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
 from runner.config import Config, metric_files, typed
+from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
-from runner.planning import constraint_check, hub_check, machine_check, model_checks, opened, reference_check
+from runner.planning import (
+    constraint_check,
+    hub_check,
+    machine_check,
+    model_checks,
+    opened,
+    prices,
+    reference_check,
+)
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -47,6 +56,8 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         attempt(problems, lambda: model_checks.pictures(config, samples))
         attempt(problems, lambda: _search(config, samples))
         attempt(problems, lambda: reference_check.check(config, metrics or {}, samples))
+        shown = config.model.images and any(sample.images for sample in samples)
+        attempt(problems, lambda: prices.check(config, pictures=shown))
     attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)
@@ -93,7 +104,7 @@ def warn(job: Job) -> None:
     for note in job.reading_notes():
         log.warning("%s: %s", job.name, note)
     sampling = job.config.sampling
-    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
+    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in request_form(job.config).omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
             "set sampling.temperature, or repeats=1",

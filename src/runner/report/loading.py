@@ -16,6 +16,7 @@ from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
+from runner.jobs.rows import is_truncated
 from runner.report import significance
 from runner.report.model import (
     VALIDITY,
@@ -183,7 +184,7 @@ def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
     return CandidateAnswer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
-        truncated=row["finish_reason"] == "length",
+        truncated=is_truncated(row),
         latency_s=(row["timing"] or {}).get("latency_s"),
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],

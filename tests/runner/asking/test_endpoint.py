@@ -90,19 +90,30 @@ SAID = {
     "filters": [_piece({"content": "Ив"}), _piece({}, "content_filter")],
     "cuts": [_piece({"content": "Ив"}), _piece({}, "MAX_TOKENS")],
     "thinks": [_piece({"content": "<think>вижу паспорт</think>\n\nИванов"}), _piece({}, "stop")],
+    "ponders": [_piece({"reasoning_content": "вижу паспорт"}), _piece({}, "length")],
     "breaks": [_piece({"content": "Ив"}), {"object": "error", "message": "no such picture", "code": 400}],
     "strict": [_piece({"content": "Иванов"}), _piece({}, "stop")],
+}
+# What the families refuse, and what they must be sent. Of GPT-5: litellm 1.110.2, llms/openai/chat.
+REFUSED = {
+    "gpt-5-mini": ({"max_tokens", "temperature", "top_p", "top_k", "stop"}, {"max_completion_tokens"}),
+    "newcomer": ({"max_tokens", "temperature", "seed"}, {"max_completion_tokens"}),
+    "mistral-old": ({"max_completion_tokens", "reasoning_effort"}, {"max_tokens", "temperature"}),
+    "strict": ({"seed"}, {"max_completion_tokens"}),
 }
 
 
 class _Odd(BaseHTTPRequestHandler):
-    """Answers as SAID has it; `strict` takes no seed and wants max_completion_tokens."""
+    """Answers as SAID has it, and refuses what REFUSED says."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        refused = body["model"] == "strict" and ("seed" in body or "max_completion_tokens" not in body)
-        events = [f"data: {json.dumps(one)}\n\n" for one in SAID[body["model"]]] + ["data: [DONE]\n\n"]
-        content = json.dumps({"error": {"message": "unsupported: seed"}}) if refused else "".join(events)
+        unknown, needed = REFUSED.get(body["model"], (set(), set()))
+        refused = sorted(unknown & body.keys() | needed - body.keys())
+        events = [f"data: {json.dumps(one)}\n\n" for one in SAID.get(body["model"], SAID["strict"])]
+        content = "".join([*events, "data: [DONE]\n\n"])
+        if refused:
+            content = json.dumps({"error": {"message": f"Unsupported parameter: {refused}"}})
         self.send_response(400 if refused else 200)
         self.send_header("Content-Type", "application/json" if refused else "text/event-stream")
         self.end_headers()
@@ -120,9 +131,42 @@ def odd_url() -> Iterator[str]:
         server.shutdown()
 
 
+def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(cli: CommandLine, odd_url: str):
+    command = ("-m", "model=openai", "model.name=gpt-5-mini,newcomer,mistral-old", f"backend.base_url={odd_url}")
+    command = (*command, "backend.api_key_variable=null", "dataset.limit=2", "metrics=[exact_match]")
+    ended = cli(*command)
+    assert ended.code == 0, ended.err + ended.out
+    notes = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        result = json.loads(path.read_text())
+        assert result["metrics"]["samples/failed"] == 0
+        notes[result["name"]] = " ".join(result["notes"])
+    assert "not sent: temperature, top_p (model.request_by_name." in notes["gpt-5-mini-native"]
+    assert "not sent" not in notes["mistral-old-native"] and "refuses" not in notes["mistral-old-native"]
+    # Of a name that no file knows the endpoint's own refusals tell what it takes.
+    assert "made without seed, which the endpoint refuses" in notes["newcomer-native"]
+    (told,) = cli.folder.glob("multirun/*/*/*newcomer*/environment.json")
+    assert json.loads(told.read_text())["not_sent"] == ["seed", "temperature"]
+    # What is added decides an answer: nothing of the store is reused; and a refusal names the key that changes it.
+    again = cli(*command, "+model.request.reasoning_effort=low", "max_failed=null")
+    assert "++model.request.reasoning_effort=null" in again.out + again.err
+    first, second = sorted(cli.folder.glob("multirun/*/*/*gpt-5-mini*/metrics.json"))
+    assert json.loads(second.read_text())["metrics"]["samples/reused"] == 0
+    left = json.loads((second.parent / "answers.jsonl").read_text().splitlines()[0])
+    assert (
+        left["text"] == "Иванов"
+        and left["key"] != json.loads((first.parent / "answers.jsonl").read_text().splitlines()[0])["key"]
+    )
+
+
 def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_url: str):
     ended = cli(
-        *("-m", "model=openai", "model.name=refuses,filters,cuts,thinks,breaks,strict", f"backend.base_url={odd_url}"),
+        *(
+            "-m",
+            "model=openai",
+            f"model.name={','.join(SAID)}",
+            f"backend.base_url={odd_url}",
+        ),
         *("backend.api_key_variable=null", "backend.omit=[seed]", "+backend.rename.max_tokens=max_completion_tokens"),
         *("dataset.limit=4", "metrics=[exact_match,text]", "max_failed=null", "warmup=0"),
     )
@@ -141,6 +185,8 @@ def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_
     assert first["cuts"]["remarks"] == ["finish_reason=MAX_TOKENS"]
     assert (first["thinks"]["text"], first["thinks"]["reasoning"]) == ("Иванов", "вижу паспорт")
     assert "held reasoning" in notes["thinks"]
+    assert metrics["ponders"]["samples/truncated"] == metrics["ponders"]["text/truncated"] * 4 == 4
+    assert "were cut by sampling.max_tokens while the model was thinking" in notes["ponders"]
     assert (first["breaks"]["error"]["kind"], first["breaks"]["text"]) == ("bad_request", None)
     assert "no such picture" in first["breaks"]["error"]["message"]
     assert first["strict"]["text"] == "Иванов" and "not sent: seed (backend.omit)" in notes["strict"]

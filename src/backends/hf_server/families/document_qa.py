@@ -16,7 +16,7 @@ from backends.chat_server.errors import LoadError, RequestError
 from backends.chat_server.images import decode_image
 from backends.chat_server.protocol import ChatRequest, Sampling
 from backends.hf_server.configuration import model_type
-from backends.hf_server.families import DirectAnswer, Prepared, resnext_fpn
+from backends.hf_server.families import DirectAnswer, Prepared, resnext_fpn, template_options
 from backends.hf_server.families.processors import load_image_processor, load_tokenizer
 from backends.hf_server.settings import Settings
 
@@ -54,6 +54,7 @@ class DocumentQA:
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """Read the words of every page and split them into windows. Raise RequestError."""
+        template_options.checked(request.template_options, None)
         question = _question(request)
         images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
         pages = [page for image in images if (page := self._page(question, image)) is not None]

@@ -27,6 +27,7 @@ QUALITY = (
 COSTS = (
     ("latency/p95_s",),
     ("throughput/output_tokens_per_s",),
+    ("cost/usd_per_1000_pages",),
     ("memory/needed_gib", "memory/gpu_peak_gib", "memory/cpu_peak_gib"),
 )
 ALWAYS = ("model", "quant")

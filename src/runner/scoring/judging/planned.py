@@ -61,8 +61,7 @@ class PlannedJudge:
 
     def with_own_settings(self, failure: Failure) -> Failure:
         """Return the failure with a remedy that names the judge's settings instead of a candidate's."""
-        words = failure.message.replace("'backend.omit=", f"'{self.setting('omit')}=")
-        words = words.replace("+backend.rename.", f"{self.setting('rename')}.")
+        words = failure.message.replace("++model.request.", f"+judge.model.{self.name}.set.model.request.")
         return dataclasses.replace(failure, message=words)
 
     @property
@@ -208,6 +207,7 @@ def _composed(settings: JudgeModelConfig) -> DictConfig:
                 cfg.backend[key] = value
         if cfg.backend.name == "openai":
             cfg.backend.api_key_variable = settings.api_key_variable
+            cfg.backend.adapt = False  # a judge that is asked otherwise is another judge
         cfg.backend.request_timeout_s, cfg.backend.retries = settings.request_timeout_s, settings.retries
         cfg.concurrency = settings.concurrency
     for key, value in settings.set.items():
