@@ -30,7 +30,7 @@ def cpu(arguments: tuple[str, ...], checkout: Path = builds.HERE) -> float:
     """Return the CPU seconds of one Python process, user and system."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = builds.environment(checkout)
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
+    subprocess.run([builds.python(checkout), *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

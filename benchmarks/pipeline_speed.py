@@ -113,7 +113,8 @@ def compare(url: str, arguments: argparse.Namespace, folder: Path) -> list[Limit
         pairs = []
         for _ in range(arguments.rounds):
             if arguments.before:
-                print(f"before: {measured(url, samples, command, folder, arguments.before)}", flush=True)
+                older = [builds.python(arguments.before), *command[1:]]
+                print(f"before: {measured(url, samples, older, folder, arguments.before)}", flush=True)
             pairs.append((measured(url, samples, command, folder), measured(url, samples, own, folder)))
             print(f"concurrency {concurrency:3}: runner {pairs[-1][0]}; bare aiohttp {pairs[-1][1]}", flush=True)
         share = statistics.median(ours.per_s / theirs.per_s for ours, theirs in pairs)

@@ -44,7 +44,7 @@ def cpu(arguments: tuple[str, ...], folder: Path, checkout: Path = builds.HERE) 
     """Return the CPU seconds of one Python process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = builds.environment(checkout) | {"RUNNER_STORE": str(folder / "store")}
-    command = [sys.executable, *arguments]
+    command = [builds.python(checkout), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}")

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parts import endpoint
+from parts import builds, endpoint
 from parts.limits import Limit, tell
 
 DEMO = ("-m", "model=demo_s,demo_m", "quant=bf16,w4a16")
@@ -41,11 +41,6 @@ class Waited:
     after_s: float
     p50_s: float
     p95_s: float
-
-
-def python_of(folder: Path) -> str:
-    """Return the interpreter of a checkout's own environment."""
-    return str(folder.absolute() / ".venv" / "bin" / "python")
 
 
 def finished(folder: Path) -> list[dict[str, Any]]:
@@ -83,7 +78,7 @@ def median(found: list[Waited], name: str) -> float:
     return statistics.median(getattr(one, name) for one in found)
 
 
-def endpoint_limits(builds: dict[str, str], questions: int, rounds: int, folder: Path) -> list[Limit]:
+def endpoint_limits(pythons: dict[str, str], questions: int, rounds: int, folder: Path) -> list[Limit]:
     """Ask with each build in turns, with a database that is there and with a new one."""
     rows = folder / "rows.jsonl"
     told = [
@@ -91,17 +86,17 @@ def endpoint_limits(builds: dict[str, str], questions: int, rounds: int, folder:
         for name in endpoint.pictures(folder, questions, 150)
     ]
     rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told), encoding="utf-8")
-    known: dict[str, list[Waited]] = {name: [] for name in builds}
-    new: dict[str, list[Waited]] = {name: [] for name in builds}
+    known: dict[str, list[Waited]] = {name: [] for name in pythons}
+    new: dict[str, list[Waited]] = {name: [] for name in pythons}
     with endpoint.running(50) as url:
         for number in range(rounds):
-            for name, python in builds.items():
+            for name, python in pythons.items():
                 where = folder / f"{name}-{number}"
                 where.mkdir()
                 new[name].append(asked(python, url, where, rows))  # makes the database
                 known[name].append(asked(python, url, where, rows))
                 print(f"{name}: new database {new[name][-1]}; known {known[name][-1]}", flush=True)
-    if "before" not in builds:
+    if "before" not in pythons:
         why = {"why": NO_BEFORE}
         first = fraction = p50 = p95 = None
     else:
@@ -142,13 +137,13 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    builds = ({"before": python_of(given.before)} if given.before else {}) | {"now": sys.executable}
+    pythons = ({"before": builds.python(given.before)} if given.before else {}) | {"now": sys.executable}
     folder = Path(tempfile.mkdtemp(prefix="waits-"))
     try:
-        limits = endpoint_limits(builds, given.questions, given.rounds, folder)
-        shares: dict[str, list[float]] = {name: [] for name in builds}
+        limits = endpoint_limits(pythons, given.questions, given.rounds, folder)
+        shares: dict[str, list[float]] = {name: [] for name in pythons}
         for number in range(given.rounds):
-            for name, python in builds.items():
+            for name, python in pythons.items():
                 shares[name].append(demo_share(python, folder / f"demo-{name}-{number}"))
                 print(f"{name}: an engine answers in {shares[name][-1]:.2f} of a sweep of four engines", flush=True)
         share = statistics.median(shares["now"])
