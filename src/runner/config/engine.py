@@ -121,4 +121,5 @@ class PoolConfig:
 
     max_engines: int = within(1, 1, 64)
     gpus: int | None = within(None, 1, 64)  # GPUs that each engine claims for itself; null: it uses all visible GPUs
-    fetch_ahead: bool = True  # fetch the next engine's checkpoint from the hub while this one answers
+    # fetch the next engine's checkpoint from the hub while this one answers; null: on four cores or more
+    fetch_ahead: bool | None = None

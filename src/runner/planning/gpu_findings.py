@@ -61,7 +61,7 @@ def cuda_environments(version: int) -> list[str]:
     """Return the names of conf/env whose requirements pin wheels for a major version of CUDA."""
     found = []
     for file in sorted((paths.conf_dir() / "env").glob("*.yaml")):
-        requirements = (OmegaConf.to_container(OmegaConf.load(file)) or {}).get("requirements")
+        requirements = OmegaConf.select(OmegaConf.load(file), "requirements")
         if requirements and cuda.cuda_of(paths.resolve(requirements)) == version:
             found.append(file.stem)
     return found

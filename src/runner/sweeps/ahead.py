@@ -6,7 +6,7 @@ after all of the last one is done.
 
 The checkpoint that the next engine loads comes earlier: while answers are timed it is fetched from the hub, or read
 into the page cache where it is large and on this machine, by a process that uses a fiftieth of the cores at most
-(asking/fetch_tasks.py; benchmarks/fetch_ahead.py measures that latencies stay). Not while an endpoint beyond this
+(asking/fetch_tasks.py; benchmarks/fetch_ahead.py measures what that does to latencies), where that is allowed on so few cores. Not while an endpoint beyond this
 machine answers, whose answers come over the same network.
 """
 
@@ -21,6 +21,7 @@ from runner.asking import engines, fetching
 from runner.asking.questions import asks_at_once
 from runner.base import paths
 from runner.base.errors import RunnerError
+from runner.base.helper import has_idle_cores
 from runner.config import Config
 from runner.planning import hub_check
 from runner.planning.job import Job
@@ -58,7 +59,10 @@ def beside(number: int | None, job: Job) -> None:
 
 def _next_engine(number: int | None) -> int | None:
     """Return the first job after this one that needs another engine than it, None where it fetches nothing ahead."""
-    if number is None or number >= len(_specs) or not _configs[number].pool.fetch_ahead:
+    if number is None or number >= len(_specs):
+        return None
+    wanted = _configs[number].pool.fetch_ahead
+    if not (has_idle_cores() if wanted is None else wanted):
         return None
     following = range(number + 1, len(_specs))
     return next((index for index in following if _specs[index] != _specs[number]), None)
