@@ -39,6 +39,8 @@ EXPECTED = {
         "_FACTS[quantization]",
     ): "it stands in the line of SGLang's arguments, a dictionary as Python prints it",
     ("sglang", "_FACTS[attention]"): "as above",
+    **{("sglang", f"_SPREAD[{size}]"): "as above" for size in ("tp", "pp", "dp")},
+    ("sglang", "_DP_WITHIN_TP"): "as above",
 }
 
 

@@ -7,6 +7,7 @@ its timing, or the failure that stands in its place.
 
 from __future__ import annotations
 
+import dataclasses
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -187,6 +188,8 @@ class EngineSpec:
     `checkpoint` is a folder, a hub name or an endpoint's model; `digest` names its content (empty for an endpoint).
     `weights` is `real` or `dummy` (the architecture with random weights). `args` are further settings as sorted
     (name, value) pairs of text: dtype, attention, batch size, pixels where they are fixed at start, engine arguments.
+    `largest_pixels` is the largest area in pixels to which requests will limit a picture, for an engine that reserves
+    memory for its largest picture; None: some request sets no limit. It tells no two specs apart.
     """
 
     backend: str
@@ -197,6 +200,18 @@ class EngineSpec:
     env: str = "current"
     weights: str = "real"
     args: tuple[tuple[str, str], ...] = ()
+    largest_pixels: int | None = field(default=None, compare=False, repr=False)
+
+    def with_limits_of(self, other: EngineSpec) -> EngineSpec:
+        """Return the spec of an engine that both can share."""
+        limits = (self.largest_pixels, other.largest_pixels)
+        return dataclasses.replace(self, largest_pixels=None if None in limits else max(one or 0 for one in limits))
+
+    def covers(self, other: EngineSpec) -> bool:
+        """Whether an engine that was started for this spec has reserved enough for an equal spec."""
+        if self.largest_pixels is None:
+            return True
+        return other.largest_pixels is not None and other.largest_pixels <= self.largest_pixels
 
     def arg(self, name: str, default: str = "") -> str:
         """Return one of `args`, or `default` where it is not given."""
@@ -308,7 +323,8 @@ class EngineStats:
     """What an engine used between a mark and now, GiB and seconds; unknown is None.
 
     `cpu_peak_gib` is the peak of the summed PSS of its process tree, `gpu_peak_gib` that of its GPU memory as NVML
-    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. `notes` label a figure
+    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. All are
+    sums over the GPUs that the engine is spread over. `notes` label a figure
     that is not what its name says at once, for example a peak that could not be reset.
     """
 

@@ -27,7 +27,7 @@ _FAILURES = (
         "max_model_len={name} is more than the model's own context: lower backend.engine_args.max_model_len",
     ),
     known(
-        r"To serve at least one request with the model's max seq len \((\d+)\)",
+        r"To serve at least one request with the model(?:s)?'s max seq len \((\d+)\)",
         "the KV cache has no room for one request of max_model_len={name}: lower backend.engine_args.max_model_len, or "
         "raise gpu_memory_utilization (on a CPU env.variables.VLLM_CPU_KVCACHE_SPACE)",
         "out_of_memory",

@@ -192,7 +192,11 @@ class ServedEngine:
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
-        return self._account.since(mark)
+        stats = self._account.since(mark)
+        if self.spec.largest_pixels is None or not getattr(self._backend, "reserves_pixels", False):
+            return stats
+        reserved = {"reserved_for_pixels": str(self.spec.largest_pixels)}
+        return dataclasses.replace(stats, facts={**stats.facts, **reserved})
 
     def close(self) -> None:
         """End the process and all its children; undo what else was begun. Safe to call twice."""

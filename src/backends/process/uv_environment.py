@@ -74,7 +74,7 @@ class UvEnvironment:
         total = hashlib.sha256()
         decisive: list[Any] = [self.python or platform.python_version(), sys.platform, platform.machine()]
         total.update(json.dumps([*decisive, sorted(self.remove), self.commands]).encode())
-        files = [*_with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
+        files = [*with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
         for file in files:
             total.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
         return total.hexdigest()[:12]
@@ -191,13 +191,13 @@ def _locked(folder: Path, say: Say) -> FileLock:
             return lock
 
 
-def _with_includes(requirements: Path) -> Iterator[Path]:
+def with_includes(requirements: Path) -> Iterator[Path]:
     """Yield a requirements file and those that it names with -r or -c."""
     yield requirements
     for line in requirements.read_text(encoding="utf-8").splitlines():
         option, _, rest = line.strip().partition(" ")
         if option in ("-r", "-c", "--requirement", "--constraint"):
-            yield from _with_includes(requirements.parent / rest.split("#")[0].strip())
+            yield from with_includes(requirements.parent / rest.split("#")[0].strip())
 
 
 def _files(folder: Path) -> list[Path]:

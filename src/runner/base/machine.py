@@ -45,6 +45,44 @@ def gpus() -> tuple[str, ...]:
         pynvml.nvmlShutdown()
 
 
+def compute_capabilities() -> tuple[float, ...]:
+    """Return the CUDA compute capability (such as 8.9) of each NVIDIA GPU that CUDA_VISIBLE_DEVICES leaves to engines.
+
+    Where that variable names GPUs in another way than by index, all are returned.
+    """
+    found = _compute_capabilities()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return found
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names or names[0] == "-1":
+        return ()
+    if all(name.isdecimal() for name in names):
+        return tuple(found[int(name)] for name in names if int(name) < len(found))
+    return found
+
+
+@functools.cache
+def _compute_capabilities() -> tuple[float, ...]:
+    """Ask NVML, without importing torch; empty where it doesn't answer."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    found = []
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(pynvml.nvmlDeviceGetHandleByIndex(index))
+            found.append(float(f"{major}.{minor}"))
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+    return tuple(found)
+
+
 @functools.cache
 def cpu() -> str:
     """Return the processor's name and the number of cores this process may use."""

@@ -31,6 +31,9 @@ class ModelConfig:
     min_pixels: int | None = within(None, 1)  # a smaller image is enlarged to this area; null: the checkpoint's value
     max_pixels: int | None = within(None, 1)
     env: dict[str, str] = field(default_factory=dict)  # backend -> environment, if the model needs its own
+    no_float16: dict[str, str] = field(
+        default_factory=dict
+    )  # backend -> why the model can't be computed in float16 there
     weights: str = one_of(
         "real", "real", "dummy"
     )  # dummy: the true architecture with random weights, to measure speed and memory
@@ -49,6 +52,8 @@ class QuantConfig:
     name: str = MISSING
     checkpoint: list[str] = field(default_factory=list)  # names in model.checkpoints; the first that exists is used
     dtype: str = one_of("auto", *DTYPES)  # type of activations and unquantised weights; auto: the checkpoint's own
+    # backend -> its type, where it is not `dtype`: a backend may compute such checkpoints in one type alone
+    dtype_for: dict[str, str] = field(default_factory=dict)
     quantization: str = one_of(
         "none", "none", "bnb_int8", "bnb_nf4"
     )  # quantisation while loading: none, bnb_int8, bnb_nf4

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.base import command_line, paths
+from runner.config import quant_support
 
 HEAD = """[Documentation](README.md) · **Look up**
 
@@ -24,10 +25,21 @@ checkpoint (`model.path=FOLDER`) and have a LoRA adapter (`model.adapter=FOLDER`
 |---|---|---|---|---|
 """
 
+QUANTISATIONS = """
+## Quantisations
+
+Made from `conf/quant_support.yaml`. *GPU 8.0 or newer* is a compute capability: 7.5 is Turing (T4, RTX 20), 8.0 and 8.6
+are Ampere (A100, RTX 30), 8.9 is Ada (L4, RTX 40), 9.0 Hopper (H100). What can't work is refused before anything is
+downloaded; what depends on the GPU is refused where the job would run, and `python -m runner.doctor` shows it for the
+GPUs of a machine. **Only what "ran on a CPU" was run. The rest was read in the sources below; none of it has run on a
+GPU.** A quantisation or backend of your own, which the table lacks, is not refused.
+
+"""
+
 
 def models(folder: Path) -> str:
     """Return the page docs/models.md for a folder of model configs."""
-    return HEAD + "".join(_row(path) for path in sorted(folder.glob("*.yaml")))
+    return HEAD + "".join(_row(path) for path in sorted(folder.glob("*.yaml"))) + QUANTISATIONS + quant_support.page()
 
 
 def _row(path: Path) -> str:

@@ -30,7 +30,7 @@ from backends.process.uv_environment import UvEnvironment, cache_dir
 from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
 from runner.base.tracking_address import default_uri, ui_command
-from runner.config import Config, EnvConfig
+from runner.config import Config, EnvConfig, quant_support
 from runner.planning import environments, image_check
 
 _GIB = 2**30
@@ -75,6 +75,27 @@ def gpus() -> Iterator[Finding]:
         yield Finding("fail", f"NVML broke off: {error}", "nvidia-smi should show the same; restart the driver")
     finally:
         pynvml.nvmlShutdown()
+
+
+def quantisations() -> Iterator[Finding]:
+    """Apply the table of quantisations to the best GPU of this machine, or to its CPU."""
+    table = quant_support.load()
+    best = max(machine.compute_capabilities(), default=None)
+    where = f"on GPUs of compute capability {best}" if best is not None else "on a CPU"
+    for backend, release in table.releases.items():
+        works, text, not_here = [], [], []
+        for quant, row in table.cells.items():
+            cell = row.get(backend)
+            if cell is None or cell.refused or not cell.runs_on(best):
+                not_here.append(quant)
+            else:
+                (text if cell.only else works).append(quant)
+        what = f"backend={backend} {where}: quant={', '.join(works)}" + (
+            f"; text models: {', '.join(text)}" if text else ""
+        )
+        yield Finding(
+            "ok", f"{what}; not: {', '.join(not_here) or 'none left'} (by the source of {release}; docs/models.md)"
+        )
 
 
 def containers() -> Iterator[Finding]:
@@ -185,6 +206,7 @@ def machines() -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     gpus,
+    quantisations,
     room,
     hub,
     recognition,

@@ -11,7 +11,7 @@ from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
-from runner.planning import checkpoints, environments, model_checks, ocr_program
+from runner.planning import checkpoints, environments, model_checks, ocr_program, quant_check
 from runner.planning.checkpoints import Checkpoint
 
 
@@ -22,6 +22,8 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     brings = isinstance(backend, OcrBackend)  # a program, and no checkpoint
     checkpoint = Checkpoint("", "", "") if brings else attempt(problems, lambda: checkpoints.find(config))
     env = attempt(problems, lambda: environments.name(config))
+    if not brings:
+        attempt(problems, lambda: quant_check.refuse(config, checkpoint))
     attempt(problems, lambda: model_checks.settings(config))
     if problems:
         raise Refused(problems)
@@ -60,6 +62,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         env=env,
         weights=config.model.weights,
         args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
+        largest_pixels=config.model.max_pixels,
     )
 
 
@@ -68,7 +71,7 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
     model, backend = config.model, config.backend
     fixed = getattr(server, "pixels_at_start", False)  # it can't be told with each request
     return {
-        "dtype": backend.dtype or config.quant.dtype,
+        "dtype": model_checks.dtype(config),
         "attention": backend.attention,
         "device": backend.device,
         "batch_size": backend.batch_size,

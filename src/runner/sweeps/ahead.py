@@ -29,6 +29,7 @@ _specs: list[EngineSpec] = []
 def expect(configs: Sequence[Config], specs: Sequence[EngineSpec]) -> None:
     """Say which jobs will run in this process, in this order, and which engine each needs."""
     _configs[:], _specs[:] = configs, specs
+    engines.expect(specs)
 
 
 def after(number: int | None, job: Job) -> None:
