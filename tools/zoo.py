@@ -223,7 +223,7 @@ def compare(found: Registry, backend: str, conf: Path) -> Finding:
 
 
 def _print(title: str, names: tuple[str, ...]) -> None:
-    print(f"\n{title} ({len(names)}):\n  " + ("\n  ".join(names) or "none"))  # noqa: T201
+    print(f"\n{title} ({len(names)}):\n  " + ("\n  ".join(names) or "none"))
 
 
 def main(arguments: list[str]) -> int:
@@ -238,9 +238,9 @@ def main(arguments: list[str]) -> int:
             found = release(given)
             finding = compare(registry(found), BACKENDS[found.package], options.conf)
         except Unreadable as error:
-            print(f"zoo: {error}", file=sys.stderr)  # noqa: T201
+            print(f"zoo: {error}", file=sys.stderr)
             return 2
-        print(f"{found.package} {found.version}")  # noqa: T201
+        print(f"{found.package} {found.version}")
         _print("It loads, by its registry", finding.loads)
         _print("It loads them, and their files don't say so (a format or a package may be why)", finding.unlisted)
         _print("Their files name it, and its registry lacks them", finding.missing)

@@ -13,7 +13,7 @@ from backends.chat_server.errors import LoadError
 from backends.hf_server.configuration import model_type
 from backends.hf_server.settings import Settings
 
-
+# Arguments of a processor that are no settings of the checkpoint.
 PARTS = ("image_processor", "tokenizer", "video_processor", "feature_extractor", "chat_template", "self", "kwargs")
 
 
@@ -25,40 +25,44 @@ def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
-    images = image_processor(settings, source)
     stated = _stated(settings, source)
-    # Some model types have no line of their own in transformers' table: GLM-OCR's checkpoint names GLM-4.6V's processor.
+    # transformers' table has no line for some model types (GLM-OCR); their checkpoints name a processor's class.
     name = PROCESSOR_MAPPING_NAMES.get(model_type(config)) or stated.get("processor_class")
-    name = name or getattr(images, "processor_class", None) or getattr(images, "_processor_class", None)
     if name is None or not hasattr(transformers, name):
         raise LoadError(
             f"{settings.model}: transformers {transformers.__version__} names no processor for model type "
             f"{model_type(config)!r}; install torchvision, or a transformers version that knows the model"
         )
     base = getattr(transformers, name)
-    # The checkpoint's own settings (how many tokens a picture has, say): the defaults of the class are another model's.
+    # The checkpoint's own settings, such as how many tokens a picture has: defaults of the class are another model's.
     known = inspect.signature(base.__init__).parameters
     options = {key: value for key, value in stated.items() if key in known and key not in PARTS}
     try:
-        processor = without_video(base)(images, tokenizer, **options)
+        processor = without_video(base)(image_processor(settings, source), tokenizer, **options)
     except ImportError as error:
         raise LoadError(f"{settings.model}: its processor can't be built without torchvision: {error}") from error
     except (TypeError, AttributeError) as error:
-        raise LoadError(
-            f"{settings.model}: {name} can't be built without a part that needs torchvision ({error}); install torchvision"
-        ) from error
+        message = f"{settings.model}: {name} has a part that needs torchvision ({error}); install torchvision"
+        raise LoadError(message) from error
     processor.chat_template = stated.get("chat_template") or tokenizer.chat_template
     return processor
 
 
 def without_video(base: type) -> type:
     """Return a subclass of a processor class that has an image processor and a tokenizer, but no video processor."""
+    hears = "feature_extractor" in inspect.signature(base.__init__).parameters  # Gemma 4: its class asks for ears, too
 
     class ImageOnly(base):
         def __init__(self, image_processor: Any = None, tokenizer: Any = None, **options: Any):
-            if "feature_extractor" in inspect.signature(base.__init__).parameters:
-                options["feature_extractor"] = None  # of sound, where the class asks for one
+            if hears:
+                options["feature_extractor"] = None
             super().__init__(image_processor=image_processor, tokenizer=tokenizer, video_processor=None, **options)
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            """Return the parts, which transformers reads from the arguments of __init__, with those of sound."""
+            parts: list[str] = base.get_attributes() if hears else super().get_attributes()
+            return parts
 
         def check_argument_for_proper_class(self, name: str, argument: Any) -> None:
             """Accept a missing video processor and, in transformers 4, a tokenizer of a general class."""
@@ -79,12 +83,20 @@ def image_processor(settings: Settings, source: dict[str, Any]) -> Any:
 
 
 def _stated(settings: Settings, source: dict[str, Any]) -> dict[str, Any]:
-    """Return what the checkpoint says of its processor.
+    """Return what the checkpoint says of its processor: its settings, its class, its chat template.
 
-    processor_config.json, and the chat template (chat_template.jinja or .json), which has priority over the tokenizer's.
+    They stand in processor_config.json; the template (chat_template.jinja or .json) has priority over the tokenizer's.
+    Where that file doesn't name the class, preprocessor_config.json does, as for AutoProcessor.
     """
-    from transformers import ProcessorMixin
+    from transformers import ImageProcessingMixin, ProcessorMixin
 
     options = {name: value for name, value in source.items() if name != "trust_remote_code"}
     values, _ = ProcessorMixin.get_processor_dict(settings.model, **options)
-    return dict(values)
+    stated = dict(values)
+    if not stated.get("processor_class"):
+        try:
+            of_images, _ = ImageProcessingMixin.get_image_processor_dict(settings.model, **options)
+        except OSError:  # no such file: loading the image processor will say so
+            of_images = {}
+        stated["processor_class"] = of_images.get("processor_class")
+    return stated
