@@ -1,4 +1,4 @@
-"""tools/zoo.py: on made releases, on the installed transformers, and on the engines' environments where they are built."""
+"""tools/zoo.py: made releases, the installed transformers, and the engines' environments where they are built."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MULTIMODAL_MODELS = {
     "HearsForCausalLM": ("hears", "HearsForCausalLM"),
     "NewParseModel": ("vllm.models.new_parse", "NewParseModel"),
 }
-_TRANSFORMERS_SUPPORTED_MODELS: dict = {"LentForConditionalGeneration": ("transformers", "TransformersMultiModalForCausalLM")}
+_TRANSFORMERS_SUPPORTED_MODELS: dict = {"LentForConditionalGeneration": ("transformers", "MultiModal")}
 _VLLM_MODELS = {**_TEXT_GENERATION_MODELS, **_MULTIMODAL_MODELS}
 """
 MODULES = {
