@@ -48,7 +48,8 @@ def gpus() -> tuple[str, ...]:
 def compute_capabilities() -> tuple[float, ...]:
     """Return the CUDA compute capability (such as 8.9) of each NVIDIA GPU that CUDA_VISIBLE_DEVICES leaves to engines.
 
-    Where that variable names GPUs in another way than by index, all are returned.
+    Where it names them in another way than by index, or by CUDA's own count of unlike GPUs (CUDA_DEVICE_ORDER is not
+    PCI_BUS_ID), it can't be said which they are, and all are returned.
     """
     found = _compute_capabilities()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -57,6 +58,8 @@ def compute_capabilities() -> tuple[float, ...]:
     names = [name.strip() for name in given.split(",") if name.strip()]
     if not names or names[0] == "-1":
         return ()
+    if len(set(found)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        return found
     if all(name.isdecimal() for name in names):
         return tuple(found[int(name)] for name in names if int(name) < len(found))
     return found

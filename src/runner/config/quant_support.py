@@ -20,7 +20,8 @@ CPU = {"run": "ran on a CPU", "source": "by source", "no": "not on a CPU", "unkn
 class Cell:
     """What is known of one quantisation on one backend; the head of conf/quant_support.yaml explains each key.
 
-    `capability` is a compute capability as NVIDIA writes it (8.9), None for any GPU that the engine itself takes.
+    `capability` is the lowest compute capability, as NVIDIA writes it (8.9), None for any GPU that the engine itself
+    takes; `below` is the lowest that is too new.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Cell:
     refused: str | None = None
     instead: str | None = None
     capability: float | None = None
+    below: float | None = None
     only: str | None = None
     why: str | None = None
     but: tuple[str, ...] = ()
@@ -37,10 +39,16 @@ class Cell:
     note: str | None = None
 
     def runs_on(self, capability: float | None) -> bool:
-        """Say whether a GPU of this capability is new enough; None: on a CPU, by run or by source."""
+        """Say whether a GPU of this capability is one for it; None: on a CPU, by run or by source."""
         if capability is None:
             return self.cpu in ("run", "source")
-        return self.capability is None or capability >= self.capability
+        return (self.capability or 0.0) <= capability < (self.below or float("inf"))
+
+    @property
+    def gpus(self) -> str:
+        """Say which GPUs it runs on: `GPU 7.5 or newer, below 10.0`."""
+        least = f"GPU {self.capability} or newer" if self.capability else "any GPU"
+        return f"{least}, below {self.below}" if self.below else least
 
     def packages_on(self, capability: float | None) -> tuple[str, ...]:
         """Return the packages that are needed on a GPU of this capability; None stands for no GPU."""
@@ -122,7 +130,7 @@ def _shown(cell: Cell | None) -> str:
 
 def _told(cell: Cell) -> Iterator[str]:
     """Yield what a reader of the table must know of a pair that works."""
-    yield f"GPU {cell.capability} or newer" if cell.capability else "any GPU"
+    yield cell.gpus
     yield CPU[cell.cpu]
     if cell.only == "text":
         but = f" and {', '.join(cell.but)}" if cell.but else ""

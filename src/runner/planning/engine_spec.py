@@ -11,7 +11,7 @@ from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
-from runner.planning import checkpoints, environments, model_checks, ocr_program, quant_check
+from runner.planning import checkpoints, environments, model_checks, ocr_program, pixel_limits, quant_check
 from runner.planning.checkpoints import Checkpoint
 
 
@@ -24,6 +24,7 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     env = attempt(problems, lambda: environments.name(config))
     if not brings:
         attempt(problems, lambda: quant_check.refuse(config, checkpoint))
+        attempt(problems, lambda: pixel_limits.refuse(config, checkpoint))
     attempt(problems, lambda: model_checks.settings(config))
     if problems:
         raise Refused(problems)

@@ -50,8 +50,9 @@ def refuse_here(config: Config) -> None:
     if cell is None:
         return
     env = environments.chosen(config)
-    best = max(machine.compute_capabilities(), default=None) if _may_use_gpu(config, env) else None
-    _refuse_old_gpu(config, cell, best)
+    gpus = machine.compute_capabilities() if _may_use_gpu(config, env) else ()
+    _refuse_gpus(config, cell, gpus)
+    best = max(gpus, default=None)
     needed = cell.packages_on(best)
     if env.kind == "uv":
         _refuse_lacking(config, needed, _required(env), f"env={env.name}")
@@ -59,22 +60,21 @@ def refuse_here(config: Config) -> None:
         _refuse_lacking(config, needed, {_plain(one) for one in needed if _installed(one)}, "this environment")
 
 
-def _refuse_old_gpu(config: Config, cell: Cell, best: float | None) -> None:
-    """Refuse a GPU that is too old, a CPU that can't, and float16 where the GPU leaves nothing else. None: no GPU."""
+def _refuse_gpus(config: Config, cell: Cell, gpus: tuple[float, ...]) -> None:
+    """Refuse GPUs that are all too old or too new, a CPU that can't, and float16 where the GPUs leave nothing else."""
     name, where = config.backend.name, f"quant={config.quant.name}"
     instead = cell.instead or "another quant, backend or GPU"
-    if best is None and cell.cpu == "no":
+    if not gpus and cell.cpu == "no":
         raise Refused(Problem(f"{where} on backend={name} does not run on a CPU", where, instead))
-    if best is None:
+    if not gpus:
         return
-    if cell.capability is not None and best < cell.capability:
-        what = f"{where} on backend={name} needs a GPU of compute capability {cell.capability} or newer"
-        raise Refused(Problem(f"{what}, and the best here has {best}", where, instead))
+    here = ", ".join(map(str, dict.fromkeys(gpus)))
+    if not any(map(cell.runs_on, gpus)):
+        what = f"{where} on backend={name} needs compute capability: {cell.gpus}; here: {here}"
+        raise Refused(Problem(what, where, instead))
     why = config.model.no_float16.get(name)
-    if why is not None and name != "hf" and best < _BFLOAT16:
-        what = (
-            f"below compute capability {_BFLOAT16} backend={name} computes in float16, and the best GPU here has {best}"
-        )
+    if why is not None and name != "hf" and max(gpus) < _BFLOAT16:
+        what = f"below compute capability {_BFLOAT16} backend={name} computes in float16, and the GPUs here have {here}"
         raise Refused(Problem(f"{what}: {why}", f"model={config.model.name}", "backend=vllm, or another GPU"))
 
 

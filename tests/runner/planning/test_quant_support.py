@@ -163,7 +163,19 @@ def test_a_gpu_that_is_too_old(quant: str, backend: str, refused: bool):
     if not refused:
         machine_check.check(job)
         return
-    with pytest.raises(Refused, match=r"compute capability 8\.0 or newer, and the best here has 7\.5"):
+    with pytest.raises(Refused, match=r"compute capability: GPU 8\.0 or newer; here: 7\.5"):
+        machine_check.check(job)
+
+
+@pytest.mark.parametrize(("gpu", "refused"), [((9.0,), False), ((10.0,), True), ((12.0,), True)], indirect=["gpu"])
+@pytest.mark.parametrize("backend", ["vllm", "sglang"])
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_that_is_too_new(backend: str, refused: bool):
+    job = given("model=qwen2vl_2b", "quant=w8a8", f"backend={backend}")
+    if not refused:
+        machine_check.check(job)
+        return
+    with pytest.raises(Refused, match=r"or newer, below 10\.0; here: 1[02]\.0\n.*quant=fp8"):
         machine_check.check(job)
 
 
@@ -173,7 +185,9 @@ def test_the_best_gpu_that_is_visible_decides(monkeypatch: pytest.MonkeyPatch):
     job = given("model=qwen2vl_2b", "quant=bf16", "backend=vllm")
     machine_check.check(job)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    with pytest.raises(Refused, match=r"the best here has 7\.5"):
+    machine_check.check(job)  # CUDA's second GPU need not be NVML's
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    with pytest.raises(Refused, match=r"here: 7\.5"):
         machine_check.check(job)
     machine_check.check(given("model=demo_m", "quant=bf16", "backend=vllm"))  # env=vllm_cpu uses no GPU
 
