@@ -14,7 +14,7 @@ from backends.hf_server.configuration import model_type
 from backends.hf_server.settings import Settings
 
 # Arguments of a processor that are no settings of the checkpoint.
-PARTS = ("image_processor", "tokenizer", "video_processor", "feature_extractor", "chat_template", "self", "kwargs")
+PARTS = ("image_processor", "tokenizer", "video_processor", "feature_extractor", "chat_template", "kwargs")
 
 
 def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source: dict[str, Any]) -> Any:
@@ -35,7 +35,7 @@ def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source
         )
     base = getattr(transformers, name)
     # The checkpoint's own settings, such as how many tokens a picture has: defaults of the class are another model's.
-    known = inspect.signature(base.__init__).parameters
+    known = inspect.signature(base).parameters
     options = {key: value for key, value in stated.items() if key in known and key not in PARTS}
     try:
         processor = without_video(base)(image_processor(settings, source), tokenizer, **options)
@@ -50,7 +50,8 @@ def image_only_processor(settings: Settings, config: Any, tokenizer: Any, source
 
 def without_video(base: type) -> type:
     """Return a subclass of a processor class that has an image processor and a tokenizer, but no video processor."""
-    hears = "feature_extractor" in inspect.signature(base.__init__).parameters  # Gemma 4: its class asks for ears, too
+    processor: Any = base
+    hears = "feature_extractor" in inspect.signature(base).parameters  # Gemma 4: its class asks for ears, too
 
     class ImageOnly(base):
         def __init__(self, image_processor: Any = None, tokenizer: Any = None, **options: Any):
@@ -61,7 +62,7 @@ def without_video(base: type) -> type:
         @classmethod
         def get_attributes(cls) -> list[str]:
             """Return the parts, which transformers reads from the arguments of __init__, with those of sound."""
-            parts: list[str] = base.get_attributes() if hears else super().get_attributes()
+            parts: list[str] = processor.get_attributes() if hears else super().get_attributes()
             return parts
 
         def check_argument_for_proper_class(self, name: str, argument: Any) -> None:
