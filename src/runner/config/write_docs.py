@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.base import command_line, paths
-from runner.config import quant_support
+from runner.config import model_facts, quant_support
 
 HEAD = """[Documentation](README.md) · **Look up**
 
@@ -39,7 +39,17 @@ GPU.** A quantisation or backend of your own, which the table lacks, is not refu
 
 def models(folder: Path) -> str:
     """Return the page docs/models.md for a folder of model configs."""
-    return HEAD + "".join(_row(path) for path in sorted(folder.glob("*.yaml"))) + QUANTISATIONS + quant_support.page()
+    files = sorted(folder.glob("*.yaml"))
+    sizes = model_facts.page(folder.parent, dict(filter(None, map(_served, files))))
+    return HEAD + "".join(map(_row, files)) + sizes + QUANTISATIONS + quant_support.page()
+
+
+def _served(path: Path) -> tuple[str, list[str]] | None:
+    """Return a model's word and its backends; None for one without checkpoints, or that nothing runs."""
+    loaded: Any = OmegaConf.load(path)
+    if not loaded.get("checkpoints") or loaded.get("unsupported"):
+        return None
+    return str(loaded.name), [str(name) for name in loaded.get("backends") or []]
 
 
 def _row(path: Path) -> str:

@@ -4,10 +4,10 @@ That is the only time for it: while answers are timed nothing else may use the c
 engine. So it begins after a job's last answer, when what its engine used has been read, and the next job asks only
 after all of the last one is done.
 
-The checkpoint that the next engine loads comes earlier: while answers are timed it is fetched from the hub, or read
-into the page cache where it is large and on this machine, by a process that uses a fiftieth of the cores at most
-(asking/fetch_tasks.py; benchmarks/fetch_ahead.py measures what that does to latencies), where that is allowed on so few cores. Not while an endpoint beyond this
-machine answers, whose answers come over the same network.
+The checkpoint that the next engine loads comes earlier, on four cores or more or where `pool.fetch_ahead` asks for it:
+while answers are timed it is fetched from the hub, or read into the page cache where it is large and on this machine,
+by a process that uses a fiftieth of the cores at most (asking/fetch_tasks.py; benchmarks/fetch_ahead.py measures what
+that does to latencies). Not while an endpoint beyond this machine answers, whose answers come over the same network.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ QUANTISED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
 GROUP = 32
 
 
-def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE) -> Any:
-    """One token per byte and the special tokens."""
+def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE, **options: Any) -> Any:
+    """One token per byte and the special tokens. `options` are those of PreTrainedTokenizerFast."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -43,7 +43,9 @@ def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE) -> A
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>", **options
+    )
     made.chat_template = template
     return made
 
@@ -94,7 +96,7 @@ def make_qwen(folder: Path, kind: str = "qwen2_vl") -> Path:
 
     made = tokenizer()
     config = qwen_config(made, kind)
-    model = _lively(AutoModelForImageTextToText.from_config(config), made, SPECIAL)
+    model = lively(AutoModelForImageTextToText.from_config(config), made, SPECIAL)
     eos = [made.convert_tokens_to_ids("<|im_end|>"), made.convert_tokens_to_ids("<|endoftext|>")]
     # Sampling defaults such as Qwen's: the server must not let them into a greedy answer.
     model.generation_config = GenerationConfig(
@@ -133,7 +135,7 @@ def make_text(folder: Path) -> Path:
         max_position_embeddings=4096,
         eos_token_id=made.eos_token_id,
     )
-    _lively(Qwen2ForCausalLM(config), made, special).save_pretrained(folder)
+    lively(Qwen2ForCausalLM(config), made, special).save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
 
@@ -248,7 +250,7 @@ def make_llava(folder: Path) -> Path:
     config = LlavaConfig(
         text_config=text, vision_config=vision, image_token_index=made.convert_tokens_to_ids("<image>")
     )
-    model = _lively(LlavaForConditionalGeneration(config), made, special)
+    model = lively(LlavaForConditionalGeneration(config), made, special)
     model.save_pretrained(folder)
     size = {"height": 56, "width": 56}
     processor = LlavaProcessor(
@@ -340,7 +342,7 @@ def _quantisation(kind: str) -> dict[str, Any]:
     }
 
 
-def _lively(model: Any, made: Any, special: tuple[str, ...]) -> Any:
+def lively(model: Any, made: Any, special: tuple[str, ...]) -> Any:
     """Draw weights so wide that answers depend on the prompt, and never let image or role tokens be drawn."""
     import torch
 
