@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "min_p": (0,),
     "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none",),
 }
@@ -33,7 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
-    "media_io_kwargs",
+    *("media_io_kwargs", "response_format"),
 )
 
 
@@ -76,7 +76,8 @@ class ChatMessage:
 class ChatRequest:
     """One request. `images` are encoded files in the order of the messages, including the frames of videos.
 
-    `video_fps` is the rate of the videos' frames.
+    `video_fps` is the rate of the videos' frames. `response_schema` is a JSON Schema, as JSON, that the answer is held
+    to; None: it is not.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -88,6 +89,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     return_token_ids: bool = False
+    response_schema: str | None = None
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
@@ -115,6 +117,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
         stream=_flag(body, "stream"),
         include_usage=_flag(stream_options, "include_usage"),
         return_token_ids=_flag(body, "return_token_ids"),
+        response_schema=_response_schema(body),
     )
 
 
@@ -166,6 +169,19 @@ def _video_fps(body: Mapping[str, Any]) -> float:
     if video.get("num_frames") not in (None, -1):
         raise RequestError("media_io_kwargs.video.num_frames: -1, all that are sent", param="media_io_kwargs")
     return _number(video, "fps", 1.0, lambda rate: rate > 0, "a number above 0")
+
+
+def _response_schema(body: Mapping[str, Any]) -> str | None:
+    """Read OpenAI's `response_format`: a text, or JSON that follows a schema."""
+    given = _mapping(body, "response_format", ("type", "json_schema"))
+    if given.get("type", "text") == "text":
+        return None
+    named = _mapping(given, "json_schema", ("name", "description", "schema", "strict"))
+    schema = named.get("schema")
+    if given["type"] != "json_schema" or not isinstance(schema, dict):
+        words = 'response_format must be {"type": "json_schema", "json_schema": {"schema": {…}}} or {"type": "text"}'
+        raise RequestError(words, param="response_format")
+    return json.dumps(schema, ensure_ascii=False)
 
 
 def _number(

@@ -249,6 +249,7 @@ class Questions:
             messages=self.job.messages(asked.rendered(), parts_of(images)),
             sampling=self.job.sampling(asked.repeat),
             pixels=pixels,
+            response_schema=self.job.response_schema,
         )
 
 

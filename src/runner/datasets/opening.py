@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,6 +85,13 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     findings.refuse()
     dataset = builder.dataset()
     return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
+
+
+def places(config: DatasetConfig, root: Path, ids: Container[str]) -> dict[str, str]:
+    """Return file and row of some samples. The file is read again: places are needed only for what is refused."""
+    path = resolve(config.path, "dataset.path", root)
+    rows = _read(find_reader(config.format), config, path)
+    return {row.id: row.where for row in rows if isinstance(row, Row) and row.id in ids}
 
 
 def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem | Note]:

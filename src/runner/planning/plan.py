@@ -13,9 +13,9 @@ from metrics.api import Metric
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
-from runner.config import Config, typed
+from runner.config import Config, metric_files, typed
 from runner.datasets.api import Dataset
-from runner.planning import machine_check, model_checks, opened
+from runner.planning import constraint_check, machine_check, model_checks, opened, reference_check
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -41,8 +41,10 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
         problems.extend(prompt.check(samples) if prompt is not None else ())
+        attempt(problems, lambda: constraint_check.check(config, prompt) if prompt is not None else None)
         attempt(problems, lambda: model_checks.pictures(config, samples))
         attempt(problems, lambda: _search(config, samples))
+        attempt(problems, lambda: reference_check.check(config, metrics or {}, samples))
     attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)
@@ -54,7 +56,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         dataset=samples,
         prompt=prompt,
         metrics=metrics,
-        identity=identity(config, spec, backend),
+        identity=identity(config, spec, backend) | prompt.identity,
         conditions=conditions(config, spec),
         ocr=recogniser,
     )
@@ -104,7 +106,7 @@ def warn(job: Job) -> None:
 
 def _metrics(config: Config) -> dict[str, Metric]:
     try:
-        created = metric_registry.create_all(config.metrics)
+        created = metric_registry.create_all(metric_files.resolved(config.metrics))
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(config.metrics, created, strict=True))

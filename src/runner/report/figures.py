@@ -6,7 +6,7 @@ from runner.base.terminal_table import MISSING
 from runner.report.texts import Texts
 
 # Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
-_PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention",
+_PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention", "quality/kie_",
             "samples_share", "harness/overhead_share", "cache/")  # fmt: skip
 
 

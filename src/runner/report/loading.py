@@ -17,11 +17,21 @@ from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.report import significance
-from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, Report, ReportSample, tracked
+from runner.report.model import (
+    VALIDITY,
+    Candidate,
+    CandidateAnswer,
+    Comparison,
+    JudgeRemark,
+    Key,
+    Report,
+    ReportSample,
+    tracked,
+)
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
-PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+PREFERRED = ("kie_f1", "exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
 # What a judge says of quality; its other figures tell of the judge.
 JUDGED = ("judge/ratio", "judge/score")
 # Beyond these the table grows wider than a page; the rest stands under "all figures".
@@ -55,8 +65,9 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
     metrics = _metrics(results)
     measures = _measures(results, metrics, settings)
     samples: dict[str, ReportSample] = {}
+    read = list(dict.fromkeys([*(one.name for one in measures), *(name for name in VALIDITY if name in metrics)]))
     candidates = [
-        _candidate(result, choice, label, measures, samples)
+        _candidate(result, choice, label, read, samples)
         for result, choice, label in zip(results, told, labels, strict=True)
     ]
     named = (one for one in candidates if settings.baseline in _names(one))
@@ -143,7 +154,7 @@ def _candidate(
     result: JobFolder,
     choice: Mapping[str, str],
     label: str,
-    measures: Sequence[Measure],
+    measures: Sequence[str],
     samples: dict[str, ReportSample],
 ) -> Candidate:
     """Read a job's answers and scores. What a killed job did not write is absent."""
@@ -157,7 +168,7 @@ def _candidate(
         documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
     judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
-    _take_scores(candidate, documents, [one.name for one in measures], judged, result.scores())
+    _take_scores(candidate, documents, measures, judged, result.scores())
     return candidate
 
 

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from runner.report.decision import Decision
 from runner.report.model import Comparison, Report
-from runner.report.sections import answers, charts, comparison, origin, published, reading, verdict
+from runner.report.sections import answers, charts, comparison, constraint, origin, published, reading, verdict
 from runner.report.spoken import decision_of, seeing
 
 HERE = Path(__file__).parent
@@ -30,6 +30,7 @@ SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
     "reading": reading,
+    "constraint": constraint,
     "published": published,
     "charts": charts,
     "answers": answers,
