@@ -38,8 +38,10 @@ def _problems(metric: Metric, dataset: Dataset) -> dict[str, str]:
 def _told(config: Config, name: str, found: Mapping[str, str]) -> list[Problem]:
     shown = dict(list(found.items())[:SHOWN])
     where = places(config.dataset, paths.root(), shown)
-    remedy = f"correct the reference, or the schema (metrics.{name}.schema)"
+    remedy, setting = "correct the reference", f"metrics.{name}"
+    if "schema" in (config.metrics[name] or {}):
+        remedy, setting = f"{remedy}, or the schema ({setting}.schema)", f"{setting}.schema"
     problems = [Problem(what, where.get(sample, f"sample {sample!r}"), remedy) for sample, what in shown.items()]
     if more := len(found) - len(shown):
-        problems.append(Problem(f"... and {more} more references like these", f"metrics.{name}.schema"))
+        problems.append(Problem(f"... and {more} more references like these", setting))
     return problems

@@ -17,6 +17,8 @@ from runner.jobs.rows import score_line
 from runner.scoring import judge_verdicts, tables
 
 NO_FIGURE = "no figure for "
+# Measures that many samples have no value for although nothing is wrong with them.
+OFTEN_WITHOUT = ("rouge2", "page_text_edit", "page_order_edit", "page_teds", "page_teds_structure", "page_formula_edit")
 
 
 def score(
@@ -132,10 +134,10 @@ def unscored(aggregates: list[Aggregate]) -> int:
     """Count the samples that some measure of quality could not score.
 
     Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
-    Nor does rouge2: a reference of one word has no pairs of neighbours.
+    Nor does rouge2: a reference of one word has no pairs of neighbours; nor what a page has none of, such as tables.
     """
     overall = [one for one in aggregates if one.doc_class is None and one.measure_group == "quality"]
-    overall = [one for one in overall if one.measure != "rouge2"]
+    overall = [one for one in overall if one.measure not in OFTEN_WITHOUT]
     return max((one.n_unscored for one in overall), default=0)
 
 
