@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "structured": "metrics.structured:StructuredAnswers",
     "kie": "metrics.kie:KeyInformation",
     "page": "metrics.page:Page",
+    "grounding": "metrics.grounding:Grounding",
     "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",

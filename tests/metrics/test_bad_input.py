@@ -16,9 +16,9 @@ from .test_rubric import rubric
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
 HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge")]  # what others computed, or said
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
-STRUCTURED = ["structured", "kie", "page"]  # what they read, a reference may not have
+STRUCTURED = ["structured", "kie", "page", "grounding"]  # what they read, a reference may not have
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
-REFERENCE = {"structured": '{"a": "да нет"}', "kie": '{"a": "да нет"}'}
+REFERENCE = {"structured": '{"a": "да нет"}', "kie": '{"a": "да нет"}', "grounding": "[0, 0, 5, 5]"}
 ODD = {
     "empty": "",
     "whitespace": " \t\n\u00a0",
@@ -47,7 +47,7 @@ def asked(metric: str, answer: str | None, *references: str, **facts) -> Case:
 
 def test_every_metric_is_here_or_a_worker():
     assert WORKERS == ["perplexity", "bleurt", "hf_evaluate"]
-    assert len(HERE) == 14
+    assert len(HERE) == 15
 
 
 @pytest.mark.parametrize("metric", HERE)
