@@ -77,7 +77,7 @@ class Grounding:
 
     @property
     def version(self) -> str:
-        """Definition and threshold. The frames say how boxes are read, and models that differ in them are comparable."""
+        """Definition and threshold. Frames only say how boxes are read: models that differ in them are comparable."""
         return f"1 threshold={self.threshold:g}"
 
     def check_reference(self, text: str, picture: str = "") -> str:

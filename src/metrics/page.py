@@ -183,7 +183,8 @@ class Page:
         matched = block_matching.closest(
             [table.text for table in wanted.tables], [table.text for table in found.tables], math.inf
         )
-        values, structures = [], []
+        values: list[float] = []
+        structures: list[float] = []
         for number, table in enumerate(wanted.tables):
             other = found.tables[matched[number]] if number in matched else None
             for kept, structure in ((values, False), (structures, True)):
