@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AtThreshold = Literal["paper", "docvqa"]
 
 _FEW = 12  # comparisons of texts for which calling numpy takes longer
-_NULLS = (None, {}, [], "")
+_NULLS: tuple[Any, ...] = (None, {}, [], "")
 
 
 def checked(at_threshold: object) -> AtThreshold:
@@ -100,6 +100,8 @@ def _objects(reference: dict[str, Any], answer: dict[str, Any], at_threshold: At
 
 def _lists(reference: list[Any], answer: list[Any], at_threshold: AtThreshold) -> tuple[float, int]:
     """Pair the items so that the sum of their scores is highest; items that are left over count as units."""
+    total: float
+    length: int
     if (matched := equal_pairs(reference, answer)) is not None:
         total = length = sum(units(reference[row]) for row, _ in matched)
     elif (sums := similarity_of_rows(reference, answer, at_threshold)) is not None:

@@ -47,10 +47,9 @@ def _mean(name: str, formula: str, source: str = _SOURCE, *, by_key: bool = Fals
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A reference as it is compared: `tree` with a null under each key of the schema, `plain` without."""
+    """A reference as it is compared, with a null under each key of the schema that it lacks."""
 
     tree: Tree
-    plain: Tree
     of_scalars: bool  # a list of single values, with which any list of an answer is compared
 
 
@@ -137,7 +136,7 @@ class KeyInformation:
             found = max((extraction.compare(one.tree, answer) for one in wanted), key=_rank)
             if match.value is None:
                 found.nulls_right = 0  # it said nothing of them
-            lowered = [_lowered(one.plain) for one in wanted]
+            lowered = [_lowered(one.tree) for one in wanted]
             alike = anls_star(lowered, _lowered(answer), self.at_threshold) if match.value is not None else 0.0
             yield from self._scores(case, match, found, alike, keys)
 
@@ -177,20 +176,19 @@ class KeyInformation:
             return None, _NO_JSON
         if self.schema and (unlike := self.schema.unlike(value)):
             return None, f"the reference doesn't fit the schema: {unlike}"[:500]
-        leaf = functools.partial(self._leaf, doc_class)
-        plain = extraction.tree(value, leaf)
-        filled = extraction.tree(self.schema.filled(value), leaf) if self.schema else plain
+        whole = self.schema.filled(value) if self.schema else value
+        tree = extraction.tree(whole, functools.partial(self._leaf, doc_class))
         scalars = isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
-        return _Reference(filled, plain, scalars), ""
+        return _Reference(tree, scalars), ""
 
     def _leaf(self, doc_class: str, value: Any, key: str) -> str:
-        return self._read(doc_class, key, type(value), value)
+        return self._read(doc_class, key, type(value).__name__, value)
 
     @functools.cached_property
     def _schema_kinds(self) -> dict[str, str]:
         return self.schema.keys() if self.schema else {}
 
-    def _text(self, doc_class: str, key: str, kind_of_value: type, value: Any) -> str:  # noqa: ARG002 - see _read
+    def _text(self, doc_class: str, key: str, kind_of_value: str, value: Any) -> str:  # noqa: ARG002 - see _read
         """Return a value as the text that is compared. `kind_of_value` keeps true apart from 1 in the cache."""
         kind = self.fields.kind(doc_class, key, key.rpartition(".")[2]) or self._schema_kinds.get(key)
         if kind in ("amount", "money") and isinstance(value, int | Decimal) and not isinstance(value, bool):

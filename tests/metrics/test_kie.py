@@ -229,6 +229,7 @@ def test_a_schema_tells_kinds_nulls_and_validity():
     answer = {"номер": "7", "дата": None, "позиции": [{"имя": "Болт", "цена": 1234.5}]}
     made = values(answer, reference, options={"schema": SCHEMA})
     assert (made["strict"], made["valid"], made["nulls"]) == (1, 1, 1)  # дата may be absent, and is
+    assert made["anls"] == 1  # the null of the schema costs nothing
     made = values(answer | {"дата": "1.2.2020"}, reference, options={"schema": SCHEMA})
     assert (made["strict"], made["nulls"], made["invented"]) == (0, 0, 1 / 4)
     spoilt = values(answer | {"позиции": [{"имя": "Болт", "цена": "1 234,50"}]}, reference, options={"schema": SCHEMA})

@@ -50,41 +50,45 @@ def _tokens(tokenizer: Any, eos_ids: tuple[int, ...]) -> Any:
 class Constraint:
     """A logits processor of transformers: forbids what would break the schemas of a batch's rows.
 
-    A row without a schema, or whose answer has ended, may go on as it likes. `pad_id` is the token of ended rows.
+    A row without a schema may go on as it likes. `accept` must be told each token that was drawn.
     """
 
-    def __init__(
-        self, schemas: Sequence[str | None], tokenizer: Any, eos_ids: Sequence[int], pad_id: int | None
-    ) -> None:
+    def __init__(self, schemas: Sequence[str | None], tokenizer: Any, eos_ids: Sequence[int]) -> None:
         from llguidance import LLMatcher
-
-        self._pad_id = pad_id
 
         tokens = _tokens(tokenizer, tuple(eos_ids))
         self._vocabulary = tokens.vocab_size
         self._matchers = [None if schema is None else LLMatcher(tokens, grammar(schema)) for schema in schemas]
-        self._started = False
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
+    def accept(self, row: int, token: int) -> bool:
+        """Take a token that was drawn for a row. Return whether the row's answer is complete.
+
+        Raise RuntimeError if the token breaks the schema: the answer would pass for one that follows it.
+        """
+        matcher = self._matchers[row]
+        if matcher is None:
+            return False
+        if not matcher.consume_token(token):
+            raise RuntimeError(f"llguidance: {matcher.get_error() or f'token {token} breaks the schema'}")
+        return bool(matcher.is_stopped())
+
+    def release(self, row: int) -> None:
+        """Let a row go whose answer has ended: padding follows."""
+        self._matchers[row] = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 - transformers passes both
         """Return the scores of the next tokens, (batch, vocabulary), with minus infinity for those not allowed."""
         import numpy as np
         import torch
 
-        last = input_ids[:, -1].tolist()
         allowed = np.ones(tuple(scores.shape), dtype=bool)
+        width = min(self._vocabulary, scores.shape[1])
         for row, matcher in enumerate(self._matchers):
-            if matcher is None or matcher.is_stopped():
-                continue
-            if self._started and not matcher.consume_token(last[row]) and last[row] == self._pad_id:
-                self._matchers[row] = None  # a stop text ended the row, and padding follows
-                continue
-            if matcher.is_error():  # an answer that is no longer held to its schema would pass for one that is
-                raise RuntimeError(f"llguidance: {matcher.get_error()}")
-            if matcher.is_stopped():
+            if matcher is None:
                 continue
             bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+            if matcher.is_error():
+                raise RuntimeError(f"llguidance: {matcher.get_error()}")
             allowed[row] = False
-            width = min(self._vocabulary, scores.shape[1])
             allowed[row, :width] = bits[:width]
-        self._started = True
         return scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), float("-inf"))

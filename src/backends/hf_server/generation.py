@@ -116,19 +116,28 @@ class Watcher(StoppingCriteria):
     or a disconnected client ends its row at once, and reading the tokens is the only synchronisation with the device.
     """
 
-    def __init__(self, rows: Sequence[Row]):
-        self._rows = rows
+    def __init__(self, rows: Sequence[Row], constraint: Constraint | None = None):
+        self._rows, self._constraint = rows, constraint
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **options: Any) -> torch.BoolTensor:  # noqa: ARG002
         """Return which rows are done, (batch,). `input_ids` is (batch, tokens); the last column is new."""
         tokens = input_ids[:, -1].tolist()
         now = time.perf_counter()
-        for row, token in zip(self._rows, tokens, strict=True):
+        for number, (row, token) in enumerate(zip(self._rows, tokens, strict=True)):
             if row.ticket.cancelled:
                 row.done = True
             elif not row.done:
                 row.add(token, now)
+                if self._constraint is not None:
+                    self._follow(self._constraint, number, token, now)
         return torch.tensor([row.done for row in self._rows], device=input_ids.device)
+
+    def _follow(self, constraint: Constraint, number: int, token: int, now: float) -> None:
+        """End a row whose answer is complete by its schema, for not every model knows when to end."""
+        if not self._rows[number].done and constraint.accept(number, token):
+            self._rows[number].finish("stop", now)
+        if self._rows[number].done:
+            constraint.release(number)
 
 
 def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
@@ -143,14 +152,9 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
     try:
         inputs = loaded.family.collate([ticket.prepared for ticket in tickets])
         _seed(sampling)
-        generate(
-            loaded,
-            inputs,
-            sampling,
-            sampling.max_tokens,
-            StoppingCriteriaList([Watcher(rows)]),
-            constraint=_constraint(loaded, tickets),
-        )
+        constraint = _constraint(loaded, tickets)
+        stopping = StoppingCriteriaList([Watcher(rows, constraint)])
+        generate(loaded, inputs, sampling, sampling.max_tokens, stopping, constraint)
     except Exception as exception:  # noqa: BLE001 - the server must survive a failing batch
         error = as_request_error(exception, loaded, len(tickets))
     now = time.perf_counter()
@@ -221,7 +225,7 @@ def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -
 def _constraint(loaded: Loaded, tickets: Sequence[Waiting]) -> Constraint | None:
     """Return what holds the answers of a batch to their schemas; None where no request has one."""
     schemas = [ticket.request.response_schema for ticket in tickets]
-    return Constraint(schemas, loaded.family.tokenizer, loaded.eos_ids, loaded.pad_id) if any(schemas) else None
+    return Constraint(schemas, loaded.family.tokenizer, loaded.eos_ids) if any(schemas) else None
 
 
 def as_request_error(exception: Exception, loaded: Loaded, batch: int) -> RequestError:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from backends.api import ImagePart, Message, TextPart, VideoPart
 from runner.base.errors import Problem
@@ -85,7 +86,7 @@ class Prompt:
     @property
     def digest(self) -> str:
         """A hash of the content, name and version of the prompt."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "template": _content(self.template),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from tests.conftest import CommandLine
+from tests.conftest import ROOT, CommandLine
 from tests.patience import patient
 
 
@@ -146,3 +147,75 @@ def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_
     (page,) = cli.folder.glob("multirun/*/*/report.html")
     told = page.read_text()
     assert "4 of 4 answers were refused" in told and "4 of 4 answers were cut at sampling.max_tokens" in told
+
+
+class _Held(BaseHTTPRequestHandler):
+    """Writes JSON where it is held to a schema, and some words with a wrong value where it is not."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = '{"номер": "7"}' if "response_format" in body else 'Вот: {"номер": "1"'
+        events = [
+            _piece({"content": text}),
+            _piece({}, "stop"),
+            {"choices": [], "usage": {"completion_tokens": len(text)}},
+        ]
+        self.server.bodies.append(body)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write("".join(f"data: {json.dumps(one)}\n\n" for one in [*events]).encode() + b"data: [DONE]\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_both_ways_of_a_schema_are_asked_and_compared(cli: CommandLine):
+    schema = {"type": "object", "properties": {"номер": {"type": "string"}}, "required": ["номер"]}
+    (cli.folder / "schema.json").write_text(json.dumps(schema))
+    page = next((ROOT / "data/demo_documents/images").glob("*.png")).read_bytes()
+    (cli.folder / "1.png").write_bytes(page)
+    rows = [
+        {
+            "id": f"{n}",
+            "document": f"{n}",
+            "images": ["1.png"],
+            "question": f"Что {n}?",
+            "references": ['{"номер": "7"}'],
+        }
+        for n in range(3)
+    ]
+    (cli.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Held) as server:
+        server.bodies = []  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, daemon=True).start()
+        ended = cli(
+            *("model=openai", "model.name=x", f"backend.base_url=http://127.0.0.1:{server.server_port}/v1"),
+            *("backend.api_key_variable=null", "dataset=jsonl", "dataset.path=rows.jsonl", "metrics=[kie]", "warmup=0"),
+            *("prompt.schema=schema.json", "prompt.schema_mode=both"),
+        )
+        bodies = server.bodies  # type: ignore[attr-defined]
+        server.shutdown()
+    assert ended.code == 0, ended.err
+    # Both are told the schema in the same words; one is sent it as well.
+    held = [body for body in bodies if "response_format" in body]
+    assert len(bodies) == 6 and len(held) == 3
+    assert all(body["response_format"]["json_schema"]["schema"] == schema for body in held)
+    assert len({json.dumps(body["messages"], sort_keys=True) for body in bodies}) == 3
+    found = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        mode = path.parent.name.rpartition("_")[2]
+        found[mode] = json.loads(path.read_text())["metrics"]
+    assert {mode: (one["quality/kie_valid"], one["quality/kie_f1"]) for mode, one in found.items()} == {
+        "told": (0, 0),
+        "constrained": (1, 1),
+    }
+    (page_path,) = cli.folder.glob("multirun/*/*/report.html")
+    section = page_path.read_text(encoding="utf-8").partition("told and held to it")[2]
+    cells = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in section.partition("</table>")[0].split("</tr>")]
+    told = [cell for cell in cells if cell]
+    assert told[1].startswith("x native valid JSON 0.0 % 100.0 % +1.000"), told
+    assert any("F1 of values 0.0 % 100.0 %" in row for row in told)
+    assert any("tokens of an answer 18 14 -4.0" in row for row in told), told
+    assert any("latency, mean" in row for row in told)
+    assert "held to a schema, and those of others were not" not in ended.out  # each was run both ways

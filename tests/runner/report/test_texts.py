@@ -61,7 +61,7 @@ def test_russian_is_russian():
 NAMES = {
     *("CER", "WER", "ANLS", "BLEU", "ROUGE", "CPU", "GPU", "KV", "JavaScript", "p", "n", "L"),
     *("answers", "jsonl", "sampling", "max_tokens", "python", "m", "runner", "parity", "report", "pictures", "limit"),
-    *("rescore", "true"),
+    *("rescore", "true", "F", "JSON", "prompt", "schema_mode", "both"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metrics.api import Measure
-from metrics.paired import MeanStatistics, Paired, ScoredRun, compare
+from metrics.paired import MeanStatistics, NothingToCompare, Paired, ScoredRun, compare
 from metrics.statistics import ratio_of_sums
 from runner.report import schema_modes
 from runner.report.decision import Decision
@@ -72,9 +72,12 @@ def _row(
     first, second = runs
     if first is None or second is None or not set(first.stats) & set(second.stats):
         return
-    paired, say = compare(measure, combine, first, second), compared.texts
+    try:
+        paired, say = compare(measure, combine, first, second), compared.texts
+    except NothingToCompare:
+        return
     yield {
-        "candidate": told.label,
+        "candidate": told.label.removesuffix(f" schema_mode {schema_modes.TOLD}"),
         "figure": say.name(name.removeprefix("quality/")),
         "told": figure(name, paired.value_baseline, say),
         "constrained": figure(name, paired.value_candidate, say),
