@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from metrics import block_matching, page_blocks, tables
+from metrics import block_matching, output_adapters, page_blocks, tables
 from metrics.api import Case, Measure, Score
 from metrics.normalisation import Normalisation
 from metrics.page_blocks import Blocks
@@ -88,9 +88,9 @@ class Page:
     """Compares a page in Markdown or HTML with the page of the reference.
 
     `characters`: of text count `letters` (and digits), or `all` with punctuation and single spaces. `nodes`: what TEDS
-    divides by, see `tables.teds`. `normalisation` changes characters before a page is cut into blocks. A case is
-    unscored if its reference has nothing to compare, a table that isn't closed, or one without cells; a measure is, if
-    the reference has nothing of its kind.
+    divides by, see `tables.teds`. `adapters` turn what a model writes into Markdown (`metrics.output_adapters`).
+    `normalisation` changes characters before a page is cut into blocks. A case is unscored if its reference has nothing
+    to compare, a table that isn't closed, or one without cells; a measure is, if the reference has nothing of its kind.
     """
 
     env = "current"
@@ -114,6 +114,7 @@ class Page:
         normalisation: Normalisation | Mapping[str, Any] | None = None,
         characters: str = "letters",
         nodes: str = "omnidocbench",
+        adapters: Sequence[str] | None = None,
     ) -> None:
         self.normalisation = Normalisation().with_options(normalisation)
         if self.normalisation.punctuation:
@@ -122,13 +123,13 @@ class Page:
             raise ValueError(f"characters is {characters!r}; valid: {', '.join(CHARACTERS)}")
         if nodes not in NODES:
             raise ValueError(f"nodes is {nodes!r}; valid: {', '.join(NODES)}")
-        self.characters, self.nodes = characters, nodes
+        self.characters, self.nodes, self.adapters = characters, nodes, output_adapters.checked(adapters)
         self._seen = self.normalisation.changed({"collapse_whitespace": False, "strip": False})
         self._of_reference = functools.lru_cache(maxsize=10_000)(self._page)
 
     @property
     def version(self) -> str:
-        """Definition, normalisation and options: what decides the numbers."""
+        """Definition, normalisation and options. Adapters only say how a model writes: models are comparable."""
         return f"1 {self.normalisation} characters={self.characters} nodes={self.nodes}"
 
     def check_reference(self, text: str) -> str:
@@ -145,7 +146,7 @@ class Page:
             if reason or not usable:
                 yield from unscored(case, self.measures, reason or f"the reference: {wanted[0].unusable}")
                 continue
-            answer = self._page(prediction)
+            answer = self._page(output_adapters.apply(self.adapters, prediction))
             yield from self._scores(case, max((self._compared(page, answer) for page in usable), key=_rank))
 
     def combine(self, name: str, totals: Array) -> Array:
