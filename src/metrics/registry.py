@@ -27,6 +27,8 @@ BUILT_IN: Mapping[str, str] = {
     "chrf": "metrics.chrf:ChrF",
     "structured": "metrics.structured:StructuredAnswers",
     "kie": "metrics.kie:KeyInformation",
+    "page": "metrics.page:Page",
+    "grounding": "metrics.grounding:Grounding",
     "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",

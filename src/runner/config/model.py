@@ -60,6 +60,11 @@ class ModelConfig:
     architecture: str | None = None  # a folder with config.json, for weights=dummy without a download
     config_override: dict[str, Any] = field(default_factory=dict)  # replaces keys of config.json; needs weights=dummy
     threads: int | None = within(None, 1, 4096)  # CPU threads that suit the model; backend.threads wins
+    # what the numbers of the model's boxes count: pixels of the picture, of the resized one, thousandths, shares
+    box_frame: str = one_of("pixels", "pixels", "resized", "0-1000", "0-1")
+    box_order: str = one_of("xyxy", "xyxy", "yxyx")  # of the corners of its boxes
+    # what turns its pages into Markdown, in turn: doctags, otsl, layout_json, grounding_tags, entities
+    output_adapters: list[str] = field(default_factory=list)
     adapter: str | None = None  # folder of a LoRA adapter
     trust_remote_code: bool = False  # true: Python code of the checkpoint is run
     why_remote_code: str | None = None  # the reason for trust_remote_code, where that is true

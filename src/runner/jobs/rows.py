@@ -127,6 +127,8 @@ def case(row: Mapping[str, Any]) -> Case:
         facts["refused"] = True
     if row["answerable"] is not None:
         facts["answerable"] = row["answerable"]
+    if sizes := row.get("image_sizes"):
+        facts["image_sizes"] = sizes
     if columns := row.get("columns"):
         facts["columns"] = columns  # what a table of another program knows besides
     if error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 
 from metrics.api import Metric
@@ -31,15 +32,22 @@ def check(config: Config, metrics: Mapping[str, Metric], dataset: Dataset) -> No
 def _problems(metric: Metric, dataset: Dataset) -> dict[str, str]:
     """Return what is wrong with the references of each sample, by its id."""
     look = functools.lru_cache(maxsize=10_000)(metric.check_reference)  # type: ignore[attr-defined]
-    told = ((sample.id, next(filter(None, map(look, sample.references)), "")) for sample in dataset)
-    return {sample: what for sample, what in told if what}
+    on_picture = "picture" in inspect.signature(metric.check_reference).parameters  # type: ignore[attr-defined]
+    problems: dict[str, str] = {}
+    for sample in dataset:
+        place = (str(sample.images[0].path) if sample.images else "",) if on_picture else ()
+        if what := next(filter(None, (look(text, *place) for text in sample.references)), ""):
+            problems[sample.id] = what
+    return problems
 
 
 def _told(config: Config, name: str, found: Mapping[str, str]) -> list[Problem]:
     shown = dict(list(found.items())[:SHOWN])
     where = places(config.dataset, paths.root(), shown)
-    remedy = f"correct the reference, or the schema (metrics.{name}.schema)"
+    remedy, setting = "correct the reference", f"metrics.{name}"
+    if "schema" in (config.metrics[name] or {}):
+        remedy, setting = f"{remedy}, or the schema ({setting}.schema)", f"{setting}.schema"
     problems = [Problem(what, where.get(sample, f"sample {sample!r}"), remedy) for sample, what in shown.items()]
     if more := len(found) - len(shown):
-        problems.append(Problem(f"... and {more} more references like these", f"metrics.{name}.schema"))
+        problems.append(Problem(f"... and {more} more references like these", setting))
     return problems

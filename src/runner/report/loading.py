@@ -32,7 +32,18 @@ from runner.report.model import (
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
-PREFERRED = ("kie_f1", "exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+PREFERRED = (
+    "page_overall",
+    "kie_f1",
+    "grounding_hit",
+    "exact_match",
+    "anls",
+    "cer",
+    "wer",
+    "judge_ratio",
+    "rougeL",
+    "bleu",
+)
 # What a judge says of quality; its other figures tell of the judge.
 JUDGED = ("judge/ratio", "judge/score")
 # Beyond these the table grows wider than a page; the rest stands under "all figures".

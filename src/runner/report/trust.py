@@ -99,6 +99,18 @@ def schema_mode(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         yield compared.texts(f"trust.schema_mode.{schema_modes.mode(candidate) or 'none'}")
 
 
+def output_adapters(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Say what turned a candidate's pages into Markdown, where others had something else (`metrics=[page]`)."""
+    if "page" in candidate.result.config.get("metrics", {}) and len(set(map(_adapters, compared.candidates))) > 1:
+        yield compared.texts(
+            "trust.output_adapters", adapters=_adapters(candidate) or compared.texts("trust.no_adapter")
+        )
+
+
+def _adapters(candidate: Candidate) -> str:
+    return ", ".join(candidate.result.config["model"].get("output_adapters") or ())
+
+
 @functools.lru_cache(maxsize=4)
 def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     """Return how the input of each job differs, by its folder. Cached for all candidates; empty with one backend."""
@@ -108,7 +120,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 CHECKS: Sequence[Check] = (
     *(failed, unscored, truncated, refused, overhead, swap_gap),
-    *(other_questions, other_input, whole_pages, schema_mode),
+    *(other_questions, other_input, whole_pages, schema_mode, output_adapters),
 )
 
 
