@@ -5,9 +5,9 @@
 Both demo models come from a hub on this machine (tests/local_hub.py), the second with so many MB beside its weights,
 into an empty cache. In turns the sweep runs with `pool.fetch_ahead=true` and with `pool.fetch_ahead=false`, where the
 second checkpoint is fetched after the first engine's answers; then without once more, which gives the noise. Ends with
-0 where each download lay within the first engine's answering and its latency moved by no more than 5%, or twice the noise. The hub
-uses the same cores, at the lowest priority, as one elsewhere would not. A sweep is ended after its first job. 5 minutes
-on a machine that does nothing else.
+0 where each download lay within the first engine's answering and its latency moved by no more than 5%, or twice the
+noise. The hub uses the same cores, at the lowest priority, as one elsewhere would not. A sweep is ended after its first
+job. 5 minutes on a machine that does nothing else.
 """
 
 from __future__ import annotations
