@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from runner.base import machine, paths
 from runner.planning import cuda, machine_check
@@ -61,7 +61,8 @@ def cuda_environments(version: int) -> list[str]:
     """Return the names of conf/env whose requirements pin wheels for a major version of CUDA."""
     found = []
     for file in sorted((paths.conf_dir() / "env").glob("*.yaml")):
-        requirements = (OmegaConf.to_container(OmegaConf.load(file)) or {}).get("requirements")
+        content = OmegaConf.load(file)
+        requirements = content.get("requirements") if isinstance(content, DictConfig) else None
         if requirements and cuda.cuda_of(paths.resolve(requirements)) == version:
             found.append(file.stem)
     return found
