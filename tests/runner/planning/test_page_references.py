@@ -1,4 +1,4 @@
-"""References of `page` with broken tables, and of `grounding` with boxes that can't be, are told of before an engine starts."""
+"""Broken tables of `page` and boxes of `grounding` that can't be are told of before an engine starts."""
 
 from __future__ import annotations
 
