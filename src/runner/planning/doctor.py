@@ -83,7 +83,9 @@ def quantisations() -> Iterator[Finding]:
     best = max(machine.compute_capabilities(), default=None)
     where = f"on GPUs of compute capability {best}" if best is not None else "on a CPU"
     for backend, release in table.releases.items():
-        works, text, not_here = [], [], []
+        works: list[str] = []
+        text: list[str] = []
+        not_here: list[str] = []
         for quant, row in table.cells.items():
             cell = row.get(backend)
             if cell is None or cell.refused or not cell.runs_on(best):
