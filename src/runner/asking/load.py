@@ -165,7 +165,7 @@ async def load(
                     group.create_task(slot(clients[number % len(clients)]))
         except* Exception as errors:  # noqa: BLE001 - raised again at once
             # All slots see the same engine die: one exception says it.
-            error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])
+            error = next((each for each in errors.exceptions if not isinstance(each, EngineGone)), errors.exceptions[0])
             if isinstance(error, EngineGone):
                 error.unanswered = questions.stop()
             raise error from None

@@ -125,7 +125,7 @@ class Questions:
             prompt = self._rendered(sample)
             for repeat in range(repeats):
                 if self.job.dataset.probes and any(
-                    largest_input.is_limit(one.error) for one in self.result.failures.values()
+                    largest_input.is_limit(failure.error) for failure in self.result.failures.values()
                 ):
                     return  # the others are as large
                 if (ask := self._ask(Asked(number * repeats + repeat, sample, repeat, prompt))) is not None:
@@ -154,7 +154,7 @@ class Questions:
     def _ask(self, asked: Asked) -> JobAsk | None:
         try:
             images = self._read(asked.sample.images)
-            for remark in (one for image in images for one in image.remarks):
+            for remark in (line for image in images for line in image.remarks):
                 self.result.remarks.setdefault(remark.what, {})[remark.where] = None
             key = self._key(asked, images)
         except (BadImage, PromptError) as error:
@@ -219,12 +219,12 @@ class Questions:
         reuse = self.job.config.reuse
         if reuse == "never" and key not in self.result.fresh:
             return None
-        found = self.shelf.find(key, self.job.conditions)
-        if found is None and reuse == "answers":
-            found = self.shelf.find(key, None)
-            if found is not None:
+        generation = self.shelf.find(key, self.job.conditions)
+        if generation is None and reuse == "answers":
+            generation = self.shelf.find(key, None)
+            if generation is not None:
                 self.result.timed = False
-        return found
+        return generation
 
     def _key(self, asked: Asked, images: tuple[EncodedImage, ...], pixels: Pixels | None = None) -> str:
         """Name everything that decides the text of this answer."""

@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "engine", "cache",
-    "samples", "harness", "repeats", "parity",
+    "samples", "harness", "repeats", "parity", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -32,6 +32,7 @@ METRICS = {
     "cache": ("prefix_hit_rate", "mm_hit_rate"),
     "samples": ("total", "reused", "failed", "unscored", "truncated", "refused"),
     "harness": ("overhead_share",),
+    "ocr": ("mean_s",),
 }  # fmt: skip
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)
 
