@@ -127,6 +127,10 @@ class Timing:
     non-empty piece of text, both on the client's clock; `tail_s` is what came behind: an account of tokens, [DONE].
     `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
     between `ttft_s` and `latency_s`: what a time per token divides by.
+
+    In an open load the first three count from when the request was due: `sent_at` is that moment, and `latency_s` and
+    `ttft_s` contain whatever passed until it was sent, of which `late_s` is what passed before the first attempt.
+    `settled` is false where it was due before the load had settled; such an answer is not measured.
     """
 
     sent_at: float
@@ -137,6 +141,8 @@ class Timing:
     decode_s: float | None = None
     tail_s: float | None = None
     tokens_after_first: float | None = None
+    late_s: float | None = None
+    settled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

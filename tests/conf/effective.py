@@ -63,6 +63,7 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     unused = [f"model.checkpoints.{name}" for name in cfg.model.checkpoints if name not in cfg.quant.checkpoint]
     unused += ["prompt.ocr_template", "prompt.ocr_languages"] if cfg.prompt.ocr is None else []
     unused += [f"judge.{name}" for name in cfg.judge if name != "name"] if cfg.judge.kind == "none" else []
+    unused += [f"load.{name}" for name in cfg.load] if cfg.load.arrivals == "closed" else []
     for name in cfg:
         if name not in SILENT:
             for key, value in _flat(OmegaConf.to_container(cfg, resolve=False)[name], str(name)):

@@ -15,7 +15,10 @@ from runner.config import reference, write_docs
 from tests.conf import effective
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "tracking", "report")
+GROUPS = (
+    *("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "load"),
+    *("metrics", "judge", "tracking", "report"),
+)
 # Groups of keyed entries, of which several may be chosen; of those below `judge` the choice of judge decides.
 LISTS = ("metrics", "judge/model")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)

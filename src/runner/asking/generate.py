@@ -26,7 +26,7 @@ def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Calla
     each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
     an engine of this machine is asked.
     """
-    result.total = total = len(job.dataset) * job.config.sampling.repeats
+    result.total = total = job.questions
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
     if omitted := job.config.backend.omit:
@@ -88,6 +88,7 @@ def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, qui
         warmup=max(job.config.warmup, job.config.concurrency) if job.config.warmup else 0,
         probes=job.dataset.probes,
         measured=measured,
+        arrivals=job.arrivals,
         endpoint=functools.partial(_counting, job),
     )
 

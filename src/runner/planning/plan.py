@@ -14,8 +14,10 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
 from runner.config import Config, typed
+from runner.config.load import CLOSED
 from runner.datasets.api import Dataset
-from runner.planning import machine_check, model_checks, opened
+from runner.planning import arrivals, machine_check, model_checks, opened
+from runner.planning.arrivals import Arrivals
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -37,6 +39,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     spec_and_backend = attempt(problems, lambda: served(config))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
+    due = None if samples is None else attempt(problems, lambda: _arrivals(config, samples))
     prompt = attempt(problems, lambda: opened.prompt(config.prompt))
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
@@ -57,6 +60,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         identity=identity(config, spec, backend),
         conditions=conditions(config, spec),
         ocr=recogniser,
+        arrivals=due,
     )
 
 
@@ -87,6 +91,8 @@ def warn(job: Job) -> None:
     for note in job.reading_notes():
         log.warning("%s: %s", job.name, note)
     sampling = job.config.sampling
+    if job.arrivals is not None:  # it needs many requests, whatever they say, and fills batches by itself
+        return
     if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
@@ -108,6 +114,14 @@ def _metrics(config: Config) -> dict[str, Metric]:
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(config.metrics, created, strict=True))
+
+
+def _arrivals(config: Config, samples: Dataset) -> Arrivals | None:
+    """Return when the requests of an open load are due. Refuse it for samples that depend on the answers before."""
+    if config.load.arrivals != CLOSED and (samples.is_search or samples.probes):
+        what = "this dataset looks for a limit: what is asked next depends on the last answer"
+        raise Refused(Problem(what, "load", "load=closed"))
+    return arrivals.planned(config, len(samples) * config.sampling.repeats)
 
 
 def _search(config: Config, samples: Dataset) -> None:

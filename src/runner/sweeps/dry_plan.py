@@ -70,7 +70,7 @@ def show(jobs: Sequence[Job]) -> None:
 def forecast(job: Job) -> Forecast:
     """Look up which answers of a job exist, and how long those took. Pictures are read, as they name the answers."""
     result = Generated()
-    questions = len(job.dataset) * job.config.sampling.repeats
+    questions = job.questions
     with (
         Shelf.of(paths.store_dir(), job.spec) as shelf,
         Progress(f"{job.name}: looking into the store", None) as progress,
@@ -80,7 +80,11 @@ def forecast(job: Job) -> Forecast:
         unreadable = len(result.failures)
         same = list(shelf.latencies(job.conditions, LATENCIES))
         took = same or list(shelf.latencies(None, LATENCIES))
-    seconds = to_ask * statistics.fmean(took) / job.config.concurrency if took or not to_ask else None
+    seconds: float | None = None
+    if job.arrivals is not None:
+        seconds, same = job.arrivals.length_s(min(to_ask, job.arrivals.count)), [1.0]
+    elif took or not to_ask:
+        seconds = to_ask * statistics.fmean(took) / job.config.concurrency
     return Forecast(
         job,
         questions,

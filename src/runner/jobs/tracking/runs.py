@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from omegaconf import DictConfig
 
+from runner.config.load import CLOSED
 from runner.jobs import answers_table
 from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
 from runner.jobs.tracking import connection as server
@@ -137,6 +138,9 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"sampling.{name}": "not sent" for name in config.backend.get("omit") or () if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    load = config.get("load") or {}  # configs of old sweeps lack it
+    if load.get("arrivals", CLOSED) != CLOSED:
+        params |= {f"load.{name}": value for name, value in load.items() if value is not None}
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
@@ -145,7 +149,7 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":
         # Answers of another program: what our config says of sampling and engine is not how they were made.
-        unknown = ("sampling.", "concurrency", "reuse", "model.weights", "backend.batch_size")
+        unknown = ("sampling.", "load.", "concurrency", "reuse", "model.weights", "backend.batch_size")
         params = {name: value for name, value in params.items() if not name.startswith(unknown)}
     return {name: str(value)[:6000] for name, value in params.items()}
 

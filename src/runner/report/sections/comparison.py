@@ -19,6 +19,7 @@ COLUMNS = (
     "ttft/p50_s",
     "throughput/requests_per_s",
     "throughput/output_tokens_per_s",
+    "goodput/requests_per_s",
     "MEMORY",
     "energy/joules_per_request",
     "judge/ratio",
