@@ -61,7 +61,7 @@ class Fleet:
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what all used since `mark`, together."""
-        return together([engine.since(one) for engine, one in zip(self.engines, mark.state["marks"], strict=True)])
+        return together([engine.since(begun) for engine, begun in zip(self.engines, mark.state["marks"], strict=True)])
 
 
 def together(stats: Sequence[EngineStats]) -> EngineStats:
@@ -70,13 +70,13 @@ def together(stats: Sequence[EngineStats]) -> EngineStats:
         return stats[0]
     joined: dict[str, Any] = {}
     for field in dataclasses.fields(EngineStats):
-        values = [getattr(one, field.name) for one in stats]
+        values = [getattr(each, field.name) for each in stats]
         if field.name in ("facts", "notes"):
             continue
         if None in values:
             joined[field.name] = None
         else:
             joined[field.name] = sum(values) / (len(values) if field.name in _RATES else 1)
-    notes = dict.fromkeys(note for one in stats for note in one.notes)
+    notes = dict.fromkeys(note for each in stats for note in each.notes)
     summed = f"memory and energy are summed over {len(stats)} replicas; peaks may not have been at the same moment"
     return EngineStats(**joined, facts=stats[0].facts, notes=(*notes, summed))

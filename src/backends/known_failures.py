@@ -15,10 +15,10 @@ def known(pattern: str, message: str, kind: FailureKind = "start_failed") -> Kno
 
 def first(failures: Iterable[KnownFailure], text: str) -> Failure | None:
     """Return the first of `failures` that stands in `text`: list them from the special to the general."""
-    for one in failures:
-        if match := one.pattern.search(text):
+    for failure in failures:
+        if match := failure.pattern.search(text):
             name = next((value for value in match.groups() if value), "")
-            return Failure(one.kind, one.message.replace("{name}", name))
+            return Failure(failure.kind, failure.message.replace("{name}", name))
     return None
 
 

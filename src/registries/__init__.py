@@ -74,8 +74,8 @@ class Registry:
             listed = ", ".join(known) or "none"
             raise UnknownName(f"unknown {self.kind} {name!r}{hint(name, known)}; known: {listed}")
         if len(claims) > 1:
-            told = " and ".join(map(str, claims.values()))
-            raise NameTaken(f"two {self.kind}s are called {name!r}: {told}; uninstall or rename one")
+            claimants = " and ".join(map(str, claims.values()))
+            raise NameTaken(f"two {self.kind}s are called {name!r}: {claimants}; uninstall or rename one")
         return next(iter(claims.values()))
 
     def load(self, name: str) -> Any:
@@ -83,13 +83,13 @@ class Registry:
         claim = self.find(name)
         module, _, attribute = claim.target.partition(":")
         try:
-            found: Any = importlib.import_module(module)
+            loaded: Any = importlib.import_module(module)
             for part in attribute.split("."):
-                found = getattr(found, part)
+                loaded = getattr(loaded, part)
         except Exception as error:  # anything may go wrong in somebody else's package, and names the one to blame
             why = f"{type(error).__name__}: {error}"
             raise NotLoadable(f"{self.kind} {name!r} can't be loaded from {claim}: {why}") from error
-        return found
+        return loaded
 
 
 def offered(group: str) -> Sequence[EntryPoint]:

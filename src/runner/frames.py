@@ -48,17 +48,17 @@ def jobs(*sources: str | Path, uri: str | None = None) -> pd.DataFrame:
     has, such as `quality/cer` or `latency/p95_s`: NaN where it was not measured, never 0.
     """
     rows = []
-    with named.folders(_words(sources), uri) as found:
-        for name, job in _named(found):
-            told: dict[str, Any] = {
+    with named.folders(_words(sources), uri) as groups:
+        for name, job in _named(groups):
+            columns: dict[str, Any] = {
                 "job": name,
                 "folder": str(job.path),
                 "run_id": job.run_id,
                 "status": job.status,
                 "error": job.error,
             }
-            told |= {group: (job.config.get(group) or {}).get("name") for group in GROUPS}
-            rows.append(told | dict(job.metrics))
+            columns |= {group: (job.config.get(group) or {}).get("name") for group in GROUPS}
+            rows.append(columns | dict(job.metrics))
     figures = dict.fromkeys((name for row in rows for name in row if name not in _JOB), _NUMBER)
     return _frame(rows, _JOB | figures)
 
@@ -73,8 +73,8 @@ def answers(*sources: str | Path, uri: str | None = None) -> pd.DataFrame:
     text). `boolean`: `correct`, by exact_match; missing where that was not scored. Unknown is missing.
     """
     rows: list[dict[str, Any]] = []
-    with named.folders(_words(sources), uri) as found:
-        for name, job in _named(found):
+    with named.folders(_words(sources), uri) as groups:
+        for name, job in _named(groups):
             right = job.correct()
             for row in job.rows():
                 error, timing = row["error"] or {}, row["timing"] or {}
@@ -104,20 +104,20 @@ def scores(*sources: str | Path, uri: str | None = None) -> pd.DataFrame:
     `value`, NaN where it is unscored.
     """
     rows: list[dict[str, Any]] = []
-    with named.folders(_words(sources), uri) as found:
-        for name, job in _named(found):
+    with named.folders(_words(sources), uri) as groups:
+        for name, job in _named(groups):
             rows += (
                 {
                     "job": name,
-                    "sample_id": one.sample_id,
-                    "repeat": one.repeat,
-                    "measure": one.name,
-                    "part": one.part,
-                    "value": one.value,
-                    "reason": one.reason,
-                    "detail": one.detail,
+                    "sample_id": score.sample_id,
+                    "repeat": score.repeat,
+                    "measure": score.name,
+                    "part": score.part,
+                    "value": score.value,
+                    "reason": score.reason,
+                    "detail": score.detail,
                 }
-                for one in job.scores()
+                for score in job.scores()
             )
     return _frame(rows, _SCORE)
 
@@ -126,8 +126,8 @@ def _words(sources: tuple[str | Path, ...]) -> list[str]:
     return [str(source) for source in sources]
 
 
-def _named(found: list[list[JobFolder]]) -> Iterator[tuple[str, JobFolder]]:
-    every = list(dict.fromkeys(job for group in found for job in group))
+def _named(groups: list[list[JobFolder]]) -> Iterator[tuple[str, JobFolder]]:
+    every = list(dict.fromkeys(job for group in groups for job in group))
     called = names(every)
     return ((called[job.path], job) for job in every)
 

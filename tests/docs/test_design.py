@@ -39,6 +39,16 @@ def test_what_the_page_names_exists():
     assert wrong == [], "bring docs/design.md up to date"
 
 
+def test_no_blank_line_cuts_a_table_in_two():
+    cut = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        lines = ["", *page.read_text(encoding="utf-8").splitlines(), ""]
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+            if line.startswith("|") and not before.strip() and not after.startswith("|--"):
+                cut.append(f"{page.name}: {line[:60]}")
+    assert cut == [], "GitHub shows these rows as text"
+
+
 def test_files_in_the_table_of_rooms_lie_in_their_rooms():
     rooms = re.findall(r"^\| `(\w+)/` \| (.+) \|$", PAGE, re.MULTILINE)
     told = [f"{room}/{name}" for room, row in rooms for name in re.findall(r"`([\w/]+(?:\.py|/))`", row)]

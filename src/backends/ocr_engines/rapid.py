@@ -43,10 +43,10 @@ class Rapid:
 
         pixels = numpy.asarray(picture)[:, :, ::-1]  # blue first, as OpenCV has it
         try:
-            found = self._engine(numpy.ascontiguousarray(pixels))
+            lines = self._engine(numpy.ascontiguousarray(pixels))
         except Exception as error:  # OpenCV and onnxruntime raise errors of their own kinds, about this picture
             raise OcrFailed(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
-        return "\n".join(getattr(found, "txts", None) or ())
+        return "\n".join(getattr(lines, "txts", None) or ())
 
     def facts(self) -> Mapping[str, str]:
         """Return the versions and a digest of each model's file."""
@@ -55,22 +55,22 @@ class Rapid:
 
 def folder() -> Path:
     """Return where the package lies, without importing it. Raises OcrMissing."""
-    found = importlib.util.find_spec("rapidocr")
-    if found is None or found.origin is None or importlib.util.find_spec("onnxruntime") is None:
+    spec = importlib.util.find_spec("rapidocr")
+    if spec is None or spec.origin is None or importlib.util.find_spec("onnxruntime") is None:
         raise OcrMissing("the packages rapidocr and onnxruntime are not installed here", INSTALL)
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def facts() -> dict[str, str]:
     """Return the versions of the packages and a digest of each model's file. Raises OcrMissing."""
     models = sorted((folder() / "models").glob("*.onnx"))
-    told = {}
+    known = {}
     for package in PACKAGES:
         try:
-            told[f"version.{package}"] = metadata.version(package)
+            known[f"version.{package}"] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     for model in models:
         with model.open("rb") as file:
-            told[f"data.{model.stem}"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return told
+            known[f"data.{model.stem}"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return known

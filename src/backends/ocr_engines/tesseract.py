@@ -90,12 +90,12 @@ def installed() -> tuple[str, ...]:
 def digests(languages: str) -> dict[str, str]:
     """Return a digest of each language's file, `unknown` where the program doesn't say where its files are."""
     folder = _data_folder()
-    found = {}
+    digest_of = {}
     for language in languages.split("+"):
         file = folder / f"{language}.traineddata" if folder is not None else None
         known = file is not None and file.is_file()
-        found[f"data.{language}"] = _digest(str(file), file.stat().st_mtime_ns) if file and known else "unknown"
-    return found
+        digest_of[f"data.{language}"] = _digest(str(file), file.stat().st_mtime_ns) if file and known else "unknown"
+    return digest_of
 
 
 @functools.cache

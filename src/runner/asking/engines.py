@@ -212,7 +212,7 @@ def close() -> None:
 def machines_left(since: float) -> list[undoing.Left]:
     """Return the machines rented from here after this moment (Unix time) that nobody uses and that may still run."""
     left = undoing.left(environments.machine_records())
-    return [one for one in left if one.started_at >= since and one.host == platform.node()]
+    return [machine for machine in left if machine.started_at >= since and machine.host == platform.node()]
 
 
 def log_path(spec: EngineSpec, number: int = 0) -> Path:

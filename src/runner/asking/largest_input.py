@@ -57,12 +57,15 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], str]:
     last = answered[-1]
     counted = {"prompt_tokens": last["prompt_tokens"], "visual_tokens": last["image_tokens"]}
     metrics = {f"largest/{name}": float(value) for name, value in counted.items() if value is not None}
-    told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items() if value is not None)
+    words = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items() if value is not None)
     if not refused:
-        return metrics, f"the largest input that was tried fits ({told}): dataset.options.search_up_to raises the limit"
+        return (
+            metrics,
+            f"the largest input that was tried fits ({words}): dataset.options.search_up_to raises the limit",
+        )
     return (
         metrics,
-        f"the largest input that fits has {told}; the next, {refused[0]['sample_id']}, {_reason(refused[0])}",
+        f"the largest input that fits has {words}; the next, {refused[0]['sample_id']}, {_reason(refused[0])}",
     )
 
 

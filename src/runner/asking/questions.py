@@ -164,7 +164,7 @@ class Questions:
     def _ask(self, asked: Asked) -> JobAsk | None:
         try:
             images = self._read(asked.sample.images)
-            for remark in (one for image in images for one in image.remarks):
+            for remark in (line for image in images for line in image.remarks):
                 self.result.remarks.setdefault(remark.what, {})[remark.where] = None
             key = self._key(asked, images)
         except (BadImage, PromptError) as error:
@@ -229,12 +229,12 @@ class Questions:
         reuse = self.job.config.reuse
         if reuse == "never" and key not in self.result.fresh:
             return None
-        found = self.shelf.find(key, self.job.conditions)
-        if found is None and reuse == "answers":
-            found = self.shelf.find(key, None)
-            if found is not None:
+        generation = self.shelf.find(key, self.job.conditions)
+        if generation is None and reuse == "answers":
+            generation = self.shelf.find(key, None)
+            if generation is not None:
                 self.result.timed = False
-        return found
+        return generation
 
     def _key(self, asked: Asked, images: tuple[EncodedImage, ...], pixels: Pixels | None = None) -> str:
         """Name everything that decides the text of this answer."""

@@ -118,12 +118,12 @@ def _other_name(where: str, values: Mapping[str, Any], names: Mapping[str, str])
             continue
         free = [key for key in values if key not in names.values() and values[key] not in (None, "", [])]
         bare = {re.sub(r"[\s_-]", "", key).casefold(): key for key in free}
-        found = [bare[other] for other in others if other in bare]
-        if not found:  # a slip of the pen, such as refrences
-            found = [bare[other] for other in difflib.get_close_matches(name.casefold(), bare, cutoff=0.85)]
-        if found:
-            remedy = f"say what it is called: 'dataset.columns={{{meaning}: {as_value(found[0])}}}' (null: not read)"
-            return Problem(f"there is no {name}, but a key {found[0]!r}", where, remedy)
+        similar = [bare[other] for other in others if other in bare]
+        if not similar:  # a slip of the pen, such as refrences
+            similar = [bare[other] for other in difflib.get_close_matches(name.casefold(), bare, cutoff=0.85)]
+        if similar:
+            remedy = f"say what it is called: 'dataset.columns={{{meaning}: {as_value(similar[0])}}}' (null: not read)"
+            return Problem(f"there is no {name}, but a key {similar[0]!r}", where, remedy)
     return None
 
 

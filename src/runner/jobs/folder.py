@@ -252,7 +252,7 @@ class JobFolder:
         with self.scores_path.open(encoding="utf-8") as file:
             for text in file:
                 # There are millions: reading all of them for one measure takes seconds.
-                if quoted and not any(one in text for one in quoted):
+                if quoted and not any(mark in text for mark in quoted):
                     continue
                 row: dict[str, Any] = json.loads(text)
                 if not names or row["name"] in names:
@@ -260,12 +260,16 @@ class JobFolder:
 
     def correct(self) -> dict[Key, bool]:
         """Return which answers match a reference exactly, where that metric was asked for."""
-        found = (one for one in self.scores("exact_match") if not one.part and one.value is not None)
-        return {(one.sample_id, one.repeat): bool(one.value) for one in found}
+        whole = (score for score in self.scores("exact_match") if not score.part and score.value is not None)
+        return {(score.sample_id, score.repeat): bool(score.value) for score in whole}
 
     def judged(self) -> dict[Key, tuple[float | None, str]]:
         """Return each answer's score by judges and their explanations, where it was judged."""
-        return {(one.sample_id, one.repeat): (one.value, one.detail) for one in self.scores(*JUDGED) if one.detail}
+        return {
+            (score.sample_id, score.repeat): (score.value, score.detail)
+            for score in self.scores(*JUDGED)
+            if score.detail
+        }
 
     def verdicts(self) -> Iterator[dict[str, Any]]:
         """Yield what judges said; nothing where it was not judged."""
@@ -329,12 +333,12 @@ def _lives(process: Mapping[str, Any]) -> bool:
     if process.get("host") != platform.node():
         return False
     try:
-        found = psutil.Process(int(process["pid"]))
-        return found.status() != psutil.STATUS_ZOMBIE and abs(found.create_time() - process["started_at"]) < SAME_S
+        running = psutil.Process(int(process["pid"]))
+        return running.status() != psutil.STATUS_ZOMBIE and abs(running.create_time() - process["started_at"]) < SAME_S
     except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
         return False
 
 
 def _json(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content

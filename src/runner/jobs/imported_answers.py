@@ -21,33 +21,33 @@ from runner.jobs.rows import Record
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
 
 
-def make_folder(cfg: DictConfig, one: AnswerSet, where: Path, *, sweep: str) -> None:
+def make_folder(cfg: DictConfig, answers: AnswerSet, where: Path, *, sweep: str) -> None:
     """Make the folder of a job whose answers another program made."""
     where.mkdir(parents=True, exist_ok=True)
     folder = JobFolder(where)
-    folder.write_config(_told(cfg, one))
-    folder.write_rows(one.rows)
-    failed = sum(row["error"] is not None for row in one.rows)
+    folder.write_config(_told(cfg, answers))
+    folder.write_rows(answers.rows)
+    failed = sum(row["error"] is not None for row in answers.rows)
     now = time.time()
     record: Record = {
-        "name": one.name,
+        "name": answers.name,
         "status": "finished",
         "error": None,
         "started_at": now,
         "finished_at": now,
-        "metrics": {"samples/total": len(one.rows), "samples/failed": failed}
-        | figures.figures(figures.Seen(one.rows), None, timed=True),
-        "notes": [f"answers were read from {Path(one.source).name}", *one.notes],
+        "metrics": {"samples/total": len(answers.rows), "samples/failed": failed}
+        | figures.figures(figures.Seen(answers.rows), None, timed=True),
+        "notes": [f"answers were read from {Path(answers.source).name}", *answers.notes],
         "aggregates": [],
     }
-    folder.write_environment(_described(cfg, one, sweep))
+    folder.write_environment(_described(cfg, answers, sweep))
     folder.write_record(record)
 
 
-def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
+def _described(cfg: DictConfig, answers: AnswerSet, sweep: str) -> dict[str, Any]:
     """Return what is known of where the answers come from."""
     # Equal answers under the same name are the same run: scoring them again adds to it.
-    uid = store.digest([one.name, [[row["sample_id"], row["repeat"], row["text"]] for row in one.rows]])[:32]
+    uid = store.digest([answers.name, [[row["sample_id"], row["repeat"], row["text"]] for row in answers.rows]])[:32]
     return machine.describe() | {
         "job_uid": uid,
         "sweep": sweep,
@@ -57,11 +57,11 @@ def _described(cfg: DictConfig, one: AnswerSet, sweep: str) -> dict[str, Any]:
         # The engine's environment isn't known unless it was named; where the job was started is what uploads need.
         "env": str(cfg.env.name) if "env" in _given() else "unknown",
         "cwd": str(Path.cwd()),
-        "dataset_digest": one.dataset_digest,
+        "dataset_digest": answers.dataset_digest,
         "prompt_digest": None,
-        **({"whole_pages": True} if one.whole_pages else {}),
+        **({"whole_pages": True} if answers.whole_pages else {}),
         "gpus": ["unknown"],  # of this machine it would be a lie
-        "answers_from": one.source,
+        "answers_from": answers.source,
         "metric_versions": {},
         "checkpoint": "unknown",
         "checkpoint_digest": None,
@@ -73,13 +73,13 @@ def _given() -> set[str]:
     return {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
 
 
-def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
+def _told(composed: DictConfig, answers: AnswerSet) -> DictConfig:
     """Return the config with what is known of these answers: what the command line says, else `unknown`."""
     cfg = copy.deepcopy(composed)
     given = _given()
     with open_dict(cfg):
         if not given & {"model", "model.name"}:
-            cfg.model.name = one.name
+            cfg.model.name = answers.name
         if "model" not in given:  # what its file says is said of another model
             cfg.model.checkpoints, cfg.model.engine_args, cfg.model.env = {}, {}, {}
             if "model.licence" not in given:
@@ -88,7 +88,7 @@ def _told(composed: DictConfig, one: AnswerSet) -> DictConfig:
             if group not in given:
                 cfg[group].name = "unknown"
         if not given & {"dataset", "dataset.name"}:
-            cfg.dataset.name = Path(one.source).stem
+            cfg.dataset.name = Path(answers.source).stem
         if not given & {"dataset", "dataset.path"}:
-            cfg.dataset.path = one.source
+            cfg.dataset.path = answers.source
     return cfg

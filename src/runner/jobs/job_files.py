@@ -62,5 +62,5 @@ def subdir(apart: str) -> str:
 def apart(name: str, cfg: DictConfig) -> str:
     """Return what the name of a job's folder says besides number, model, quant and dataset."""
     common = re.escape(f"{cfg.model.name}-{cfg.quant.name}-{cfg.dataset.name}")
-    found = re.fullmatch(rf"\d+_{common}-(.+)", name)
-    return found[1] if found else ""
+    match = re.fullmatch(rf"\d+_{common}-(.+)", name)
+    return match[1] if match else ""

@@ -23,7 +23,7 @@ def folders(named: Sequence[str], uri: str | None = None) -> Iterator[list[list[
     Raise Refused with every name that is nothing of the kind, TrackingError where a run can't be had.
     """
     problems: list[Problem] = []
-    found: list[list[JobFolder]] = []
+    groups: list[list[JobFolder]] = []
     with tempfile.TemporaryDirectory(prefix="runner-") as kept:
         for name in named:
             path = Path(name).expanduser()
@@ -33,10 +33,10 @@ def folders(named: Sequence[str], uri: str | None = None) -> Iterator[list[list[
             if not jobs:
                 what = NO_JOB if path.exists() else "does not exist"
                 problems.append(Problem(what, name, f"name {NAMES}"))
-            found.append(jobs)
+            groups.append(jobs)
         if problems:
             raise Refused(problems)
-        yield found
+        yield groups
 
 
 def _downloaded(uri: str, run_id: str, folder: Path) -> Path:

@@ -49,50 +49,50 @@ def besides(choice: Mapping[str, str]) -> str:
 
 def names(results: Sequence[JobFolder]) -> dict[Path, str]:
     """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
-    found: dict[Path, str] = {}
+    name_of: dict[Path, str] = {}
     more = [besides(choice) for choice in choices(results)]
-    told = [f"{result.name} ({one})" if one else result.name for result, one in zip(results, more, strict=True)]
-    for result, words in zip(results, told, strict=True):
-        if sum(one.name == result.name for one in results) > 1 and told.count(words) == 1:
-            found[result.path] = words
+    labels = [f"{result.name} ({other})" if other else result.name for result, other in zip(results, more, strict=True)]
+    for result, words in zip(results, labels, strict=True):
+        if sum(other.name == result.name for other in results) > 1 and labels.count(words) == 1:
+            name_of[result.path] = words
             continue
-        others = [one.path.resolve() for one in results if one.name == result.name and one is not result]
+        others = [other.path.resolve() for other in results if other.name == result.name and other is not result]
         parts = result.path.resolve().parts
         depth = 1
-        while depth < len(parts) and any(one.parts[-depth:] == parts[-depth:] for one in others):
+        while depth < len(parts) and any(other.parts[-depth:] == parts[-depth:] for other in others):
             depth += 1
-        found[result.path] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
-    return found
+        name_of[result.path] = f"{result.name} ({'/'.join(parts[-depth:])})" if others else result.name
+    return name_of
 
 
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for the config of each job what `choices` does for the job."""
     flat = _with_unknown([dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs])
-    own = [{key: value for key, value in one.items() if not _below(key, OF_THE_JUDGE)} for one in flat]
-    chosen = _telling([{key: value for key, value in one.items() if not _below(key, ADDRESS)} for one in own])
-    if _number(own, chosen) < len({tuple(one.items()) for one in own}):
-        own = [one | {"backend.base_url": host} for one, host in zip(own, _hosts(own), strict=True)]
-        if len({one["backend.base_url"] for one in own}) > 1:
+    own = [{key: value for key, value in each.items() if not _below(key, OF_THE_JUDGE)} for each in flat]
+    chosen = _telling([{key: value for key, value in each.items() if not _below(key, ADDRESS)} for each in own])
+    if _number(own, chosen) < len({tuple(each.items()) for each in own}):
+        own = [each | {"backend.base_url": host} for each, host in zip(own, _hosts(own), strict=True)]
+        if len({each["backend.base_url"] for each in own}) > 1:
             chosen["backend.base_url"] = "backend.base_url"
     judges = [_judge(config) for config in configs]
-    if len(set(judges)) > 1 and _number(own, chosen) < len({tuple(one.items()) for one in flat}):
-        own = [one | {"judge": judge} for one, judge in zip(own, judges, strict=True)]
+    if len(set(judges)) > 1 and _number(own, chosen) < len({tuple(each.items()) for each in flat}):
+        own = [each | {"judge": judge} for each, judge in zip(own, judges, strict=True)]
         chosen["judge"] = "judge"
-    return [{label: one.get(key, "") for key, label in chosen.items()} for one in own]
+    return [{label: each.get(key, "") for key, label in chosen.items()} for each in own]
 
 
 def _telling(flat: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the keys that tell flat configs apart, with the words that stand for them."""
-    keys = dict.fromkeys(key for one in flat for key in one)
+    keys = dict.fromkeys(key for each in flat for key in each)
     # What isn't known of another program's answers is no choice, and no column.
-    differing = [key for key in keys if len({one.get(key) for one in flat} - {UNKNOWN}) > 1]
+    differing = [key for key in keys if len({each.get(key) for each in flat} - {UNKNOWN}) > 1]
     named = {key.partition(".")[0] for key in differing if key.endswith(".name") and key.partition(".")[0] in GROUPS}
     chosen = {f"{group}.name": group for group in (*ALWAYS, *sorted(named - set(ALWAYS)))}
     chosen |= {key: key for key in differing if key.partition(".")[0] not in named and key not in chosen}
     # Names alone may not tell all jobs apart: the keys that differ within groups join them, at last those of which only
     # some are known.
-    for joining in (differing, [key for key in keys if len({one.get(key) for one in flat}) > 1]):
-        if _number(flat, chosen) == len({tuple(one.items()) for one in flat}):
+    for joining in (differing, [key for key in keys if len({each.get(key) for each in flat}) > 1]):
+        if _number(flat, chosen) == len({tuple(each.items()) for each in flat}):
             break
         within = [key for key in joining if key not in chosen and not key.startswith("model.checkpoints")]
         chosen |= {key: key.removesuffix(".name") if key.count(".") == 1 else key for key in within}
@@ -105,20 +105,20 @@ def _with_unknown(flat: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     A job of another program's answers has the defaults of this runner in its config. They were not its settings, and
     the path of the default model is not where that program lies.
     """
-    keys = dict.fromkeys(key for one in flat for key in one)
-    told = []
-    for one in flat:
-        dark = {group for group in GROUPS if one.get(f"{group}.name") == UNKNOWN}
+    keys = dict.fromkeys(key for config in flat for key in config)
+    completed = []
+    for config in flat:
+        dark = {group for group in GROUPS if config.get(f"{group}.name") == UNKNOWN}
         dark |= {"model"} if "backend" in dark else set()
         hidden = [key for key in keys if key.partition(".")[0] in dark and key != "model.name"]
-        told.append(dict(one) | dict.fromkeys(hidden, UNKNOWN))
-    return told
+        completed.append(dict(config) | dict.fromkeys(hidden, UNKNOWN))
+    return completed
 
 
 def _number(flat: Sequence[Mapping[str, str]], keys: Iterable[str]) -> int:
     """Count how many of these configs can be told apart by these keys."""
     keys = tuple(keys)
-    return len({tuple(one.get(key) for key in keys) for one in flat})
+    return len({tuple(each.get(key) for key in keys) for each in flat})
 
 
 def _below(key: str, groups: Sequence[str]) -> bool:
@@ -136,7 +136,7 @@ def _hosts(flat: Sequence[Mapping[str, str]]) -> list[str]:
 def _judge(config: Mapping[str, Any]) -> str:
     """Say who judged by which rubric; nothing of addresses and prices."""
     judge = config.get("judge") or {}
-    names = [str((one or {}).get("name") or word) for word, one in (judge.get("model") or {}).items()]
+    names = [str((model or {}).get("name") or word) for word, model in (judge.get("model") or {}).items()]
     rubric = (judge.get("prompt") or {}).get("name") or ""
     return " ".join(filter(None, [str(judge.get("name") or "none"), str(rubric), "+".join(names)]))
 

@@ -17,11 +17,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a job's folder, or a sweep's")
     failed = 0
     for given in parser.parse_args(arguments).folders:
-        found = sorted(JobFolder.paths_below(given))
-        if not found:
+        folders = sorted(JobFolder.paths_below(given))
+        if not folders:
             print(f"{given}: {NO_JOB}", file=sys.stderr)  # noqa: T201
             failed += 1
-        for folder in found:
+        for folder in folders:
             try:
                 run_id, job = tracking.upload(folder), JobFolder(folder)
                 what = f", {job.error}" if job.status == UNFINISHED else ""

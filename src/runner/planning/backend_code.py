@@ -27,18 +27,18 @@ def digest(backend: type) -> str:
 
 def _with_siblings(module: str) -> set[str]:
     """Return a module and all that it imports, directly or not, from the same top-level package."""
-    found: set[str] = set()
+    modules: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         has_no_say = name in WITHOUT_A_SAY or name.endswith("_failures")
-        if name in found or has_no_say or (file := _file(name)) is None:
+        if name in modules or has_no_say or (file := _file(name)) is None:
             continue
-        found.add(name)
+        modules.add(name)
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         imported = _imports(ast.parse(file.read_bytes()), package)
-        waiting += [one for one in imported if one.partition(".")[0] == module.partition(".")[0]]
-    return found
+        waiting += [other for other in imported if other.partition(".")[0] == module.partition(".")[0]]
+    return modules
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:

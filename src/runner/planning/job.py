@@ -116,6 +116,8 @@ class Job:
             with_references = [sample for sample in self.dataset if sample.references]
             cyrillic = sum(any(map(CYRILLIC.search, sample.references)) for sample in with_references)
             if cyrillic:
-                told = f"{cyrillic} of {len(with_references)} samples have references with Cyrillic letters, which it "
-                notes.append(f"{told}can't write: {lacks}")
+                sentence = (
+                    f"{cyrillic} of {len(with_references)} samples have references with Cyrillic letters, which it "
+                )
+                notes.append(f"{sentence}can't write: {lacks}")
         return notes

@@ -22,13 +22,13 @@ def named(config: Config, spec: EngineSpec, backend: OcrBackend) -> EngineSpec:
     kind = environments.chosen(config).kind
     try:
         if kind in ("container", "remote") or (engine == "rapidocr" and kind == "uv"):
-            told = {"environment": spec.env}
+            facts = {"environment": spec.env}
         elif engine == "rapidocr":
-            told = rapid.facts()
+            facts = rapid.facts()
         else:
             tesseract.check(languages := options.get("languages", LANGUAGES))
-            told = {"version.tesseract": tesseract.version(), **tesseract.digests(languages)}
+            facts = {"version.tesseract": tesseract.version(), **tesseract.digests(languages)}
     except OcrMissing as error:
         raise Refused(Problem(error.what, f"model={config.model.name}", error.remedy)) from error
-    digest = " ".join([engine, *(f"{name}={value}" for name, value in told.items())])
+    digest = " ".join([engine, *(f"{name}={value}" for name, value in facts.items())])
     return dataclasses.replace(spec, checkpoint=engine, digest=digest)

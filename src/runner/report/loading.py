@@ -35,11 +35,11 @@ def build(results: Sequence[JobFolder], settings: ReportConfig, title: str, fold
     for result in results:
         datasets[_dataset(result)].append(result)
     comparisons = [_comparison(group, settings, texts) for group in datasets.values()]
-    known = {name for one in comparisons for candidate in one.candidates for name in _names(candidate)}
+    known = {name for comparison in comparisons for candidate in comparison.candidates for name in _names(candidate)}
     if settings.baseline is not None and settings.baseline not in known:
         raise ValueError(f"report.baseline: no job is called {settings.baseline!r}; jobs: {', '.join(sorted(known))}")
-    for one in comparisons:
-        one.others = comparisons
+    for comparison in comparisons:
+        comparison.others = comparisons
     return Report(title, comparisons, settings, texts, folder)
 
 
@@ -50,17 +50,17 @@ def _dataset(result: JobFolder) -> str:
 
 
 def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
-    told = choices(results)
-    labels = _labels(results, told)
+    chosen = choices(results)
+    labels = _labels(results, chosen)
     metrics = _metrics(results)
     measures = _measures(results, metrics, settings)
     samples: dict[str, ReportSample] = {}
     candidates = [
         _candidate(result, choice, label, measures, samples)
-        for result, choice, label in zip(results, told, labels, strict=True)
+        for result, choice, label in zip(results, chosen, labels, strict=True)
     ]
-    named = (one for one in candidates if settings.baseline in _names(one))
-    baseline = next(named, next((one for one in candidates if one.finished), candidates[0]))
+    named = (candidate for candidate in candidates if settings.baseline in _names(candidate))
+    baseline = next(named, next((candidate for candidate in candidates if candidate.finished), candidates[0]))
     compared = Comparison(
         dataset=str(results[0].config["dataset"]["name"]),
         candidates=candidates,
@@ -79,13 +79,13 @@ def _names(candidate: Candidate) -> tuple[str, ...]:
     return (candidate.result.name, candidate.label, candidate.result.path.name)
 
 
-def _labels(results: Sequence[JobFolder], told: Sequence[Mapping[str, str]]) -> list[str]:
+def _labels(results: Sequence[JobFolder], chosen: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a short name for each job: its model, its quantisation, and what else differs, with the key's name."""
     labels = []
-    for result, choice in zip(results, told, strict=True):
+    for result, choice in zip(results, chosen, strict=True):
         words = [choice["model"], choice["quant"]]
         words = [word for word in words if word and word != UNKNOWN] or [result.name]
-        others = [(key, one) for key, one in choice.items() if key not in ALWAYS and one not in ("", UNKNOWN)]
+        others = [(key, word) for key, word in choice.items() if key not in ALWAYS and word not in ("", UNKNOWN)]
         words += [
             value if key in ("backend", "prompt") else f"{key.rpartition('.')[2]} {value}" for key, value in others
         ]
@@ -98,7 +98,7 @@ def _labels(results: Sequence[JobFolder], told: Sequence[Mapping[str, str]]) -> 
 
 def _metrics(results: Sequence[JobFolder]) -> dict[str, tuple[str, Metric]]:
     """Return name and metric that yield each measure, as the first job that has it configured it."""
-    found: dict[str, tuple[str, Metric]] = {}
+    by_measure: dict[str, tuple[str, Metric]] = {}
     for result in results:
         for name, options in result.config["metrics"].items():
             try:
@@ -107,8 +107,8 @@ def _metrics(results: Sequence[JobFolder]) -> dict[str, tuple[str, Metric]]:
                 log.warning("report: %s can't be made here, its figures are shown without tests: %s", name, error)
                 continue
             for measure in metric.measures:
-                found.setdefault(measure.name, (name, metric))
-    return found
+                by_measure.setdefault(measure.name, (name, metric))
+    return by_measure
 
 
 def _measures(
@@ -116,13 +116,17 @@ def _measures(
 ) -> list[Measure]:
     """Return the measures of quality that were measured and have a direction, the one that decides first."""
     measured = {name.partition("/")[2] for result in results for name in result.metrics if _overall(name)}
-    known = {one.name: one for _, metric in metrics.values() for one in metric.measures}
+    known = {measure.name: measure for _, metric in metrics.values() for measure in metric.measures}
     usable = [known[name] for name in known if name in measured and known[name].better != "neither"]
-    usable = [one for one in usable if one.group == "quality" or tracked(one) in JUDGED]
+    usable = [measure for measure in usable if measure.group == "quality" or tracked(measure) in JUDGED]
     # `cer_mean` says nearly what `cer` says.
-    usable = [one for one in usable if not (one.name.endswith("_mean") and one.name.removesuffix("_mean") in measured)]
+    usable = [
+        measure
+        for measure in usable
+        if not (measure.name.endswith("_mean") and measure.name.removesuffix("_mean") in measured)
+    ]
     rank = {name: position for position, name in enumerate(dict.fromkeys((settings.measure, *PREFERRED)))}
-    usable.sort(key=lambda one: rank.get(one.name, len(rank)))
+    usable.sort(key=lambda measure: rank.get(measure.name, len(rank)))
     if settings.measure is not None and usable and usable[0].name != settings.measure:
         raise ValueError(f"report.measure: {settings.measure!r} was not measured; measured are: {_listed(usable)}")
     return usable[:MOST_MEASURES]
@@ -133,7 +137,7 @@ def _overall(name: str) -> bool:
 
 
 def _listed(measures: Sequence[Measure]) -> str:
-    return ", ".join(one.name for one in measures) or "none"
+    return ", ".join(measure.name for measure in measures) or "none"
 
 
 # ------------------------------------------------------------------------------------------------- one job
@@ -156,8 +160,8 @@ def _candidate(
         read[sample.id, row["repeat"]] = _answer(row)
         documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
-    judged = {one["measure"] for one in result.aggregates if one.get("measure_group") == "judge"}
-    _take_scores(candidate, documents, [one.name for one in measures], judged, result.scores())
+    judged = {figure["measure"] for figure in result.aggregates if figure.get("measure_group") == "judge"}
+    _take_scores(candidate, documents, [figure.name for figure in measures], judged, result.scores())
     return candidate
 
 
@@ -200,22 +204,22 @@ def _take_scores(
     stats = {name: MeanStatistics(rows) for name in measures}
     values: dict[Key, float] = {}
     remarks: dict[Key, list[JudgeRemark]] = defaultdict(list)
-    for one in scores:
-        key = keys.get((one.sample_id, one.repeat))
-        if one.part or key is None:
+    for score in scores:
+        key = keys.get((score.sample_id, score.repeat))
+        if score.part or key is None:
             continue
-        if one.name in stats and one.value is not None:
-            stats[one.name].add(key[0], one.stats)
-            if one.name == measures[0]:
-                values[key] = one.value
+        if score.name in stats and score.value is not None:
+            stats[score.name].add(key[0], score.stats)
+            if score.name == measures[0]:
+                values[key] = score.value
         # Of a judge's many figures those that explain themselves, or say why there is none.
-        if one.name in judged and (one.detail or one.reason):
-            remarks[key].append(JudgeRemark(one.name, one.value, one.detail or one.reason))
+        if score.name in judged and (score.detail or score.reason):
+            remarks[key].append(JudgeRemark(score.name, score.value, score.detail or score.reason))
     candidate.values, candidate.remarks = values, dict(remarks)
     candidate.runs = {
-        name: ScoredRun(candidate.label, documents, found, len(documents) - len(found))
-        for name, found in stats.items()
-        if found
+        name: ScoredRun(candidate.label, documents, value, len(documents) - len(value))
+        for name, value in stats.items()
+        if value
     }
 
 

@@ -124,7 +124,7 @@ def _merged(
     meant = {name for name in asked if wanted.rescore or (name in before and given_on_command_line(f"metrics.{name}"))}
     keep = complete - meant - ({"judge"} if wanted.judging is not None else set())
     # What the job never scored (stage=generate) and isn't asked for now stays unscored.
-    return {name: one for name, one in merged.items() if name in asked or name in keep}, frozenset(keep)
+    return {name: value for name, value in merged.items() if name in asked or name in keep}, frozenset(keep)
 
 
 def given_on_command_line(key: str) -> bool:
@@ -135,9 +135,9 @@ def given_on_command_line(key: str) -> bool:
 
 def options(cfg: DictConfig) -> dict[str, Any]:
     """Return the metrics of a config with their options."""
-    found = OmegaConf.to_container(cfg.metrics, resolve=True)
-    assert isinstance(found, dict)
-    return {str(name): value for name, value in found.items()}
+    settings = OmegaConf.to_container(cfg.metrics, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(name): value for name, value in settings.items()}
 
 
 def written(part: Any) -> Any:

@@ -45,7 +45,7 @@ def score(
         with fresh.open("w", encoding="utf-8") as file:
             scores = _written(_scored(metrics, cases, older, keep), file, columns, parts)
             aggregates = aggregate(cases, scores, made) if cases and made else []
-            file.writelines(score_line(one) for name in sorted(others) for one in older[name])
+            file.writelines(score_line(row) for name in sorted(others) for row in older[name])
         fresh.replace(folder.scores_path)
     finally:
         fresh.unlink(missing_ok=True)  # or half of a large file would keep a full disk full
@@ -54,7 +54,7 @@ def score(
     aggregates += splits.by_part(cases, parts, made)
     if splits.some_unanswerable(cases):
         asked = {measure.name for metric in made for measure in metric.measures}
-        written = (one for one in folder.scores() if one.name in asked)
+        written = (row for row in folder.scores() if row.name in asked)
         aggregates += splits.by_answerability(cases, written, made)
     tables.write(folder.path, cases, columns, aggregates)
     return aggregates
@@ -77,12 +77,12 @@ def _scored(
 
 def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:
     """Write scores and yield them on, once: a large job has millions. Keep what the tables need, and those of parts."""
-    for one in scores:
-        file.write(score_line(one))
-        columns.add(one)
-        if one.part:
-            parts.append(one)
-        yield one
+    for row in scores:
+        file.write(score_line(row))
+        columns.add(row)
+        if row.part:
+            parts.append(row)
+        yield row
 
 
 def kept(folder: JobFolder, cases: Sequence[Case], metrics: Mapping[str, Metric]) -> frozenset[str]:
@@ -116,13 +116,13 @@ def repeats(folder: JobFolder, cases: Sequence[Case]) -> dict[str, float]:
     figures = {f"repeats/{name}": getattr(alike, name) for name in ("unique_answers", "identical", "similarity")}
     for measure, scores in _by_measure(folder.scores()).items():
         groups: dict[str, list[float]] = defaultdict(list)
-        for one in scores:
-            if one.value is not None and not one.part:
-                groups[one.sample_id].append(one.value)
-        found, within = intraclass_correlation(list(groups.values())), spread(list(groups.values()))
-        if found is not None:
-            figures[f"repeats/icc/{measure}"] = found.icc
-            figures[f"repeats/design_effect/{measure}"] = found.design_effect
+        for row in scores:
+            if row.value is not None and not row.part:
+                groups[row.sample_id].append(row.value)
+        agreement, within = intraclass_correlation(list(groups.values())), spread(list(groups.values()))
+        if agreement is not None:
+            figures[f"repeats/icc/{measure}"] = agreement.icc
+            figures[f"repeats/design_effect/{measure}"] = agreement.design_effect
         if within is not None:
             figures[f"repeats/spread/{measure}"] = within
     return figures
@@ -134,22 +134,22 @@ def unscored(aggregates: list[Aggregate]) -> int:
     Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
     Nor does rouge2: a reference of one word has no pairs of neighbours.
     """
-    overall = [one for one in aggregates if one.doc_class is None and one.measure_group == "quality"]
-    overall = [one for one in overall if one.measure != "rouge2"]
-    return max((one.n_unscored for one in overall), default=0)
+    overall = [figure for figure in aggregates if figure.doc_class is None and figure.measure_group == "quality"]
+    overall = [figure for figure in overall if figure.measure != "rouge2"]
+    return max((figure.n_unscored for figure in overall), default=0)
 
 
 def without_figure(aggregates: list[Aggregate], folder: JobFolder) -> list[str]:
     """Say which measures of quality have no figure, for no answer could be scored, and the most frequent reason."""
     empty = {
-        one.measure: one.n_unscored
-        for one in aggregates
-        if one.doc_class is None and one.measure_group == "quality" and not one.n and one.n_unscored
+        figure.measure: figure.n_unscored
+        for figure in aggregates
+        if figure.doc_class is None and figure.measure_group == "quality" and not figure.n and figure.n_unscored
     }
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in folder.scores(*empty) if empty else ():
-        if one.name in empty and one.value is None:
-            reasons[one.name][one.reason] += 1
+    for figure in folder.scores(*empty) if empty else ():
+        if figure.name in empty and figure.value is None:
+            reasons[figure.name][figure.reason] += 1
     return [
         f"{NO_FIGURE}{name}: all {count} answers are unscored ({reasons[name].most_common(1)[0][0]})"
         for name, count in empty.items()
@@ -158,17 +158,17 @@ def without_figure(aggregates: list[Aggregate], folder: JobFolder) -> list[str]:
 
 
 def _by_measure(scores: Iterable[Score]) -> dict[str, list[Score]]:
-    found: dict[str, list[Score]] = defaultdict(list)
-    for one in scores:
-        found[one.name].append(one)
-    return found
+    by_measure: dict[str, list[Score]] = defaultdict(list)
+    for row in scores:
+        by_measure[row.name].append(row)
+    return by_measure
 
 
 def _complete(metric: Metric, cases: Sequence[Case], older: Mapping[str, Sequence[Score]]) -> list[Score] | None:
     """Return a metric's older scores where there is exactly one for each case and measure, else None."""
     asked = {(case.sample_id, case.repeat) for case in cases}
     for measure in metric.measures:
-        whole = [(one.sample_id, one.repeat) for one in older.get(measure.name, ()) if not one.part]
+        whole = [(row.sample_id, row.repeat) for row in older.get(measure.name, ()) if not row.part]
         if len(whole) != len(asked) or set(whole) != asked:
             return None
-    return [one for measure in metric.measures for one in older[measure.name]]
+    return [row for measure in metric.measures for row in older[measure.name]]

@@ -45,8 +45,8 @@ class Scoring:
             add_scores.create(self.config.metrics)  # before anything is read: a typing error is told at once
             self.sets = self._open()
             if self.judging is not None:
-                for one in self.sets:
-                    check((row["sample_id"] for row in one.rows), self.judging.rivals)
+                for answers in self.sets:
+                    check((row["sample_id"] for row in answers.rows), self.judging.rivals)
         except Exception:
             _take_back(folder)
             raise
@@ -71,15 +71,17 @@ class Scoring:
             if all(note in other.notes for other in self.sets):
                 log.info("%s", note)  # of the file, and not of one model in it
         taken: set[str] = set()
-        for one in self.sets:
-            where = one.folder or (self.folder if len(self.sets) == 1 else self.folder / _folder_name(one.name, taken))
-            for note in one.notes:
+        for answers in self.sets:
+            where = answers.folder or (
+                self.folder if len(self.sets) == 1 else self.folder / _folder_name(answers.name, taken)
+            )
+            for note in answers.notes:
                 if not all(note in other.notes for other in self.sets):
-                    log.warning("%s: %s", one.name, note)
-            if one.folder is None:
-                imported_answers.make_folder(self.cfg, one, where, sweep="/".join(self.folder.parts[-2:]))
-            done.append((where, add_scores.add_scores(where, wanted, new=one.folder is None)))
-        if all(one.folder for one in self.sets):
+                    log.warning("%s: %s", answers.name, note)
+            if answers.folder is None:
+                imported_answers.make_folder(self.cfg, answers, where, sweep="/".join(self.folder.parts[-2:]))
+            done.append((where, add_scores.add_scores(where, wanted, new=answers.folder is None)))
+        if all(answers.folder for answers in self.sets):
             given = paths.resolve(str(self.config.answers))
             downloaded = self.folder in done[0][0].parents or done[0][0] == self.folder
             self.shown = self.folder if downloaded else given if given.is_dir() else done[0][0]
@@ -108,7 +110,7 @@ class Scoring:
         if not self._dataset_is_named():
             return sets
         # Those of this runner, and VLMHyperBench's, know their samples already.
-        return [one if one.folder or one.dataset_digest else joined(one, dataset()) for one in sets]
+        return [answers if answers.folder or answers.dataset_digest else joined(answers, dataset()) for answers in sets]
 
     def _dataset_is_named(self) -> bool:
         """Whether the command line says which dataset was asked; a path that is not there is a mere name."""
@@ -136,8 +138,16 @@ def judge_later(folder: Path) -> None:
 
 def _refuse_references(sets: list[AnswerSet]) -> None:
     """Refuse names from a file that a config would take for a reference: `${oc.env:KEY}` would read the environment."""
-    said = [(what, one) for one in sets if not one.folder for what in (one.name, one.source) if "${" in what]
-    problems = [Problem(f"the name {what!r} holds '${{'", one.source, "call it otherwise") for what, one in said]
+    said = [
+        (what, answers)
+        for answers in sets
+        if not answers.folder
+        for what in (answers.name, answers.source)
+        if "${" in what
+    ]
+    problems = [
+        Problem(f"the name {what!r} holds '${{'", answers.source, "call it otherwise") for what, answers in said
+    ]
     if problems:
         raise Refused(problems)
 
@@ -146,7 +156,7 @@ def _folder_name(name: str, taken: set[str]) -> str:
     """Return a name for the folder of a model, which no other one has: "a/b" and "a b" would both be a_b."""
     plain = re.sub(r"[^\w.\-]", "_", name).strip(".") or "unnamed"
     names = (plain if number == 1 else f"{plain}_{number}" for number in itertools.count(1))
-    free = next(one for one in names if one.casefold() not in taken)
+    free = next(candidate for candidate in names if candidate.casefold() not in taken)
     taken.add(free.casefold())
     return free
 

@@ -70,16 +70,16 @@ def tables(
     cases: Sequence[Case], columns: Columns, aggregates: Sequence[Aggregate]
 ) -> dict[str, Iterable[list[object]]]:
     """Return the rows of each table, a header first: by_id, by_field, by_class, general."""
-    fields = [one for one in aggregates if one.field is not None]
-    classes = [one for one in aggregates if one.field is None and one.doc_class is not None]
+    fields = [figure for figure in aggregates if figure.field is not None]
+    classes = [figure for figure in aggregates if figure.field is None and figure.doc_class is not None]
     return {
         "by_id": _by_id(cases, columns),
         "by_field": [
             ["doc_class", "field", *AGGREGATE],
-            *([one.doc_class, one.field, *_figures(one)] for one in fields),
+            *([figure.doc_class, figure.field, *_figures(figure)] for figure in fields),
         ],
-        "by_class": [["doc_class", *AGGREGATE], *([one.doc_class, *_figures(one)] for one in classes)],
-        "general": _general(columns, [one for one in aggregates if one.doc_class is one.field is None]),
+        "by_class": [["doc_class", *AGGREGATE], *([figure.doc_class, *_figures(figure)] for figure in classes)],
+        "general": _general(columns, [figure for figure in aggregates if figure.doc_class is figure.field is None]),
     }
 
 
@@ -94,23 +94,23 @@ def _by_id(cases: Sequence[Case], columns: Columns) -> Iterator[list[object]]:
     header = ["sample_id", "repeat", "document", "doc_class", "field", "answer", "references", *columns.values]
     yield [*header, "unscored", *(["judge_explanation"] if explained else [])]
     for row, case in enumerate(cases):
-        told = [case.sample_id, case.repeat, case.document, case.doc_class, case.field, case.prediction]
+        cells = [case.sample_id, case.repeat, case.document, case.doc_class, case.field, case.prediction]
         values = [None if math.isnan(column[row]) else column[row] for column in columns.values.values()]
         why = [columns.explained.get(row, "")] if explained else []
-        yield [*told, " | ".join(case.references), *values, "; ".join(columns.reasons.get(row, ())), *why]
+        yield [*cells, " | ".join(case.references), *values, "; ".join(columns.reasons.get(row, ())), *why]
 
 
 def _general(columns: Columns, aggregates: Iterable[Aggregate]) -> list[list[object]]:
     """Return one row per measure: the figure, and how the scores of single answers are distributed."""
     rows: list[list[object]] = [[*AGGREGATE, *GENERAL]]
-    for one in aggregates:
-        found = distribution([value for value in columns.values.get(one.measure, ()) if not math.isnan(value)])
-        rows.append([*_figures(one), *(getattr(found, name) if found else None for name in GENERAL)])
+    for figure in aggregates:
+        spread = distribution([value for value in columns.values.get(figure.measure, ()) if not math.isnan(value)])
+        rows.append([*_figures(figure), *(getattr(spread, name) if spread else None for name in GENERAL)])
     return rows
 
 
-def _figures(one: Aggregate) -> list[object]:
-    return [getattr(one, name) for name in AGGREGATE]
+def _figures(figure: Aggregate) -> list[object]:
+    return [getattr(figure, name) for name in AGGREGATE]
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:

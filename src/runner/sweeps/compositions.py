@@ -55,7 +55,7 @@ class Compositions:
         try:
             parsed = self._parser.parse_overrides(list(overrides))
             # Overrides of Hydra's own part may change where files are looked for, and so may its search path.
-            special = any(one.is_hydra_override() or one.is_sweep_override() for one in parsed)
+            special = any(override.is_hydra_override() or override.is_sweep_override() for override in parsed)
             if not special and not self._master.hydra.searchpath:
                 return self._with_values(parsed)
         except (HydraException, OmegaConfBaseException):
@@ -64,8 +64,8 @@ class Compositions:
 
     def _with_values(self, parsed: list[Override]) -> DictConfig:
         """Return the config of a job's choices with its values set, in the order in which Hydra sets them."""
-        values = [one for one in parsed if not self._is_choice(one)]
-        choices = tuple(str(one.input_line) for one in parsed if self._is_choice(one))
+        values = [override for override in parsed if not self._is_choice(override)]
+        choices = tuple(str(override.input_line) for override in parsed if self._is_choice(override))
         if choices not in self._chosen:
             self._chosen[choices] = pickle.dumps(self._composed(self._loader, choices), pickle.HIGHEST_PROTOCOL)
         cfg: DictConfig = pickle.loads(self._chosen[choices])  # noqa: S301  our own

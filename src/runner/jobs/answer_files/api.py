@@ -63,8 +63,10 @@ def odd_answers(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     if lost:
         notes.append(f"{len(lost)} answers are None or nan and are scored as that text: {listed(lost)}")
     if debris:
-        told = f"{len(debris)} answers look like what a spreadsheet leaves of a lost value and are scored as that text"
-        notes.append(f"{told}: {listed([f'{text.strip()!r} in {where}' for where, text in debris])}")
+        sentence = (
+            f"{len(debris)} answers look like what a spreadsheet leaves of a lost value and are scored as that text"
+        )
+        notes.append(f"{sentence}: {listed([f'{text.strip()!r} in {where}' for where, text in debris])}")
     return tuple(notes)
 
 

@@ -62,15 +62,15 @@ def chosen(table: Table, given: Mapping[str, str | None]) -> dict[str, str]:
     if doubled := sorted({name for name in header if header.count(name) > 1}):
         raise Refused(Problem(f"column {', '.join(doubled)} is there twice", table.where, "rename or remove one"))
     named = {meaning: " ".join(name.split()) for meaning, name in given.items() if name is not None}
-    found = {meaning: name for meaning, name in named.items() if name in header}
+    columns = {meaning: name for meaning, name in named.items() if name in header}
     for meaning in COLUMNS:
         if meaning not in given and (
-            name := _found(table, meaning, [one for one in header if one not in found.values()])
+            name := _found(table, meaning, [column for column in header if column not in columns.values()])
         ):
-            found[meaning] = name
-    _add_either(table, header, given, found)
-    _need(table, header, given, named, found)
-    return found
+            columns[meaning] = name
+    _add_either(table, header, given, columns)
+    _need(table, header, given, named, columns)
+    return columns
 
 
 def _found(table: Table, meaning: str, free: Sequence[str]) -> str | None:
@@ -89,10 +89,10 @@ def _found(table: Table, meaning: str, free: Sequence[str]) -> str | None:
     return None
 
 
-def _add_either(table: Table, header: Sequence[str], given: Mapping[str, str | None], found: dict[str, str]) -> None:
+def _add_either(table: Table, header: Sequence[str], given: Mapping[str, str | None], columns: dict[str, str]) -> None:
     """Read a column called answer as what the table doesn't have otherwise: the model's answer, or the reference."""
-    open_ = [meaning for meaning in ("answer", "references") if meaning not in found and meaning not in given]
-    fitting = [name for name in header if _key(name) in EITHER and name not in found.values()]
+    open_ = [meaning for meaning in ("answer", "references") if meaning not in columns and meaning not in given]
+    fitting = [name for name in header if _key(name) in EITHER and name not in columns.values()]
     if not open_ or not fitting:
         return
     if len(open_) == 2 or len(fitting) > 1:
@@ -101,7 +101,7 @@ def _add_either(table: Table, header: Sequence[str], given: Mapping[str, str | N
         other = _told("references", fitting[0])
         remedy = f"say which: {_told('answer', fitting[0])} or {other}; the answers need a column in any case"
         raise Refused(Problem(what, table.where, remedy))
-    found[open_[0]] = fitting[0]
+    columns[open_[0]] = fitting[0]
 
 
 def _need(
@@ -109,12 +109,12 @@ def _need(
     header: Sequence[str],
     given: Mapping[str, str | None],
     named: Mapping[str, str],
-    found: Mapping[str, str],
+    columns: Mapping[str, str],
 ) -> None:
-    missing = [name for meaning, name in named.items() if meaning not in found]
-    if "answer" not in found and "answer" not in named:
+    missing = [name for meaning, name in named.items() if meaning not in columns]
+    if "answer" not in columns and "answer" not in named:
         missing.append(COLUMNS["answer"])
-    if "document" not in found and "id" not in found:
+    if "document" not in columns and "id" not in columns:
         missing.append(given.get("document") or COLUMNS["document"])
     if missing:
         remedy = "say what it is called: 'answer_columns={answer: Ответ}'; meanings: " + ", ".join(COLUMNS)
@@ -126,7 +126,7 @@ def told(table: Table, columns: Mapping[str, str]) -> str:
     """Say how the columns were read, and how to have them read otherwise."""
     read = ", ".join(f"{meaning} = {columns[meaning]!r}" for meaning in COLUMNS if meaning in columns)
     rest = [repr(name) for name in table.header if name and name not in columns.values()]
-    named = "id" if "id" in columns else " and ".join(one for one in ("document", *_asked(columns)) if one in columns)
+    named = "id" if "id" in columns else " and ".join(key for key in ("document", *_asked(columns)) if key in columns)
     repeats = "rows of a model with the same one are repeats" if "id" not in columns and "repeat" not in columns else ""
     sentences = [
         f"read as: {read}",

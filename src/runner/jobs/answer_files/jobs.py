@@ -18,11 +18,11 @@ NEEDED = ("sample_id", "repeat", "document", "references", "text", "error")
 
 def read_folder(folder: Path) -> list[AnswerSet]:
     """Read a job's folder, or all jobs below the folder of a sweep."""
-    found = JobFolder.with_answers(folder)
-    if not found:
+    jobs = JobFolder.with_answers(folder)
+    if not jobs:
         remedy = "name a job's folder, a sweep's folder, or a file of answers"
         raise Refused(Problem(f"no {ANSWERS} is in or below this folder", str(folder), remedy))
-    return [read_file(one.answers_path) for one in found]
+    return [read_file(job.answers_path) for job in jobs]
 
 
 def read_file(path: Path) -> AnswerSet:

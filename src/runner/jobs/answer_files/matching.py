@@ -23,38 +23,42 @@ from runner.jobs.rows import describe_image, sample_columns
 Row = Mapping[str, Any]
 
 
-def joined(one: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
+def joined(answers: AnswerSet, dataset: LoadedDataset) -> AnswerSet:
     """Return the answers as answers to the dataset's samples, in its order; samples without one count as failed.
 
     Rows that belong to no sample are left out and named in a note. Raise Refused where none belongs to any, where a row
     may belong to several, and where two rows answer the same.
     """
     places, problems = _Places(dataset), list[Problem]()
-    found: dict[tuple[str, int], Row] = {}
+    matched: dict[tuple[str, int], Row] = {}
     strangers: list[str] = []
-    for given in one.rows:
+    for given in answers.rows:
         samples = places.of(given)
         if isinstance(samples, Problem):
-            problems.append(replace(samples, where=f"{one.source}, {one.name}"))
+            problems.append(replace(samples, where=f"{answers.source}, {answers.name}"))
         elif not samples:
             strangers.append(repr(given["sample_id"]))
         else:
             for sample in samples:
-                other = found.setdefault((sample.id, given["repeat"]), given)
+                other = matched.setdefault((sample.id, given["repeat"]), given)
                 if other is not given:
                     what = f"{other['sample_id']!r} and {given['sample_id']!r} both answer sample {sample.id!r}"
-                    problems.append(Problem(what, f"{one.source}, {one.name}", "keep one of them"))
-    if not found and not problems:
-        problems.append(_unknown(one, dataset))
-    shifted = None if problems else _other_samples(one, dataset, found) or _from_one(one, dataset, found, strangers)
+                    problems.append(Problem(what, f"{answers.source}, {answers.name}", "keep one of them"))
+    if not matched and not problems:
+        problems.append(_unknown(answers, dataset))
+    shifted = (
+        None
+        if problems
+        else _other_samples(answers, dataset, matched) or _from_one(answers, dataset, matched, strangers)
+    )
     if shifted is not None:
         problems.append(shifted)
     if problems:
         raise Refused(problems)
-    rows = list(_rows(one, dataset, found))
-    kept = [note for note in one.notes if NO_REFERENCE not in note]  # the dataset brings them
-    notes = (*kept, *_notes(one, dataset, found, strangers), *dataset.notes)
-    return replace(one, rows=rows, notes=notes, dataset_digest=dataset.digest(), whole_pages=_shared(found) > 0)
+    rows = list(_rows(answers, dataset, matched))
+    kept = [note for note in answers.notes if NO_REFERENCE not in note]  # the dataset brings them
+    notes = (*kept, *_notes(answers, dataset, matched, strangers), *dataset.notes)
+    return replace(answers, rows=rows, notes=notes, dataset_digest=dataset.digest(), whole_pages=_shared(matched) > 0)
 
 
 class _Places:
@@ -80,14 +84,14 @@ class _Places:
         about = self._about(_plain(given["document"]))
         question, field = _plain(given["question"]), _plain(given["field"])
         if question or field:
-            asked = [one for one in about if question and _plain(one.question) == question]
-            asked = asked or [one for one in about if field and _plain(one.field) == field]
+            asked = [candidate for candidate in about if question and _plain(candidate.question) == question]
+            asked = asked or [candidate for candidate in about if field and _plain(candidate.field) == field]
             if given["doc_class"] and len(asked) > 1:
-                asked = [one for one in asked if one.doc_class == given["doc_class"]]
+                asked = [candidate for candidate in asked if candidate.doc_class == given["doc_class"]]
             if len(asked) > 1:
                 return self._several(given, asked, "name them by id: 'answer_columns={id: COLUMN}'")
             return asked
-        if len({one.document for one in about}) > 1:
+        if len({candidate.document for candidate in about}) > 1:
             return self._several(given, about, "write the path of the picture as the dataset has it")
         return about
 
@@ -96,7 +100,7 @@ class _Places:
         question, document = _plain(given["question"]), _plain(given["document"])
         other = [f"question {given['question']!r}"] if question and question != _plain(sample.question) else []
         is_named = document and document != _plain(given["sample_id"])
-        if is_named and sample.id not in {one.id for one in self._about(document)}:
+        if is_named and sample.id not in {candidate.id for candidate in self._about(document)}:
             other.append(f"document {given['document']!r}")
         if not other:
             return None
@@ -112,57 +116,64 @@ class _Places:
         """Return the samples about what is called so: a document, a picture's path or the end of one, its bare name."""
         last, stem = _named(name)
         if "/" in name:
-            alike = {one.id: max(_common(path, name) for path in self._paths[one.id]) for one in self._names[last]}
+            alike = {
+                candidate.id: max(_common(path, name) for path in self._paths[candidate.id])
+                for candidate in self._names[last]
+            }
             most = max(alike.values(), default=0)
-            return [one for one in self._names[last] if alike[one.id] == most > 0] or self._documents[name]
+            likest = [candidate for candidate in self._names[last] if alike[candidate.id] == most > 0]
+            return likest or self._documents[name]
         if name in self._documents and stem in self._stems:
-            both = {one.id: one for one in (*self._documents[name], *self._stems[stem])}
+            both = {candidate.id: candidate for candidate in (*self._documents[name], *self._stems[stem])}
             return list(both.values())
         return self._documents[name] or self._names[last] or self._stems[stem]
 
     @staticmethod
     def _several(given: Row, samples: Sequence[Sample], remedy: str) -> Problem:
-        which = listed([f"{one.id!r} ({one.document}: {one.question})" for one in samples])
+        which = listed([f"{sample.id!r} ({sample.document}: {sample.question})" for sample in samples])
         return Problem(f"{given['sample_id']!r} may be about several samples: {which}", "", remedy)
 
 
-def _rows(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> Iterator[dict[str, Any]]:
+def _rows(
+    answers: AnswerSet, dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row]
+) -> Iterator[dict[str, Any]]:
     repeats: dict[str, list[int]] = defaultdict(list)
-    for name, repeat in found:
+    for name, repeat in matched:
         repeats[name].append(repeat)
     fewest = min(map(len, repeats.values()))
-    lost = Failure("bad_input", f"{one.source.rpartition('/')[2]} has no answer to this sample")
+    lost = Failure("bad_input", f"{answers.source.rpartition('/')[2]} has no answer to this sample")
     for sample in dataset:
         for repeat in sorted(repeats.get(sample.id, ())):
-            yield {**found[sample.id, repeat], **sample_columns(sample)}
+            yield {**matched[sample.id, repeat], **sample_columns(sample)}
         if sample.id not in repeats:
             yield from (row(sample, None, repeat=repeat, failure=lost) for repeat in range(fewest))
 
 
-def _references(dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> tuple[int, list[str]]:
+def _references(dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row]) -> tuple[int, list[str]]:
     """Return how many answers came with a reference where the dataset has one, and those whose reference differs."""
     samples = {sample.id: sample for sample in dataset}
-    both = [(name, row) for (name, _), row in found.items() if row["references"] and samples[name].references]
+    both = [(name, row) for (name, _), row in matched.items() if row["references"] and samples[name].references]
     other = [
         repr(name)
         for name, row in both
-        if not {_plain(one) for one in row["references"]} & {_plain(one) for one in samples[name].references}
+        if not {_plain(reference) for reference in row["references"]}
+        & {_plain(reference) for reference in samples[name].references}
     ]
     return len(both), other
 
 
-def _shared(found: Mapping[tuple[str, int], Row]) -> int:
+def _shared(matched: Mapping[tuple[str, int], Row]) -> int:
     """Count the rows that stand for several questions: texts of whole pages."""
-    return sum(count > 1 for count in Counter(id(given) for given in found.values()).values())
+    return sum(count > 1 for count in Counter(id(given) for given in matched.values()).values())
 
 
 def _notes(
-    one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row], strangers: Sequence[str]
+    answers: AnswerSet, dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row], strangers: Sequence[str]
 ) -> Iterator[str]:
-    answered = {name for name, _ in found}
-    used = Counter(id(given) for given in found.values())
-    yield f"{len(used)} of {len(one.rows)} rows answer {len(answered)} of {len(dataset)} samples of {dataset.name}"
-    if pages := _shared(found):
+    answered = {name for name, _ in matched}
+    used = Counter(id(given) for given in matched.values())
+    yield f"{len(used)} of {len(answers.rows)} rows answer {len(answered)} of {len(dataset)} samples of {dataset.name}"
+    if pages := _shared(matched):
         yield (
             f"{pages} rows name no question: the text of each stands for every question about its document, which "
             "metrics=[found] measures"
@@ -171,50 +182,52 @@ def _notes(
         yield f"{len(strangers)} rows belong to no sample of {dataset.name} and are left out: {listed(strangers)}"
     if absent := [repr(sample.id) for sample in dataset if sample.id not in answered]:
         yield f"{len(absent)} of {len(dataset)} samples have no answer and count as failed: {listed(absent)}"
-    if _begins_at_one(one, dataset, found):
+    if _begins_at_one(answers, dataset, matched):
         yield f"the ids begin at 1, those of {dataset.name} at 0, and no other column shows that the same is meant"
-    if other := _references(dataset, found)[1]:
+    if other := _references(dataset, matched)[1]:
         yield f"{len(other)} answers came with another reference than {dataset.name} has, which counts: {listed(other)}"
 
 
-def _other_samples(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> Problem | None:
+def _other_samples(
+    answers: AnswerSet, dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row]
+) -> Problem | None:
     """Say where most references of a table aren't those of the samples that its rows were matched with."""
-    compared, differing = _references(dataset, found)
+    compared, differing = _references(dataset, matched)
     if len(differing) <= compared / 2:
         return None
-    told = f"{len(differing)} of {compared} answers came with another reference than {dataset.name} has"
+    sentence = f"{len(differing)} of {compared} answers came with another reference than {dataset.name} has"
     remedy = "do the ids name other samples? Leave out the table's references: answer_columns={references: null}"
-    return Problem(f"{told}: {listed(differing)}", f"{one.source}, {one.name}", remedy)
+    return Problem(f"{sentence}: {listed(differing)}", f"{answers.source}, {answers.name}", remedy)
 
 
-def _begins_at_one(one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row]) -> bool:
+def _begins_at_one(answers: AnswerSet, dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row]) -> bool:
     """Say whether only numbers from 1 on name samples, and the dataset's sample 0 has no answer."""
-    answered, samples = {name for name, _ in found}, {sample.id for sample in dataset}
-    if "1" not in answered or "0" not in samples - answered or _references(dataset, found)[0]:
+    answered, samples = {name for name, _ in matched}, {sample.id for sample in dataset}
+    if "1" not in answered or "0" not in samples - answered or _references(dataset, matched)[0]:
         return False
-    return all(not row["question"] and row["document"] == row["sample_id"] for row in one.rows)
+    return all(not row["question"] and row["document"] == row["sample_id"] for row in answers.rows)
 
 
 def _from_one(
-    one: AnswerSet, dataset: LoadedDataset, found: Mapping[tuple[str, int], Row], strangers: Sequence[str]
+    answers: AnswerSet, dataset: LoadedDataset, matched: Mapping[tuple[str, int], Row], strangers: Sequence[str]
 ) -> Problem | None:
     """Say where all rows are counted from 1 and all samples from 0, so that each answer would stand one sample off."""
     last = len(dataset)
-    if strangers != [repr(str(last))] or not _begins_at_one(one, dataset, found):
+    if strangers != [repr(str(last))] or not _begins_at_one(answers, dataset, matched):
         return None
     what = f"ids go from 1 to {last}, and those of {dataset.name} from 0 to {last - 1}"
-    return Problem(what, f"{one.source}, {one.name}", "write them as the dataset has them (docs/datasets.md)")
+    return Problem(what, f"{answers.source}, {answers.name}", "write them as the dataset has them (docs/datasets.md)")
 
 
-def _unknown(one: AnswerSet, dataset: LoadedDataset) -> Problem:
-    asked, known = one.rows[0], next(iter(dataset))
+def _unknown(answers: AnswerSet, dataset: LoadedDataset) -> Problem:
+    asked, known = answers.rows[0], next(iter(dataset))
     pictures = ", ".join(describe_image(image) for image in known.images[:1]) or "none"
     what = (
         f"no row belongs to a sample of {dataset.name}. A row: id {asked['sample_id']!r}, document "
         f"{asked['document']!r}, question {asked['question']!r}. A sample: id {known.id!r}, document "
         f"{known.document!r}, picture {pictures}, question {known.question!r}"
     )
-    return Problem(what, f"{one.source}, {one.name}", "is it the right dataset.path? Columns: docs/scoring.md")
+    return Problem(what, f"{answers.source}, {answers.name}", "is it the right dataset.path? Columns: docs/scoring.md")
 
 
 def _plain(text: str) -> str:

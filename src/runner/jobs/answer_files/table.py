@@ -92,7 +92,9 @@ class _Model:
         known, first = self.references.setdefault(sample.id, (sample.references, where))
         if known == sample.references or "repeat" in self.columns:
             return None
-        right = " and ".join(repr(one[0]) if one else "no reference" for one in (known, sample.references))
+        right = " and ".join(
+            repr(references[0]) if references else "no reference" for references in (known, sample.references)
+        )
         return Problem(
             f"{sample.id!r} has another reference than in {first} ({right}), so it is another question, and no repeat",
             where,
@@ -101,26 +103,26 @@ class _Model:
 
     def finish(self) -> None:
         """Take empty answers without a time for failures, where the model's other rows have one."""
-        if any(one["timing"] for one in self.rows):
+        if any(row["timing"] for row in self.rows):
             lost = Failure("bad_response", "the table has neither an answer nor a time in this row")
-            for one in self.rows:
-                if one["timing"] is None and one["error"] is None and not one["text"].strip():
-                    one.update(text=None, error=dataclasses.asdict(lost))
+            for row in self.rows:
+                if row["timing"] is None and row["error"] is None and not row["text"].strip():
+                    row.update(text=None, error=dataclasses.asdict(lost))
 
     def notes(self) -> Iterator[str]:
         """Say what is odd: failures, empty answers, lost references."""
-        told = list(zip(self.wheres, self.rows, strict=True))
-        failed = [where for where, one in told if one["error"] is not None]
-        empty_ = [where for where, one in told if one["text"] is not None and not one["text"].strip()]
+        placed = list(zip(self.wheres, self.rows, strict=True))
+        failed = [where for where, row in placed if row["error"] is not None]
+        empty_ = [where for where, row in placed if row["text"] is not None and not row["text"].strip()]
         if failed:
             rule = "empty, with an error or without the time that other rows have"
             yield (
-                f"{len(failed)} of {len(told)} answers failed ({rule}) and stay unscored: {listed(failed)}; "
+                f"{len(failed)} of {len(placed)} answers failed ({rule}) and stay unscored: {listed(failed)}; "
                 f"{len(empty_) or 'no'} more are empty and scored as such"
             )
-        yield from odd_answers([(where, one["text"]) for where, one in told if one["text"] is not None])
-        if unanswered := [where for where, one in told if not one["references"]]:
-            yield f"{len(unanswered)} of {len(told)} answers {NO_REFERENCE}: {listed(unanswered)}"
+        yield from odd_answers([(where, row["text"]) for where, row in placed if row["text"] is not None])
+        if unanswered := [where for where, row in placed if not row["references"]]:
+            yield f"{len(unanswered)} of {len(placed)} answers {NO_REFERENCE}: {listed(unanswered)}"
 
 
 def read(path: Path, table: Table, columns: Mapping[str, str]) -> list[AnswerSet]:
@@ -139,18 +141,18 @@ def read(path: Path, table: Table, columns: Mapping[str, str]) -> list[AnswerSet
     models: dict[str, _Model] = {}
     for line in lines:
         name = line.texts[columns["model"]].strip() if "model" in columns else path.stem
-        one = models.setdefault(name, _Model(columns, decimal_comma))
-        if problem := one.add(line) if name else empty("model", columns, line):
+        model = models.setdefault(name, _Model(columns, decimal_comma))
+        if problem := model.add(line) if name else empty("model", columns, line):
             findings.add(problem)
     if not lines and not findings:
         findings.add(Problem("there are no rows", table.where))
     findings.refuse()
-    for one in models.values():
-        one.finish()
+    for model in models.values():
+        model.finish()
     about = (*table.notes, f"{path.name}: {meanings.told(table, columns)}")
     return [
-        AnswerSet(name, one.rows, str(path), notes=(*about, *one.notes(), *_differing(name, one, models)))
-        for name, one in models.items()
+        AnswerSet(name, model.rows, str(path), notes=(*about, *model.notes(), *_differing(name, model, models)))
+        for name, model in models.items()
     ]
 
 

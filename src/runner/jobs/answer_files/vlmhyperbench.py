@@ -45,12 +45,12 @@ def read(path: Path, table: Table, dataset: LoadedDataset, filtered: bool) -> An
         notes.append(f"{len(strangers)} answers are to samples that the dataset's filters leave out")
     lost = Failure("bad_input", f"{path.name} has no answer with this id")
     how = "id = the zero-based row of the annotation, answer = 'model_answer'"
-    told = (*table.notes, f"{path.name}: read as VLMHyperBench's answers: {how}")
+    about = (*table.notes, f"{path.name}: read as VLMHyperBench's answers: {how}")
     rows = [
         row(sample, answers.get(name), failure=None if name in answers else lost) for name, sample in samples.items()
     ]
-    told = (*told, *notes, *dataset.notes)
-    return AnswerSet(path.stem, rows, str(path), notes=told, dataset_digest=dataset.digest())
+    about = (*about, *notes, *dataset.notes)
+    return AnswerSet(path.stem, rows, str(path), notes=about, dataset_digest=dataset.digest())
 
 
 def _answers(table: Table, problems: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -107,8 +107,8 @@ def settle() -> None:
             try:
                 _helper.result(task)
             except (TrackingError, HelperFailed) as error:
-                told = "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync"
-                log.warning(told, error)
+                warning = "tracking is not available: %s\n  jobs run; upload them later with python -m runner.sync"
+                log.warning(warning, error)
         for number in list(_uploads):
             _tell(*_uploads[number], number)
             del _uploads[number]

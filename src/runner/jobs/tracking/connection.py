@@ -97,10 +97,10 @@ def link(uri: str, experiment: str, sweep: str | None = None) -> str:
     """Return the address of the page that compares a sweep's runs, or all of an experiment; the UI opens elsewhere."""
     with as_tracking_error(uri):
         connection = client(uri)
-        found = connection.get_experiment_by_name(experiment)
-        view = views.share(connection, found.experiment_id, sweep) if found and sweep else None
+        stored = connection.get_experiment_by_name(experiment)
+        view = views.share(connection, stored.experiment_id, sweep) if stored and sweep else None
     base = PASSWORD.sub("//", uri).rstrip("/") if uri.startswith("http") else UI
-    number = found.experiment_id if found else "0"
+    number = stored.experiment_id if stored else "0"
     shown = f"&viewStateShareKey={view}" if view else ""
     return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{shown}"
 
@@ -109,16 +109,16 @@ def experiment_id(connection: MlflowClient, name: str) -> str:
     """Return the id of an experiment, made if need be."""
     from mlflow.exceptions import MlflowException
 
-    if found := connection.get_experiment_by_name(name):
-        return str(found.experiment_id)
+    if stored := connection.get_experiment_by_name(name):
+        return str(stored.experiment_id)
     try:
         return str(connection.create_experiment(name))
     except MlflowException:
         # Another process was quicker.
-        found = connection.get_experiment_by_name(name)
-        if found is None:
+        stored = connection.get_experiment_by_name(name)
+        if stored is None:
             raise
-        return str(found.experiment_id)
+        return str(stored.experiment_id)
 
 
 class as_tracking_error:  # noqa: N801  (a context manager, read as a phrase)

@@ -56,11 +56,11 @@ def _verdict(job: JobFolder) -> str:
     if job.status != "finished":
         reason = str(job.error or "").splitlines()
         return f"**{job.status}**: {_line(reason[0]) if reason else 'no reason is known'}"
-    told = [_quality(name, metrics) for name in _leading(metrics)]
-    told += [words.format(metrics[name]) for name, words in FIGURES.items() if name in metrics]
+    figures = [_quality(name, metrics) for name in _leading(metrics)]
+    figures += [words.format(metrics[name]) for name, words in FIGURES.items() if name in metrics]
     counts = f"{metrics.get('samples/total', 0):.0f} answers, {metrics.get('samples/failed', 0):.0f} failed"
     unscored = f", {metrics['samples/unscored']:.0f} unscored" if metrics.get("samples/unscored") else ""
-    return f"**{'; '.join(told) or 'not scored'}** ({counts}{unscored})"
+    return f"**{'; '.join(figures) or 'not scored'}** ({counts}{unscored})"
 
 
 def ordered(metrics: Mapping[str, float]) -> list[str]:

@@ -13,10 +13,10 @@ def log_report(uri: str, experiment: str, sweep: str, note: str, files: Sequence
     """Bring files to the run of a sweep's report, with a description. Return the run's id; None without experiment."""
     with server.as_tracking_error(uri):
         connection = server.client(uri)
-        found = connection.get_experiment_by_name(experiment)
-        if found is None:
+        stored = connection.get_experiment_by_name(experiment)
+        if stored is None:
             return None
-        run_id = _run(connection, found.experiment_id, sweep)
+        run_id = _run(connection, stored.experiment_id, sweep)
         connection.set_tag(run_id, "mlflow.note.content", note)
         for file in files:
             connection.log_artifact(run_id, str(file))

@@ -181,8 +181,8 @@ def _fill(connection: MlflowClient, run_id: str, job: JobFolder, described: _Des
     at = int(record.get("scored_at", job.ended_at) * 1000)
     run = connection.get_run(run_id)
     # A run's params can't change: a job that is scored again by another version of a metric keeps the first one there.
-    told = {name: value for name, value in described.params.items() if name not in run.data.params}
-    params = [Param(name, value) for name, value in told.items()]
+    missing = {name: value for name, value in described.params.items() if name not in run.data.params}
+    params = [Param(name, value) for name, value in missing.items()]
     # MLflow's page of a run, and its evaluation runs, show metrics in the order in which they were logged first (3.17).
     metrics = [Metric(name, record["metrics"][name], at, 0) for name in description.ordered(record["metrics"])]
     tags = [RunTag("runner.error", job.error[:5000])] if job.error else []

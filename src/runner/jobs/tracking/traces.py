@@ -67,16 +67,16 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _there(connection: MlflowClient, experiment: str, run_id: str) -> set[str]:
     """Return the answers that the run has traces of."""
-    found: set[str] = set()
+    present: set[str] = set()
     token = None
     while True:
         page = connection.search_traces(
             locations=[experiment], run_id=run_id, max_results=500, page_token=token, include_spans=False
         )
-        found |= {trace.info.tags.get("runner.answer", "") for trace in page}
+        present |= {trace.info.tags.get("runner.answer", "") for trace in page}
         token = page.token
         if not token:
-            return found
+            return present
 
 
 def _trace(
@@ -120,8 +120,8 @@ def _trace(
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: row[name] for name in ("finish_reason", "prompt_tokens", "completion_tokens")}
-    return {name: value for name, value in told.items() if value is not None}
+    figures = {name: row[name] for name in ("finish_reason", "prompt_tokens", "completion_tokens")}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _content(row: Mapping[str, Any], *, pictures: bool) -> list[dict[str, Any]]:
@@ -139,8 +139,8 @@ def _pictures(named: str) -> list[str]:
     """Return a picture, or the pages of a PDF, as data URLs, made smaller; none where it is not there any more."""
     path, _, page = named.partition("#page=")
     try:
-        found = read_images((Image(Path(path), int(page) - 1 if page else None),))
-        return [_smaller(encoded) for encoded in found]
+        pictures = read_images((Image(Path(path), int(page) - 1 if page else None),))
+        return [_smaller(encoded) for encoded in pictures]
     except (BadImage, OSError, ValueError) as error:
         log.warning("%s is not in its trace: %s", named, error)
         return []

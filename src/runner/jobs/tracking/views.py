@@ -57,8 +57,8 @@ def sweep_filter(sweep: str) -> str:
 
 def _differing(params: Sequence[dict[str, str]]) -> list[str]:
     """Return model, quant and what else the sweep varied."""
-    names = dict.fromkeys(name for one in params for name in one)
-    varied = [name for name in names if name != "checkpoint" and len({one.get(name) for one in params}) > 1]
+    names = dict.fromkeys(name for run in params for name in run)
+    varied = [name for name in names if name != "checkpoint" and len({run.get(name) for run in params}) > 1]
     return [*ALWAYS, *(name for name in varied if name not in ALWAYS)][:MOST_COLUMNS]
 
 

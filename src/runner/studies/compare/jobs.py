@@ -34,8 +34,8 @@ class Scored:
     @property
     def versions(self) -> Mapping[str, str]:
         """Return the version of each metric that scored it."""
-        found: Mapping[str, str] = self.result.environment["metric_versions"]
-        return found
+        version_of: Mapping[str, str] = self.result.environment["metric_versions"]
+        return version_of
 
     @functools.cached_property
     def rows(self) -> list[AnswerRow]:
@@ -55,14 +55,14 @@ class Scored:
     @functools.cached_property
     def measures(self) -> dict[str, tuple[str, Metric, Measure]]:
         """Each of its measures, with the metric that yields it as the job's config made it, and that one's name."""
-        found: dict[str, tuple[str, Metric, Measure]] = {}
+        measure_of: dict[str, tuple[str, Metric, Measure]] = {}
         for name, options in (self.result.config.get("metrics") or {}).items():
             try:
                 metric = create(name, options)
             except ValueError:
                 continue  # a metric of a package that is not installed here: its figures can still be read
-            found |= {measure.name: (name, metric, measure) for measure in metric.measures}
-        return found
+            measure_of |= {measure.name: (name, metric, measure) for measure in metric.measures}
+        return measure_of
 
     def run(self, measure: str) -> ScoredRun:
         """Gather the scores of one measure."""
@@ -71,14 +71,14 @@ class Scored:
 
 def read_jobs(groups: Sequence[Sequence[JobFolder]]) -> list[list[Scored]]:
     """Return the jobs of groups, each under a name of its own."""
-    found = names([result for group in groups for result in group])
-    return [[Scored(found[result.path], result) for result in group] for group in groups]
+    name_of = names([result for group in groups for result in group])
+    return [[Scored(name_of[result.path], result) for result in group] for group in groups]
 
 
 def find_jobs(folders: Sequence[Path]) -> list[Scored]:
     """Return the scored jobs at or below the folders, each once."""
-    found = dict.fromkeys(job for folder in folders for job in JobFolder.below(folder))
-    return read_jobs([[job for job in found if job.has_scores]])[0]
+    jobs = dict.fromkeys(job for folder in folders for job in JobFolder.below(folder))
+    return read_jobs([[job for job in jobs if job.has_scores]])[0]
 
 
 def chosen(jobs: Sequence[Scored], name: str) -> Scored:
@@ -111,8 +111,8 @@ def _alike(before: Sequence[Scored], after: Sequence[Scored]) -> tuple[list[tupl
     ]
     made = [(sides[0][words], job) for words, job in sides[1].items() if words in sides[0]]
     if not made:
-        told = [", ".join(f"({words})" for words in side) for side in sides]
-        raise CantCompare(f"no job of one sweep was chosen like one of the other: {told[0]} against {told[1]}")
+        labels = [", ".join(f"({words})" for words in side) for side in sides]
+        raise CantCompare(f"no job of one sweep was chosen like one of the other: {labels[0]} against {labels[1]}")
     notes = [f"only in the first: {words}" for words in sides[0] if words not in sides[1]]
     notes += [f"only in the second: {words}" for words in sides[1] if words not in sides[0]]
     return made, notes

@@ -28,27 +28,27 @@ def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     show(comparisons)
     for warning in warnings(results):
         terminal.say(f"WARNING: {warning}")
-    told = [_record(one) for one in comparisons]
-    (folder / FILE).write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    records = [_record(comparison) for comparison in comparisons]
+    (folder / FILE).write_text(json.dumps(records, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     terminal.say(f"parity:  {folder / FILE}")
     return [folder / FILE]
 
 
-def _record(one: Comparison) -> dict[str, Any]:
-    sides = {"baseline": one.baseline, "other": one.other}
+def _record(comparison: Comparison) -> dict[str, Any]:
+    sides = {"baseline": comparison.baseline, "other": comparison.other}
     return {
-        "job": one.group,
+        "job": comparison.group,
         **{name: side.label for name, side in sides.items()},
-        "compared": one.compared,
-        "same_text": one.same_text,
-        "with_ids": one.with_ids,
-        "same_ids": one.same_ids,
-        "agreement": one.agreement,
-        "input_differs": dict(one.differences),
-        "input_proven_equal": one.proven,
+        "compared": comparison.compared,
+        "same_text": comparison.same_text,
+        "with_ids": comparison.with_ids,
+        "same_ids": comparison.same_ids,
+        "agreement": comparison.agreement,
+        "input_differs": dict(comparison.differences),
+        "input_proven_equal": comparison.proven,
         "sampling": {name: side.sampling for name, side in sides.items()},
         "qwen_vl_utils": {name: side.qwen_vl_utils for name, side in sides.items() if side.qwen_vl_utils},
-        "divergences": [dataclasses.asdict(part) for part in one.divergences],
+        "divergences": [dataclasses.asdict(part) for part in comparison.divergences],
         "seen": {
             name: [
                 {"sample_id": key[0], "repeat": key[1], **dataclasses.asdict(seen)} for key, seen in side.seen.items()

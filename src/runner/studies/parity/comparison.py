@@ -55,35 +55,39 @@ def compare(results: Sequence[JobFolder]) -> list[Comparison]:
         if result.has_answers:
             shared = decisive.only(result.config, but=["backend", "env"])
             groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
-    found = []
+    comparisons = []
     for group in groups.values():
         group.sort(key=lambda result: backend(result) != "hf")
         if len({label(result) for result in group}) > 1:
             sides = derived([side(result) for result in group])
-            found += [_compared(group[0].name, sides[0], other) for other in sides[1:]]
-    return found
+            comparisons += [_compared(group[0].name, sides[0], other) for other in sides[1:]]
+    return comparisons
 
 
 def other_inputs(results: Sequence[JobFolder]) -> dict[Path, str]:
     """Return what differs in the input of each job, by its folder, whose backend saw other than the baseline's."""
-    return {one.other.folder: f"{_differing(one)}, {one.baseline.label}" for one in compare(results) if one.differences}
+    return {
+        comparison.other.folder: f"{_differing(comparison)}, {comparison.baseline.label}"
+        for comparison in compare(results)
+        if comparison.differences
+    }
 
 
 def warnings(results: Sequence[JobFolder]) -> list[str]:
     """Return a sentence for each pair of backends that did not see the same input, or that can't be compared."""
     said = []
-    for one in compare(results):
-        pair = f"{one.group}: {one.other.label} and {one.baseline.label}"
-        if one.differences:
-            what = _differing(one)
+    for comparison in compare(results):
+        pair = f"{comparison.group}: {comparison.other.label} and {comparison.baseline.label}"
+        if comparison.differences:
+            what = _differing(comparison)
             said.append(f"{pair} did not see the same input ({what}): their answers and figures are not comparable")
-        if one.other.sampling != one.baseline.sampling:
-            said.append(f"{pair} sampled differently: {one.other.sampling} and {one.baseline.sampling}")
+        if comparison.other.sampling != comparison.baseline.sampling:
+            said.append(f"{pair} sampled differently: {comparison.other.sampling} and {comparison.baseline.sampling}")
     return said
 
 
-def _differing(one: Comparison) -> str:
-    return ", ".join(f"{name} in {count} of {one.compared}" for name, count in one.differences.items())
+def _differing(comparison: Comparison) -> str:
+    return ", ".join(f"{name} in {count} of {comparison.compared}" for name, count in comparison.differences.items())
 
 
 def _compared(group: str, baseline: Side, other: Side) -> Comparison:
@@ -91,39 +95,39 @@ def _compared(group: str, baseline: Side, other: Side) -> Comparison:
     same_text = with_ids = same_ids = 0
     parted = []
     for key in shared:
-        one, two = baseline.rows[key], other.rows[key]
-        position = first_difference(one.get("token_ids"), two.get("token_ids"))
-        has_ids = one.get("token_ids") is not None and two.get("token_ids") is not None
-        same_text += one["text"] == two["text"]
+        first, second = baseline.rows[key], other.rows[key]
+        position = first_difference(first.get("token_ids"), second.get("token_ids"))
+        has_ids = first.get("token_ids") is not None and second.get("token_ids") is not None
+        same_text += first["text"] == second["text"]
         with_ids += has_ids
         same_ids += has_ids and position is None
-        if one["text"] != two["text"] or position is not None:
-            parted.append(Divergence(key[0], position, (one["text"], two["text"])))
+        if first["text"] != second["text"] or position is not None:
+            parted.append(Divergence(key[0], position, (first["text"], second["text"])))
     differences, proven = _input_differences([(baseline.seen[key], other.seen[key]) for key in shared])
     return Comparison(
         group, baseline, other, len(shared), same_text, with_ids, same_ids, tuple(parted), differences, proven
     )
 
 
-def first_difference(one: Sequence[int] | None, other: Sequence[int] | None) -> int | None:
+def first_difference(first: Sequence[int] | None, second: Sequence[int] | None) -> int | None:
     """Return the position, from 0, of the first token that differs; None where they are equal or one is unknown."""
-    if one is None or other is None or list(one) == list(other):
+    if first is None or second is None or list(first) == list(second):
         return None
-    shorter = min(len(one), len(other))
-    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    shorter = min(len(first), len(second))
+    return next((at for at in range(shorter) if first[at] != second[at]), shorter)
 
 
 def _input_differences(pairs: Iterable[tuple[Seen, Seen]]) -> tuple[dict[str, int], int]:
     """Count the samples in which two backends saw something else, by what differs, and those proven equal."""
     counted: Counter[str] = Counter()
     proven = 0
-    for one, other in pairs:
+    for first, second in pairs:
         facts = {
-            "prompt tokens": (one.prompt_tokens, other.prompt_tokens),
-            "visual tokens": (one.visual_tokens, other.visual_tokens),
-            "pixels": (one.pixels, other.pixels),
-            "prompt ids": (one.prompt_digest, other.prompt_digest),
+            "prompt tokens": (first.prompt_tokens, second.prompt_tokens),
+            "visual tokens": (first.visual_tokens, second.visual_tokens),
+            "pixels": (first.pixels, second.pixels),
+            "prompt ids": (first.prompt_digest, second.prompt_digest),
         }
         counted.update(name for name, (a, b) in facts.items() if a is not None and b is not None and a != b)
-        proven += one.prompt_digest is not None and one.prompt_digest == other.prompt_digest
+        proven += first.prompt_digest is not None and first.prompt_digest == second.prompt_digest
     return dict(counted), proven

@@ -118,11 +118,11 @@ def derived(sides: Sequence[Side]) -> list[Side]:
                 text.setdefault(key, (seen.prompt_tokens - seen.visual_tokens, side.label))
     filled = []
     for side in sides:
-        told = {
+        facts = {
             key: _with_text_of(seen, *text[key]) if seen.visual_tokens is None and key in text else seen
             for key, seen in side.seen.items()
         }
-        filled.append(dataclasses.replace(side, seen=told))
+        filled.append(dataclasses.replace(side, seen=facts))
     return filled
 
 

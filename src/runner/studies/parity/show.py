@@ -20,15 +20,17 @@ _NARROW = 26  # columns
 def show(comparisons: Sequence[Comparison]) -> None:
     """Print a row for each backend, how it sampled, and the first answers that part."""
     rows: list[tuple[str, ...]] = []
-    told: set[int] = set()
-    for one in comparisons:
-        if id(one.baseline) not in told:
-            told.add(id(one.baseline))
-            rows.append((one.group, *_cells(one.baseline, "(the baseline)", "")))
-        rows.append((one.group, *_cells(one.other, _agreement(one), _input(one))))
+    numbers: set[int] = set()
+    for comparison in comparisons:
+        if id(comparison.baseline) not in numbers:
+            numbers.add(id(comparison.baseline))
+            rows.append((comparison.group, *_cells(comparison.baseline, "(the baseline)", "")))
+        rows.append((comparison.group, *_cells(comparison.other, _agreement(comparison), _input(comparison))))
     columns = [
-        dataclasses.replace(one, narrow=tuple(map(_narrow, one.cells)), weight=_WEIGHTS.get(one.name, 0))
-        for one in terminal_table.columns(_HEADER, rows, identity=2, text=len(_HEADER))
+        dataclasses.replace(
+            comparison, narrow=tuple(map(_narrow, comparison.cells)), weight=_WEIGHTS.get(comparison.name, 0)
+        )
+        for comparison in terminal_table.columns(_HEADER, rows, identity=2, text=len(_HEADER))
     ]
     terminal_table.show(terminal.console(), columns, elsewhere=FILE, title="backend parity")
     for line in _lines(comparisons):
@@ -40,9 +42,9 @@ def _cells(side: Side, agreement: str, same_input: str) -> tuple[str, ...]:
     return (
         side.label,
         agreement,
-        _range(one.prompt_tokens for one in seen),
-        f"{_range(one.visual_tokens for one in seen)}\n{_how(one.tokens_by for one in seen)}",
-        f"{_sizes(seen)}\n{_how(one.pixels_by for one in seen)}"
+        _range(answer.prompt_tokens for answer in seen),
+        f"{_range(answer.visual_tokens for answer in seen)}\n{_how(answer.tokens_by for answer in seen)}",
+        f"{_sizes(seen)}\n{_how(answer.pixels_by for answer in seen)}"
         + (f"\n(qwen-vl-utils {side.qwen_vl_utils})" if side.qwen_vl_utils else ""),
         same_input,
     )
@@ -52,35 +54,35 @@ def _narrow(cell: str) -> str:
     return "\n".join(part for line in cell.split("\n") for part in textwrap.wrap(line, _NARROW))
 
 
-def _agreement(one: Comparison) -> str:
-    if not one.compared:
+def _agreement(comparison: Comparison) -> str:
+    if not comparison.compared:
         return "no answer from both"
-    said = f"{one.same_text} of {one.compared} texts"
-    if one.with_ids:
-        said += f"\n{one.same_ids} of {one.with_ids} token for token"
-    if positions := sorted(part.position for part in one.divergences if part.position is not None):
+    said = f"{comparison.same_text} of {comparison.compared} texts"
+    if comparison.with_ids:
+        said += f"\n{comparison.same_ids} of {comparison.with_ids} token for token"
+    if positions := sorted(part.position for part in comparison.divergences if part.position is not None):
         said += f"\nfirst parting: token {positions[0]} (median {positions[len(positions) // 2]})"
-    return said if one.with_ids else f"{said}\n(no token ids)"
+    return said if comparison.with_ids else f"{said}\n(no token ids)"
 
 
-def _input(one: Comparison) -> str:
-    if one.differences:
-        return "DIFFERS: " + ", ".join(f"{name} ({count})" for name, count in one.differences.items())
-    if one.proven == one.compared:
+def _input(comparison: Comparison) -> str:
+    if comparison.differences:
+        return "DIFFERS: " + ", ".join(f"{name} ({count})" for name, count in comparison.differences.items())
+    if comparison.proven == comparison.compared:
         return "the same, token for token"
     return "the same as far as is known"
 
 
 def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """Yield what the table has no room for."""
-    for one in comparisons:
-        pair = f"{one.group}, {one.baseline.label} and {one.other.label}"
-        if one.baseline.sampling == one.other.sampling:
-            greedy = "" if one.baseline.is_greedy else "; not greedy: answers are not expected to agree"
-            yield f"{pair}: both were sent {one.baseline.sampling}{greedy}"
+    for comparison in comparisons:
+        pair = f"{comparison.group}, {comparison.baseline.label} and {comparison.other.label}"
+        if comparison.baseline.sampling == comparison.other.sampling:
+            greedy = "" if comparison.baseline.is_greedy else "; not greedy: answers are not expected to agree"
+            yield f"{pair}: both were sent {comparison.baseline.sampling}{greedy}"
         else:
-            yield f"{pair}: SAMPLING DIFFERS: {one.baseline.sampling} | {one.other.sampling}"
-        for part in one.divergences[:3]:
+            yield f"{pair}: SAMPLING DIFFERS: {comparison.baseline.sampling} | {comparison.other.sampling}"
+        for part in comparison.divergences[:3]:
             at = "" if part.position is None else f" from token {part.position}"
             yield f"  sample {part.sample_id}{at}: {part.texts[0][:80]!r} | {part.texts[1][:80]!r}"
 
@@ -93,7 +95,7 @@ def _range(values: Iterable[int | None]) -> str:
 
 
 def _sizes(seen: Iterable[Seen]) -> str:
-    sizes = Counter(size for one in seen for size in one.pixels or ())
+    sizes = Counter(size for answer in seen for size in answer.pixels or ())
     if not sizes:
         return "unknown"
     (width, height), _ = sizes.most_common(1)[0]

@@ -50,16 +50,16 @@ class Profiled:
 
 def profiled(results: Sequence[JobFolder]) -> list[Profiled]:
     """Return the jobs of a profile, by series, in order of length; a search last."""
-    found = []
+    jobs = []
     for result in results:
         options = result.config["dataset"].get("options") or {}
         if result.config["dataset"].get("format") == "synthetic":
             kind, peak = summary_tables.memory(result)
             name = summary_tables.series(result)
             asked = str(options.get("visual_tokens"))
-            found.append(Profiled(result, name, asked, rows.speed(result), kind, peak))
-    order = {name: place for place, name in enumerate(dict.fromkeys(one.series for one in found))}
-    return sorted(found, key=lambda one: (order[one.series], one.is_search, int(one.asked) if not one.is_search else 0))
+            jobs.append(Profiled(result, name, asked, rows.speed(result), kind, peak))
+    order = {name: place for place, name in enumerate(dict.fromkeys(job.series for job in jobs))}
+    return sorted(jobs, key=lambda job: (order[job.series], job.is_search, int(job.asked) if not job.is_search else 0))
 
 
 def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
@@ -68,7 +68,7 @@ def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
     if not jobs:
         terminal.say(f"no job in {folder} used dataset=synthetic: there is no profile to show")
         return []
-    by_length = [one for one in jobs if not one.is_search]
+    by_length = [job for job in jobs if not job.is_search]
     header = (
         "model quant backend",
         "prompt tokens",
@@ -78,27 +78,27 @@ def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
         "prefill tok/s",
         "decode tok/s",
     )
-    summary_tables.show("by input length", header, [_row(one) for one in by_length], text_columns=1)
+    summary_tables.show("by input length", header, [_row(job) for job in by_length], text_columns=1)
     columns = ("model quant backend", "memory", "GiB", "needed GiB", "prompt tokens", "largest input that fits")
-    names = dict.fromkeys(one.series for one in jobs)
-    rows = [_range([one for one in jobs if one.series == name]) for name in names]
+    names = dict.fromkeys(job.series for job in jobs)
+    rows = [_range([job for job in jobs if job.series == name]) for name in names]
     summary_tables.show("model x quantisation: memory range over these lengths", columns, rows, text_columns=1)
-    summary_tables.write_csv(folder / f"{NAME}.csv", _HEADER, [_record(one) for one in jobs])
+    summary_tables.write_csv(folder / f"{NAME}.csv", _HEADER, [_record(job) for job in jobs])
     summary_tables.write_charts(folder / f"{NAME}.html", "memory and speed by length of the input", _panels(by_length))
     terminal.say(f"profile: {folder / NAME}.csv, .html")
     return [folder / f"{NAME}.csv", folder / f"{NAME}.html"]
 
 
-def _row(one: Profiled) -> tuple[str, ...]:
-    speed = one.speed
+def _row(job: Profiled) -> tuple[str, ...]:
+    speed = job.speed
     if speed.prompt_tokens is None:
-        what = f"{speed.limit}: does not fit" if speed.limit else one.result.status
-        return (one.series, f"({one.asked} visual)", what, *(MISSING,) * 4)
+        what = f"{speed.limit}: does not fit" if speed.limit else job.result.status
+        return (job.series, f"({job.asked} visual)", what, *(MISSING,) * 4)
     return (
-        one.series,
+        job.series,
         number(speed.prompt_tokens, ".0f"),
-        one.kind or MISSING,
-        number(one.peak_gib, ".2f"),
+        job.kind or MISSING,
+        number(job.peak_gib, ".2f"),
         number(speed.latency_s, ".3f"),
         number(speed.prefill_tokens_per_s, ",.0f"),
         number(speed.decode_tokens_per_s, ",.1f"),
@@ -107,15 +107,15 @@ def _row(one: Profiled) -> tuple[str, ...]:
 
 def _range(jobs: Sequence[Profiled]) -> tuple[str, ...]:
     """Return a series' row; the search is left out of the range: it ends where memory does."""
-    fitting = [one for one in jobs if not one.is_search and one.speed.answered]
-    kinds = "/".join(dict.fromkeys(one.kind for one in fitting if one.kind)) or MISSING
-    search = next((one for one in jobs if one.is_search), None)
+    fitting = [job for job in jobs if not job.is_search and job.speed.answered]
+    kinds = "/".join(dict.fromkeys(job.kind for job in fitting if job.kind)) or MISSING
+    search = next((job for job in jobs if job.is_search), None)
     return (
         jobs[0].series,
         kinds,
-        span([one.peak_gib for one in fitting], ".2f"),
-        span([one.needed_gib for one in fitting], ".2f"),
-        span([one.speed.prompt_tokens for one in fitting], ".0f"),
+        span([job.peak_gib for job in fitting], ".2f"),
+        span([job.needed_gib for job in fitting], ".2f"),
+        span([job.speed.prompt_tokens for job in fitting], ".0f"),
         _largest(search) if search is not None else "not searched",
     )
 
@@ -129,10 +129,10 @@ def _largest(search: Profiled) -> str:
     return f"{tokens:.0f} tokens" + (f", then {search.speed.limit}" if search.speed.limit else ", as far as was tried")
 
 
-def _record(one: Profiled) -> tuple[object, ...]:
-    speed = one.speed
+def _record(job: Profiled) -> tuple[object, ...]:
+    speed = job.speed
     return (
-        one.series, one.asked, speed.prompt_tokens, speed.visual_tokens, one.kind, one.peak_gib, one.needed_gib,
+        job.series, job.asked, speed.prompt_tokens, speed.visual_tokens, job.kind, job.peak_gib, job.needed_gib,
         speed.latency_s, speed.prefill_s, speed.prefill_by, speed.prefill_tokens_per_s, speed.decode_tokens_per_s,
         speed.limit,
     )  # fmt: skip
@@ -140,18 +140,18 @@ def _record(one: Profiled) -> tuple[object, ...]:
 
 def _panels(jobs: Sequence[Profiled]) -> list[Panel]:
     figures: dict[str, tuple[str, Callable[[Profiled], float | None]]] = {
-        "memory": ("GiB", lambda one: one.peak_gib),
-        "latency": ("s", lambda one: one.speed.latency_s),
-        "prefill": ("tokens/s", lambda one: one.speed.prefill_tokens_per_s),
-        "decoding": ("tokens/s", lambda one: one.speed.decode_tokens_per_s),
+        "memory": ("GiB", lambda job: job.peak_gib),
+        "latency": ("s", lambda job: job.speed.latency_s),
+        "prefill": ("tokens/s", lambda job: job.speed.prefill_tokens_per_s),
+        "decoding": ("tokens/s", lambda job: job.speed.decode_tokens_per_s),
     }
     panels = []
     for title, (unit, figure) in figures.items():
         lines: dict[str, list[tuple[float, float]]] = {}
-        for one in jobs:
-            name = f"{one.series}, {one.kind}" if title == "memory" else one.series
-            if one.speed.prompt_tokens is not None and (value := figure(one)) is not None:
-                lines.setdefault(name, []).append((one.speed.prompt_tokens, value))
+        for job in jobs:
+            name = f"{job.series}, {job.kind}" if title == "memory" else job.series
+            if job.speed.prompt_tokens is not None and (value := figure(job)) is not None:
+                lines.setdefault(name, []).append((job.speed.prompt_tokens, value))
         panels.append(Panel(title, "prompt tokens", unit, lines))
     return panels
 

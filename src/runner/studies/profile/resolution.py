@@ -32,13 +32,13 @@ class Asked:
 
 def asked(results: Sequence[JobFolder]) -> list[Asked]:
     """Return the jobs by series, pages and pixels."""
-    found = []
+    jobs = []
     for result in results:
         model, dataset = result.config["model"], result.config["dataset"]
         pages = 1 + int(dataset.get("other_pages") or 0)
         limit = model.get("max_pixels")
-        found.append(Asked(result, summary_tables.series(result), limit, pages, rows.speed(result)))
-    return sorted(found, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
+        jobs.append(Asked(result, summary_tables.series(result), limit, pages, rows.speed(result)))
+    return sorted(jobs, key=lambda one: (one.series, one.pages, one.max_pixels or float("inf")))
 
 
 def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
@@ -49,34 +49,34 @@ def summarise(folder: Path, results: Sequence[JobFolder]) -> list[Path]:
         "model quant backend", "pages", "max pixels", "visual tokens", *measures, "latency s", "prefill s", "memory",
         "peak GiB",
     )  # fmt: skip
-    summary_tables.show("by resolution", header, [_row(one, measures) for one in jobs], text_columns=1)
-    summary_tables.write_csv(folder / f"{NAME}.csv", header, [_record(one, measures) for one in jobs])
+    summary_tables.show("by resolution", header, [_row(job, measures) for job in jobs], text_columns=1)
+    summary_tables.write_csv(folder / f"{NAME}.csv", header, [_record(job, measures) for job in jobs])
     title = "quality, latency and memory by visual tokens"
     summary_tables.write_charts(folder / f"{NAME}.html", title, _panels(jobs, measures))
     terminal.say(f"resolution: {folder / NAME}.csv, .html")
     return [folder / f"{NAME}.csv", folder / f"{NAME}.html"]
 
 
-def _record(one: Asked, measures: Sequence[str]) -> tuple[object, ...]:
-    kind, peak = summary_tables.memory(one.result)
-    quality = [one.result.metric(f"quality/{name}") for name in measures]
-    speed = one.speed
+def _record(job: Asked, measures: Sequence[str]) -> tuple[object, ...]:
+    kind, peak = summary_tables.memory(job.result)
+    quality = [job.result.metric(f"quality/{name}") for name in measures]
+    speed = job.speed
     return (
-        one.series, one.pages, one.max_pixels, speed.visual_tokens, *quality, speed.latency_s, speed.prefill_s, kind,
+        job.series, job.pages, job.max_pixels, speed.visual_tokens, *quality, speed.latency_s, speed.prefill_s, kind,
         peak,
     )  # fmt: skip
 
 
-def _row(one: Asked, measures: Sequence[str]) -> tuple[str, ...]:
-    kind, peak = summary_tables.memory(one.result)
+def _row(job: Asked, measures: Sequence[str]) -> tuple[str, ...]:
+    kind, peak = summary_tables.memory(job.result)
     return (
-        one.series,
-        str(one.pages),
-        f"{one.max_pixels:,}" if one.max_pixels else "checkpoint's",
-        number(one.speed.visual_tokens, ".0f"),
-        *(number(one.result.metric(f"quality/{name}"), ".3f") for name in measures),
-        number(one.speed.latency_s, ".3f"),
-        number(one.speed.prefill_s, ".3f"),
+        job.series,
+        str(job.pages),
+        f"{job.max_pixels:,}" if job.max_pixels else "checkpoint's",
+        number(job.speed.visual_tokens, ".0f"),
+        *(number(job.result.metric(f"quality/{name}"), ".3f") for name in measures),
+        number(job.speed.latency_s, ".3f"),
+        number(job.speed.prefill_s, ".3f"),
         kind or MISSING,
         number(peak, ".2f"),
     )
@@ -85,16 +85,16 @@ def _row(one: Asked, measures: Sequence[str]) -> tuple[str, ...]:
 def _panels(jobs: Sequence[Asked], measures: Sequence[str]) -> list[Panel]:
     def line(figure: str) -> dict[str, list[tuple[float, float]]]:
         lines: dict[str, list[tuple[float, float]]] = {}
-        for one in jobs:
-            _, peak = summary_tables.memory(one.result)
-            values = {"latency": one.speed.latency_s, "memory": peak}
-            value = values[figure] if figure in values else one.result.metric(f"quality/{figure}")
-            if one.speed.visual_tokens is not None and value is not None:
-                name = f"{one.series}, {one.pages} page{'s' if one.pages > 1 else ''}"
-                lines.setdefault(name, []).append((one.speed.visual_tokens, value))
+        for job in jobs:
+            _, peak = summary_tables.memory(job.result)
+            values = {"latency": job.speed.latency_s, "memory": peak}
+            value = values[figure] if figure in values else job.result.metric(f"quality/{figure}")
+            if job.speed.visual_tokens is not None and value is not None:
+                name = f"{job.series}, {job.pages} page{'s' if job.pages > 1 else ''}"
+                lines.setdefault(name, []).append((job.speed.visual_tokens, value))
         return lines
 
-    kinds = "/".join(dict.fromkeys(kind for one in jobs if (kind := summary_tables.memory(one.result)[0])))
+    kinds = "/".join(dict.fromkeys(kind for job in jobs if (kind := summary_tables.memory(job.result)[0])))
     panels = [Panel(name, "visual tokens", name, line(name)) for name in measures]
     panels.append(Panel("latency", "visual tokens", "s", line("latency")))
     return [*panels, Panel(f"{kinds} memory", "visual tokens", "GiB", line("memory"))]

@@ -16,11 +16,11 @@ def experiment(jobs: Sequence[PlannedJob], name: str, source: str) -> str:
     """Return the text of an experiment that runs the jobs which ask; those that only score are not part of it."""
     asking = [job.overrides for job in jobs if not job.scores]
     first = asking[0]
-    shared = {key: value for key, value in first.items() if all(one.get(key) == value for one in asking)}
+    shared = {key: value for key, value in first.items() if all(settings.get(key) == value for settings in asking)}
     # A job that chooses a group's word would lose what the file says within that group: it says all of it itself.
-    chosen = {key.partition(".")[0] for one in asking for key in one if "." not in key and key not in shared}
+    chosen = {key.partition(".")[0] for settings in asking for key in settings if "." not in key and key not in shared}
     shared = {key: value for key, value in shared.items() if key.partition(".")[0] not in chosen}
-    own = [{key: value for key, value in one.items() if key not in shared} for one in asking]
+    own = [{key: value for key, value in settings.items() if key not in shared} for settings in asking]
     words = [{f"override /{key}": value} for key, value in shared.items() if key in GROUPS]
     body: dict[str, Any] = {"defaults": words} if words else {}
     for key, value in shared.items():

@@ -61,7 +61,7 @@ def read_runs(path: Path, base: Path | None) -> list[EvaluationRun]:
     wrong += [f"{name} is unknown" for name in header if name not in (*NEEDED, *OPTIONAL)]
     if wrong:
         remedy = f"columns: {'; '.join((*NEEDED, *OPTIONAL))}"
-        raise Refused([Problem(f"column {one}", f"{table.where}:1", remedy) for one in wrong])
+        raise Refused([Problem(f"column {column}", f"{table.where}:1", remedy) for column in wrong])
     known = read_base(base) if base else None
     problems: list[Problem] = []
     runs = []
@@ -69,9 +69,9 @@ def read_runs(path: Path, base: Path | None) -> list[EvaluationRun]:
         if isinstance(line, Problem):
             problems.append(line)
             continue
-        found = list(_problems(line, known))
-        problems += found
-        if not found:
+        wrong_cells = list(_problems(line, known))
+        problems += wrong_cells
+        if not wrong_cells:
             runs.append(_run(line))
     if not runs and not problems:
         problems.append(Problem("there are no rows", table.where, "one evaluation run a row, below the header"))

@@ -57,11 +57,11 @@ def _job(run: EvaluationRun, folders: Folders, model: str | None) -> PlannedJob:
 
     def attempt(step: Any, *arguments: Any) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = step(*arguments)
+            words: dict[str, Any] = step(*arguments)
         except Refused as refused:
             problems.extend(refused.problems)
             return {}
-        return found
+        return words
 
     overrides = {
         **({"model": model} if model else attempt(_model, run)),
@@ -161,8 +161,8 @@ def _answers(run: EvaluationRun, folders: Folders) -> dict[str, Any]:
     )
     bases = [folders.answers] if folders.answers else [folders.plan, folders.plan / "ModelsAnswers"]
     bases += [] if folders.answers else [folders.plan / "vlmhyperbench" / "data_dirs" / "ModelsAnswers"]
-    found = [path for base in bases if base.is_dir() for path in base.rglob("*_answers_*.csv")]
-    if fitting := sorted((path for path in found if pattern.fullmatch(path.name)), key=lambda path: path.name):
+    paths = [path for base in bases if base.is_dir() for path in base.rglob("*_answers_*.csv")]
+    if fitting := sorted((path for path in paths if pattern.fullmatch(path.name)), key=lambda path: path.name):
         return {"answers": show(fitting[-1])}
     what = f"no answers: {run.dataset}_FRAMEWORK_{run.model_name}_{run.task}_answers_DATE_TIME.csv"
     where = ", ".join(map(show, bases))
