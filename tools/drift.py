@@ -39,6 +39,8 @@ EXPECTED = {
         "_FACTS[quantization]",
     ): "it stands in the line of SGLang's arguments, a dictionary as Python prints it",
     ("sglang", "_FACTS[attention]"): "as above",
+    **{("sglang", f"_SPREAD[{size}]"): "as above" for size in ("tp", "pp", "dp")},
+    ("sglang", "_DP_WITHIN_TP"): "as above",
 }
 
 
@@ -194,7 +196,8 @@ def samples(template: str) -> Iterator[str]:
 
 def _literals(pattern: str) -> list[str]:
     """Return the longer words of a pattern that must stand in what it matches; optional groups are left out."""
-    bare = re.sub(r"\((?:\?:)?[^()]*\)\?", " ", pattern)
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", ".", pattern)  # a set of characters is no word
+    bare = re.sub(r"\((?:\?:)?[^()]*\)\?", " ", bare)
     if "|" in bare:
         return []
     return [

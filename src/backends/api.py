@@ -7,6 +7,7 @@ its timing, or the failure that stands in its place.
 
 from __future__ import annotations
 
+import dataclasses
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -126,10 +127,11 @@ class Timing:
     `sent_at` is Unix time. `latency_s` runs from sending to the last chunk that holds a choice, `ttft_s` to the first
     non-empty piece of text, both on the client's clock; `tail_s` is what came behind: an account of tokens, [DONE].
     `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
-    between `ttft_s` and `latency_s`: what a time per token divides by.
+    between `ttft_s` and `latency_s`: what a time per token divides by. `answer_ttft_s` runs to the first piece of the
+    answer itself: later than `ttft_s` where a model is seen to think before.
 
-    In an open load the first three count from when the request was due: `sent_at` is that moment, and `latency_s` and
-    `ttft_s` contain whatever passed until it was sent, of which `late_s` is what passed before the first attempt.
+    In an open load `sent_at` is when the request was due. `latency_s`, `ttft_s` and `answer_ttft_s` count from then:
+    they contain whatever passed until it was sent, of which `late_s` is what passed before the first attempt.
     `settled` is false where it was due before the load had settled; such an answer is not measured.
     """
 
@@ -141,6 +143,7 @@ class Timing:
     decode_s: float | None = None
     tail_s: float | None = None
     tokens_after_first: float | None = None
+    answer_ttft_s: float | None = None
     late_s: float | None = None
     settled: bool | None = None
 
@@ -149,14 +152,16 @@ class Timing:
 class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
-    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `image_tokens` and
+    `finish_reason` is OpenAI's word (`stop`, `length`, ...), whatever the server's was. `completion_tokens` include
+    the `reasoning_tokens`, `prompt_tokens` the `cached_tokens`, which are cheaper at some endpoints. `image_tokens` and
     `image_sizes` (width, height in pixels) are what the engine says that the model saw. `prompt_digest` names the
     prompt's token ids, those of images included: engines with the same digest had the same prompt. `conditions` are
     what decides the timing and not the text. `lowered_max_pixels` is the limit on an image's area where it was lowered
     for this question, memory having run out. `remarks` are words for what a reader of the answer must know: `refusal`
     (the text is the words by which the model declined), `tool_calls` (it called some beside its text), `other_choices`
     (there were more than the first), `reasoning_in_content`, `cut_before_answer`, `end_of_turn`, `no_finish_reason`,
-    `repeated_messages`, `not_streamed`, and `finish_reason=WORD` for the server's own word.
+    `repeated_messages`, `not_streamed`, `not_sent=NAME` and `sent_as=NAME:OTHER` for settings that the endpoint
+    refused, and `finish_reason=WORD` for the server's own word.
     """
 
     key: str
@@ -175,6 +180,8 @@ class Generation:
     served_model: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     lowered_max_pixels: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -193,6 +200,8 @@ class EngineSpec:
     `checkpoint` is a folder, a hub name or an endpoint's model; `digest` names its content (empty for an endpoint).
     `weights` is `real` or `dummy` (the architecture with random weights). `args` are further settings as sorted
     (name, value) pairs of text: dtype, attention, batch size, pixels where they are fixed at start, engine arguments.
+    `largest_pixels` is the largest area in pixels to which requests will limit a picture, for an engine that reserves
+    memory for its largest picture; None: some request sets no limit. It tells no two specs apart.
     """
 
     backend: str
@@ -203,6 +212,18 @@ class EngineSpec:
     env: str = "current"
     weights: str = "real"
     args: tuple[tuple[str, str], ...] = ()
+    largest_pixels: int | None = field(default=None, compare=False, repr=False)
+
+    def with_limits_of(self, other: EngineSpec) -> EngineSpec:
+        """Return the spec of an engine that both can share."""
+        limits = (self.largest_pixels, other.largest_pixels)
+        return dataclasses.replace(self, largest_pixels=None if None in limits else max(one or 0 for one in limits))
+
+    def covers(self, other: EngineSpec) -> bool:
+        """Whether an engine that was started for this spec has reserved enough for an equal spec."""
+        if self.largest_pixels is None:
+            return True
+        return other.largest_pixels is not None and other.largest_pixels <= self.largest_pixels
 
     def arg(self, name: str, default: str = "") -> str:
         """Return one of `args`, or `default` where it is not given."""
@@ -295,7 +316,9 @@ class Endpoint:
     refuse what OpenAI's own does not know (`top_k`, `repetition_penalty`, pixels). `token_ids` says whether they may be
     asked for: SGLang refuses a stream with them. `image_token` is the id that stands for a piece of an image in the
     prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
-    that the endpoint refuses, or knows by another name.
+    that the endpoint refuses, or knows by another name; `extra` is added to the body of each. `stream=False` asks for
+    answers in one piece. `adapt`: what it refuses by name is sent otherwise, or left out, and remarks of the answer say
+    so; `refused` are names of the limit of tokens that it refused.
     """
 
     url: str
@@ -307,6 +330,10 @@ class Endpoint:
     image_token: int | None = None
     omit: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = True
+    adapt: bool = False
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +341,8 @@ class EngineStats:
     """What an engine used between a mark and now, GiB and seconds; unknown is None.
 
     `cpu_peak_gib` is the peak of the summed PSS of its process tree, `gpu_peak_gib` that of its GPU memory as NVML
-    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. `notes` label a figure
+    counts it. The parts (`weights_gib` ...) and `needed_gib` are the engine's own account. All are
+    sums over the GPUs that the engine is spread over. `notes` label a figure
     that is not what its name says at once, for example a peak that could not be reset.
     """
 

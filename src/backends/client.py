@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ipaddress
+import re
 import ssl
 import time
 import urllib.request
@@ -57,11 +58,13 @@ class Client:
         # A query (Azure's api-version) must follow the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
-        self._streams = True  # False after an endpoint has refused a stream and then answered without one
+        self._form = endpoint  # how it is asked, after it has refused other forms
+        self._streams = endpoint.stream  # False also after an endpoint has refused a stream and answered without one
 
     async def __aenter__(self) -> Self:
         """Open the session. Connections are opened when they are needed."""
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", **self.endpoint.headers}
+        accepted = "text/event-stream" if self.endpoint.stream else "application/json"
+        headers = {"Content-Type": "application/json", "Accept": accepted, **self.endpoint.headers}
         if self.endpoint.api_key:
             headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
         self._session = aiohttp.ClientSession(
@@ -86,23 +89,41 @@ class Client:
         if self._session is None:
             raise RuntimeError("the client is not open: use `async with Client(...) as client`")
         if refused := wire.unsendable(request, self.endpoint):
-            message = f"{', '.join(refused)} can't be sent to an OpenAI endpoint: leave the default, or dialect=local"
+            local = [name for name in refused if name in wire.LOCAL_SETTINGS]
+            knows = "".join(f", or +model.request.{name}={name} if it knows it" for name in local)
+            words = f"{', '.join(refused)} can't be sent to an OpenAI endpoint"
+            message = f"{words}: leave the default, or dialect=local{knows}"
             return Generation(request.key, None, Failure("bad_request", message))
-        clock, answer, stream = _Clock(time.time(), time.perf_counter()), Answer(), self._streams
+        attempt, form = _Attempt(), self._form
         try:
-            failure = await self._exchange(wire.body(request, self.endpoint, stream=stream), answer, clock)
-            # Not self._streams, which another request may have changed since this one was sent.
-            if stream and failure is not None and failures.refuses_streams(failure):
-                clock, answer = _Clock(time.time(), time.perf_counter()), Answer()
-                failure = await self._exchange(wire.body(request, self.endpoint, stream=False), answer, clock)
-                # A refusal that says "stream" may mean the picture's bytes: only an answer without a stream is proof.
-                self._streams = self._streams and failure is not None
+            failure = await self._send(request, form, attempt)
+            while failure is not None and (other := wire.adapted(failure, _status(failure), form)) is not None:
+                form = other
+                failure = await self._send(request, form, attempt)
+            if failure is None:  # only an answer is proof that this was what it refused
+                self._form = form
+            else:
+                failure = wire.with_remedy(failure, _status(failure), form)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._explain(error)
+        clock, answer = attempt.clock, attempt.answer
         clock.end()
         if failure is not None:
             return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer, whole=False))
-        return _generation(request.key, answer, clock, self.endpoint.image_token)
+        return _generation(request.key, answer, clock, form, wire.adaptations(self.endpoint, form))
+
+    async def _send(self, request: GenerationRequest, form: Endpoint, attempt: _Attempt) -> Failure | None:
+        """Send a request in one form; where the endpoint refuses a stream, again without one."""
+        attempt.begin()
+        stream = self._streams
+        failure = await self._exchange(wire.body(request, form, stream=stream), attempt.answer, attempt.clock)
+        # Not self._streams, which another request may have changed since this one was sent.
+        if stream and failure is not None and failures.refuses_streams(failure):
+            attempt.begin()
+            failure = await self._exchange(wire.body(request, form, stream=False), attempt.answer, attempt.clock)
+            # A refusal that says "stream" may mean the picture's bytes: only an answer without a stream is proof.
+            self._streams = self._streams and failure is not None
+        return failure
 
     async def _exchange(self, body: bytes, answer: Answer, clock: _Clock) -> Failure | None:
         """Send `body` and read the stream into `answer`. Return the failure that the endpoint reports, if any."""
@@ -110,8 +131,7 @@ class Client:
         data = body if len(body) <= _AIOHTTP_WARNS_ABOVE else io.BytesIO(body)
         async with self._session.post(self._url, data=data, allow_redirects=False) as response:
             if response.status != 200:
-                failure = failures.from_status(response.status, response.headers, await _head(response))
-                return wire.with_remedy(failure, response.status, self.endpoint)
+                return failures.from_status(response.status, response.headers, await _head(response))
             try:
                 await _read(response, answer)
             except BadStream as error:
@@ -157,6 +177,7 @@ class _Clock:
     def timing(self, answer: Answer, *, whole: bool) -> Timing:
         """Return the times that the client and the engine measured. `whole`: the answer arrived completely."""
         first, ended = answer.first_text_at, self.ended or time.perf_counter()
+        said = answer.first_answer_at if whole and first is not None else None
         # The latency of an incomplete answer is the time that was spent waiting for it.
         last = answer.last_choice_at if whole and answer.last_choice_at is not None else ended
         return Timing(
@@ -168,10 +189,28 @@ class _Clock:
             decode_s=seconds(answer.timing.get("decode_s")),
             tail_s=ended - last,
             tokens_after_first=answer.tokens_after_first if whole else None,
+            answer_ttft_s=None if said is None else said - self.started,
         )
 
 
-def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None) -> Generation:
+class _Attempt:
+    """The clock and the answer of the last request that was sent for a question."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew."""
+        self.clock, self.answer = _Clock(time.time(), time.perf_counter()), Answer()
+
+
+def _status(failure: Failure) -> int:
+    """Return the HTTP status that a failure begins with; 400 for a refusal that came in the middle of a stream."""
+    status = re.match(r"HTTP (\d{3})\b", failure.message)
+    return int(status[1]) if status else 400
+
+
+def _generation(key: str, answer: Answer, clock: _Clock, form: Endpoint, adaptations: tuple[str, ...]) -> Generation:
     return Generation(
         key=key,
         text=answer.text,
@@ -180,13 +219,15 @@ def _generation(key: str, answer: Answer, clock: _Clock, image_token: int | None
         reasoning=answer.reasoning,
         finish_reason=answer.finish_reason,
         prompt_tokens=count(answer.usage.get("prompt_tokens")),
-        completion_tokens=count(answer.usage.get("completion_tokens")),
+        completion_tokens=answer.completion_tokens,
+        cached_tokens=answer.cached_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
         token_ids=None if answer.token_ids is None else tuple(answer.token_ids),
-        image_tokens=answer.image_tokens_or_count(image_token),
+        image_tokens=answer.image_tokens_or_count(form.image_token),
         image_sizes=answer.image_sizes,
         prompt_digest=answer.prompt_digest,
         served_model=answer.served_model,
-        remarks=answer.remarks,
+        remarks=(*answer.remarks, *adaptations),
     )
 
 

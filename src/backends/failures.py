@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import html
 import json
 import re
 import time
@@ -23,9 +24,15 @@ _FILTERED = re.compile(
     r"|input was flagged|requires moderation|safety system",
     re.IGNORECASE,
 )
+_NO_CREDIT = re.compile(r"insufficient_quota|insufficient (balance|credits?)", re.IGNORECASE)
 _NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # keys that may hold an HTTP status
 _NAMES = ("type", "error_type", "error_code")
-_MESSAGES = ("message", "detail", "error_msg", "error_message", "msg", "error")
+# Keys of words, the most telling first. Amazon writes `Message`, RFC 9457 (problem details) `detail` and `title`.
+_MESSAGES = (
+    *("message", "Message", "detail", "error_msg", "error_message", "error_description", "errorMessage", "msg"),
+    *("error", "errors", "reason", "title"),
+)
+_WRAPPED = ("error", "errors", "fault", "Error")  # keys under which others keep the error itself
 _NO_STREAMS = re.compile(
     r"\bstream(ing)?\b.*(support|allow|available|implement|disabled|permitted|unknown|unexpected|invalid|false)"
     # OpenAI's reasoning models: "Your organization must be verified to stream this model"; unstreamed, they answer.
@@ -41,8 +48,11 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     message = f"HTTP {status}: {words or 'no explanation in the body'}"
     if 400 <= status < 500 and _by_words(code, words) == "content_filter":
         return Failure("content_filter", message)
+    # OpenAI says it with 429, OpenRouter and DeepSeek with 402: to ask again would not help.
+    if status == 402 or (status == 429 and _NO_CREDIT.search(f"{code} {words}")):
+        return Failure("unauthorised", f"{message}. The account has no credit left, or may not spend more")
     if status == 429:
-        return Failure("rate_limited", message, retryable=True, retry_after_s=retry_after(headers.get("Retry-After")))
+        return Failure("rate_limited", message, retryable=True, retry_after_s=_wish(headers, body))
     if status in (401, 403):
         return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
     if 300 <= status < 400:
@@ -53,7 +63,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     if status == 408:
         return Failure("timeout", message, retryable=True)
     if status >= 500:
-        return Failure("server_error", message, retryable=True, retry_after_s=retry_after(headers.get("Retry-After")))
+        return Failure("server_error", message, retryable=True, retry_after_s=_wish(headers, body))
     return Failure("bad_request", message)
 
 
@@ -120,16 +130,49 @@ def retry_after(value: str | None) -> float | None:
     return max(0.0, seconds) if seconds < float("inf") else None  # the comparison is false for NaN, too
 
 
+def _wish(headers: Mapping[str, str], body: bytes) -> float | None:
+    """Return the seconds that an endpoint asks to wait: in a header, or in the body as Google writes it."""
+    if milliseconds := headers.get("retry-after-ms"):  # OpenAI and Azure send it beside Retry-After, and it is finer
+        try:
+            if 0 <= (seconds := float(milliseconds) / 1000) < float("inf"):
+                return seconds
+        except ValueError:
+            pass
+    if (told := retry_after(headers.get("Retry-After"))) is not None:
+        return told
+    # google.rpc.RetryInfo: {"error": {"details": [{"@type": "…RetryInfo", "retryDelay": "17s"}]}}
+    delay = re.search(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"', body)
+    return float(delay[1]) if delay else None
+
+
 def read_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of an error body: OpenAI's form, vLLM's flat form, FastAPI's `detail`, or any text."""
+    """Return code and message of an error body.
+
+    It may be OpenAI's form, vLLM's flat form, FastAPI's `detail`, Google's list, Amazon's `Message`, RFC 9457, a web
+    page of a gateway, or any text.
+    """
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        return "", _shorten(body.decode("utf-8", "replace"))
+        return "", _shorten(_page_text(body.decode("utf-8", "replace")))
+    parsed = _only(parsed)  # Gemini sends a list of one error
     if isinstance(parsed, dict):
-        error = parsed.get("error")
-        return _words_of(error if isinstance(error, dict) else parsed)
-    return "", _shorten(str(parsed))
+        inner = next((one for name in _WRAPPED if isinstance(one := _only(parsed.get(name)), dict)), parsed)
+        return _words_of(inner)
+    return "", _shorten(parsed if isinstance(parsed, str) else json.dumps(parsed, ensure_ascii=False))
+
+
+def _only(value: Any) -> Any:
+    """Return the only item of a list; anything else as it is."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value
+
+
+def _page_text(text: str) -> str:
+    """Return the words of a web page: its title if it has one; any other text as it is."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    return f"a web page with the title {html.unescape(title[1].strip())!r}" if title and title[1].strip() else text
 
 
 def _words_of(error: object) -> tuple[str, str]:
@@ -137,7 +180,11 @@ def _words_of(error: object) -> tuple[str, str]:
         return "", _shorten(str(error))
     code = " ".join(str(error[name]) for name in _NUMBERS + _NAMES if error.get(name))
     words = next((error[name] for name in _MESSAGES if error.get(name)), None) or json.dumps(error, ensure_ascii=False)
-    return code, _shorten(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False))
+    words = words if isinstance(words, str) else json.dumps(words, ensure_ascii=False)
+    # OpenAI names the setting that it refuses apart, and not always in its words.
+    parameter = error.get("param")
+    is_new = isinstance(parameter, str) and parameter and parameter not in words
+    return code, _shorten(words) + (f" (param: {str(parameter)[:100]})" if is_new else "")
 
 
 def _status_of(error: object) -> int | None:

@@ -12,6 +12,7 @@ from backends.known_failures import (
     KERNEL_FAILED,
     NO_CUDA,
     OUT_OF_MAIN_MEMORY,
+    TOO_OLD,
     first,
     known,
 )
@@ -33,6 +34,17 @@ _FAILURES = (
         r"flash[_-]attn[^\n]*(?:not |isn't |hasn't |n't )(?:been )?(?:installed|seem)"
         r"|FlashAttention2? has been toggled on|flash_attention_2 needs the package|No module named 'flash_attn'",
         "flash-attn is not installed in this environment: install it there, or set backend.attention=sdpa",
+    ),
+    # transformers 5.23.0, integrations/finegrained_fp8.py:106 and :109, integrations/hub_kernels.py:57
+    known(
+        r"`kernels` is either not installed or uses an incompatible version",
+        "this transformers computes FP8 only with another version of the package kernels: take env=hf_fp8 (env=auto "
+        "does so for quant=fp8), whose versions fit each other",
+    ),
+    known(
+        r"Failed to load the finegrained-fp8 kernel|kernels-community/finegrained-fp8",
+        "the FP8 kernel, kernels-community/finegrained-fp8, could not be had: it is fetched from the hub when the "
+        "model first answers, so let this machine reach the hub, or copy a cache that holds it and set HF_HOME",
     ),
     known(
         r"No module named '(?P<module>compressed_tensors|gptqmodel|optimum|bitsandbytes|accelerate|peft|autoawq|awq)"
@@ -58,6 +70,7 @@ _FAILURES = (
     *HUB,
     *COMPILERS,
     *KERNEL_FAILED,
+    *TOO_OLD,
     known(
         r"does not recognize this architecture|Unrecognized configuration class|is not one that transformers serves"
         r"|Unrecognized model in|names no processor for model type",

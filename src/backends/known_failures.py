@@ -64,12 +64,25 @@ KERNEL_FAILED = (
         "engine_died",
     ),
 )
+# Older than what the engine's CUDA works with: torch 2.14.1, c10 (the driver) and torch/cuda/__init__.py:381 (the GPU).
+TOO_OLD = (
+    known(
+        r"NVIDIA driver on your system is too old|CUDA driver version is insufficient",
+        "the NVIDIA driver is too old for this environment: CUDA 13 needs driver 580 or newer, CUDA 12 needs 525. "
+        "Update it; python -m runner.doctor shows what is here",
+    ),
+    known(
+        r"no kernel image is available|does not include kernels for this GPU",
+        "this environment has no kernels for this GPU: builds for CUDA 13 begin with Turing, compute capability 7.5 "
+        "(python -m runner.doctor shows yours). Take a newer GPU, or an env that is built for CUDA 12",
+    ),
+)
 # What compiles kernels at the first use: Triton 3.8 (runtime/build.py:33) a C file against Python's headers; tvm_ffi
 # 0.1.11 (cpp/extension.py:149) and FlashInfer CUDA, with nvcc and a C++ compiler.
 COMPILERS = (
     known(
-        r"Failed to find C compiler|\b(?:gcc|cc|g\+\+|c\+\+): (?:command )?not found"
-        r"|No such file or directory: '(gcc|g\+\+|cc|c\+\+)'",
+        r"Failed to find C(?:\+\+)? compiler|\b(?:gcc|cc|g\+\+|c\+\+): (?:command )?not found"
+        r"|No such file or directory: '(gcc|g\+\+|cc|c\+\+)'|cannot execute '?cc1plus",
         "kernels are compiled when they are first used, and this machine has no C compiler: install gcc and g++ "
         "(Debian, Ubuntu: apt install build-essential)",
     ),
@@ -79,10 +92,27 @@ COMPILERS = (
         "(Debian, Ubuntu: apt install python3-dev, of the version that the environment has)",
     ),
     known(
-        r"Could not find CUDA installation|(?:Could not find|Unable to find|No such file or directory:) '?nvcc"
-        r"|nvcc: (?:command )?not found|nvcc is required|CUDA_HOME environment variable is not set",
-        "kernels are compiled with nvcc when they are first used, and it was not found: export CUDA_HOME with the "
-        "folder that holds bin/nvcc of the engine's CUDA version",
+        r"Could not find CUDA installation"
+        r"|(?:Could not find|Unable to find|No such file or directory:) '?[\w./-]*\bnvcc"
+        r"|nvcc: (?:command )?not found|nvcc is required|CUDA_HOME environment variable is not set"
+        r"|Cannot find CUDA toolkit|No runnable CUDA toolkit was found",
+        "kernels are compiled with nvcc when they are first used, and it was not found: an environment of kind uv has "
+        "it where its requirements name nvidia-cuda-nvcc; else set env.variables.CUDA_HOME to the folder that holds "
+        "bin/nvcc of the engine's CUDA version",
+    ),
+    known(
+        r"cannot find -l(cudart|cuda|nvrtc|cublas)\b",
+        "compiled kernels can't be linked, there is no lib{name}.so: CUDA_HOME must name a whole CUDA toolkit with "
+        "lib64 and lib64/stubs; leave it unset, and the one of the environment's packages is taken",
+    ),
+    known(
+        r"CUDA compiler and CUDA toolkit headers are incompatible",
+        "nvcc is of another CUDA version than the headers it compiles with: pin nvidia-cuda-nvcc, nvidia-nvvm and "
+        "nvidia-cuda-crt to the CUDA version of nvidia-cuda-runtime, as envs/sglang.txt does",
+    ),
+    known(
+        r"\bninja: (?:command )?not found|No such file or directory: '(ninja)'",
+        "kernels are compiled through ninja, which was not found: add ninja to the environment's requirements",
     ),
 )
 PORT_IN_USE = r"address already in use|EADDRINUSE|errno 98\b|port is already allocated|port \d+ is (?:already )?in use"

@@ -2,7 +2,7 @@
 
 `spec.checkpoint` is the model's name at the endpoint. `EngineSpec.args` has these settings:
 
-    base_url api_key_variable dialect headers omit rename
+    base_url api_key_variable dialect headers omit rename stream adapt
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from yarl import URL
 
 from backends import redaction, wire
 from backends.api import Endpoint, EngineSpec, EngineStats, Failure
-from backends.engine_args import PREFIX, settings
+from backends.engine_args import PREFIX, is_true, settings
 
-_SETTINGS = ("base_url", "api_key_variable", "dialect", "headers", "omit", "rename")
+_SETTINGS = ("base_url", "api_key_variable", "dialect", "headers", "omit", "rename", "stream", "adapt")
 # Query parameters of an address that are keys, in addition to those that `redaction.names_secret` recognises.
 _KEYS_IN_ADDRESS = ("sig", "signature", "code", "sas", "jwt", "access", "pass", "pwd")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
@@ -52,6 +52,8 @@ class OpenAiBackend:
             headers={name: _value(name, value) for name, value in json.loads(chosen.get("headers", "{}")).items()},
             omit=tuple(_known("omit", json.loads(chosen.get("omit", "[]")))),
             rename=_renamed(json.loads(chosen.get("rename", "{}"))),
+            adapt=is_true("backend.adapt", chosen.get("adapt", "false")),
+            stream=is_true("backend.stream", chosen.get("stream", "true")),
         )
 
     def translate(self, log_tail: str) -> Failure | None:

@@ -48,7 +48,8 @@ class Pool:
     ) -> tuple[list[Engine], int]:
         """Return so many live engines for `spec`, and how many had to be started by `start(spec, number)`.
 
-        They are started at the same time. The first thing that a `start` raises is passed on, after all have ended;
+        An engine that has reserved memory for smaller pictures only is closed and started anew. They are started at the
+        same time. The first thing that a `start` raises is passed on, after all have ended;
         what started is kept for the next call.
         """
         keys = [(spec, number) for number in range(replicas)]
@@ -57,6 +58,9 @@ class Pool:
                 self._refuse_when_closed()
                 for dead in [known for known, engine in self._engines.items() if not engine.alive()]:
                     _close(self._engines.pop(dead))  # its descendants may still live, and hold memory
+                for key in keys:  # it would show larger pictures smaller, or refuse them
+                    if key in self._engines and not self._engines[key].spec.covers(spec):
+                        _close(self._engines.pop(key))
                 missing = [key for key in keys if key not in self._engines]
                 if missing:
                     self._make_room(self._max_engines - 1, spec)  # before the start: two may not fit into memory

@@ -9,6 +9,7 @@ Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<na
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 
@@ -16,6 +17,7 @@ from backends import sglang_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
 from backends.engine_args import DTYPE_OF_QUANT, PREFIX, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
+from backends.spread import spread_over
 
 _SETTINGS = (
     "dtype",
@@ -63,6 +65,10 @@ _FACTS = {
     "context_tokens": re.compile(r"context_len=(\d+)"),
     "kv_cache_tokens": re.compile(r"max_total_num_tokens=(\d+)"),
 }
+
+# The server's arguments as it writes them (srt/entrypoints/engine.py:311).
+_SPREAD = {name: re.compile(rf"'{name}_size': (\d+)") for name in ("tp", "pp", "dp")}
+_DP_WITHIN_TP = re.compile(r"'enable_dp_attention': True")
 
 
 class SglangBackend:
@@ -119,17 +125,19 @@ class SglangBackend:
     def statistics(self, before: str, after: str, log: str) -> EngineStats:
         """Read SGLang's own account from /metrics. It does not tell what activations took, so the need is unknown."""
         then, now = Metrics(before), Metrics(after)
-        reserved, peak = _gib(now, "kv_cache"), now.highest("runner_peak")
+        gpus = _gpus(log)
+        reserved, peak = _gib(now, "kv_cache", gpus), now.highest("runner_peak")
         facts = {name: match[1] for name, pattern in _FACTS.items() if (match := pattern.search(log))}
         if (queue := mean(then, now, "sglang:queue_time_seconds")) is not None:
             facts["mean_queue_s"] = f"{queue:.6f}"
         return EngineStats(
-            weights_gib=_gib(now, "weight"),
+            weights_gib=_gib(now, "weight", gpus),
             kv_reserved_gib=reserved,
             kv_used_gib=peak * reserved if reserved and peak is not None else None,
-            graphs_gib=_graphs(now),
+            graphs_gib=_gib(now, "graph", gpus),
             prefix_hit_rate=rate(then, now, "sglang:cached_tokens", "sglang:prompt_tokens"),
-            facts=facts,
+            facts=facts | ({"gpus": str(gpus)} if gpus > 1 else {}),
+            notes=spread_over(gpus),
         )
 
 
@@ -142,22 +150,26 @@ def _variables(chosen: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _gib(metrics: Metrics, part: str) -> float | None:
-    """Return what a part took. SGLang takes it from free memory before and after: a small part may come out below 0."""
-    value = metrics.highest(f"sglang:{part}_memory_usage_gb")
-    return value if value is not None and value > 0 else None
+def _gib(metrics: Metrics, part: str, gpus: int) -> float | None:
+    """Return what a part took on all GPUs, in GiB.
 
-
-def _graphs(metrics: Metrics) -> float | None:
-    """Return what graphs took, in GiB, of the rank with the most.
-
-    0.5.23 has a sample for each phase, prefill and decode (srt/observability/metrics_collector.py:1787): their sum.
+    SGLang takes it from free memory before and after, so a small part may come out below 0. Of each group of tensor
+    parallelism one rank reports (0.5.23, srt/observability/metrics_collector.py:1362). Graphs have a sample for each
+    phase, prefill and decode (:1787): their sum.
     """
     ranks: dict[tuple[tuple[str, str], ...], float] = {}
-    for labels, value in metrics.samples("sglang:graph_memory_usage_gb"):
+    for labels, value in metrics.samples(f"sglang:{part}_memory_usage_gb"):
         rank = tuple(sorted((name, text) for name, text in labels.items() if name != "phase"))
-        ranks[rank] = ranks.get(rank, 0.0) + max(0.0, value)
-    return max(ranks.values(), default=0.0) or None
+        ranks[rank] = ranks.get(rank, 0.0) + (max(0.0, value) if part == "graph" else value)
+    total = sum(ranks.values())
+    return total * max(gpus, len(ranks)) / len(ranks) if total > 0 else None
+
+
+def _gpus(log: str) -> int:
+    """Return over how many GPUs the engine is spread; 1 where the log doesn't say."""
+    sizes = {name: int(match[1]) for name, pattern in _SPREAD.items() if (match := pattern.search(log))}
+    inside = _DP_WITHIN_TP.search(log) is not None  # its groups share the GPUs of tensor parallelism
+    return math.prod(size for name, size in sizes.items() if not (inside and name == "dp"))
 
 
 def _check_quant(spec: EngineSpec) -> None:

@@ -11,6 +11,7 @@ from backends.known_failures import (
     NO_CUDA,
     OUT_OF_MAIN_MEMORY,
     PORT_IN_USE,
+    TOO_OLD,
     first,
     known,
 )
@@ -62,6 +63,7 @@ _FAILURES = (
     *HUB,
     *COMPILERS,
     *KERNEL_FAILED,
+    *TOO_OLD,
     known(
         NO_CUDA + r"|CUDA error: ",
         "CUDA does not work for sglang: compare the driver (nvidia-smi) with the CUDA version of its torch, check "

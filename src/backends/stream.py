@@ -12,6 +12,7 @@ import json
 import math
 import re
 import time
+from array import array
 from typing import Any
 
 from backends import chunks, reasoning
@@ -51,6 +52,8 @@ class Answer:
         self._unknown = b""  # the first event of an unknown form
         self._characters = 0
         self._pieces = 0  # number of chunks with text or reasoning
+        self._times = array("d")  # when each of `_text` came: time.perf_counter()
+        self._thoughts = self._thought_ids = 0  # number of chunks with reasoning alone, and of their token ids
         self._first: tuple[int, int | None] = (0, None)  # number of characters and (if known) tokens in the first piece
         self._split: tuple[str | None, str] | None = None
 
@@ -118,6 +121,9 @@ class Answer:
             self.token_ids = self.token_ids or []
             self.token_ids.extend(map(int, token_ids))
         piece = chunks.read(choice)
+        if piece.reasoning and not piece.text:
+            self._thoughts += 1
+            self._thought_ids += len(token_ids or ())
         if piece.tools:
             self._tools = [*(self._tools or ()), *filter(None, piece.tools)]
         self._append(piece)
@@ -136,6 +142,8 @@ class Answer:
         if piece.whole:
             self._messages.append(piece)
             return
+        if piece.text:
+            self._times.append(self.last_choice_at or 0.0)
         if len(piece.text) == characters:  # true for nearly every chunk
             self._text.append(piece.text)
             return
@@ -179,11 +187,20 @@ class Answer:
             ("tool_calls", self._tools is not None),
             ("end_of_turn", _END_OF_TURN.search(self.text[-40:])),
             ("no_finish_reason", self.finish_reason is None),
-            ("cut_before_answer", self.finish_reason == chunks.LENGTH and not self.text.strip()),
+            ("cut_before_answer", self.cut_before_answer),
         ):
             if applies:
                 remarks[word] = None
         return tuple(remarks)
+
+    @property
+    def cut_before_answer(self) -> bool:
+        """Whether the limit of tokens ended it within its thinking, so that there is no answer.
+
+        Without a finish reason, a thought that nothing follows was cut.
+        """
+        cut = self.finish_reason == chunks.LENGTH or (self.finish_reason is None and self.reasoning is not None)
+        return cut and not self.text.strip()
 
     @property
     def tokens_after_first(self) -> float | None:
@@ -193,7 +210,7 @@ class Answer:
         tokens than pieces, it is estimated from the share of characters after the first piece. Hidden reasoning
         tokens do not count.
         """
-        tokens = count(self.usage.get("completion_tokens"))
+        tokens = self.completion_tokens
         if self.first_text_at is None or tokens is None:
             return None
         characters, first = self._first
@@ -203,12 +220,85 @@ class Answer:
             return 0.0
         if self._messages:  # messages may repeat each other, so their lengths are no measure
             return None
-        details = self.usage.get("completion_tokens_details")
-        unseen = count(details.get("reasoning_tokens")) if isinstance(details, dict) and not self._reasoning else None
+        unseen = None if self.reasoning is not None else self._counted_reasoning
         tokens = max(0, tokens - (unseen or 0))
         if self._pieces >= tokens - 1:  # the last token may be the end of the turn, which has no text
             return float(max(0, tokens - 1))
         return tokens * (1 - characters / self._characters)
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """The number of tokens that were generated, reasoning included, as OpenAI counts.
+
+        xAI leaves the reasoning out of `completion_tokens`, and its `total_tokens` is larger than the sum of
+        prompt and completion by just the reasoning (litellm 1.110.2, llms/xai/chat/transformation.py).
+        """
+        completion = count(self.usage.get("completion_tokens"))
+        return None if completion is None else completion + self._beyond_completion
+
+    @property
+    def _beyond_completion(self) -> int:
+        prompt, completion, total = (
+            count(self.usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total")
+        )
+        if prompt is None or completion is None or total is None:
+            return 0
+        beyond = max(0, total - prompt - completion)
+        return beyond if self._told_reasoning in (None, beyond) else 0
+
+    @property
+    def _told_reasoning(self) -> int | None:
+        details = self.usage.get("completion_tokens_details")
+        told = count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+        return count(self.usage.get("reasoning_tokens")) if told is None else told
+
+    @property
+    def _counted_reasoning(self) -> int | None:
+        """The number of reasoning tokens by the account of the server; None if it gives none."""
+        return self._beyond_completion or None if self._told_reasoning is None else self._told_reasoning
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """The number of tokens of reasoning, which `completion_tokens` includes; None if it is not known.
+
+        A server that streams its reasoning and doesn't count it is counted: by token ids, or by pieces if each piece is
+        a token.
+        """
+        counted, tokens = self._counted_reasoning, self.completion_tokens
+        if counted is not None or self.reasoning is None or self._messages:
+            return counted
+        one_each = tokens is not None and self._pieces >= tokens - 1
+        if self._reasoning:
+            return self._thought_ids or (self._thoughts if one_each else None)
+        before = self._pieces_before_answer
+        return before if one_each and before is not None else None
+
+    @property
+    def first_answer_at(self) -> float | None:
+        """When the first piece of the answer itself came, behind all reasoning: time.perf_counter()."""
+        before = self._pieces_before_answer
+        return None if before is None or before >= len(self._times) else self._times[before]
+
+    @property
+    def _pieces_before_answer(self) -> int | None:
+        """The number of pieces of `_text` before the first one with a character of the answer; None if not known."""
+        _, answer = self._parts()
+        text = "".join(self._text)
+        if self._messages or not answer or not text.endswith(answer):
+            return None
+        left = len(text) - len(answer)
+        for number, piece in enumerate(self._text):
+            left -= len(piece)
+            if left < 0:
+                return number
+        return None
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """The number of prompt tokens that the server found in its cache, by its own account."""
+        details = self.usage.get("prompt_tokens_details")
+        told = count(details.get("cached_tokens")) if isinstance(details, dict) else None
+        return count(self.usage.get("prompt_cache_hit_tokens")) if told is None else told  # DeepSeek's word
 
     @property
     def image_tokens(self) -> int | None:

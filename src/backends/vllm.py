@@ -8,12 +8,15 @@ Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<na
 
 from __future__ import annotations
 
+import json
+import math
 import re
 
 from backends import vllm_failures
 from backends.api import EngineSpec, EngineStats, Failure, Launch
 from backends.engine_args import DTYPE_OF_QUANT, PREFIX, dtype, flags, is_true, settings, which_weights
 from backends.prometheus import Metrics, mean, rate
+from backends.spread import spread_over, times
 
 _GIB = 2**30
 _SETTINGS = (
@@ -53,6 +56,7 @@ _OURS = {
 }
 _TRUST = "trust_request_mm_kwargs"
 _CONTEXT = "max_model_len"
+_MM_KWARGS = "mm_processor_kwargs"
 # The ranks for which vLLM's --max-lora-rank can be set (vllm.config.lora.MaxLoRARanks); its default is 16.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -68,11 +72,20 @@ _FACTS = {
     "quantization": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bquantization=([\w.-]+)"),
     "enforce_eager": re.compile(r"Initializing a V1 LLM engine[^\n]*?\benforce_eager=(\w+)"),
     "context_tokens": re.compile(r"Initializing a V1 LLM engine[^\n]*?\bmax_seq_len=(\d+)"),
-    "attention": re.compile(r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend"),
+    # 0.33: Using FLASH_ATTN attention backend; 0.11: Using Flash Attention backend on V1 engine.
+    "attention": re.compile(
+        r"Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+|[\w ]+(?= backend on V1)) (?:attention )?backend"
+    ),
     "kv_cache_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
+    "flashinfer": re.compile(r"FlashInfer kernels are (disabled)"),  # without nvcc: other kernels than its image's
 }
 # What `--max-model-len auto` came to, where that is less than the model's own.
 _FITTED = re.compile(r"Auto-fit max_model_len: reduced from \d+ to (\d+) to fit")
+# Over how many GPUs the engine is spread (vllm.config.VllmConfig.__str__; 0.33, config/vllm.py:2823).
+_SPREAD = {
+    kind: re.compile(rf"Initializing a V1 LLM engine[^\n]*?\b{kind}_parallel_size=(\d+)")
+    for kind in ("tensor", "pipeline", "data")
+}
 _LOADED = re.compile(r"Model loading took ([\d.]+) GiB")
 _AVAILABLE = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
 # What graphs took. The V2 model runner, 0.33's default, captures twice, first to estimate and then for good, and
@@ -87,8 +100,11 @@ _GRAPHS_ESTIMATED = re.compile(
 # The estimate is counted to the peak of activations unless VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0
 # (v1/worker/gpu_worker.py:720, :749); then the worker writes `is disabled` in place of this.
 _ESTIMATE_IS_COUNTED = "CUDA graph memory profiling is enabled"
+# 0.11, which env=minicpm_v_2_6 has, writes weights and non-torch apart, and only with VLLM_LOGGING_LEVEL=DEBUG
+# (v1/worker/gpu_worker.py:379).
 _USED_AT_START = re.compile(
-    r"Actual usage is ([\d.]+) GiB for consumed memory \(weights \+ non-torch\), ([\d.]+) GiB for peak activation"
+    r"Actual usage is ([\d.]+) GiB for (?:consumed memory \(weights \+ non-torch\)|weight), "
+    r"([\d.]+) GiB for peak activation(?:, ([\d.]+) GiB for non-torch memory)?"
     r"(?:, and (-?[\d.]+) GiB for CUDAGraph memory)?"
 )
 
@@ -98,6 +114,7 @@ class VllmBackend:
 
     name = "vllm"
     needs_adapter_rank = True  # it reserves memory for a LoRA rank that it has to be told
+    reserves_pixels = True  # and for the largest picture
 
     def launch(self, spec: EngineSpec, port: int) -> Launch:
         """Return the command of `vllm serve`. Raise ValueError for a setting that it does not know."""
@@ -133,6 +150,12 @@ class VllmBackend:
         context = spec.arg(f"{PREFIX}{_CONTEXT}", "auto")
         if context != "model":
             argv += ["--max-model-len", context]
+        # At its start vLLM computes the largest picture that the processor lets through and keeps what that takes from
+        # the KV cache (0.33, model_executor/models/qwen2_vl.py:1079, get_image_size_with_most_features): 16,384 tokens
+        # for Qwen2.5-VL, whatever is sent. A limit in a request wins over this one (config/multimodal.py:67). Under
+        # images_kwargs, because a flat limit would hold for videos, too.
+        if spec.largest_pixels is not None and not spec.arg(f"{PREFIX}{_MM_KWARGS}"):
+            argv += ["--mm-processor-kwargs", json.dumps({"images_kwargs": {"max_pixels": spec.largest_pixels}})]
         argv += flags(spec, _OURS, but=(_TRUST, _CONTEXT))
         return Launch(
             tuple(argv),
@@ -149,19 +172,22 @@ class VllmBackend:
     def statistics(self, before: str, after: str, log: str) -> EngineStats:
         """Read vLLM's own account: what it reserved from its log, what was used of it from /metrics."""
         then, now = Metrics(before), Metrics(after)
-        reserved = _reserved(now, log)
+        gpus = _gpus(log)
+        reserved = times(_reserved(now, log), gpus)
         peak = now.highest("runner_peak")
         used = None if reserved is None or peak is None else peak * reserved
-        activation, consumed, graphs = _at_start(log)
+        activation, consumed, graphs = (times(part, gpus) for part in _at_start(log))
         parts = (consumed, activation, used)
         facts = {name: match[1].replace(",", "") for name, pattern in _FACTS.items() if (match := pattern.search(log))}
-        times = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
+        means = {name: mean(then, now, histogram) for name, histogram in _TIMES.items()}
         if (fitted := _FITTED.search(log)) is not None:
             facts["context_tokens"] = fitted[1]
-        facts |= {name: f"{value:.6f}" for name, value in times.items() if value is not None}
+        facts |= {name: f"{value:.6f}" for name, value in means.items() if value is not None}
         needed = None if None in parts else sum(part for part in parts if part is not None) + (graphs or 0.0)
         return EngineStats(
-            weights_gib=_number(_LOADED, log) or None,  # 0.0: a model of less than 5 MB, printed with two digits
+            weights_gib=times(
+                _number(_LOADED, log) or None, gpus
+            ),  # 0.0: a model of less than 5 MB, printed with two digits
             kv_reserved_gib=reserved,
             kv_used_gib=used,
             activation_gib=activation,
@@ -169,7 +195,8 @@ class VllmBackend:
             needed_gib=needed,
             prefix_hit_rate=rate(then, now, "vllm:prefix_cache_hits", "vllm:prefix_cache_queries"),
             mm_hit_rate=rate(then, now, "vllm:mm_cache_hits", "vllm:mm_cache_queries"),
-            facts=facts,
+            facts=facts | ({"gpus": str(gpus)} if gpus > 1 else {}),
+            notes=spread_over(gpus),
         )
 
 
@@ -207,8 +234,9 @@ def _reserved(metrics: Metrics, log: str) -> float | None:
 def _at_start(log: str) -> tuple[float | None, float | None, float | None]:
     """Return what the peak of activations, weights with libraries, and graphs took in GiB, as vLLM measured it.
 
-    A CPU has none of them. With tensor parallelism they are those of the rank that writes first. vLLM may count its
-    estimate of the graphs' memory to the activations: it is taken out again, for the graphs are counted themselves.
+    A CPU has none of them. Where the engine is spread over GPUs they are those of the one that writes first. vLLM may
+    count its estimate of the graphs' memory to the activations: it is taken out again, for the graphs are counted
+    themselves.
     """
     graphs = float(captures[-1]) if (captures := _GRAPHS.findall(log)) else None
     match = _USED_AT_START.search(log)
@@ -216,7 +244,13 @@ def _at_start(log: str) -> tuple[float | None, float | None, float | None]:
         return None, None, graphs
     estimate = _number(_GRAPHS_ESTIMATED, log) or 0.0
     peak = float(match[2]) - (estimate if _ESTIMATE_IS_COUNTED in log else 0.0)
-    return max(0.0, peak), float(match[1]), float(match[3]) if match[3] else graphs
+    consumed = float(match[1]) + float(match[3] or 0.0)
+    return max(0.0, peak), consumed, float(match[4]) if match[4] else graphs
+
+
+def _gpus(log: str) -> int:
+    """Return over how many GPUs the engine is spread; 1 where the log doesn't say."""
+    return math.prod(int(match[1]) for pattern in _SPREAD.values() if (match := pattern.search(log)))
 
 
 def _number(pattern: re.Pattern[str], log: str) -> float | None:

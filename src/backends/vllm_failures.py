@@ -11,6 +11,7 @@ from backends.known_failures import (
     NO_CUDA,
     OUT_OF_MAIN_MEMORY,
     PORT_IN_USE,
+    TOO_OLD,
     first,
     known,
 )
@@ -27,7 +28,7 @@ _FAILURES = (
         "max_model_len={name} is more than the model's own context: lower backend.engine_args.max_model_len",
     ),
     known(
-        r"To serve at least one request with the model's max seq len \((\d+)\)",
+        r"To serve at least one request with the model(?:s)?'s max seq len \((\d+)\)",
         "the KV cache has no room for one request of max_model_len={name}: lower backend.engine_args.max_model_len, or "
         "raise gpu_memory_utilization (on a CPU env.variables.VLLM_CPU_KVCACHE_SPACE)",
         "out_of_memory",
@@ -74,6 +75,7 @@ _FAILURES = (
     *HUB,
     *COMPILERS,
     *KERNEL_FAILED,
+    *TOO_OLD,
     known(
         NO_CUDA + r"|Failed to infer device type|CUDA error: ",
         "CUDA does not work for vllm: compare the driver (nvidia-smi) with the CUDA version of env=vllm's torch, check "

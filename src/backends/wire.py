@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pybase64
@@ -21,11 +22,31 @@ _ENCODER = json.JSONEncoder(
     separators=(",", ":")
 )  # json.dumps makes an encoder for each call, which takes a third of its time
 
-# The settings that `Endpoint.omit` and `Endpoint.rename` may name. Without the others no request could be made or read.
-SETTINGS = ("stream_options", "temperature", "top_p", "max_tokens", "seed", "stop", "response_format")
+# Settings that engines of ours take, and an endpoint only where `Endpoint.rename` names them.
+LOCAL_SETTINGS = ("top_k", "repetition_penalty")
+# The settings that `Endpoint.omit` and `Endpoint.rename` may name, and the key of a config that sets the value. Without
+# the others no request could be made or read.
+SET_BY = {
+    "stream_options": "backend.stream",
+    "temperature": "sampling.temperature",
+    "top_p": "sampling.top_p",
+    "max_tokens": "sampling.max_tokens",
+    "seed": "sampling.seed",
+    "stop": "sampling.stop",
+    "response_format": "response_schema",
+    "top_k": "sampling.top_k",
+    "repetition_penalty": "sampling.repetition_penalty",
+}
+SETTINGS = tuple(SET_BY)
 _REFUSED = re.compile(
-    r"support|recogni[sz]ed|unknown|unexpected|not permitted|extra|not allowed|invalid", re.IGNORECASE
+    r"support|recogni[sz]ed|unknown|unexpected|not permitted|extra|not allowed|invalid|deprecated|cannot both|only one"
+    r"|not compatible|forbidden|unrecogni[sz]ed",
+    re.IGNORECASE,
 )
+# What `adapted` may leave out of requests.
+MAY_BE_LEFT_OUT = ("temperature", "top_p", "seed", "stream_options")
+# Anthropic: "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+_EITHER = re.compile(r"cannot both|only one", re.IGNORECASE)
 
 # Refusals of a value that is out of range. They name a valid value; leaving out the setting would change the request.
 _OUT_OF_RANGE = re.compile(
@@ -41,11 +62,11 @@ def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...
     Without them the answer would be that of another request.
     """
     if endpoint.dialect == "local":
-        return ()
+        return ()  # engines of ours take all of them
     sampling, pixels = request.sampling, request.pixels
     matters = {
-        "top_k": sampling.top_k != 0,
-        "repetition_penalty": sampling.repetition_penalty != 1.0,
+        "top_k": sampling.top_k != 0 and "top_k" not in endpoint.rename,
+        "repetition_penalty": sampling.repetition_penalty != 1.0 and "repetition_penalty" not in endpoint.rename,
         "min_pixels": pixels.min_pixels is not None,
         "max_pixels": pixels.max_pixels is not None,
         "video": bool(_videos(request)),
@@ -65,28 +86,90 @@ def body(request: GenerationRequest, endpoint: Endpoint, *, stream: bool = True)
 
 
 def _settings(request: GenerationRequest, endpoint: Endpoint, *, stream: bool) -> dict[str, Any]:
-    """Return all settings except the messages: without those to omit, and with the endpoint's own names."""
+    """Return everything except the messages: without what is to omit, with the endpoint's names and what it adds."""
     settings = _all_settings(request, endpoint)
     if not stream:
         settings["stream"] = False
         del settings["stream_options"]
-    return {endpoint.rename.get(name, name): value for name, value in settings.items() if name not in endpoint.omit}
+    sent = {endpoint.rename.get(name, name): value for name, value in settings.items() if name not in endpoint.omit}
+    for name, value in endpoint.extra.items():
+        ours = sent.get(name)
+        # mm_processor_kwargs holds our pixel limits, and may hold what a model's processor takes besides.
+        sent[name] = {**value, **ours} if isinstance(value, Mapping) and isinstance(ours, Mapping) else value
+    return sent
 
 
 def with_remedy(failure: Failure, status: int, endpoint: Endpoint) -> Failure:
-    """Add to a failure which key of the config helps if an endpoint refuses one of our settings."""
-    if failure.kind != "bad_request" or status not in (400, 422) or endpoint.dialect != "openai":
+    """Add to a failure which key of the config helps if an endpoint refuses a part of our requests."""
+    if failure.kind != "bad_request" or status not in (400, 422):
         return failure
-    words, keys = failure.message, []
-    if "max_completion_tokens" in words and not {"max_tokens"} & {*endpoint.rename, *endpoint.omit}:
-        keys.append("+backend.rename.max_tokens=max_completion_tokens")
-    elif _REFUSED.search(words) and not _OUT_OF_RANGE.search(words):
-        sent = (name for name in SETTINGS if name not in endpoint.omit)
-        named = [name for name in sent if re.search(rf"\b{endpoint.rename.get(name, name)}\b", words)]
-        keys += [f"'backend.omit=[{','.join([*endpoint.omit, *named])}]'"] if named else []
+    added = [name for name in endpoint.extra if _names(failure.message, name)]
+    if _OUT_OF_RANGE.search(failure.message):
+        keys = [SET_BY[name] for name in _named(failure, endpoint) if name != "stream_options"]
+        return _told(failure, "It is set by", keys + [f"model.request.{name}" for name in added])
+    changes = _changes(failure, endpoint)
+    if _REFUSED.search(failure.message) and "max_tokens" not in changes:
+        changes |= dict.fromkeys(added)
+    keys = [f"++model.request.{name}={other or 'null'}" for name, other in changes.items()]
+    return _told(failure, "What helps:", keys)
+
+
+def adapted(failure: Failure, status: int, endpoint: Endpoint) -> Endpoint | None:
+    """Return the endpoint with requests in which nothing is left that it refused by name; None if nothing would help.
+
+    The limit of tokens is sent under its other name. Of the others only those of sampling are left out, and what no
+    answer depends on: without a schema or a stop text the answer would be that of another request.
+    """
+    if not endpoint.adapt or failure.kind != "bad_request" or status not in (400, 422):
+        return None
+    changes = {} if _OUT_OF_RANGE.search(failure.message) else _changes(failure, endpoint)
+    if "max_tokens" in changes:
+        other = changes["max_tokens"] or "max_completion_tokens"
+        # If it refuses both names, there is no third.
+        tried = endpoint.rename.get("max_tokens") == other or other in endpoint.refused
+        names = {**endpoint.rename, "max_tokens": other}
+        refused = (*endpoint.refused, endpoint.rename.get("max_tokens", "max_tokens"))
+        return None if tried else dataclasses.replace(endpoint, rename=names, refused=refused)
+    omitted = [name for name in changes if name in MAY_BE_LEFT_OUT]
+    return dataclasses.replace(endpoint, omit=(*endpoint.omit, *omitted)) if omitted else None
+
+
+def adaptations(before: Endpoint, now: Endpoint) -> tuple[str, ...]:
+    """Return as remarks on an answer what `adapted` changed."""
+    omitted = (f"not_sent={name}" for name in now.omit if name not in before.omit)
+    renamed = (f"sent_as={name}:{other}" for name, other in now.rename.items() if before.rename.get(name) != other)
+    return (*omitted, *renamed)
+
+
+def _named(failure: Failure, endpoint: Endpoint) -> list[str]:
+    """Return the settings of ours that a refusal names."""
+    known = SETTINGS if endpoint.dialect == "openai" else ()
+    return [
+        name for name in known if name not in endpoint.omit and _names(failure.message, endpoint.rename.get(name, name))
+    ]
+
+
+def _changes(failure: Failure, endpoint: Endpoint) -> dict[str, str | None]:
+    """Return what to change so that nothing is sent that was refused: setting -> another name, or None to omit it."""
+    words = failure.message
+    limit = endpoint.rename.get("max_tokens", "max_tokens")
+    if endpoint.dialect == "openai" and "max_completion_tokens" in words and "max_tokens" not in endpoint.omit:
+        # Both are names of one limit: the newer one is refused by older servers, the older one by newer models.
+        return {"max_tokens": "max_tokens" if limit == "max_completion_tokens" else "max_completion_tokens"}
+    if not _REFUSED.search(words):
+        return {}
+    named = _named(failure, endpoint)
+    return dict.fromkeys(named[-1:] if _EITHER.search(words) else named)
+
+
+def _names(words: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) is not None
+
+
+def _told(failure: Failure, what: str, keys: list[str]) -> Failure:
     if not keys:
         return failure
-    return dataclasses.replace(failure, message=f"{words.rstrip('.')}. What helps: {' '.join(keys)}")
+    return dataclasses.replace(failure, message=f"{failure.message.rstrip('.')}. {what} {' '.join(keys)}")
 
 
 def _all_settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, Any]:
@@ -107,11 +190,14 @@ def _all_settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, A
     if request.response_schema is not None:
         schema = {"name": "answer", "schema": dict(request.response_schema), "strict": True}
         settings["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if endpoint.dialect == "openai":
-        return settings
     # vLLM and SGLang take -1 for no limit; SGLang refuses 0.
-    settings["top_k"] = sampling.top_k if sampling.top_k > 0 else -1
-    settings["repetition_penalty"] = sampling.repetition_penalty
+    local = {
+        "top_k": sampling.top_k if sampling.top_k > 0 else -1,
+        "repetition_penalty": sampling.repetition_penalty,
+    }
+    if endpoint.dialect == "openai":
+        return settings | {name: value for name, value in local.items() if name in endpoint.rename}
+    settings |= local
     if endpoint.token_ids:
         settings["return_token_ids"] = True
     limits = {"min_pixels": request.pixels.min_pixels, "max_pixels": request.pixels.max_pixels}

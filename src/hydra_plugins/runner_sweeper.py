@@ -47,7 +47,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         loader = self.hydra_context.config_loader
         batch = self._combinations(OverridesParser.create(config_loader=loader), arguments)
         compositions = Compositions(loader, self.config)
-        configs = [compositions.config(job) for job in batch]
+        batch, configs = composed(batch, compositions)
         # 2. Check them all; nothing has been written yet.
         sweep.refuse_scoring(configs)
         planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
@@ -157,6 +157,22 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             # A worker was killed, or its scheduler ended it. The jobs of the other workers are summarised all the same.
             log.exception("a worker failed; its jobs go on where they stopped when the same command is given again")
             return []
+
+
+def composed(batch: Sequence[Sequence[str]], compositions: Any) -> tuple[list[list[str]], list[Any]]:
+    """Return overrides and config of each job: two where its answers are asked for both ways (schema_mode=both)."""
+    jobs: list[list[str]] = []
+    configs: list[Any] = []
+    for overrides in batch:
+        cfg = compositions.config(overrides)
+        if cfg.prompt.schema_mode != "both":
+            jobs.append(list(overrides))
+            configs.append(cfg)
+            continue
+        others = [one for one in overrides if not one.lstrip("+").startswith("prompt.schema_mode=")]
+        jobs += ([*others, f"prompt.schema_mode={mode}"] for mode in ("told", "constrained"))
+        configs += map(compositions.config, jobs[-2:])
+    return jobs, configs
 
 
 def by_engine(specs: Sequence[Any]) -> list[int]:

@@ -51,7 +51,7 @@ class Abstention:
     @property
     def version(self) -> str:
         """Definition, phrases and length: what decides the numbers."""
-        return f"2 characters={self.max_characters} phrases={self._phrases.digest}"
+        return f"3 characters={self.max_characters} phrases={self._phrases.digest}"
 
     def abstains(self, text: str) -> str:
         """Return the phrase that makes an answer an abstention; an empty text if it is none."""
@@ -64,6 +64,8 @@ class Abstention:
         for case in cases:
             answerable = case.facts.get("answerable")
             reason = no_answer(case) if case.prediction is None else ""
+            if not reason and not (case.prediction or "").strip() and case.facts.get("finish_reason") == "length":
+                reason = "cut off before the answer began"  # and no choice not to answer
             if not reason and not isinstance(answerable, bool):
                 reason = "not marked as answerable or not"
             phrase = "" if reason or (answerable and _is_right(case)) else self.abstains(case.prediction or "")

@@ -56,7 +56,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _MeasureScores:
+class MeasureScores:
     """All scores of one measure, in the order of the cases: `stats` (cases, k), zero where `scored` is false."""
 
     measure: Measure
@@ -86,7 +86,7 @@ def aggregate(
     aggregates: list[Aggregate] = []
     for group, rows in _groups(cases).items():
         settings = (replicates, confidence, seed)
-        aggregates += _aggregate_group(group, rows, documents, columns, settings)
+        aggregates += aggregate_group(group, rows, documents, columns, settings)
     return aggregates
 
 
@@ -112,7 +112,7 @@ def metric_values(aggregates: Sequence[Aggregate]) -> dict[str, float]:
     return values
 
 
-def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric]) -> list[_MeasureScores]:
+def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[Metric]) -> list[MeasureScores]:
     """Align scores with their cases, one column per measure. Refuse missing, duplicate and unknown scores."""
     index = {(case.sample_id, case.repeat): row for row, case in enumerate(cases)}
     if len(index) < len(cases):
@@ -131,7 +131,7 @@ def _columns(cases: Sequence[Case], scores: Iterable[Score], metrics: Sequence[M
             unknown = "case" if row is None else "measure"
             raise ValueError(f"{score.name} of {score.sample_id!r}, repeat {score.repeat}: no such {unknown}")
         gathered_by_measure[score.name].add(row, score)
-    return [_MeasureScores(*owners[name], *gathered.arrays(cases)) for name, gathered in gathered_by_measure.items()]
+    return [MeasureScores(*owners[name], *gathered.arrays(cases)) for name, gathered in gathered_by_measure.items()]
 
 
 class _Gathered:
@@ -184,11 +184,11 @@ def _groups(cases: Sequence[Case]) -> dict[Group, NDArray[np.intp]]:
     return {group: np.array(members, dtype=np.intp) for group, members in groups.items()}
 
 
-def _aggregate_group(
+def aggregate_group(
     group: Group,
     rows: NDArray[np.intp],
     documents: NDArray[np.intp],
-    columns: Sequence[_MeasureScores],
+    columns: Sequence[MeasureScores],
     settings: tuple[int, float, int],
 ) -> Iterator[Aggregate]:
     """Yield the aggregate of each measure for one group."""

@@ -89,7 +89,8 @@ class Measure:
     and of the aggregate; `high=None` and `low=-inf` mean unbounded. `worst` is for error rates without an upper bound:
     the value of an empty answer, which confidence bounds take as the worst value of documents that were not observed.
     `source` is the paper. `group` is the first part of the tracked name: `quality`, or `text` for measures that
-    describe an answer without judging it; those have `better="neither"`.
+    describe an answer without judging it; those have `better="neither"`. `by_key`: the statistics are those of each key
+    of the references in turn, so that two datasets may differ in how many there are; zeros at the end change nothing.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Measure:
     source: str = ""
     group: str = "quality"
     worst: float | None = None
+    by_key: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a name that could not be tracked."""

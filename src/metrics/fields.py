@@ -143,24 +143,30 @@ class FieldKinds:
                 raise ValueError(f"fields.{name} is {kind!r}; valid: {', '.join(KINDS)}")
         return cls(tuple(sorted((str(name), str(kind)) for name, kind in (option or {}).items())))
 
+    def kind(self, doc_class: str, *names: str) -> str | None:
+        """Return the kind of a field, which may have several names, the more exact first; None where none is given."""
+        kinds = dict(self.kinds)
+        wanted = [text for name in names for text in (f"{doc_class}/{name}", name)]
+        return next((kinds[name] for name in (*wanted, f"{doc_class}/*") if name in kinds), None)
+
     def reader(self, doc_class: str, field: str) -> Callable[[str], str] | None:
         """Return the function that reads the values of a field, or None for plain text."""
-        if not self.kinds:
-            return None
-        kinds = dict(self.kinds)
-        for name in (f"{doc_class}/{field}", field, f"{doc_class}/*"):
-            if name in kinds:
-                read = KINDS[kinds[name]]
-                return None if kinds[name] == "text" else functools.partial(_read_visible, read)
-        return None
+        kind = self.kind(doc_class, field) if self.kinds else None
+        return None if kind in (None, "text") else functools.partial(read_as, kind)
 
     def __str__(self) -> str:
         """Return the kinds as a part of version strings."""
         return ",".join(f"{name}={kind}" for name, kind in self.kinds)
 
 
-def _read_visible(read: Callable[[str], str], text: str) -> str:
-    return read(visible(text))
+def read_as(kind: str, text: str) -> str:
+    """Return a text in the one form of its kind (`KINDS`), without invisible characters."""
+    return KINDS[kind](visible(text))
+
+
+def written_amount(value: Decimal) -> str:
+    """Return a number as `read_amount` writes it. A number is exact: nothing in it separates thousands."""
+    return _written(value)
 
 
 def _plain(text: str) -> str:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Combine = Callable[[Array], Array]
 
 
+class NothingToCompare(ValueError):
+    """No document has a figure on both sides: an answer that holds no values has none that were invented."""
+
+
 class MeanStatistics(Mapping[str, "Array"]):
     """A mapping from sample to its statistics (k,), the mean over its repeats.
 
@@ -176,7 +180,9 @@ def compare(
     replicates: int = bounded.DRAWS,
     seed: int = 0,
 ) -> Paired:
-    """Compare two runs by one measure on the samples that both have scored. Raise ValueError if there are none.
+    """Compare two runs by one measure on the samples that both have scored.
+
+    Raise ValueError if there are none, and NothingToCompare if the measure is undefined for all of them.
 
     `combine` turns summed statistics (..., k) into figures (...). The comparison is paired: each document is left out,
     swapped or weighted on both sides together, so the difficulty of a document cancels. `replicates` is the number of
@@ -184,6 +190,8 @@ def compare(
     """
     samples, documents = _shared(baseline, candidate)
     sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
+    if measure.by_key:
+        sides = _as_wide(sides)
     if sides[0].shape != sides[1].shape:
         raise ValueError(f"{measure.name}: {baseline.name} and {candidate.name} carry different statistics")
     if not all(np.isfinite(side).all() for side in sides):
@@ -193,7 +201,7 @@ def compare(
     figures = [combine(side) for side in totals]
     differences = (figures[1] - figures[0])[np.isfinite(figures[0]) & np.isfinite(figures[1])]
     if not len(differences):
-        raise ValueError(f"{measure.name}: no document has a figure on both sides")
+        raise NothingToCompare(f"{measure.name}: no document has a figure on both sides")
     values = [float(combine(side.sum(axis=0))) for side in totals]
     contributions = _difference(combine, totals)
     sums = bounded.of_difference(measure, combine, totals[0], totals[1])
@@ -235,6 +243,12 @@ def _shared(baseline: ScoredRun, candidate: ScoredRun) -> tuple[list[str], list[
             f"{moved[0]!r}: are these runs of one dataset?"
         )
     return samples, [baseline.documents[sample] for sample in samples]
+
+
+def _as_wide(sides: Sequence[Array]) -> list[Array]:
+    """Return statistics (samples, k) with zeros behind those of the side that has fewer."""
+    widest = max(side.shape[1] for side in sides)
+    return [np.pad(side, ((0, 0), (0, widest - side.shape[1]))) for side in sides]
 
 
 def _by_document(stats: Array, cluster: NDArray[np.intp], documents: int) -> Array:

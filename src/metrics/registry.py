@@ -26,6 +26,9 @@ BUILT_IN: Mapping[str, str] = {
     "rouge": "metrics.rouge:Rouge",
     "chrf": "metrics.chrf:ChrF",
     "structured": "metrics.structured:StructuredAnswers",
+    "kie": "metrics.kie:KeyInformation",
+    "page": "metrics.page:Page",
+    "grounding": "metrics.grounding:Grounding",
     "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",
@@ -82,11 +85,19 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Metric:
 
 
 def create_all(configured: Mapping[str, Mapping[str, Any] | None]) -> list[Metric]:
-    """Create metrics from names and options. Raise MetricError if two of them yield a measure of the same name."""
+    """Create metrics from names and options, to score with them. Raise MetricError for what would stop that.
+
+    That is two metrics that yield a measure of the same name, and a file named in an option that can't be used: a
+    metric that reads one has a method `check()`, which raises ValueError.
+    """
     metrics: list[Metric] = []
     owner: dict[str, str] = {}
     for name, options in configured.items():
         metric = create(name, options)
+        try:
+            getattr(metric, "check", lambda: None)()
+        except ValueError as error:
+            raise InvalidOptionError(f"metric {name!r}: {error}") from error
         for measure in metric.measures:
             if measure.name in owner:
                 raise MetricError(f"metrics {owner[measure.name]!r} and {name!r} both yield {measure.name!r}")

@@ -37,7 +37,7 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             leaves |= flat(inner, f"{path}[{number}]")
-    elif value is not None and (text := _text(value)).strip():
+    elif value is not None and (text := json_text(value)).strip():
         leaves[path] = text
     return leaves
 
@@ -165,7 +165,7 @@ def _score(case: Case, name: str, numerator: float, denominator: float, part: st
     return Score(case.sample_id, case.repeat, name, numerator / denominator, stats, part=part, detail=detail)
 
 
-def _text(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return a leaf as text, so that 2001 equals "2001", and 5.0 and 5e0 equal 5."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidfuzz.distance import Levenshtein
 
+from metrics.anls_star import checked, kept
 from metrics.api import Case, Measure, Score
 from metrics.fields import FieldKinds
 from metrics.normalisation import Normalisation
@@ -193,7 +194,8 @@ class WordErrorRate(_ErrorRate):
 class ANLS(TextMetric):
     """Average normalised Levenshtein similarity: 1 - NL, or 0 if NL reaches `threshold`. NL is edits / longer length.
 
-    Letters are lower-cased, as in the evaluation of ST-VQA and DocVQA. The most similar reference counts.
+    `at_threshold=docvqa` keeps an NL of exactly the threshold, as DocVQA's script does (`metrics.anls_star`). Letters
+    are lower-cased, as in the evaluation of ST-VQA and DocVQA. The most similar reference counts.
     """
 
     measures = (
@@ -214,8 +216,10 @@ class ANLS(TextMetric):
         normalisation: Normalisation | Mapping[str, Any] | None = None,
         threshold: float = 0.5,
         fields: Mapping[str, str] | None = None,
+        at_threshold: str = "paper",
     ) -> None:
         super().__init__(normalisation, fields)
+        self.at_threshold = checked(at_threshold)
         if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
             raise ValueError(f"threshold is {threshold!r}; valid: above 0, up to 1")
         self.threshold = threshold
@@ -223,14 +227,15 @@ class ANLS(TextMetric):
     @property
     def version(self) -> str:
         """Definition, threshold and normalisation: what decides the numbers."""
-        return f"{super().version} threshold={self.threshold:g}"
+        at_threshold = " at_threshold=docvqa" if self.at_threshold == "docvqa" else ""
+        return f"{super().version} threshold={self.threshold:g}{at_threshold}"
 
     def _scores(self, case: Case, prediction: str, references: list[str]) -> Iterator[Score]:
         distance, reference = min(
             (Levenshtein.distance(reference, prediction) / max(len(reference), len(prediction)), reference)
             for reference in references
         )
-        value = 1 - distance if distance < self.threshold else 0.0
+        value = kept(distance, self.threshold, self.at_threshold)
         detail = _compared(case, prediction, reference)
         yield Score(case.sample_id, case.repeat, "anls", value, (value, 1.0), detail=detail)
 

@@ -171,6 +171,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     flags, overrides = parts(sys.argv[1:])
     overrides, unread = read_overrides.read(flags, overrides)
+    if read_overrides.asks_twice(overrides) and not {"-m", "--multirun"} & {*flags}:
+        flags.append("-m")
     sys.argv = ["python -m runner", *flags, *overrides]
     # A shell starts `command &` with SIGINT ignored, so that nothing could interrupt it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -251,6 +251,20 @@ REFUSALS = {
     "status_400_context": refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}),
     "status_400_vllm": refusal(400, {"message": "This model's maximum context length is 4096 tokens"}),
     "status_400_memory": refusal(400, {"error": {"message": "CUDA out of memory. Tried to allocate"}}),
+    # Gemini, Amazon, RFC 9457 and a gateway in front of a server that is down.
+    "status_400_list": refusal(
+        400, [{"error": {"code": 400, "message": "Unknown name", "status": "INVALID_ARGUMENT"}}]
+    ),
+    "status_400_amazon": refusal(400, {"__type": "ValidationException", "Message": "Malformed input"}),
+    "status_400_problem": refusal(400, {"type": "about:blank", "title": "Bad Request", "detail": "no such field"}),
+    "status_400_param": refusal(400, {"error": {"message": "Invalid value", "param": "temperature"}}),
+    "status_400_text": refusal(400, '"just words"'),
+    "status_502": refusal(502, "<html><head><title>502 Bad &amp; Gateway</title></head><body>nginx</body></html>"),
+    "status_529": refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+    "status_429_google": refusal(429, {"error": {"message": "quota", "details": [{"retryDelay": "17s"}]}}),
+    "status_429_ms": refusal(429, {"error": {"message": "slow"}}, Retry_After="1", retry_after_ms="250"),
+    "status_429_credit": refusal(429, {"error": {"message": "You exceeded it", "code": "insufficient_quota"}}),
+    "status_402": refusal(402, {"error": {"message": "Insufficient Balance"}}),
     "status_404": refusal(404, "404: Not Found"),
     "status_413": refusal(413, "Request Entity Too Large"),
     "status_422": refusal(422, {"detail": [{"loc": ["body", "seed"], "msg": "not an int"}]}),

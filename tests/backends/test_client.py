@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
+import json
 import socket
 import time
 
 import pytest
 from scripted_endpoint import KEY, REFUSALS, ScriptedEndpoint
 
+from backends import wire
 from backends.api import (
     Endpoint,
     Generation,
@@ -107,6 +110,17 @@ def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
         ("status_400_context", "context_too_long", False, "too long"),
         ("status_400_vllm", "context_too_long", False, "4096"),
         ("status_400_memory", "out_of_memory", False, "Tried to allocate"),
+        ("status_400_list", "bad_request", False, "HTTP 400: Unknown name"),
+        ("status_400_amazon", "bad_request", False, "HTTP 400: Malformed input"),
+        ("status_400_problem", "bad_request", False, "HTTP 400: no such field"),
+        ("status_400_param", "bad_request", False, "Invalid value (param: temperature)"),
+        ("status_400_text", "bad_request", False, "HTTP 400: just words"),
+        ("status_502", "server_error", True, "HTTP 502: a web page with the title '502 Bad & Gateway'"),
+        ("status_529", "server_error", True, "HTTP 529: Overloaded"),
+        ("status_429_google", "rate_limited", True, "quota"),
+        ("status_429_ms", "rate_limited", True, "slow"),
+        ("status_429_credit", "unauthorised", False, "no credit left"),
+        ("status_402", "unauthorised", False, "no credit left"),
         ("status_404", "bad_request", False, "404: Not Found"),
         ("status_413", "bad_request", False, "Too Large"),
         ("status_422", "bad_request", False, "not an int"),
@@ -133,7 +147,10 @@ def test_all_refusals_are_tested() -> None:
     assert set(REFUSALS) <= {row[0] for row in marks[0].args[1]}
 
 
-@pytest.mark.parametrize(("scenario", "low", "high"), [("status_429", 7, 7), ("status_503", 1.5, 1.5)])
+@pytest.mark.parametrize(
+    ("scenario", "low", "high"),
+    [("status_429", 7, 7), ("status_503", 1.5, 1.5), ("status_429_google", 17, 17), ("status_429_ms", 0.25, 0.25)],
+)
 def test_retry_after_in_seconds(scenario: str, low: float, high: float) -> None:
     error = ask(scenario).error
     assert error is not None and error.retry_after_s is not None
@@ -191,21 +208,51 @@ def test_a_reply_that_was_not_streamed_has_no_time_to_its_first_token() -> None:
 
 def test_settings_that_an_endpoint_refuses_are_left_out_or_renamed_and_the_refusal_names_the_key() -> None:
     first = ask("reasoning_model", dialect="openai").error
-    assert first is not None and "+backend.rename.max_tokens=max_completion_tokens" in first.message
+    assert first is not None and "What helps: ++model.request.max_tokens=max_completion_tokens" in first.message
     renamed = {"max_tokens": "max_completion_tokens"}
     second = ask("reasoning_model", dialect="openai", rename=renamed).error
-    assert second is not None and "'backend.omit=[temperature]'" in second.message
-    third = ask("reasoning_model", dialect="openai", rename=renamed, omit=("seed",)).error
-    assert third is not None and "'backend.omit=[seed,temperature]'" in third.message
+    assert second is not None and "What helps: ++model.request.temperature=null" in second.message
     generation, scripted = ask_and_look(
-        "reasoning_model", dialect="openai", rename=renamed, omit=("temperature", "stream_options")
+        "reasoning_model",
+        dialect="openai",
+        rename=renamed,
+        omit=("temperature", "stream_options"),
+        extra={"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}},
     )
     assert generation.text == "Петров"
     sent = scripted.bodies[0]
     assert sent["max_completion_tokens"] == 128
     assert not {"max_tokens", "temperature", "stream_options"} & sent.keys()
+    assert (sent["reasoning_effort"], sent["chat_template_kwargs"]) == ("low", {"enable_thinking": False})
     local = ask("reasoning_model").error
-    assert local is not None and "backend." not in local.message  # our own engines take everything
+    assert local is not None and "model.request" not in local.message  # our own engines take everything
+
+
+def test_an_endpoint_that_may_be_adapted_to_is_asked_in_the_form_that_it_takes() -> None:
+    async def run() -> tuple[list[Generation], list[dict]]:
+        async with (
+            ScriptedEndpoint() as scripted,
+            Client(scripted.endpoint("reasoning_model", dialect="openai", adapt=True)) as client,
+        ):
+            return [await client.ask(PLAIN) for _ in "ab"], scripted.bodies
+
+    answers, bodies = asyncio.run(run())
+    for one in answers:
+        assert (one.text, one.error) == ("Петров", None)
+        assert one.remarks == ("not_sent=temperature", "sent_as=max_tokens:max_completion_tokens")
+    assert len(bodies) == 4, "two refusals, and then it is known"
+    assert all("temperature" not in body and body["max_completion_tokens"] == 128 for body in bodies[2:])
+
+
+def test_what_is_added_joins_what_is_sent_and_settings_of_engines_can_be_sent_to_an_endpoint() -> None:
+    asked = dataclasses.replace(PLAIN, sampling=Sampling(top_k=20), pixels=Pixels(max_pixels=784))
+    extra = {"mm_processor_kwargs": {"num_crops": 4, "max_pixels": 1}}
+    body = json.loads(wire.body(asked, Endpoint("http://x/v1", "m", extra=extra)))
+    assert body["mm_processor_kwargs"] == {"num_crops": 4, "max_pixels": 784}
+    provider = Endpoint("http://x/v1", "m", dialect="openai", rename={"top_k": "topK"})
+    assert wire.unsendable(asked, provider) == ("max_pixels",)
+    body = json.loads(wire.body(asked, provider))
+    assert body["topK"] == 20 and "repetition_penalty" not in body
 
 
 def test_a_query_of_the_address_is_sent_behind_the_path() -> None:

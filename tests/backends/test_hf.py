@@ -153,6 +153,17 @@ OWN = "2026-11-20 10:00:00,000 ERROR backends.hf_server: cannot load the model: 
         ("ModuleNotFoundError: No module named 'transformers.models'", "start_failed", "no transformers"),
         ("ModuleNotFoundError: No module named 'compressed_tensors'", "start_failed", "package compressed_tensors"),
         ("ImportError: Using `bitsandbytes` 8-bit quantization requires bitsandbytes", "start_failed", "bitsandbytes"),
+        (
+            "ImportError: finegrained-fp8 kernel unavailable: `kernels` is either not installed or uses an incompatible"
+            " version. Please install a compatible version (0.18.2 <= version < 0.19.0)",
+            "start_failed",
+            "env=hf_fp8",
+        ),
+        (
+            "ImportError: Failed to load the finegrained-fp8 kernel — check that `kernels-community/finegrained-fp8`",
+            "start_failed",
+            "reach the hub",
+        ),
         ("ImportError: Loading a GPTQ quantized model requires gptqmodel", "start_failed", "package gptqmodel"),
         (OWN + "--quantization bnb_nf4 needs the package bitsandbytes, which", "start_failed", "package bitsandbytes"),
         (OWN + "--attention flash_attention_2 needs the package flash_attn, which", "start_failed", "attention=sdpa"),

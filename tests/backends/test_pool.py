@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import dataclass, field
 
@@ -139,3 +140,16 @@ def test_closing_does_not_wait_for_a_start_and_ends_what_comes_of_it(events: lis
 def test_a_pool_without_room() -> None:
     with pytest.raises(ValueError, match=r"pool\.max_engines=0"):
         Pool(0)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "starts"),
+    [(9, 9, 1), (9, 4, 1), (None, 9, 1), (None, None, 1), (4, 9, 2), (9, None, 2)],
+)
+def test_an_engine_that_reserved_too_little_is_started_anew(
+    start, events: list[str], first: int | None, then: int | None, starts: int
+) -> None:
+    pool = Pool(max_engines=1)
+    pool.acquire(dataclasses.replace(spec("a"), largest_pixels=first), start)
+    pool.acquire(dataclasses.replace(spec("a"), largest_pixels=then), start)
+    assert events == ["start a", *(["close a", "start a"] if starts == 2 else [])]

@@ -56,7 +56,7 @@ def test_graphs_of_all_phases_are_added_up() -> None:
             ("1", "decode", 1.0),
         )
     )
-    assert SglangBackend().statistics("", text, "").graphs_gib == 1.75
+    assert SglangBackend().statistics("", text, "").graphs_gib == 3.0  # of both GPUs, as NVML's peaks
     assert SglangBackend().statistics("", "", "").graphs_gib is None
 
 
@@ -128,3 +128,26 @@ def test_statistics() -> None:
     lost_in_noise = SglangBackend().statistics("x 1", "sglang:weight_memory_usage_gb -0.0035", "")
     assert lost_in_noise.weights_gib is None
     assert stats.facts["kv_cache_tokens"] == "8192"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "samples", "gpus"),
+    [
+        ("'tp_size': 1, 'pp_size': 1, 'dp_size': 1", [("0", "0")], 1),
+        ("'tp_size': 4, 'pp_size': 1, 'dp_size': 1", [("0", "0")], 4),  # one rank of the four reports
+        ("'tp_size': 2, 'pp_size': 2, 'dp_size': 1", [("0", "0"), ("0", "1")], 4),  # one of each stage
+        ("'tp_size': 2, 'pp_size': 1, 'dp_size': 1", [("0", "0"), ("1", "0")], 2),  # all, where that is asked for
+        ("'tp_size': 4, 'pp_size': 1, 'dp_size': 2, 'enable_dp_attention': True", [("0", "0"), ("2", "0")], 4),
+    ],
+)
+def test_memory_is_that_of_all_gpus(arguments: str, samples: list[tuple[str, str]], gpus: int) -> None:
+    # sglang 0.5.23, srt/entrypoints/engine.py:311 and srt/observability/metrics_collector.py:1362
+    log = f"server_args={{{arguments}, 'nccl_tp_size': 9}}"
+    text = "runner_peak 0.5\n" + "".join(
+        f'sglang:{part}_memory_usage_gb{{tp_rank="{tp}",pp_rank="{pp}"}} {value}\n'
+        for tp, pp in samples
+        for part, value in (("weight", 10.0), ("kv_cache", 8.0))
+    )
+    stats = SglangBackend().statistics("", text, log)
+    assert (stats.weights_gib, stats.kv_reserved_gib, stats.kv_used_gib) == (10.0 * gpus, 8.0 * gpus, 4.0 * gpus)
+    assert bool(stats.notes) == (gpus > 1) and stats.facts.get("gpus") == (str(gpus) if gpus > 1 else None)

@@ -322,3 +322,87 @@ def test_tokens_that_were_thought_unseen_are_not_timed() -> None:
     usage = {"completion_tokens": 103, "completion_tokens_details": {"reasoning_tokens": 100}}
     answer = read(sse(said("П"), said("е"), END, {"choices": [], "usage": usage}))
     assert answer.tokens_after_first == 2
+
+
+def thought(text: str) -> dict[str, Any]:
+    return chunk({"reasoning_content": text})
+
+
+def counted(prompt: int = 10, completion: int = 6, **more: Any) -> dict[str, Any]:
+    return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion, **more}}
+
+
+MARKED = [said(piece) for piece in ("<think>", "вижу", "</think>", "\n\n", "Ива", "нов")]
+HIDDEN = {"completion_tokens_details": {"reasoning_tokens": 27}}
+# What was thought, by whose account: reasoning tokens, all generated tokens, pieces before the answer's first.
+COUNTED = {
+    "OpenAI hides it and counts it": ([said("Иванов"), END, counted(completion=30, **HIDDEN)], (27, 30, 0)),
+    "xAI leaves it out of completion_tokens": (
+        [said("Иванов"), END, counted(completion=3, total_tokens=40, **HIDDEN)],
+        (27, 30, 0),
+    ),
+    "a total without an account of reasoning": (
+        [said("Иванов"), END, counted(completion=3, total_tokens=40)],
+        (27, 30, 0),
+    ),
+    "a total that is another sum": (
+        [said("Иванов"), END, counted(completion=30, total_tokens=99, **HIDDEN)],
+        (27, 30, 0),
+    ),
+    "vLLM streams it and doesn't count it": (
+        [thought("ви"), thought("жу"), said("\n"), said("Иванов"), END, counted(completion=5)],
+        (2, 5, 1),
+    ),
+    "marks in the text": ([*MARKED, END, counted()], (4, 6, 4)),
+    "pieces that are no tokens": (
+        [thought("вижу паспорт"), said("Иванов"), END, counted(completion=40)],
+        (None, 40, 0),
+    ),
+    "no thought, no account": ([said("Ива"), said("нов"), END, counted(completion=3)], (None, 3, 0)),
+    "no thought, and the account says so": (
+        [said("Иванов"), END, counted(completion=3, completion_tokens_details={"reasoning_tokens": 0})],
+        (0, 3, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", COUNTED)
+def test_tokens_of_thinking_are_counted_apart(form: str):
+    events, (reasoning, completion, before) = COUNTED[form]
+    answer = read(sse(*events))
+    assert answer.text == "Иванов"
+    assert (answer.reasoning_tokens, answer.completion_tokens) == (reasoning, completion)
+    assert answer.first_answer_at == answer._times[before]
+
+
+def test_token_ids_count_thoughts_whatever_the_pieces_are():
+    thoughts = chunk({"reasoning": "вижу паспорт"}, token_ids=[1, 2, 3])
+    answer = read(sse(thoughts, chunk({"content": "Иванов"}, token_ids=[4, 5]), END, counted(completion=6)))
+    assert answer.reasoning_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("events", "cut"),
+    [
+        ([thought("вижу"), chunk({}, "length")], True),
+        ([said("<think>вижу"), chunk({}, "MAX_TOKENS")], True),
+        ([chunk({}, "length"), counted(**HIDDEN)], True),  # OpenAI hides the thought
+        ([said("<think>вижу паспорт")], True),  # and no finish reason
+        ([thought("вижу"), said("Ив"), chunk({}, "length")], False),
+        ([thought("вижу"), END], False),  # the model's own end: it had nothing to say
+        ([END], False),
+    ],
+)
+def test_an_answer_that_is_cut_within_its_thinking(events: list[dict[str, Any]], cut: bool):
+    answer = read(sse(*events))
+    assert answer.problem() is None
+    assert answer.cut_before_answer is cut and ("cut_before_answer" in answer.remarks) is cut
+
+
+def test_cached_tokens_are_those_of_the_endpoints_account():
+    def cached(**usage: Any) -> int | None:
+        return read(sse(said("x"), END, counted(**usage))).cached_tokens
+
+    assert cached(prompt_tokens_details={"cached_tokens": 8}) == 8
+    assert cached(prompt_cache_hit_tokens=7, prompt_cache_miss_tokens=3) == 7  # DeepSeek
+    assert cached() is None and cached(prompt_tokens_details={"cached_tokens": None}) is None

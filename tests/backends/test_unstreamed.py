@@ -108,17 +108,89 @@ def test_what_refuses_a_stream(kind, words: str, refused: bool):
     assert refuses_streams(Failure(kind, words)) is refused
 
 
+def test_an_endpoint_that_can_not_stream_is_not_asked_to():
+    (answer,), bodies = _ask(lambda _body, _number: Reply("Петров", stream=False), 1, stream=False)
+    assert (answer.text, answer.timing.ttft_s, answer.timing.tokens_after_first) == ("Петров", None, None)
+    assert [body["stream"] for body in bodies] == [False] and "stream_options" not in bodies[0]
+
+
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("Unrecognized request argument supplied: stream_options", "'backend.omit=[stream_options]'"),
-        ("'temperature' does not support 0.0 with this model. Only the default is supported.", "'backend.omit=[temper"),
+        ("Unrecognized request argument supplied: stream_options", "What helps: ++model.request.stream_options=null"),
+        (
+            "'temperature' does not support 0.0 with this model. Only the default is supported.",
+            "What helps: ++model.request.temperature=null",
+        ),
         # To leave it out would lift the limit, or take another value than was asked for.
-        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens", ""),
-        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1", ""),
+        ("max_tokens is too large: 4000. This model supports at most 2000 completion tokens",
+         "It is set by sampling.max_tokens"),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 1",
+         "It is set by sampling.temperature"),
+        # Anthropic's words; one of them is enough.
+        ("`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+         "What helps: ++model.request.top_p=null"),
+        ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model.",
+         "What helps: ++model.request.reasoning_effort=null"),
+        ('Unknown name "seed": Cannot find field. (param: seed)', "What helps: ++model.request.seed=null"),
+        ("the picture is not supported", ""),
     ],
-)
+)  # fmt: skip
 def test_a_setting_is_left_out_where_it_is_refused_and_not_where_its_value_is(words: str, remedy: str):
     failure = Failure("bad_request", words)
-    told = wire.with_remedy(failure, 400, Endpoint("http://127.0.0.1/v1", "m", dialect="openai"))
-    assert ("What helps: " in told.message) == bool(remedy) and remedy in told.message
+    endpoint = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", extra={"reasoning_effort": "minimal"})
+    told = wire.with_remedy(failure, 400, endpoint).message
+    assert told == (f"{words.rstrip('.')}. {remedy}" if remedy else words)
+
+
+@pytest.mark.parametrize("words", ["Unsupported parameter: use 'max_tokens'; 'max_completion_tokens' is unknown",
+                                   "unexpected keyword argument 'max_completion_tokens'"])  # fmt: skip
+def test_an_endpoint_that_wants_the_old_name_of_the_limit_is_told_of_that(words: str):
+    renamed = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", rename={"max_tokens": "max_completion_tokens"})
+    told = wire.with_remedy(Failure("bad_request", words), 400, renamed)
+    assert told.message.endswith("What helps: ++model.request.max_tokens=max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("words", "omit", "limit"),
+    [
+        ("Unsupported parameter: 'temperature' is not supported with this model", ("temperature",), None),
+        ("{'loc': ['body', 'seed']}, {'loc': ['body', 'stream_options']}: extra", ("stream_options", "seed"), None),
+        ("Use 'max_completion_tokens' instead", (), "max_completion_tokens"),
+        ("Unrecognized request argument supplied: max_tokens", (), "max_completion_tokens"),
+    ],
+)  # fmt: skip
+def test_what_is_sent_otherwise_to_an_endpoint_that_refuses_it(words: str, omit: tuple[str, ...], limit: str | None):
+    endpoint = Endpoint("http://127.0.0.1/v1", "m", dialect="openai", adapt=True)
+    changed = wire.adapted(Failure("bad_request", words), 400, endpoint)
+    assert changed is not None and changed.omit == omit and changed.rename.get("max_tokens") == limit
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "response_format is not supported",  # without a schema or a stop text it would be another question
+        "Unsupported parameter: 'stop'",
+        "max_tokens is too large: this model supports at most 2000",
+        "temperature must be greater than 0: not supported",
+        "the picture is not supported",
+        "Unknown name reasoning_effort",  # asked for on purpose
+    ],
+)
+def test_what_is_not_sent_otherwise(words: str):
+    endpoint = Endpoint("http://x/v1", "m", dialect="openai", adapt=True, extra={"reasoning_effort": "low"})
+    assert wire.adapted(Failure("bad_request", words), 400, endpoint) is None
+    allowed = Failure("bad_request", "'temperature' is not supported")
+    assert wire.adapted(allowed, 404, endpoint) is None
+    assert wire.adapted(allowed, 400, Endpoint("http://x/v1", "m", dialect="openai")) is None, "only where it may"
+
+
+def test_an_endpoint_that_refuses_both_names_of_the_limit_is_not_asked_for_ever():
+    def script(body, _number):
+        return Reply(
+            status=400, words=f"unknown field {'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}"
+        )
+
+    (answer,), bodies = _ask(script, 1, dialect="openai", adapt=True)
+    assert answer.error is not None and "++model.request.max_tokens=" in answer.error.message
+    assert len(bodies) == 2

@@ -173,6 +173,38 @@ def test_what_graphs_and_activations_took(lines: list[str], activation: float | 
     assert (stats.activation_gib, stats.graphs_gib) == (activation, graphs)
 
 
+@pytest.mark.parametrize(("tensor", "pipeline", "gpus"), [(1, 1, 1), (4, 1, 4), (2, 2, 4)])
+def test_memory_is_that_of_all_gpus_as_nvmls_peaks_are(tensor: int, pipeline: int, gpus: int) -> None:
+    # vllm 0.33.0, config/vllm.py:2823; with its V2 runner each rank writes what it loaded, else the first
+    sizes = f"tensor_parallel_size={tensor}, pipeline_parallel_size={pipeline}, data_parallel_size=1, enforce_eager"
+    log = GPU_LOG.replace("enforce_eager", sizes, 1)
+    stats = VllmBackend().statistics(BEFORE, AFTER, log)
+    assert (stats.weights_gib, stats.kv_reserved_gib, stats.kv_used_gib) == (15.51 * gpus, 8.0 * gpus, 2.0 * gpus)
+    assert (stats.activation_gib, stats.graphs_gib) == (2.0 * gpus, 0.45 * gpus)
+    assert stats.needed_gib == pytest.approx(gpus * (16.0 + 2.0 + 0.45 + 2.0))
+    assert bool(stats.notes) == (gpus > 1) and stats.facts.get("gpus") == (str(gpus) if gpus > 1 else None)
+
+
+def test_the_lines_of_the_release_that_minicpm_needs() -> None:
+    # vllm 0.11.0, envs/minicpm-v-2-6.txt: v1/worker/gpu_model_runner.py:2653, platforms/cuda.py:325, gpu_worker.py:298,
+    # and :379, which is written with VLLM_LOGGING_LEVEL=DEBUG only
+    log = """INFO Model loading took 15.5123 GiB and 3.500000 seconds
+INFO Using Flash Attention backend on V1 engine.
+INFO Available KV cache memory: 8.25 GiB
+INFO GPU KV cache size: 123,456 tokens
+INFO Graph capturing finished in 5 secs, took 0.45 GiB
+"""
+    stats = VllmBackend().statistics("", "runner_peak 0.5", log)
+    assert (stats.weights_gib, stats.kv_reserved_gib, stats.graphs_gib) == (15.5123, 8.25, 0.45)
+    assert (stats.facts["attention"], stats.activation_gib, stats.needed_gib) == ("Flash Attention", None, None)
+    log += (
+        "DEBUG Actual usage is 15.51 GiB for weight, 1.5 GiB for peak activation, 0.25 GiB for non-torch memory, and "
+        "0.45 GiB for CUDAGraph memory. Replace gpu_memory_utilization"
+    )
+    stats = VllmBackend().statistics("", "runner_peak 0.5", log)
+    assert (stats.activation_gib, stats.needed_gib) == (1.5, pytest.approx(15.51 + 0.25 + 1.5 + 0.45 + 4.125))
+
+
 def test_the_context_is_what_fits_unless_it_is_said() -> None:
     def line(**args: str) -> tuple[str, ...]:
         return VllmBackend().launch(EngineSpec("vllm", "m", args=tuple(args.items())), 1).argv
@@ -184,6 +216,16 @@ def test_the_context_is_what_fits_unless_it_is_said() -> None:
     # vllm 0.33.0, v1/core/kv_cache_planning.py:1405
     fitted = "Auto-fit max_model_len: reduced from 262144 to 40960 to fit in available KV cache memory (8.0 GiB)"
     assert VllmBackend().statistics(BEFORE, AFTER, f"{GPU_LOG}{fitted}").facts["context_tokens"] == "40960"
+
+
+def test_it_reserves_memory_for_the_largest_picture_that_is_sent() -> None:
+    def line(limit: int | None, **args: str) -> tuple[str, ...]:
+        return VllmBackend().launch(EngineSpec("vllm", "m", args=tuple(args.items()), largest_pixels=limit), 1).argv
+
+    assert has(line(1003520), "--mm-processor-kwargs", '{"images_kwargs": {"max_pixels": 1003520}}')
+    assert "--mm-processor-kwargs" not in line(None)  # a request without a limit would be shown smaller pictures
+    own = line(1003520, **{"engine_args.mm_processor_kwargs": '{"max_pixels": 3136}'})
+    assert own.count("--mm-processor-kwargs") == 1 and has(own, "--mm-processor-kwargs", '{"max_pixels": 3136}')
 
 
 def test_on_a_cpu_the_need_is_unknown() -> None:
@@ -201,6 +243,12 @@ def test_on_a_cpu_the_need_is_unknown() -> None:
             "=9999 is more",
         ),
         ("ValueError: To serve at least one request with the model's max seq len (4096), (2", "out_of_memory", "=4096"),
+        # 0.11.0, v1/core/kv_cache_utils.py:717
+        (
+            "ValueError: To serve at least one request with the models's max seq len (4096), (2",
+            "out_of_memory",
+            "=4096",
+        ),
         ("ValueError: No available memory for the cache blocks. Try", "out_of_memory", "gpu_memory_utilization"),
         ("Free memory on device cuda:0 (1/80 GiB) on startup is less than desired", "out_of_memory", "somebody else"),
         ("ValueError: Unknown quantization method: int1. Must be one of", "start_failed", "here int1"),

@@ -62,6 +62,7 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     """Yield each key of a job that may change a result with its value, as it is written, and the prompt's content."""
     unused = [f"model.checkpoints.{name}" for name in cfg.model.checkpoints if name not in cfg.quant.checkpoint]
     unused += ["prompt.ocr_template", "prompt.ocr_languages"] if cfg.prompt.ocr is None else []
+    unused += ["prompt.schema_mode", "prompt.schema_template"] if cfg.prompt.schema is None else []
     unused += [f"judge.{name}" for name in cfg.judge if name != "name"] if cfg.judge.kind == "none" else []
     unused += [f"load.{name}" for name in cfg.load] if cfg.load.arrivals == "closed" else []
     for name in cfg:

@@ -21,7 +21,7 @@ VOCABULARY = {"qwen2vl_2b": 151_936, "qwen2vl_7b": 152_064}
 LONGEST = 6144
 GOAL = 0.15
 GIB = 2**30
-NO_GPU = not Path("/dev/nvidiactl").exists()
+NO_GPU = not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))  # the latter: WSL 2
 
 
 def logits_gib(model: str) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from backends.process.uv_environment import cache_dir
+from backends.process.environments import cache_dir
 from tests.conftest import NO_ROOM, CommandLine, Ended
 from tests.patience import patient
 

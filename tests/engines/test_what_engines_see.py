@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 
 from backends.api import Launch
 from backends.hf_server.images import decode_image
-from backends.process.uv_environment import cache_dir
+from backends.process.environments import cache_dir
 from runner import config
 from runner.base import paths
 from runner.datasets import Image, read_image

@@ -96,3 +96,10 @@ def test_options():
     for bad in ({"phrases": ["("]}, {"phrases": "увы"}, {"max_characters": 0}):
         with pytest.raises(InvalidOptionError, match=next(iter(bad))):
             create("abstention", bad)
+
+
+def test_an_answer_that_was_cut_before_it_began_is_no_choice_not_to_answer():
+    cut = case("", facts={"answerable": True, "finish_reason": "length"})
+    assert score("abstention", cut)["false_abstention"].reason == "cut off before the answer began"
+    ended = case("", facts={"answerable": True, "finish_reason": "stop"})
+    assert score("abstention", ended)["false_abstention"].value == 1

@@ -16,8 +16,9 @@ from .test_rubric import rubric
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
 HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge")]  # what others computed, or said
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
+STRUCTURED = ["structured", "kie", "page", "grounding"]  # what they read, a reference may not have
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
-REFERENCE = {"structured": '{"a": "да нет"}'}
+REFERENCE = {"structured": '{"a": "да нет"}', "kie": '{"a": "да нет"}', "grounding": "[0, 0, 5, 5]"}
 ODD = {
     "empty": "",
     "whitespace": " \t\n\u00a0",
@@ -46,7 +47,7 @@ def asked(metric: str, answer: str | None, *references: str, **facts) -> Case:
 
 def test_every_metric_is_here_or_a_worker():
     assert WORKERS == ["perplexity", "bleurt", "hf_evaluate"]
-    assert len(HERE) == 12
+    assert len(HERE) == 15
 
 
 @pytest.mark.parametrize("metric", HERE)
@@ -54,11 +55,11 @@ def test_every_metric_is_here_or_a_worker():
 def test_any_text_is_an_answer_and_has_a_finite_score_or_a_reason(metric, name):
     for one in score(metric, asked(metric, ODD[name])).values():
         assert one.reason if one.value is None else math.isfinite(one.value)
-        if metric not in ("text", "abstention", "structured"):
+        if metric not in ("text", "abstention", *STRUCTURED):
             assert one.value is not None
 
 
-@pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, "structured")])
+@pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, *STRUCTURED)])
 @pytest.mark.parametrize("name", [name for name in ODD if name not in (*EMPTY, "100 kB of digits", "braces")])
 def test_any_text_is_a_reference(metric, name):
     made = score(metric, asked(metric, "да нет", ODD[name])).values()
@@ -67,7 +68,7 @@ def test_any_text_is_a_reference(metric, name):
     assert all(one.value is not None or "words in the reference" in one.reason for one in made)
 
 
-@pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, "structured")])
+@pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, *STRUCTURED)])
 @pytest.mark.parametrize("name", EMPTY)
 def test_what_nobody_sees_is_no_reference(metric, name):
     made = score(metric, asked(metric, "да нет", ODD[name])).values()

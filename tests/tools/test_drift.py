@@ -17,6 +17,7 @@ def run(log, size, seconds):
         f"Actual usage is {size} GiB for consumed memory "
         f"(weights + non-torch)"
     )
+    log.info("Using %s attention backend out of %s", size, seconds)
     gauge("engine:usage_perc")
     return f"engine with config: dtype={size}, " f"quantization={size}"
 """
@@ -39,6 +40,8 @@ def lines(tmp_path: Path):
         (Wanted("pattern", "_GRAPHS", re.compile(r"Graph capturing finished in [\d.]+ secs, took ([\d.]+) GiB")), True),
         (Wanted("pattern", "_USED", re.compile(r"Actual usage is ([\d.]+) GiB for consumed memory \(weights")), True),
         (Wanted("pattern", "_GRAPHS", re.compile(r"Graph capturing finished in [\d.]+ s, took")), False),
+        # A set of characters is longer than each word, and stands in no line.
+        (Wanted("pattern", "_SET", re.compile(r"Using (?:Enum\.)?([A-Z][A-Z0-9_]+) (?:attention )?backend")), True),
         (Wanted("pattern", "_BOTH", re.compile(r"engine with config[^\n]*?\bquantization=(\w+)")), True),
     ],
 )

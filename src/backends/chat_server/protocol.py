@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backends.chat_server.errors import RequestError
@@ -25,7 +26,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "min_p": (0,),
     "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none",),
 }
@@ -33,7 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
-    "media_io_kwargs",
+    *("media_io_kwargs", "response_format", "chat_template_kwargs"),
 )
 
 
@@ -76,7 +76,8 @@ class ChatMessage:
 class ChatRequest:
     """One request. `images` are encoded files in the order of the messages, including the frames of videos.
 
-    `video_fps` is the rate of the videos' frames.
+    `video_fps` is the rate of the videos' frames. `response_schema` is a JSON Schema, as JSON, that the answer is held
+    to; None: it is not. `template_options` are variables for the chat template.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -88,6 +89,8 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     return_token_ids: bool = False
+    response_schema: str | None = None
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
@@ -115,6 +118,8 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
         stream=_flag(body, "stream"),
         include_usage=_flag(stream_options, "include_usage"),
         return_token_ids=_flag(body, "return_token_ids"),
+        response_schema=_response_schema(body),
+        template_options=_template_options(body),
     )
 
 
@@ -159,6 +164,16 @@ def _pixels(values: Mapping[str, Any]) -> Pixels:
     return Pixels(low, high)
 
 
+def _template_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return variables for the chat template, such as enable_thinking. A family refuses what its template lacks."""
+    value = body.get("chat_template_kwargs")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"chat_template_kwargs must be an object, got {value!r}", param="chat_template_kwargs")
+    return value
+
+
 def _video_fps(body: Mapping[str, Any]) -> float:
     """Return the rate of the frames. All frames are used, so `num_frames` must be -1, vLLM's value for all frames."""
     media = _mapping(body, "media_io_kwargs", ("video",))
@@ -166,6 +181,19 @@ def _video_fps(body: Mapping[str, Any]) -> float:
     if video.get("num_frames") not in (None, -1):
         raise RequestError("media_io_kwargs.video.num_frames: -1, all that are sent", param="media_io_kwargs")
     return _number(video, "fps", 1.0, lambda rate: rate > 0, "a number above 0")
+
+
+def _response_schema(body: Mapping[str, Any]) -> str | None:
+    """Read OpenAI's `response_format`: a text, or JSON that follows a schema."""
+    given = _mapping(body, "response_format", ("type", "json_schema"))
+    if given.get("type", "text") == "text":
+        return None
+    named = _mapping(given, "json_schema", ("name", "description", "schema", "strict"))
+    schema = named.get("schema")
+    if given["type"] != "json_schema" or not isinstance(schema, dict):
+        words = 'response_format must be {"type": "json_schema", "json_schema": {"schema": {…}}} or {"type": "text"}'
+        raise RequestError(words, param="response_format")
+    return json.dumps(schema, ensure_ascii=False)
 
 
 def _number(

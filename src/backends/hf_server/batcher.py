@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from backends.chat_server.completions import Event, Failed, Finished
 from backends.chat_server.errors import RequestError
 from backends.chat_server.protocol import ChatRequest
-from backends.hf_server.families import Family, Prepared
+from backends.hf_server import constraint
+from backends.hf_server.families import DirectFamily, Family, Prepared
 
 _WAIT_SHARE = 0.1  # the longest wait for further requests, as a share of the last batch's time
 
@@ -199,6 +200,11 @@ def group_key(request: ChatRequest, family_key: Hashable) -> Hashable:
 
 def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
     started = time.perf_counter()
+    if (schema := ticket.request.response_schema) is not None:
+        if isinstance(family, DirectFamily):
+            what = f"{family.name} gives whole answers, which can't be held to a schema"
+            raise RequestError(what, code="unsupported_parameter", param="response_format")
+        constraint.check(schema, family.tokenizer)
     try:
         prepared = family.prepare(ticket.request)
     except (MemoryError, RuntimeError) as error:

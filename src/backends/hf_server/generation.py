@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing
 from backends.chat_server.errors import RequestError
 from backends.chat_server.protocol import ChatRequest, Sampling
+from backends.hf_server.constraint import Constraint
 from backends.hf_server.families import Prepared
 from backends.hf_server.loaded import Loaded
 from backends.hf_server.reasoning import ReasoningSplit
@@ -115,19 +116,28 @@ class Watcher(StoppingCriteria):
     or a disconnected client ends its row at once, and reading the tokens is the only synchronisation with the device.
     """
 
-    def __init__(self, rows: Sequence[Row]):
-        self._rows = rows
+    def __init__(self, rows: Sequence[Row], constraint: Constraint | None = None):
+        self._rows, self._constraint = rows, constraint
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **options: Any) -> torch.BoolTensor:  # noqa: ARG002
         """Return which rows are done, (batch,). `input_ids` is (batch, tokens); the last column is new."""
         tokens = input_ids[:, -1].tolist()
         now = time.perf_counter()
-        for row, token in zip(self._rows, tokens, strict=True):
+        for number, (row, token) in enumerate(zip(self._rows, tokens, strict=True)):
             if row.ticket.cancelled:
                 row.done = True
             elif not row.done:
                 row.add(token, now)
+                if self._constraint is not None:
+                    self._follow(self._constraint, number, token, now)
         return torch.tensor([row.done for row in self._rows], device=input_ids.device)
+
+    def _follow(self, constraint: Constraint, number: int, token: int, now: float) -> None:
+        """End a row whose answer is complete by its schema, for not every model knows when to end."""
+        if not self._rows[number].done and constraint.accept(number, token):
+            self._rows[number].finish("stop", now)
+        if self._rows[number].done:
+            constraint.release(number)
 
 
 def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
@@ -142,7 +152,9 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
     try:
         inputs = loaded.family.collate([ticket.prepared for ticket in tickets])
         _seed(sampling)
-        generate(loaded, inputs, sampling, sampling.max_tokens, StoppingCriteriaList([Watcher(rows)]))
+        constraint = _constraint(loaded, tickets)
+        stopping = StoppingCriteriaList([Watcher(rows, constraint)])
+        generate(loaded, inputs, sampling, sampling.max_tokens, stopping, constraint)
     except Exception as exception:  # noqa: BLE001 - the server must survive a failing batch
         error = as_request_error(exception, loaded, len(tickets))
     now = time.perf_counter()
@@ -167,8 +179,12 @@ def generate(
     sampling: Sampling,
     max_new_tokens: int,
     stopping: StoppingCriteriaList | None = None,
+    constraint: Constraint | None = None,
 ) -> None:
-    """Call the model's `generate` with `inputs` on its device. Floating-point inputs are converted to its dtype."""
+    """Call the model's `generate` with `inputs` on its device. Floating-point inputs are converted to its dtype.
+
+    `constraint` holds the rows to their schemas.
+    """
     placed = {
         name: value.to(loaded.device, loaded.dtype if value.is_floating_point() else None)
         if isinstance(value, torch.Tensor)
@@ -177,7 +193,12 @@ def generate(
     }
     config = generation_config(loaded, sampling, max_new_tokens)
     with torch.inference_mode():
-        loaded.model.generate(**placed, generation_config=config, stopping_criteria=stopping)
+        loaded.model.generate(
+            **placed,
+            generation_config=config,
+            stopping_criteria=stopping,
+            logits_processor=LogitsProcessorList([constraint] if constraint else []),
+        )
 
 
 def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -> GenerationConfig:
@@ -199,6 +220,12 @@ def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -
         eos_token_id=list(loaded.eos_ids) or None,
         pad_token_id=loaded.pad_id,
     )
+
+
+def _constraint(loaded: Loaded, tickets: Sequence[Waiting]) -> Constraint | None:
+    """Return what holds the answers of a batch to their schemas; None where no request has one."""
+    schemas = [ticket.request.response_schema for ticket in tickets]
+    return Constraint(schemas, loaded.family.tokenizer, loaded.eos_ids) if any(schemas) else None
 
 
 def as_request_error(exception: Exception, loaded: Loaded, batch: int) -> RequestError:

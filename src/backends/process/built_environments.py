@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from backends.process.uv_environment import BUILT, cache_dir
+from backends.process.environments import cache_dir
+from backends.process.uv_environment import BUILT
 
 _GIB = 2**30
 

@@ -19,6 +19,11 @@ OF_CONTAINERS = (
         "env.container.host=unix:///PATH or DOCKER_HOST",
     ),
     known(
+        r"unsatisfied condition: cuda>=(?P<cuda>[\d.]+)",
+        "the NVIDIA driver is too old for this image, which is built for CUDA {name}: CUDA 13 needs driver 580 or "
+        "newer, CUDA 12 needs 525. Update it, or take an image for an older CUDA",
+    ),
+    known(
         r"could not select device driver|unknown or invalid runtime name: nvidia|nvidia-container-cli"
         r"|nvidia-container-runtime|Could not find any nv files on this host",
         "the container gets no GPU: install the NVIDIA container toolkit and restart Docker (`docker run --gpus all` "

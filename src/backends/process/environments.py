@@ -13,14 +13,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from backends.api import Launch
+from backends.process import cuda_toolkit
 
 NO_TELEMETRY = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}  # of the hub, and of whoever heeds the latter
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package `backends`
+
+
+def cache_dir() -> Path:
+    """Return the folder of built environments: `$RUNNER_ENVS` or ~/.cache/vlm-runner/envs."""
+    return Path(os.environ.get("RUNNER_ENVS") or "~/.cache/vlm-runner/envs").expanduser().absolute()
 
 
 class Environment(Protocol):
@@ -53,7 +60,10 @@ class CurrentEnvironment:
         argv = launch.argv
         if argv[0] == "python":
             argv = (sys.executable, *argv[1:])
-        return dataclasses.replace(launch, argv=argv, variables={**own_package_variables(), **launch.variables})
+        cuda = cuda_toolkit.variables(Path(sysconfig.get_path("purelib")), cache_dir())
+        if cuda:  # what compiles kernels looks for ninja in PATH, too
+            cuda["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), cuda["PATH"]))
+        return dataclasses.replace(launch, argv=argv, variables={**own_package_variables(), **cuda, **launch.variables})
 
 
 def own_package_variables() -> dict[str, str]:

@@ -16,6 +16,9 @@ from backends.process.environments import Environment
 
 _POLL_S = 1.0
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+# CUDA counts the fastest GPU first unless it is told to count by bus, as NVML and nvidia-smi do (CUDA programming
+# guide, "CUDA Environment Variables"). On a machine with unlike GPUs the same index is another GPU.
+PCI_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 class Claim:
@@ -64,6 +67,11 @@ def claim(count: int, say: Callable[[str], None]) -> Claim:
         time.sleep(_POLL_S)
 
 
+def order() -> dict[str, str]:
+    """Return the variable under which CUDA counts as NVML does; nothing where the user chose GPUs or an order."""
+    return {} if VARIABLE in os.environ or "CUDA_DEVICE_ORDER" in os.environ else dict(PCI_ORDER)
+
+
 def visible() -> list[str]:
     """Return the GPUs that an engine started here could use, as CUDA_VISIBLE_DEVICES names them."""
     if (given := os.environ.get(VARIABLE)) is not None:
@@ -96,4 +104,6 @@ class OnGpus:
     def prepare(self, launch: Launch) -> Launch:
         """Name the GPUs in the engine's environment."""
         variables = {**launch.variables, VARIABLE: ",".join(self.devices)}
+        if VARIABLE not in os.environ:  # the indexes are NVML's, so CUDA must count as NVML does, whatever it was told
+            variables |= PCI_ORDER
         return self.inner.prepare(dataclasses.replace(launch, variables=variables))

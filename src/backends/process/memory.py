@@ -28,9 +28,8 @@ _KEPT_WINDOWS = 16
 _RSS_NOTE = "CPU memory is summed RSS where PSS can't be read: shared pages are counted more than once"
 _RISEN_NOTE = (
     "GPU memory is what all devices hold more than before the start: NVML lists no process of this engine "
-    "(a container without the host's PID namespace), so other programs' use is included"
+    "(a container without the host's PID namespace, or WSL), so other programs' use is included"
 )
-
 
 _UNSEEN_NOTE = (
     "the memory of the engine's container was not measured: its processes can't be seen from here (the runner or the "
@@ -71,6 +70,7 @@ class _Window:
     gpu_owned: int | None = None
     gpu_risen: int | None = None
     devices: set[int] = field(default_factory=set)
+    gpu_problem: str = ""
 
 
 class Sampler:
@@ -138,6 +138,8 @@ class Sampler:
         if gpu is None and window.gpu_risen is not None:
             gpu = window.gpu_risen
             notes.append(_RISEN_NOTE)
+        if gpu is None and window.gpu_problem:
+            notes.append(f"the engine's GPU memory and energy are unknown: {window.gpu_problem}")
         return {
             "cpu_peak_bytes": window.cpu or None,
             "cpu_at_mark_bytes": window.cpu_at_mark or None,
@@ -214,6 +216,7 @@ class Sampler:
             if reading.risen is not None:
                 window.gpu_risen = max(window.gpu_risen or 0, reading.risen)
             window.devices |= reading.devices
+            window.gpu_problem = reading.problem or window.gpu_problem
 
     def _energy(self, window: _Window, notes: list[str]) -> float | None:
         if not self._gpus or not window.devices:
@@ -221,6 +224,7 @@ class Sampler:
         now = self._gpus.energy()
         known = sorted(index for index in window.devices if index in now and index in window.energy_before)
         if not known:
+            notes.extend(filter(None, (self._gpus.without_energy(window.devices),)))
             return None
         notes.append(f"energy is that of the whole GPU {', '.join(map(str, known))}, of every program on it")
         return sum(now[index] - window.energy_before[index] for index in known)

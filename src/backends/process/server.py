@@ -27,7 +27,7 @@ from backends.api import (
     Mark,
 )
 from backends.known_failures import PORT_IN_USE, first
-from backends.process import environments, local_http, paid_time
+from backends.process import environments, gpu_claims, local_http, paid_time
 from backends.process.account import Account
 from backends.process.endpoint import RunningEngine
 from backends.process.environments import Environment
@@ -71,7 +71,9 @@ def start(
         launch = backend.launch(spec, port)
         if isinstance(launch, Endpoint):
             return RunningEngine(spec, launch)
-        launch = dataclasses.replace(launch, variables={**environments.NO_TELEMETRY, **launch.variables})
+        launch = dataclasses.replace(
+            launch, variables={**environments.NO_TELEMETRY, **gpu_claims.order(), **launch.variables}
+        )
         environment.build(say)
         engine = ServedEngine(backend, spec, environment.prepare(launch), port, log_path)
         try:
@@ -192,7 +194,11 @@ class ServedEngine:
 
     def since(self, mark: Mark) -> EngineStats:
         """Return what was used since `mark`: the engine's own account and what the watchdog measured."""
-        return self._account.since(mark)
+        stats = self._account.since(mark)
+        if self.spec.largest_pixels is None or not getattr(self._backend, "reserves_pixels", False):
+            return stats
+        reserved = {"reserved_for_pixels": str(self.spec.largest_pixels)}
+        return dataclasses.replace(stats, facts={**stats.facts, **reserved})
 
     def close(self) -> None:
         """End the process and all its children; undo what else was begun. Safe to call twice."""

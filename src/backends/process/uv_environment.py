@@ -25,17 +25,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from backends.api import EngineFailed, Failure, Launch
-from backends.process import uv_commands
-from backends.process.environments import PACKAGE_ROOT
+from backends.process import cuda_toolkit, uv_commands
+from backends.process.environments import PACKAGE_ROOT, cache_dir
 
 Say = Callable[[str], None]
 BUILT = ".built.json"
 _LOCK_POLL_S = 5.0
-
-
-def cache_dir() -> Path:
-    """Return the folder of built environments: `$RUNNER_ENVS` or ~/.cache/vlm-runner/envs."""
-    return Path(os.environ.get("RUNNER_ENVS") or "~/.cache/vlm-runner/envs").expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class UvEnvironment:
         total = hashlib.sha256()
         decisive: list[Any] = [self.python or platform.python_version(), sys.platform, platform.machine()]
         total.update(json.dumps([*decisive, sorted(self.remove), self.commands]).encode())
-        files = [*_with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
+        files = [*with_includes(self.requirements), *(file for overlay in self.overlays for file in _files(overlay))]
         for file in files:
             total.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
         return total.hexdigest()[:12]
@@ -114,21 +109,26 @@ class UvEnvironment:
             raise EngineFailed(Failure("start_failed", f"env={self.label} can't be built: {error}")) from error
 
     def prepare(self, launch: Launch) -> Launch:
-        """Put this environment's Python in the place of `python`. Of ours it sees the package `backends` alone."""
+        """Put this environment's Python in the place of `python`. Of ours it sees the package `backends` alone.
+
+        An nvcc among its packages is the one that its engine compiles with; `variables` may name another CUDA_HOME.
+        """
         argv = launch.argv
         needs_backends = argv[:2] == ("python", "-m") and argv[2].startswith("backends.")
         if argv[0] == "python":
             argv = (str(self.interpreter), *argv[1:])
+        cuda = cuda_toolkit.variables(self.site_packages(), cache_dir())
         variables = {
+            **cuda,
             "VIRTUAL_ENV": str(self.folder),
-            "PATH": os.pathsep.join((str(self.folder / "bin"), os.environ.get("PATH", ""))),
+            "PATH": os.pathsep.join((str(self.folder / "bin"), cuda.get("PATH") or os.environ.get("PATH", ""))),
             # Not the runner's: its packages would win over those of this environment.
             "PYTHONPATH": str(_only_backends()) if needs_backends else "",
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
         ours = {
-            name: value.replace("{site}", str(self._site_packages())) if "{site}" in value else value
+            name: value.replace("{site}", str(self.site_packages())) if "{site}" in value else value
             for name, value in self.variables.items()
         }
         return dataclasses.replace(launch, argv=argv, variables={**variables, **ours, **launch.variables})
@@ -148,9 +148,9 @@ class UvEnvironment:
                 uv.run("pip", "uninstall", *into, *self.remove)
             packages = uv.run("pip", "freeze", *into, quiet=True).splitlines()
             for overlay in self.overlays:
-                shutil.copytree(overlay, self._site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
+                shutil.copytree(overlay, self.site_packages(), dirs_exist_ok=True, ignore=_NO_CACHES)
             for command in self.commands:
-                uv.run_other(shlex.split(command), self._site_packages())
+                uv.run_other(shlex.split(command), self.site_packages())
         except uv_commands.UvFailed as failed:
             shutil.rmtree(self.folder, ignore_errors=True)
             message = f"env={self.label} could not be built from {self.requirements}\n{failed}"
@@ -158,7 +158,8 @@ class UvEnvironment:
         self._mark_as_built(packages, time.monotonic() - began)
         say(f"built env={self.label} in {time.monotonic() - began:.0f} s")
 
-    def _site_packages(self) -> Path:
+    def site_packages(self) -> Path:
+        """Where its packages are; it must have been built."""
         return next((self.folder / "lib").glob("python*/site-packages"))
 
     def _mark_as_built(self, packages: list[str], seconds: float) -> None:
@@ -191,13 +192,13 @@ def _locked(folder: Path, say: Say) -> FileLock:
             return lock
 
 
-def _with_includes(requirements: Path) -> Iterator[Path]:
+def with_includes(requirements: Path) -> Iterator[Path]:
     """Yield a requirements file and those that it names with -r or -c."""
     yield requirements
     for line in requirements.read_text(encoding="utf-8").splitlines():
         option, _, rest = line.strip().partition(" ")
         if option in ("-r", "-c", "--requirement", "--constraint"):
-            yield from _with_includes(requirements.parent / rest.split("#")[0].strip())
+            yield from with_includes(requirements.parent / rest.split("#")[0].strip())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from runner.asking.engines import NeedsEngine
 from runner.asking.open_load import OpenTally, open_load
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
+from runner.config.request_form import request_form
 from runner.planning.arrivals import Arrivals
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class AskAll:
     `acquire` returns running engines and how many were started for it. `setting` names a setting of the backend as the
     user writes it. `warmup` requests are asked first and not counted. `probes`: an engine that dies has answered, since
     what it was asked was too large. `measured` learns of each load what it took. `endpoint` completes an address.
-    `arrivals`: requests are sent when they are due; after a restart their times begin anew.
+    `begins` is called when the engine is warm, before what is measured. `arrivals`: requests are sent when they are
+    due; after a restart their times begin anew.
     """
 
     who: NeedsEngine
@@ -56,6 +59,7 @@ class AskAll:
     gate: load.Gate | None = None
     measured: Callable[[load.Tally, Fleet, Mark], None] | None = None
     endpoint: Callable[[Endpoint], Endpoint] = lambda endpoint: endpoint
+    begins: Callable[[], None] = lambda: None
     arrivals: Arrivals | None = None
 
     def ask(self, asks: Iterator[load.Ask]) -> None:
@@ -102,6 +106,7 @@ class AskAll:
 
     def _until_gone(self, engine: Fleet, asks: Iterator[load.Ask]) -> load.EngineGone | None:
         """Ask one engine until there is nothing left or it is gone; whatever ends it, what was measured is kept."""
+        self.begins()  # before the mark, from which time is counted
         self.progress.say(self.doing)
         self.progress.begin()
         tally = load.Tally() if self.arrivals is None else OpenTally()
@@ -184,11 +189,16 @@ class AskAll:
             "gate": self.gate,
             "may_hang": bool(engine.log_paths),
         }
-        endpoints = [self.endpoint(endpoint) for endpoint in engine.endpoints]
+        endpoints = [self.endpoint(self._formed(endpoint)) for endpoint in engine.endpoints]
         if self.arrivals is not None and isinstance(tally, OpenTally):
             asyncio.run(open_load(iter(asks), endpoints, tally, self.arrivals, **how))
         else:
             asyncio.run(load.load(iter(asks), endpoints, tally, concurrency=self.who.config.concurrency, **how))
+
+    def _formed(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that is sent requests in the form that the model's config asks for."""
+        form = request_form(self.who.config)
+        return dataclasses.replace(endpoint, omit=form.omit, rename=form.rename, extra=form.extra)
 
 
 def allowed_failures(max_failed: float | None, total: int) -> float | None:

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from backends.process import undoing
 from backends.process.gpu_claims import OnGpus, claim
 from backends.process.server import start
 from runner import store
+from runner.asking import fetching
 from runner.base import paths
 from runner.base.errors import JobFailed
 from runner.config import Config
@@ -28,6 +29,7 @@ _pool: Pool | None = None
 # Engines that did not start, and why: the other jobs of their group would wait minutes for the same end.
 _unstartable: dict[tuple[EngineSpec, float], EngineFailed] = {}
 _used: set[str] = set()  # environments
+_expected: dict[EngineSpec, EngineSpec] = {}  # with the limits that all jobs of the group can share
 _ahead: _Ahead | None = None
 CANCELLED_WITHIN_S = 15.0
 
@@ -105,6 +107,13 @@ class _Ahead:
         self._thread.join(CANCELLED_WITHIN_S)
 
 
+def expect(specs: Iterable[EngineSpec]) -> None:
+    """Say which engines the jobs of this process need, so that each reserves memory for the largest picture of all."""
+    _expected.clear()
+    for spec in specs:
+        _expected[spec] = _expected.get(spec, spec).with_limits_of(spec)
+
+
 def start_ahead(find: Callable[[], NeedsEngine | None]) -> None:
     """Begin to start the engine of the next job, which `find` returns; it takes the place of those in the pool.
 
@@ -155,10 +164,11 @@ def _acquired(
     def launch(spec: EngineSpec, number: int) -> Engine:
         which = f" {number + 1} of {replicas}" if replicas > 1 else ""
         log.info("%s: starting the engine%s (%s, %s)", job.name, which, spec.backend, spec.checkpoint)
-        return _started(job, number, lambda text: say(f"starting{which}, {text}"), cancelled)
+        return _started(job, spec, number, lambda text: say(f"starting{which}, {text}"), cancelled)
 
     try:
-        engines, started = pool.acquire_all(job.spec, launch, replicas)
+        shared = _expected.get(job.spec, job.spec).with_limits_of(job.spec)
+        engines, started = pool.acquire_all(shared, launch, replicas)
     except EngineFailed as error:
         _unstartable[wanted] = error
         raise JobFailed(f"the engine did not start\n{error.failure.message}") from error
@@ -167,9 +177,14 @@ def _acquired(
 
 
 def _started(
-    job: NeedsEngine, number: int, on_progress: Callable[[str], None], cancelled: threading.Event | None
+    job: NeedsEngine,
+    spec: EngineSpec,
+    number: int,
+    on_progress: Callable[[str], None],
+    cancelled: threading.Event | None,
 ) -> Engine:
-    """Start one engine, on GPUs of its own where the job asks for that."""
+    """Start one engine, on GPUs of its own where the job asks for that, once its checkpoint is there."""
+    fetching.finish(job, on_progress)  # before the start, which is timed and has a time-out
     for machine in machines_left(0.0):
         log.warning("%s", machine.warning)
     environment = environments.resolve(job.config)
@@ -180,8 +195,8 @@ def _started(
     try:
         return start(
             job.backend,
-            job.spec,
-            log_path=log_path(job.spec, number),
+            spec,
+            log_path=log_path(spec, number),
             timeout_s=job.config.backend.start_timeout_s,
             on_progress=on_progress,
             environment=environment,
@@ -203,10 +218,12 @@ def close() -> None:
     if _pool is not None:
         _pool.close()
         _pool = None
+    fetching.stop()
     if ahead is not None:
         ahead.cancel()
     _unstartable.clear()
     _used.clear()
+    _expected.clear()
 
 
 def machines_left(since: float) -> list[undoing.Left]:

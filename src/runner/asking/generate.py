@@ -13,28 +13,39 @@ from runner.asking import load, stored_timings
 from runner.asking.ask_all import AskAll, allowed_failures
 from runner.asking.engines import acquire, log_path
 from runner.asking.questions import Generated, JobAsk, Keep, Questions
+from runner.base.errors import JobFailed
 from runner.base.progress import Progress
+from runner.config.request_form import request_form
 from runner.datasets.encoded import BadImage
 from runner.planning.job import Job
 from runner.store import Shelf
 
 
-def generate(job: Job, shelf: Shelf, result: Generated, keep: Keep, quiet: Callable[[], None] = lambda: None) -> None:
+def generate(
+    job: Job,
+    shelf: Shelf,
+    result: Generated,
+    keep: Keep,
+    quiet: Callable[[], None] = lambda: None,
+    beside: Callable[[], None] = lambda: None,
+    gate: load.Gate | None = None,
+) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
     `result` is filled on the way, so that it says what was done even when this raises. `keep` takes each answer and
     each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
-    an engine of this machine is asked.
+    an engine of this machine is asked. `beside` begins what is done while answers come. `gate` lets requests pass that
+    are paid for, within a budget.
     """
     result.total = total = job.questions
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
-    if omitted := job.config.backend.omit:
-        result.notes.append(f"not sent: {', '.join(omitted)} (backend.omit): the endpoint's own values hold")
+    for key, omitted in request_form(job.config).not_sent.items():
+        result.notes.append(f"not sent: {', '.join(omitted)} ({key}): the endpoint's own values hold")
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         questions = Questions(job, shelf, result, progress, keep)
-        _asking(job, shelf, result, questions, quiet).ask(questions.missing())
+        _asking(job, shelf, result, questions, quiet, beside, gate).ask(questions.missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)
 
@@ -49,12 +60,26 @@ def _read_pages(job: Job, progress: Progress) -> None:
             job.ocr.text(sample.images)
 
 
-def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, quiet: Callable[[], None]) -> AskAll:
+def _asking(
+    job: Job,
+    shelf: Shelf,
+    result: Generated,
+    questions: Questions,
+    quiet: Callable[[], None],
+    beside: Callable[[], None],
+    gate: load.Gate | None,
+) -> AskAll:
     """Return how the engine of a job is asked, and where its answers and measurements go."""
     progress = questions.progress
 
     def on_answer(ask: load.Ask, generation: Generation) -> load.Ask | None:
         assert isinstance(ask, JobAsk)
+        if generation.error is not None and generation.error.kind == "over_budget":
+            left = result.total - len(result.keys) - len(result.failures)
+            raise JobFailed(
+                f"{generation.error.message}; {left} of {result.total} questions were not asked. Raise it and start "
+                "the same command again: what was answered is stored and not paid for twice"
+            )
         generation = dataclasses.replace(generation, conditions=job.conditions, lowered_max_pixels=ask.max_pixels)
         if generation.error is None:
             shelf.append(ask.key, job.conditions, generation)
@@ -87,9 +112,11 @@ def _asking(job: Job, shelf: Shelf, result: Generated, questions: Questions, qui
         acquired,
         warmup=max(job.config.warmup, job.config.concurrency) if job.config.warmup else 0,
         probes=job.dataset.probes,
+        gate=gate,
         measured=measured,
         arrivals=job.arrivals,
         endpoint=functools.partial(_counting, job),
+        begins=beside,
     )
 
 

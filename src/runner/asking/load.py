@@ -194,13 +194,15 @@ def built(ask: Ask) -> GenerationRequest | Generation:
 class Answered:
     """An answer; `engine_s` is the latency of all attempts, `waited_s` what passed between them, both in seconds.
 
-    `begun` is when its last attempt began, on the event loop's clock.
+    `begun` is when its last attempt began, on the event loop's clock, and `left` when its first one did; None: the gate
+    let none pass.
     """
 
     generation: Generation
     engine_s: float
     waited_s: float
     begun: float
+    left: float | None
 
 
 class Watched:
@@ -249,13 +251,15 @@ async def answer(
     A question that timed out is asked again only of an engine that does not hang.
     """
     engine_s = begun = 0.0
+    left: float | None = None
     clock = asyncio.get_running_loop().time
 
     async def attempt() -> Generation:
-        nonlocal engine_s, begun
+        nonlocal engine_s, begun, left
         if gate is not None and (refused := await gate.enter(request)) is not None:
             return Generation(request.key, None, refused)
         begun = clock()
+        left = begun if left is None else left
         generation = None
         try:
             generation = await client.ask(request)
@@ -270,7 +274,7 @@ async def answer(
 
     generation = await attempt()
     if not _again(generation):  # nearly always; tenacity's account of one attempt costs as much as making a request
-        return Answered(generation, engine_s, 0.0, begun)
+        return Answered(generation, engine_s, 0.0, begun, left)
     first = [generation]
 
     async def attempt_or_first() -> Generation:
@@ -285,7 +289,7 @@ async def answer(
     generation = await attempts(attempt_or_first)
     number = attempts.statistics.get("attempt_number", 1)
     generation = dataclasses.replace(generation, attempts=number)
-    return Answered(generation, engine_s, attempts.statistics.get("idle_for", 0.0), begun)
+    return Answered(generation, engine_s, attempts.statistics.get("idle_for", 0.0), begun, left)
 
 
 def _again(generation: Generation) -> bool:

@@ -119,7 +119,7 @@ class _Sending:
         group.create_task(self._request(number, taken, due))
 
     async def _request(self, number: int, taken: Taken[Ask, GenerationRequest | Generation], due: float) -> None:
-        sent = self._clock() - self._began
+        sent: float | None = None  # in seconds from the start; a budget may hold it back, or not let it pass
         settled = due >= self._settle_s
         self._tally.due += settled
         following: Ask | None = taken.question
@@ -131,7 +131,10 @@ class _Sending:
                     generation = request
                 else:
                     answered = await self._watched.ask(self._clients[number], request)
-                    generation = self._from_due(answered, due, sent, settled=settled)
+                    if sent is None and answered.left is not None:
+                        sent = answered.left - self._began
+                    self._tally.due -= settled and sent is None
+                    generation = self._from_due(answered, due, due if sent is None else sent, settled=settled)
                     self._tally.engine_s += answered.engine_s
                     waited += answered.waited_s
                 self._count(generation)
@@ -144,7 +147,8 @@ class _Sending:
             self._free.release()
             ended = self._clock() - self._began
             self._tally.slots_s += ended - due - waited
-            self._tally.in_flight_s += max(0.0, min(ended, self._ended_s) - max(sent, self._settle_s))
+            if sent is not None:
+                self._tally.in_flight_s += max(0.0, min(ended, self._ended_s) - max(sent, self._settle_s))
 
     def _count(self, generation: Generation) -> None:
         """Count an answer if it ended within the settled part."""
@@ -159,12 +163,12 @@ class _Sending:
         if timing is None:
             return generation
         before = answered.begun - self._began - due
-        first = None if timing.ttft_s is None else timing.ttft_s + before
         timing = dataclasses.replace(
             timing,
             sent_at=timing.sent_at - before,
             latency_s=timing.latency_s + before,
-            ttft_s=first,
+            ttft_s=None if timing.ttft_s is None else timing.ttft_s + before,
+            answer_ttft_s=None if timing.answer_ttft_s is None else timing.answer_ttft_s + before,
             late_s=max(0.0, sent - due),
             settled=settled,
         )

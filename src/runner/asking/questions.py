@@ -215,6 +215,10 @@ class Questions:
         prompt = asked.prompt.text if isinstance(asked.prompt, Rendered) else None
         self._keep(asked.place, asked.sample, asked.repeat, generation, prompt)
 
+    def pictures(self, sample: Sample) -> tuple[EncodedImage, ...]:
+        """Return the pictures of a sample as they are sent. Raise BadImage."""
+        return self._read(sample.images)
+
     def _is_done(self, asked: Asked, key: str) -> bool:
         """Take over what is stored under `key`, and say whether there was something."""
         if (generation := self._stored(key)) is None:
@@ -259,6 +263,7 @@ class Questions:
             messages=self.job.messages(asked.rendered(), parts_of(images)),
             sampling=self.job.sampling(asked.repeat),
             pixels=pixels,
+            response_schema=self.job.response_schema,
         )
 
 

@@ -43,6 +43,24 @@ def has_idle_cores() -> bool:
     return len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) >= CORES
 
 
+class _Now:
+    """What a task may ask while it runs in the helper process."""
+
+    number = 0  # of the running task
+    waited_for = 0  # the last task whose result is waited for
+    is_ending = False
+
+
+def is_waited_for() -> bool:
+    """Return whether the result of the running task is waited for, so that it need not spare the cores any more."""
+    return _Now.is_ending or _Now.waited_for >= _Now.number
+
+
+def is_ending() -> bool:
+    """Return whether the process shall end: a task's threads should leave what they do."""
+    return _Now.is_ending
+
+
 class HelperFailed(RunnerError):
     """A task failed with an unexpected error, whose traceback is the message, or the helper process has ended."""
 
@@ -90,8 +108,11 @@ class Helper:
 
     def result(self, number: int) -> Any:
         """Wait for a task. Return its result, or raise its error; raise HelperFailed for an unexpected error."""
-        if self._low and number in self._pending:
-            self._prioritise(0)
+        if number in self._pending:
+            if self._low:
+                self._prioritise(0)
+            with contextlib.suppress(OSError):
+                self._ours.send((number, None, {}))
         try:
             while number in self._pending:
                 self._receive()
@@ -163,6 +184,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while (order := orders.get()) is not None:
             number, task, given = order
+            _Now.number = number
             reply = (number, *_done(tasks, task, given))
             with sending, contextlib.suppress(OSError):
                 channel.send(reply)
@@ -170,10 +192,18 @@ def main() -> None:
 
 
 def _take(channel: Connection, orders: queue.SimpleQueue[Any]) -> None:
-    """Queue the tasks that arrive. When the channel is closed, interrupt the current task, and exit within seconds."""
+    """Queue the tasks that arrive, and note which is waited for.
+
+    When the channel is closed, interrupt the current task, and exit within seconds.
+    """
     with contextlib.suppress(EOFError, OSError):
         while True:
-            orders.put(channel.recv())
+            number, task, given = channel.recv()
+            if task is None:
+                _Now.waited_for = number
+            else:
+                orders.put((number, task, given))
+    _Now.is_ending = True
     orders.put(None)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     threading.Event().wait(LEAVE_S - 1)

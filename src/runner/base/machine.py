@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +44,90 @@ def gpus() -> tuple[str, ...]:
         return tuple(str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))) for index in range(count))
     finally:
         pynvml.nvmlShutdown()
+
+
+def compute_capabilities() -> tuple[float, ...]:
+    """Return the CUDA compute capability (such as 8.9) of each NVIDIA GPU that CUDA_VISIBLE_DEVICES leaves to engines.
+
+    Where it names them in another way than by index, or by CUDA's own count of unlike GPUs (CUDA_DEVICE_ORDER is not
+    PCI_BUS_ID), it can't be said which they are, and all are returned.
+    """
+    found = [None if each is None else float(f"{each[0]}.{each[1]}") for each in capabilities()]
+    known = tuple(each for each in found if each is not None)
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return known
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names or names[0] == "-1":
+        return ()
+    if len(set(known)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        return known
+    if all(name.isdecimal() for name in names):
+        chosen = [found[int(name)] for name in names if int(name) < len(found)]
+        return tuple(each for each in chosen if each is not None)
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """NVIDIA's driver, and the newest CUDA that it knows, (major, minor); None where it does not say."""
+
+    version: str
+    cuda: tuple[int, int] | None
+
+
+@functools.cache
+def driver() -> Driver | None:
+    """Return NVIDIA's driver; None without one."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        return Driver(str(pynvml.nvmlSystemGetDriverVersion()), _cuda_of_driver())
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _cuda_of_driver() -> tuple[int, int] | None:
+    """Ask libcuda, which may be newer than the driver (NVIDIA's package cuda-compat), and else NVML."""
+    import pynvml
+
+    for ask in (pynvml.nvmlSystemGetCudaDriverVersion_v2, pynvml.nvmlSystemGetCudaDriverVersion):
+        try:
+            number = int(ask())  # 12040 is 12.4
+        except pynvml.NVMLError:
+            continue
+        return number // 1000, number % 1000 // 10
+    return None
+
+
+@functools.cache
+def capabilities() -> tuple[tuple[int, int] | None, ...]:
+    """Return the compute capability of each GPU, (7, 5) for Turing; None where NVML does not say."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    found: list[tuple[int, int] | None] = []
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(pynvml.nvmlDeviceGetHandleByIndex(index))
+                found.append((int(major), int(minor)))
+            except pynvml.NVMLError:
+                found.append(None)
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+    return tuple(found)
 
 
 @functools.cache

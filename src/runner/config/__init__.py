@@ -7,7 +7,7 @@ from runner.config.composing import INTERPOLATED, STARTED, check_values, registe
 from runner.config.dataset import DatasetConfig
 from runner.config.engine import BackendConfig, ContainerConfig, EnvConfig, PoolConfig, RemoteConfig
 from runner.config.judge import JudgeConfig, JudgeModelConfig, JudgePromptConfig
-from runner.config.model import ModelConfig, QuantConfig
+from runner.config.model import ModelConfig, PriceConfig, QuantConfig
 from runner.config.prompt import PromptConfig
 from runner.config.report_settings import ReportConfig
 from runner.config.schema import SUMMARIES, Config, SamplingConfig, TrackingConfig
@@ -26,6 +26,7 @@ __all__ = [
     "JudgePromptConfig",
     "ModelConfig",
     "PoolConfig",
+    "PriceConfig",
     "PromptConfig",
     "QuantConfig",
     "RemoteConfig",

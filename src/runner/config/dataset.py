@@ -14,7 +14,8 @@ class DatasetConfig:
     """Which questions are asked about which pictures. Each file in conf/dataset/ sets these keys."""
 
     name: str = ""  # the dataset's name in results
-    format: str = ""  # annotations, spreadsheet, images, jsonl, docvqa, or a third party's reader
+    # annotations, spreadsheet, images, jsonl, json, docvqa, parquet, vlmevalkit, openai_messages, a third party's
+    format: str = ""
     path: str = "???"  # needed: file or folder; relative to the working directory, else to the shipped data
     images: str | None = None  # the folder that image paths are relative to; null: the folder of `path`
     # filters: a value or a list of values; null keeps everything

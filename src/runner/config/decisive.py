@@ -16,8 +16,8 @@ DECISIVE = (
 )  # fmt: skip
 # These keys decide how the work is done, stored or shown. They change no figure under the recorded conditions.
 INDIFFERENT = (
-    "tracking", "report", "pool", "reuse", "max_failed", "objective", "published", "summaries", "plan", "stage",
-    "answers", "rescore", "hydra",
+    "tracking", "report", "pool", "reuse", "max_failed", "budget_usd", "objective", "published", "summaries", "plan",
+    "stage", "answers", "rescore", "hydra",
 )  # fmt: skip
 
 

@@ -40,6 +40,9 @@ class BackendConfig:
         None, "openai", "local"
     )  # openai: only what OpenAI's API takes; local: also what vLLM and SGLang take
     headers: dict[str, str] = field(default_factory=dict)  # `$NAME` in a value is replaced by an environment variable
+    stream: bool = True  # false: an endpoint is asked for whole answers, so there is no time to the first token
+    # true: sampling that an endpoint refuses is not sent, and the limit of tokens by its other name; notes say so
+    adapt: bool = False
     # settings that an endpoint refuses, left out of each request: temperature, top_p, max_tokens, seed, stop, ...
     omit: list[str] = field(default_factory=list)
     rename: dict[str, str] = field(default_factory=dict)  # our name of a setting -> the endpoint's name
@@ -106,6 +109,8 @@ class EnvConfig:
         default_factory=dict
     )  # environment variables of the engine; {site} is site-packages
     engine_args: dict[str, Any] = field(default_factory=dict)  # flags the engine needs here; backend.engine_args wins
+    # USD for an hour of what one engine runs on; null: not known, or env.remote.price_per_hour
+    price_per_hour: float | None = within(None, 0)
     remote: RemoteConfig | None = None  # for kind: remote
     container: ContainerConfig | None = None  # for kind: container
 
@@ -116,3 +121,5 @@ class PoolConfig:
 
     max_engines: int = within(1, 1, 64)
     gpus: int | None = within(None, 1, 64)  # GPUs that each engine claims for itself; null: it uses all visible GPUs
+    # fetch the next engine's checkpoint from the hub while this one answers; null: on four cores or more
+    fetch_ahead: bool | None = None

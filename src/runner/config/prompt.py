@@ -26,3 +26,10 @@ class PromptConfig:
     ocr_languages: str = "rus+eng"  # as tesseract names them
     # a Jinja2 text that joins `ocr`, the text of the pages, and `prompt`
     ocr_template: str = "Текст документа, прочитанный программой распознавания:\n\n{{ ocr }}\n\n{{ prompt }}"
+    schema: str | None = None  # a JSON Schema that answers are to follow
+    # told: the prompt tells the schema; constrained: the engine is held to it as well; both: each question both ways
+    schema_mode: str = one_of("told", "told", "constrained", "both")
+    # a Jinja2 text that joins `prompt` and `schema`
+    schema_template: str = (
+        "{{ prompt }}\n\nОтветь только JSON по этой схеме (JSON Schema), без пояснений:\n\n{{ schema }}"
+    )

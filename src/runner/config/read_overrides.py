@@ -72,6 +72,11 @@ def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], lis
     return taken, unread
 
 
+def asks_twice(overrides: Sequence[str]) -> bool:
+    """Return whether every question is asked two ways, which is a sweep although each key has one value."""
+    return any(override.lstrip("+") == "prompt.schema_mode=both" for override in overrides)
+
+
 def missing_m(override: str, parsed: Override | None = None, whole: str | None = None) -> str:
     """Return the message for an override with several values and no -m. `whole` is the corrected command line."""
     key, _, value = override.partition("=")

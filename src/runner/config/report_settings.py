@@ -16,18 +16,19 @@ from runner.base.errors import Problem
 LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
-    "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "engine", "cache",
+    "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
     "samples", "harness", "repeats", "parity", "load", "goodput", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
     "latency": ("mean_s", "p50_s", "p95_s", "p99_s"),
-    "ttft": ("p50_s", "p95_s"),
+    "ttft": ("p50_s", "p95_s", "answer_p50_s", "answer_p95_s"),
     "tpot": ("p50_s",),
     "throughput": ("requests_per_s", "output_tokens_per_s", "chars_per_s"),
     "memory": ("gpu_peak_gib", "cpu_peak_gib", "weights_gib", "kv_reserved_gib", "kv_used_gib", "activation_gib",
                "graphs_gib", "needed_gib"),
     "energy": ("joules_per_request",),
+    "cost": ("usd", "usd_per_1000_pages", "paid_usd"),
     "engine": ("load_s", "starts"),
     "cache": ("prefix_hit_rate", "mm_hit_rate"),
     "samples": ("total", "reused", "failed", "unscored", "truncated", "refused"),
@@ -72,7 +73,7 @@ class ReportConfig:
     # non-inferiority margin, in units of the measure: a cheaper candidate wins if it is shown to be worse by less
     margin: float = 0.01
     cost: list[str] = field(
-        default_factory=lambda: ["memory", "latency/p95_s"]
+        default_factory=lambda: ["cost/usd_per_1000_pages", "memory", "latency/p95_s"]
     )  # the figures that make a candidate cheaper, the most important first
     constraints: dict[str, str] = field(default_factory=dict)  # what a candidate must meet: {latency/p95_s: "<1.5"}
     # service level objective: what users must not wait longer for, in seconds: {ttft/p95_s: 1, latency/p95_s: 3}

@@ -34,6 +34,9 @@ class SamplingConfig:
     repetition_penalty: float = within(1.0, 1e-06, 100)
     max_tokens: int = within(128, 1)
     stop: list[str] = field(default_factory=list)  # texts that end an answer
+    # how much the model thinks before it answers: a word of model.thinking (off, on, low, high, ...), or a budget in
+    # tokens; null: as it does by itself
+    thinking: str | None = None
     repeats: int = within(1, 1, 10000)
     seed: int | None = 0  # repeat number N of a question is sent seed + N
 
@@ -71,6 +74,8 @@ class Config:
     concurrency: int = within(1, 1, 10000)
     # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)
+    # USD that all candidates of one command may cost by model.price, never exceeded; null: no limit
+    budget_usd: float | None = within(None, 0)
     reuse: str = one_of("same_conditions", "same_conditions", "answers", "never")
     published: str | None = None  # a file of published figures, which the report shows beside those of this job
     plan: str = one_of(

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.base import command_line, paths
+from runner.config import model_facts, quant_support
 
 HEAD = """[Documentation](README.md) · **Look up**
 
@@ -24,10 +25,31 @@ checkpoint (`model.path=FOLDER`) and have a LoRA adapter (`model.adapter=FOLDER`
 |---|---|---|---|---|
 """
 
+QUANTISATIONS = """
+## Quantisations
+
+Made from `conf/quant_support.yaml`. *GPU 8.0 or newer* is a compute capability: 7.5 is Turing (T4, RTX 20), 8.0 and 8.6
+are Ampere (A100, RTX 30), 8.9 is Ada (L4, RTX 40), 9.0 Hopper (H100). What can't work is refused before anything is
+downloaded; what depends on the GPU is refused where the job would run, and `python -m runner.doctor` shows it for the
+GPUs of a machine. **Only what "ran on a CPU" was run. The rest was read in the sources below; none of it has run on a
+GPU.** A quantisation or backend of your own, which the table lacks, is not refused.
+
+"""
+
 
 def models(folder: Path) -> str:
     """Return the page docs/models.md for a folder of model configs."""
-    return HEAD + "".join(_row(path) for path in sorted(folder.glob("*.yaml")))
+    files = sorted(folder.glob("*.yaml"))
+    sizes = model_facts.page(folder.parent, dict(filter(None, map(_served, files))))
+    return HEAD + "".join(map(_row, files)) + sizes + QUANTISATIONS + quant_support.page()
+
+
+def _served(path: Path) -> tuple[str, list[str]] | None:
+    """Return a model's word and its backends; None for one without checkpoints, or that nothing runs."""
+    loaded: Any = OmegaConf.load(path)
+    if not loaded.get("checkpoints") or loaded.get("unsupported"):
+        return None
+    return str(loaded.name), [str(name) for name in loaded.get("backends") or []]
 
 
 def _row(path: Path) -> str:
@@ -38,10 +60,14 @@ def _row(path: Path) -> str:
     model = loaded.get("model", loaded)  # a file that also chooses other groups has its model under `model`
     named = model.get("checkpoints") or {}
     checkpoints = "<br>".join(f"`{quant}`: {_location(where)}" for quant, where in named.items())
-    checkpoints = checkpoints or (
-        "of the program" if list(model.get("backends") or []) == ["ocr"] else "of the endpoint"
-    )
+    checkpoints = checkpoints or _without_checkpoints(list(model.get("backends") or []))
     return f"| `{model.name}` | {about} | {model.licence} | {_runs_on(model)} | {checkpoints} |\n"
+
+
+def _without_checkpoints(backends: list[str]) -> str:
+    if backends == ["ocr"]:
+        return "of the program"
+    return "yours: `model.path=FOLDER`" if "hf" in backends else "of the endpoint"
 
 
 def _runs_on(model: Any) -> str:

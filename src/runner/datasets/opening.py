@@ -6,13 +6,13 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
-from runner.datasets import regions
+from runner.datasets import embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
 from runner.datasets.filters import Filters
@@ -49,8 +49,17 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     """Open the dataset that a config describes. Relative paths are looked up in the working directory, then in `root`.
 
     Rows are read and checked. Of pictures only the existence is checked; with `pictures=False`, for scoring, not even
-    that. Raise Refused with all problems.
+    that. Raise Refused with all problems, and with what the file looks like where it is of another format.
     """
+    try:
+        return _opened(config, root, pictures=pictures)
+    except Refused as refused:
+        if (guess := looks.guess(config, root)) is None:
+            raise
+        raise Refused([*refused.problems, guess]) from refused
+
+
+def _opened(config: DatasetConfig, root: Path, *, pictures: bool) -> LoadedDataset:
     reader = find_reader(config.format)
     maker = reader if isinstance(reader, Maker) else None
     if maker is not None:
@@ -87,6 +96,13 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
 
 
+def places(config: DatasetConfig, root: Path, ids: Container[str]) -> dict[str, str]:
+    """Return file and row of some samples. The file is read again: places are needed only for what is refused."""
+    path = resolve(config.path, "dataset.path", root)
+    rows = _read(find_reader(config.format), config, path)
+    return {row.id: row.where for row in rows if isinstance(row, Row) and row.id in ids}
+
+
 def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem | Note]:
     """Yield the rows, problems and notes of a reader. An exception in it becomes a Refused that names the reader."""
     try:
@@ -117,7 +133,7 @@ class _Builder:
     def add(self, row: Row) -> None:
         """Add a row that passed the filters."""
         question = self._question(row)
-        images = tuple(image for text in row.images if (image := self._image(text, row.where)))
+        images = tuple(image for text in row.images if (image := self._image(text, row)))
         if self._config.region is not None:
             images = self._region(row, images)
         if row.question is not None and not row.references and row.answerable is not False:
@@ -164,7 +180,12 @@ class _Builder:
             self._findings.add(Problem("the question is empty", row.where, remedy))
         return row.question or "" if own else self._config.question or ""
 
-    def _image(self, text: str, where: str) -> Image | None:
+    def _image(self, text: str, row: Row) -> Image | None:
+        if text in row.data:
+            if self._pictures:
+                embedded.write(text, row.data[text])
+            return Image(embedded.folder() / text.removeprefix(embedded.PREFIX))
+        where = row.where
         image = self._folder.find(text, where)
         if isinstance(image, Image):
             return image

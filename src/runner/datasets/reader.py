@@ -34,9 +34,13 @@ BUILT_IN = {
     "annotations": "runner.datasets.annotations:read",
     "docvqa": "runner.datasets.docvqa:read",
     "images": "runner.datasets.image_folder:read",
+    "json": "runner.datasets.json_file:read",
     "jsonl": "runner.datasets.jsonl:read",
+    "openai_messages": "runner.datasets.openai_messages:read",
+    "parquet": "runner.datasets.parquet:read",
     "spreadsheet": "runner.datasets.spreadsheet:read",
     "synthetic": "runner.datasets.synthetic:READER",
+    "vlmevalkit": "runner.datasets.vlmevalkit:read",
 }
 REGISTRY = Registry("dataset format", GROUP, BUILT_IN)
 
@@ -47,7 +51,8 @@ class Row:
 
     `where` is the file and row, for messages. `images` are paths relative to the folder of images: `scan.pdf#page=3` is
     one page (counted from 1) of a PDF, `scan.pdf` all pages. `question=None` says that the format has no questions; an
-    empty text says that this row's question is missing. Without a reference, `references` is an empty tuple.
+    empty text says that this row's question is missing. Without a reference, `references` is an empty tuple. `data` are
+    the bytes of pictures that stand in the file itself, by the name they have in `images` (runner.datasets.embedded).
     """
 
     where: str
@@ -62,6 +67,7 @@ class Row:
     context: str = ""
     answerable: bool | None = None
     meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from backends import chunks
 from runner.asking.questions import Generated
+from runner.jobs.costs import Costs
 
 LATE_S = 0.01  # a request of an open load that leaves later than this counts as late
 KEEPS_UP = 0.05  # share of the requests that may still be unanswered at the end of an open load that is borne
@@ -37,7 +38,7 @@ STATS = {
 # What is told of answers with a remark of `Generation.remarks`.
 REMARKS = {
     "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
-    "cut_before_answer": "are empty because sampling.max_tokens ended them while the model was thinking: raise it",
+    "cut_before_answer": "were cut by sampling.max_tokens while the model was thinking, so there is none: raise it",
     "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
     "tool_calls": "called a tool beside their text: only the text is scored",
     "other_choices": "came with further choices: only the first (index 0) is read",
@@ -57,7 +58,8 @@ class Seen:
     `late` are the seconds that its requests waited on our side. `slo` are limits such as {"ttft/p95_s": 1}: `good`
     counts the timed answers that keep all of them, `judged` the questions that could have.
     `remarks` counts `Generation.remarks`; `refused` are answers that decline in the endpoint's own words for it, and
-    questions that its content filter withheld the answer of.
+    questions that its content filter withheld the answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first
+    piece of the answer itself) are of the answers of which they are known.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], slo: Mapping[str, float] | None = None) -> None:
@@ -67,19 +69,23 @@ class Seen:
         self.late = array("d")
         self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
         self.remarks: Counter[str] = Counter()
+        self.costs = Costs()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
+        self.reasoning_tokens, self.answer_ttft = array("d"), array("d")
+        self.seen_thinking = False
         for row in rows:
             self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in one row of an answers.jsonl."""
         self.total += 1
+        self.costs.add(row)
         self.asked_again += row["attempts"] > 1
         self.lowered += row.get("lowered_max_pixels") is not None
-        self.truncated += row.get("finish_reason") == "length"
         # Old stores have no remarks.
         remarks = row.get("remarks") or ()
         self.remarks.update(remarks)
+        self.truncated += row.get("finish_reason") == "length" or "cut_before_answer" in remarks
         filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
         self.filtered += filtered
         self.refused += filtered or "refusal" in remarks
@@ -99,19 +105,27 @@ class Seen:
         timing = row["timing"]
         if row["error"] is not None or not timing:
             return
-        waited = {"latency": timing["latency_s"], "ttft": timing["ttft_s"], "tpot": _per_token(row)}
+        waited = {
+            "latency": timing["latency_s"],
+            "ttft": timing["ttft_s"],
+            "ttft/answer": timing.get("answer_ttft_s"),
+            "tpot": _per_token(row),
+        }
         if waited["tpot"] is None:
             waited["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
-        groups = {name: name.partition("/")[0] for name in self.slo}
-        if any(waited[group] is None for group in groups.values()):
+        times = {name: _limited(name) for name in self.slo}
+        if any(waited[time] is None for time in times.values()):
             self.judged -= 1
             self.unknown += 1
             return
-        self.good += all(waited[group] <= self.slo[name] for name, group in groups.items())
+        self.good += all(waited[time] <= self.slo[name] for name, time in times.items())
 
     def _answered(self, row: Mapping[str, Any], *, timed: bool) -> None:
         length, timing = len(row["text"]), row["timing"]
         self.lengths.append(length)
+        if row.get("reasoning_tokens") is not None:
+            self.reasoning_tokens.append(row["reasoning_tokens"])
+        self.seen_thinking |= bool(row.get("reasoning"))
         if not timing or not timed:
             return
         latency, ttft = timing["latency_s"], timing["ttft_s"]
@@ -120,8 +134,15 @@ class Seen:
             self.rates.append(length / latency)
         if ttft is not None:
             self.ttft.append(ttft)
+            if timing.get("answer_ttft_s") is not None:
+                self.answer_ttft.append(timing["answer_ttft_s"])
         if (tpot := _per_token(row)) is not None:
             self.tpot.append(tpot)
+
+
+def _limited(name: str) -> str:
+    """Return which time a limit of an objective is about: "ttft/p95_s" and "ttft/answer_p95_s" limit different ones."""
+    return "ttft/answer" if name.startswith("ttft/answer_") else name.partition("/")[0]
 
 
 def _per_token(row: Mapping[str, Any]) -> float | None:
@@ -143,6 +164,8 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
     the first piece of text (`Timing.tokens_after_first`).
     """
     values = {"text/length_mean": _mean(seen.lengths)} if seen.lengths else {}
+    if seen.reasoning_tokens:
+        values["text/reasoning_tokens"] = _mean(seen.reasoning_tokens)
     if not timed:
         return values
     values |= _latencies(seen) | _goodput(seen, measured)
@@ -164,6 +187,8 @@ def _latencies(seen: Seen) -> dict[str, float]:
         values |= {f"latency/p{p}_s": float(np.percentile(seen.latencies, p)) for p in (50, 95, 99)}
     if seen.ttft:
         values |= {f"ttft/p{p}_s": float(np.percentile(seen.ttft, p)) for p in (50, 95)}
+    if seen.seen_thinking and seen.answer_ttft:  # otherwise it is the first token
+        values |= {f"ttft/answer_p{p}_s": float(np.percentile(seen.answer_ttft, p)) for p in (50, 95)}
     if seen.tpot:
         values["tpot/p50_s"] = float(np.percentile(seen.tpot, 50))
     if seen.late:
@@ -246,10 +271,27 @@ def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]
                 f"{measured['answered']} answers came in it; the longer such a load lasts, the longer its latencies"
             )
     if seen.slo:
-        limits = ", ".join(f"{name.partition('/')[0]} <= {limit:g} s" for name, limit in seen.slo.items())
+        limits = ", ".join(f"{_limited(name)} <= {limit:g} s" for name, limit in seen.slo.items())
         yield f"goodput counts answers with {limits} (report.slo)"
     if seen.unknown:
         yield f"no goodput: of {seen.unknown} answers it is not known whether they kept within report.slo"
+
+
+def not_sent(seen: Seen) -> list[str]:
+    """Return the settings that an endpoint refused, so that they were left out of some requests."""
+    return sorted(word.partition("=")[2] for word in seen.remarks if word.startswith("not_sent="))
+
+
+def _adaptations(seen: Seen) -> Iterator[str]:
+    """Yield how requests were changed because the endpoint refused parts of them."""
+    for name in not_sent(seen):
+        what = f"{seen.remarks[f'not_sent={name}']} answers were made without {name}, which the endpoint refuses"
+        then = "so it may not count tokens" if name == "stream_options" else "its own value holds"
+        yield f"{what}: {then} (++model.request.{name}=null says so beforehand)"
+    for word, count in sorted(seen.remarks.items()):
+        if word.startswith("sent_as="):
+            name, _, other = word.partition("=")[2].partition(":")
+            yield f"{name} was sent as {other} for {count} answers, since the endpoint refuses its own name"
 
 
 def notes(generated: Generated, seen: Seen) -> list[str]:
@@ -263,6 +305,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
     if seen.filtered:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
+    noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):
         raw = word.removeprefix("finish_reason=")
         if raw != word and chunks.meaning(raw) is None:

@@ -22,6 +22,7 @@ import functools
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +47,9 @@ RUNNING, UNFINISHED = "running", "unfinished"
 NO_JOB = f"no job in there (no {RECORD})"
 SAME_S = 60  # psutil tells a process's start by the clock, which may be set; no number is given out again so soon
 Key = tuple[str, int]  # sample id, repeat
+
+# To a key of the config; ${oc.env:NAME} is to the environment, whose values are secrets.
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 class JobFolder:
@@ -112,7 +116,21 @@ class JobFolder:
         """Its config as plain values; a secret is the name of an environment variable."""
         config = OmegaConf.to_container(self.composed, resolve=False)
         assert isinstance(config, dict)
-        return {str(key): value for key, value in config.items()}
+        plain = {str(key): value for key, value in config.items()}
+        if isinstance(plain.get("metrics"), dict):
+            plain["metrics"] = {name: self._options(options) for name, options in plain["metrics"].items()}
+        return plain
+
+    def _options(self, options: Any) -> Any:
+        """Return a metric's options with the values of the keys that they refer to, such as ${model.box_frame}."""
+        if not isinstance(options, dict):
+            return options
+        keys = {name: _REFERENCE.fullmatch(value) for name, value in options.items() if isinstance(value, str)}
+        values = {name: OmegaConf.select(self.composed, key[1]) for name, key in keys.items() if key}
+        return options | {
+            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for name, value in values.items()
+        }
 
     @functools.cached_property
     def environment(self) -> dict[str, Any]:

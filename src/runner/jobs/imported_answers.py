@@ -12,10 +12,11 @@ from omegaconf import DictConfig, open_dict
 
 from runner import store
 from runner.base import machine
-from runner.jobs import figures
+from runner.jobs import costs, figures
 from runner.jobs.answer_files import AnswerSet
 from runner.jobs.folder import JobFolder
 from runner.jobs.rows import Record
+from runner.planning import prices
 
 # Groups of the config that say how answers were made.
 MAKING = ("quant", "backend", "env", "prompt", "sampling")
@@ -28,7 +29,7 @@ def make_folder(cfg: DictConfig, answers: AnswerSet, where: Path, *, sweep: str)
     folder.write_config(_told(cfg, answers))
     folder.write_rows(answers.rows)
     failed = sum(row["error"] is not None for row in answers.rows)
-    now = time.time()
+    now, seen = time.time(), figures.Seen(answers.rows)
     record: Record = {
         "name": answers.name,
         "status": "finished",
@@ -36,7 +37,8 @@ def make_folder(cfg: DictConfig, answers: AnswerSet, where: Path, *, sweep: str)
         "started_at": now,
         "finished_at": now,
         "metrics": {"samples/total": len(answers.rows), "samples/failed": failed}
-        | figures.figures(figures.Seen(answers.rows), None, timed=True),
+        | figures.figures(seen, None, timed=True)
+        | costs.figures(seen.costs, prices.of_a_model(cfg.model.price), None, None),
         "notes": [f"answers were read from {Path(answers.source).name}", *answers.notes],
         "aggregates": [],
     }

@@ -16,6 +16,8 @@ ALWAYS = ("model", "quant")
 UNKNOWN = "unknown"
 # What decides a score and not an answer: who judges names no candidate.
 OF_THE_JUDGE = ("judge", "metrics.judge")
+# What a model's file says of all its checkpoints, or of all models at an endpoint, tells no jobs apart.
+OF_ALL_NAMES = ("model.checkpoints", "model.request_by_name", "model.thinking")
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
 ADDRESS = ("backend.base_url", "backend.api_key_variable", "backend.headers")
 
@@ -94,7 +96,7 @@ def _telling(flat: Sequence[Mapping[str, str]]) -> dict[str, str]:
     for joining in (differing, [key for key in keys if len({each.get(key) for each in flat}) > 1]):
         if _number(flat, chosen) == len({tuple(each.items()) for each in flat}):
             break
-        within = [key for key in joining if key not in chosen and not key.startswith("model.checkpoints")]
+        within = [key for key in joining if key not in chosen and not key.startswith(OF_ALL_NAMES)]
         chosen |= {key: key.removesuffix(".name") if key.count(".") == 1 else key for key in within}
     return chosen
 

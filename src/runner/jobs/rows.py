@@ -58,6 +58,8 @@ class AnswerRow(TypedDict):
     served_model: NotRequired[str | None]
     image_tokens: NotRequired[int | None]
     image_sizes: NotRequired[list[list[int]] | None]
+    cached_tokens: NotRequired[int | None]
+    reasoning_tokens: NotRequired[int | None]
     remarks: NotRequired[list[str]]
     lowered_max_pixels: NotRequired[int | None]
     columns: NotRequired[dict[str, str]]
@@ -110,14 +112,26 @@ def describe_image(image: Image) -> str:
     return str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}"
 
 
+def is_truncated(row: Mapping[str, Any]) -> bool:
+    """Whether an answer was cut at the limit of tokens, or in the thinking before it. Old rows have no remarks."""
+    return row["finish_reason"] == "length" or "cut_before_answer" in (row.get("remarks") or ())
+
+
 def case(row: Mapping[str, Any]) -> Case:
     """Turn a row into what metrics score. What many rows share is held once."""
     error = row["error"]
-    facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
+    timing = row["timing"] or {}
+    # What was due before an open load had settled is not measured.
+    latency_s = None if timing.get("settled") is False else timing.get("latency_s")
+    facts: dict[str, Any] = {"latency_s": latency_s, "finish_reason": row["finish_reason"]}
+    if is_truncated(row):
+        facts["finish_reason"] = "length"
     if "refusal" in (row.get("remarks") or ()):
         facts["refused"] = True
     if row["answerable"] is not None:
         facts["answerable"] = row["answerable"]
+    if sizes := row.get("image_sizes"):
+        facts["image_sizes"] = sizes
     if columns := row.get("columns"):
         facts["columns"] = columns  # what a table of another program knows besides
     if error:

@@ -15,6 +15,7 @@ from typing import Any
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config
+from runner.planning import hub
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 * 2**20
@@ -42,16 +43,11 @@ def find(config: Config) -> Checkpoint:
         return Checkpoint(str(folder), "", folder_digest(folder))
     if location.startswith((".", "/", "~")) or location.count("/") != 1:
         raise Refused(Problem(f"there is no folder {location}", _key(config), "a folder, or a hub name: owner/name"))
-    commit = hub_commit(location, revision)
-    if commit is None:
-        raise Refused(
-            Problem(
-                f"{location}{'@' + revision if revision else ''} is not in the cache and the hub can't be reached",
-                f"model={config.model.name} quant={config.quant.name}",
-                "set HF_HOME to a cache that holds it, or model.path=FOLDER for a local copy, or model.weights=dummy "
-                "for speed and memory without weights; a gated model needs HF_TOKEN",
-            )
-        )
+    try:
+        commit = hub.commit(location, revision)
+    except hub.Denied as denied:
+        where = f"model={config.model.name} quant={config.quant.name}"
+        raise Refused(Problem(denied.denial.what, where, denied.denial.remedy)) from denied
     return Checkpoint(location, commit, f"{location}@{commit}")
 
 
@@ -77,6 +73,10 @@ def _named(config: Config) -> tuple[str, str]:
     else:
         chosen = next((name for name in quant.checkpoint if name in model.checkpoints), None)
         if chosen is None:
+            if not model.checkpoints:
+                what = f"model={model.name} names no checkpoint"
+                remedy = "model.path=FOLDER or owner/name of one of yours; what it must be stands in the model's file"
+                raise Refused(Problem(what, f"model={model.name}", remedy))
             raise Refused(
                 Problem(
                     f"model={model.name} has no quant={quant.name}",
@@ -197,27 +197,3 @@ def _file_digest(path: str, size: int, mtime_ns: int) -> str:
 def _sha256(path: str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@functools.cache
-def hub_commit(name: str, revision: str) -> str | None:
-    """Return the commit of a hub model: the cached one, else the hub's; None where neither is to be had.
-
-    The cache comes first, so that a sweep on a machine without a network needs none.
-    """
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    for file in ("config.json", "params.json"):  # the latter in Mistral's own format
-        cached = try_to_load_from_cache(name, file, revision=revision or None)
-        if isinstance(cached, str):
-            return Path(cached).parent.name
-    try:
-        return HfApi().model_info(name, revision=revision or None, timeout=5).sha
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):
-        return None
-    except Exception as error:
-        # Its HTTP library has changed twice: a failed connection must not look like a bug of ours.
-        if "connect" in type(error).__name__.lower() or "timeout" in type(error).__name__.lower():
-            return None
-        raise

@@ -18,20 +18,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import psutil
 from rich.console import Console
 
 from backends.process import built_environments, docker, undoing
-from backends.process.uv_environment import UvEnvironment, cache_dir
+from backends.process.environments import cache_dir
+from backends.process.uv_environment import UvEnvironment
 from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
 from runner.base.tracking_address import default_uri, ui_command
-from runner.config import Config, EnvConfig
-from runner.planning import environments, image_check
+from runner.config import Config, EnvConfig, quant_support
+from runner.planning import environments, gpu_findings, image_check
+from runner.planning.finding import Finding
 
 _GIB = 2**30
 _ROOM_GIB = 10  # for an environment of vLLM with CUDA, while it is built
@@ -40,41 +40,27 @@ _ASK_S = 5.0
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: how it stands, what was found, and what to do."""
-
-    status: Literal["ok", "warn", "fail"]
-    what: str
-    remedy: str = ""
-
-
-def gpus() -> Iterator[Finding]:
-    """Ask NVML, which measures memory and energy, for the driver and the GPUs."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        yield Finding(
-            "warn",
-            f"no NVIDIA GPU: NVML says {error}",
-            "without one the demo models, w8a8, w4a16 and env=vllm_cpu work; with one, install its driver, and give a "
-            "container --gpus all",
+def quantisations() -> Iterator[Finding]:
+    """Apply the table of quantisations to the best GPU of this machine, or to its CPU."""
+    table = quant_support.load()
+    best = max(machine.compute_capabilities(), default=None)
+    where = f"on GPUs of compute capability {best}" if best is not None else "on a CPU"
+    for backend, release in table.releases.items():
+        works: list[str] = []
+        text: list[str] = []
+        not_here: list[str] = []
+        for quant, row in table.cells.items():
+            cell = row.get(backend)
+            if cell is None or cell.refused or not cell.runs_on(best):
+                not_here.append(quant)
+            else:
+                (text if cell.only else works).append(quant)
+        what = f"backend={backend} {where}: quant={', '.join(works)}" + (
+            f"; text models: {', '.join(text)}" if text else ""
         )
-        return
-    try:
-        yield Finding("ok", f"NVIDIA driver {pynvml.nvmlSystemGetDriverVersion()}")
-        for index, name in enumerate(machine.gpus()):
-            memory = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index))
-            free, total = int(memory.free) / _GIB, int(memory.total) / _GIB
-            busy = free < 0.9 * total
-            what = f"GPU {index}: {name}, {free:.1f} of {total:.1f} GiB free"
-            yield Finding("warn" if busy else "ok", what, "somebody uses it: nvidia-smi shows who" if busy else "")
-    except pynvml.NVMLError as error:
-        yield Finding("fail", f"NVML broke off: {error}", "nvidia-smi should show the same; restart the driver")
-    finally:
-        pynvml.nvmlShutdown()
+        yield Finding(
+            "ok", f"{what}; not: {', '.join(not_here) or 'none left'} (by the source of {release}; docs/models.md)"
+        )
 
 
 def containers() -> Iterator[Finding]:
@@ -184,7 +170,9 @@ def machines() -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    gpus,
+    gpu_findings.gpus,
+    gpu_findings.compilers,
+    quantisations,
     room,
     hub,
     recognition,

@@ -11,7 +11,8 @@ from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
-from runner.planning import checkpoints, environments, model_checks, ocr_program
+from runner.config.request_form import request_form
+from runner.planning import checkpoints, environments, model_checks, ocr_program, pixel_limits, quant_check
 from runner.planning.checkpoints import Checkpoint
 
 
@@ -22,7 +23,11 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     brings = isinstance(backend, OcrBackend)  # a program, and no checkpoint
     checkpoint = Checkpoint("", "", "") if brings else attempt(problems, lambda: checkpoints.find(config))
     env = attempt(problems, lambda: environments.name(config))
+    if not brings:
+        attempt(problems, lambda: quant_check.refuse(config, checkpoint))
+        attempt(problems, lambda: pixel_limits.refuse(config, checkpoint))
     attempt(problems, lambda: model_checks.settings(config))
+    attempt(problems, lambda: request_form(config))
     if problems:
         raise Refused(problems)
     _oom_policy(config, backend)
@@ -60,6 +65,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         env=env,
         weights=config.model.weights,
         args=tuple(sorted((name, _text(value)) for name, value in settings.items() if value is not None)),
+        largest_pixels=config.model.max_pixels,
     )
 
 
@@ -68,7 +74,7 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
     model, backend = config.model, config.backend
     fixed = getattr(server, "pixels_at_start", False)  # it can't be told with each request
     return {
-        "dtype": backend.dtype or config.quant.dtype,
+        "dtype": model_checks.dtype(config),
         "attention": backend.attention,
         "device": backend.device,
         "batch_size": backend.batch_size,
@@ -87,6 +93,8 @@ def _settings(config: Config, server: Backend) -> dict[str, Any]:
         "headers": backend.headers or None,
         "omit": list(backend.omit) or None,
         "rename": dict(backend.rename) or None,
+        "adapt": backend.adapt or None,
+        "stream": None if backend.stream else False,
         "min_pixels": model.min_pixels if fixed else None,
         "max_pixels": model.max_pixels if fixed else None,
     }

@@ -34,11 +34,13 @@ def chosen(config: Config) -> EnvConfig:
     """Return the settings of a job's environment. Raise Refused where `env=auto` leads to no file."""
     if config.env.name != "auto":
         return config.env
-    if config.env != EnvConfig(name="auto"):
+    if dataclasses.replace(config.env, price_per_hour=None) != EnvConfig(name="auto"):
         raise Refused(Problem("env=auto reads its settings from conf/env", "env", "env=NAME beside env.KEY=..."))
     backend = config.backend
     name = config.model.env.get(backend.name) or config.quant.env.get(backend.name) or backend.env or "current"
-    return _read(name)
+    env = _read(name)
+    given = config.env.price_per_hour  # a price is no setting of an environment
+    return env if given is None else dataclasses.replace(env, price_per_hour=given)
 
 
 def resolve(config: Config) -> Environment:

@@ -9,11 +9,12 @@ from backends.api import Backend, EngineSpec
 from runner.base import machine, paths
 from runner.config import Config
 from runner.config.load import CLOSED
+from runner.config.request_form import request_form
 from runner.planning import arrivals, backend_code, checkpoints, environments
 from runner.prompts import ocr
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
-TIMING_ONLY = ("batch_size", "device", "threads", "prefix_cache", "mm_cache", "api_key_variable")
+TIMING_ONLY = ("batch_size", "device", "threads", "prefix_cache", "mm_cache", "api_key_variable", "stream")
 
 
 def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, Any]:
@@ -24,16 +25,22 @@ def identity(config: Config, spec: EngineSpec, backend: Backend) -> dict[str, An
     # A program of the system, which no environment of Python names.
     in_image = environments.chosen(config).kind == "container"  # whose digest names it
     read_by = {"tesseract": ocr.tesseract()[0]} if config.model.family == "document_qa" and not in_image else {}
-    return read_by | {
-        "backend": spec.backend,
-        "backend_code": backend_code.digest(type(backend)),
-        "model": spec.digest or spec.checkpoint,
-        "quant": spec.quant,
-        "weights": spec.weights,
-        "settings": settings,
-        "environment": machine.fingerprint(spec.env),
-        "pixels": [config.model.min_pixels, config.model.max_pixels],
-    }
+    # `backend.omit` and `.rename` stand in the settings as well; engines of ours are not started anew for a request.
+    form = request_form(config).identity
+    return (
+        read_by
+        | ({"request": form} if form else {})
+        | {
+            "backend": spec.backend,
+            "backend_code": backend_code.digest(type(backend)),
+            "model": spec.digest or spec.checkpoint,
+            "quant": spec.quant,
+            "weights": spec.weights,
+            "settings": settings,
+            "environment": machine.fingerprint(spec.env),
+            "pixels": [config.model.min_pixels, config.model.max_pixels],
+        }
+    )
 
 
 def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:

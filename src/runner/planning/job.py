@@ -82,6 +82,12 @@ class Job:
         """Return the prompt of a sample. Raise PromptError, or BadImage if OCR fails."""
         return self.prompt.render(sample, self.ocr.text(sample.images) if self.ocr else None)
 
+    @property
+    def response_schema(self) -> Mapping[str, Any] | None:
+        """Return the schema that the engine is held to; None where it is not."""
+        schema = self.prompt.schema
+        return schema.content if schema is not None and schema.is_enforced else None
+
     def messages(self, prompt: Rendered, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
         """Return the chat turns of a rendered prompt with these pictures."""
         return prompt.turns(images if self.config.model.images else ())
@@ -106,6 +112,8 @@ class Job:
 
     def reading_notes(self) -> list[str]:
         """Return what a reader of this job's figures should know of a program that can't be asked anything."""
+        if (schema := self.prompt.schema) is not None and not schema.is_told:
+            return ["no prompt tells the schema: prompt.schema_template has no {{ schema }}"]
         if not isinstance(self.backend, OcrBackend):
             return []
         notes = [

@@ -1,4 +1,4 @@
-"""What a job asks of the machine that it would run on, known in a moment: a GPU where CUDA is asked for."""
+"""What a job asks of the machine that it would run on, known in a moment: a GPU where CUDA is asked for, a driver."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from runner.base import machine
 from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig
-from runner.planning import environments
+from runner.planning import cuda, environments, quant_check
 
 # Requirements whose wheels are built for CUDA and start on nothing else.
 CUDA_ALONE = {"vllm.txt": "env=vllm_cpu", "sglang.txt": "env=sglang_cpu"}
@@ -17,7 +17,10 @@ _DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-gpu", "/d
 
 
 def check(config: Config) -> None:
-    """Refuse CUDA on a machine without a GPU. Environments that run elsewhere, and endpoints, are not looked at."""
+    """Refuse CUDA on a machine without a GPU, and a quantisation that its GPUs are too old for.
+
+    Environments that run elsewhere, and endpoints, are not looked at.
+    """
     if config.backend.base_url or config.reuse == "answers":  # stored answers may be all that is wanted
         return
     env = environments.chosen(config)
@@ -26,6 +29,7 @@ def check(config: Config) -> None:
     problem = _wanted(config, env)
     if problem is not None:
         raise Refused(problem)
+    quant_check.refuse_here(config)
 
 
 def _wanted(config: Config, env: EnvConfig) -> Problem | None:
@@ -40,7 +44,7 @@ def _wanted(config: Config, env: EnvConfig) -> Problem | None:
                 f"{device} is asked for, and there are {count} GPUs", "backend.device", f"cuda:0 to {count - 1}"
             )
     if not lacking:
-        return None
+        return cuda.problem(config, env)
     if config.backend.attention == "flash_attention_2":
         return Problem(f"flash_attention_2 needs CUDA, and {lacking}", "backend.attention", "backend.attention=sdpa")
     name = Path(env.requirements or "").name
@@ -54,6 +58,9 @@ def lacks_gpu() -> str | None:
     if machine.gpus():
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         return "CUDA_VISIBLE_DEVICES hides all GPUs" if hidden in ("", "-1") else None
-    if any(Path(device).exists() for device in _DEVICES):
-        return None
-    return "this machine has no GPU (python -m runner.doctor)"
+    return None if gpu_device() else "this machine has no GPU (python -m runner.doctor)"
+
+
+def gpu_device() -> str | None:
+    """Return the device that stands for a GPU where NVML may not answer; None where there is none."""
+    return next((device for device in _DEVICES if Path(device).exists()), None)

@@ -9,6 +9,7 @@ from backends.api import Backend
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config
+from runner.config.model import DTYPES
 from runner.datasets.api import Dataset
 
 MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
@@ -54,6 +55,29 @@ def pictures(config: Config, dataset: Dataset) -> None:
         return
     what = f"model={model.name} takes text alone, and the samples have pictures"
     raise Refused(Problem(what, "prompt.ocr", "prompt.ocr=tesseract reads their text into the prompt"))
+
+
+def dtype(config: Config) -> str:
+    """Return the number format that an engine is told. Raise Refused for float16 where the model overflows in it.
+
+    Where the checkpoint's own would be taken and that may be float16, such a model is computed in bfloat16.
+    """
+    name, quant = config.backend.name, config.quant
+    asked = config.backend.dtype or quant.dtype_for.get(name) or quant.dtype
+    where = "backend.dtype" if config.backend.dtype else f"quant={quant.name}"
+    if asked not in DTYPES:
+        raise Refused(
+            Problem(f"{asked} is no type of number", f"{where}, dtype_for.{name}", f"one of: {', '.join(DTYPES)}")
+        )
+    why = config.model.no_float16.get(name)
+    if why is None:
+        return asked
+    if asked == "float16":
+        others = [other for other in config.model.backends if other not in config.model.no_float16]
+        remedy = "quant=bf16" + "".join(f", or backend={other}" for other in others)
+        what = f"backend={name} would compute model={config.model.name} in float16, where {why}"
+        raise Refused(Problem(what, where, remedy))
+    return "bfloat16" if asked == "auto" else asked
 
 
 def settings(config: Config) -> None:

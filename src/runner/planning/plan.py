@@ -13,10 +13,20 @@ from metrics.api import Metric
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
-from runner.config import Config, typed
+from runner.config import Config, metric_files, typed
 from runner.config.load import CLOSED
+from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
-from runner.planning import arrivals, machine_check, model_checks, opened
+from runner.planning import (
+    arrivals,
+    constraint_check,
+    hub_check,
+    machine_check,
+    model_checks,
+    opened,
+    prices,
+    reference_check,
+)
 from runner.planning.arrivals import Arrivals
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
@@ -37,6 +47,8 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     if here and config.stage != "score":
         attempt(problems, lambda: machine_check.check(config))
     spec_and_backend = attempt(problems, lambda: served(config))
+    if here and config.stage != "score" and spec_and_backend is not None:
+        attempt(problems, lambda: hub_check.check(config, spec_and_backend[0]))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
     due = None if samples is None else attempt(problems, lambda: _arrivals(config, samples))
@@ -44,8 +56,12 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
         problems.extend(prompt.check(samples) if prompt is not None else ())
+        attempt(problems, lambda: constraint_check.check(config, prompt) if prompt is not None else None)
         attempt(problems, lambda: model_checks.pictures(config, samples))
         attempt(problems, lambda: _search(config, samples))
+        attempt(problems, lambda: reference_check.check(config, metrics or {}, samples))
+        shown = config.model.images and any(sample.images for sample in samples)
+        attempt(problems, lambda: prices.check(config, pictures=shown))
     attempt(problems, lambda: _published(config))
     if problems:
         raise Refused(problems)
@@ -57,7 +73,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         dataset=samples,
         prompt=prompt,
         metrics=metrics,
-        identity=identity(config, spec, backend),
+        identity=identity(config, spec, backend) | prompt.identity,
         conditions=conditions(config, spec),
         ocr=recogniser,
         arrivals=due,
@@ -79,6 +95,8 @@ def plan_sweep(configs: Sequence[DictConfig], *, here: bool = False) -> list[tup
             except Refused as refused:
                 problems.extend(refused.problems)
             progress.advance()
+    if here and not problems:
+        attempt(problems, lambda: hub_check.room(planned))
     if problems:
         raise Refused(problems)
     return planned
@@ -93,7 +111,7 @@ def warn(job: Job) -> None:
     sampling = job.config.sampling
     if job.arrivals is not None:  # it needs many requests, whatever they say, and fills batches by itself
         return
-    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in job.config.backend.omit:
+    if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in request_form(job.config).omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
             "set sampling.temperature, or repeats=1",
@@ -110,7 +128,7 @@ def warn(job: Job) -> None:
 
 def _metrics(config: Config) -> dict[str, Metric]:
     try:
-        created = metric_registry.create_all(config.metrics)
+        created = metric_registry.create_all(metric_files.resolved(config.metrics))
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(config.metrics, created, strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.base.errors import Problem, Refused
 from runner.config.prompt import PromptConfig
+from runner.prompts import schema
 from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.prompt import Pair, Prompt
 from runner.prompts.sources import Source, pairs_of, read_source
@@ -43,6 +44,7 @@ def load_prompt(config: PromptConfig, root: Path = Path()) -> Prompt:
         system=system,
         system_role=config.system_role,
         ocr_template=OcrTemplate(config.ocr_template) if config.ocr else None,
+        schema=schema.find(config, root),
     )
     _refuse_bad_templates(prompt)
     return prompt
@@ -79,5 +81,7 @@ def _refuse_bad_templates(prompt: Prompt) -> None:
     problems = [problem for template in templates if template for problem in template.problems()]
     if prompt.ocr_template is not None:
         problems += prompt.ocr_template.problems()
+    if prompt.schema is not None:
+        problems += prompt.schema.problems()
     if problems:
         raise Refused(problems)

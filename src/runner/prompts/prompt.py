@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from backends.api import ImagePart, Message, TextPart, VideoPart
 from runner.base.errors import Problem
 from runner.datasets.api import Sample
 from runner.prompts.ocr_template import OcrTemplate
+from runner.prompts.schema import AnswerSchema
 from runner.prompts.template import VARIABLES, PromptError, Template
 
 Pair = tuple[str, str]  # (doc_class, field)
@@ -51,6 +53,7 @@ class Prompt:
     system: Template | None = None
     system_role: str = "system"
     ocr_template: OcrTemplate | None = None  # joins the prompt and the OCR text of the pages; None: no OCR
+    schema: AnswerSchema | None = None  # what answers are to follow
 
     def find(self, sample: Sample) -> Template | None:
         """Return the template for a sample; None if the collection has none."""
@@ -70,12 +73,20 @@ class Prompt:
         text = template.render(sample)
         if self.ocr_template is not None:
             text = self.ocr_template.render(text, ocr or "")
+        if self.schema is not None:
+            text = self.schema.render(text)
         return Rendered(text, self.system.render(sample) if self.system is not None else None, self.system_role)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the prompt decides of an answer besides its messages: the schema that the engine is held to."""
+        schema = self.schema
+        return {"response_schema": schema.digest} if schema is not None and schema.is_enforced else {}
 
     @property
     def digest(self) -> str:
         """A hash of the content, name and version of the prompt."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "template": _content(self.template),
@@ -86,6 +97,8 @@ class Prompt:
         }
         if self.ocr_template is not None:
             content["ocr"] = self.ocr_template.text
+        if self.schema is not None:
+            content["schema"] = [self.schema.text, self.schema.template, self.schema.is_enforced]
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
     def check(self, samples: Iterable[Sample]) -> list[Problem]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import Constraint, parse_constraints
+from runner.jobs.costs import PER_PAGES
 from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
@@ -100,10 +101,10 @@ def _config(candidate: Candidate, key: str) -> Any:
 
 
 def _axes(compared: Comparison) -> tuple[str, ...]:
-    """Return the axes of the Pareto front: of quality, latency and memory those that all finished candidates have."""
+    """Return the axes of the Pareto front: of quality, latency, memory and money those that all finished ones have."""
     finished = [candidate for candidate in compared.candidates if candidate.finished]
     wanted = [tracked(compared.measure)] if compared.measure else []
-    wanted += ["latency/p95_s", *([compared.memory] if compared.memory else [])]
+    wanted += ["latency/p95_s", *([compared.memory] if compared.memory else []), PER_PAGES]
     return tuple(
         name for name in wanted if finished and all(candidate.metric(name) is not None for candidate in finished)
     )

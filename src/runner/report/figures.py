@@ -6,7 +6,7 @@ from runner.base.terminal_table import MISSING
 from runner.report.texts import Texts
 
 # Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
-_PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention",
+_PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention", "quality/kie_",
             "samples_share", "harness/overhead_share", "cache/", "goodput/share",
             "load/late_share", "load/held_share")  # fmt: skip
 
@@ -35,6 +35,8 @@ def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
         return _digits(value, say), ""
     if last == "s" and group in ("latency", "ttft", "tpot", "engine", "load"):
         return (say.number(1000 * value, ".0f"), "ms") if value < 1 else (say.number(value, ".2f"), "s")
+    if group == "cost":
+        return _digits(value, say), "USD"
     if group == "energy":
         return _digits(value, say), "J"
     return _digits(value, say), ""

@@ -16,12 +16,34 @@ from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
+from runner.jobs.rows import is_truncated
 from runner.report import significance
-from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, Report, ReportSample, tracked
+from runner.report.model import (
+    VALIDITY,
+    Candidate,
+    CandidateAnswer,
+    Comparison,
+    JudgeRemark,
+    Key,
+    Report,
+    ReportSample,
+    tracked,
+)
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
-PREFERRED = ("exact_match", "anls", "cer", "wer", "judge_ratio", "rougeL", "bleu")
+PREFERRED = (
+    "page_overall",
+    "kie_f1",
+    "grounding_hit",
+    "exact_match",
+    "anls",
+    "cer",
+    "wer",
+    "judge_ratio",
+    "rougeL",
+    "bleu",
+)
 # What a judge says of quality; its other figures tell of the judge.
 JUDGED = ("judge/ratio", "judge/score")
 # Beyond these the table grows wider than a page; the rest stands under "all figures".
@@ -55,8 +77,11 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
     metrics = _metrics(results)
     measures = _measures(results, metrics, settings)
     samples: dict[str, ReportSample] = {}
+    read = list(
+        dict.fromkeys([*(measure.name for measure in measures), *(name for name in VALIDITY if name in metrics)])
+    )
     candidates = [
-        _candidate(result, choice, label, measures, samples)
+        _candidate(result, choice, label, read, samples)
         for result, choice, label in zip(results, chosen, labels, strict=True)
     ]
     named = (candidate for candidate in candidates if settings.baseline in _names(candidate))
@@ -147,7 +172,7 @@ def _candidate(
     result: JobFolder,
     choice: Mapping[str, str],
     label: str,
-    measures: Sequence[Measure],
+    measures: Sequence[str],
     samples: dict[str, ReportSample],
 ) -> Candidate:
     """Read a job's answers and scores. What a killed job did not write is absent."""
@@ -161,7 +186,7 @@ def _candidate(
         documents[sample.id] = sys.intern(row["document"])
     candidate = Candidate(result, choice, label, read)
     judged = {figure["measure"] for figure in result.aggregates if figure.get("measure_group") == "judge"}
-    _take_scores(candidate, documents, [figure.name for figure in measures], judged, result.scores())
+    _take_scores(candidate, documents, measures, judged, result.scores())
     return candidate
 
 
@@ -170,7 +195,7 @@ def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
     return CandidateAnswer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
-        truncated=row["finish_reason"] == "length",
+        truncated=is_truncated(row),
         # What was due before an open load had settled is not measured.
         latency_s=None if timing.get("settled") is False else timing.get("latency_s"),
         prompt_tokens=row["prompt_tokens"],

@@ -21,6 +21,9 @@ Key = tuple[str, int]  # sample id, repeat
 # The figures of memory, the most exact first: what the job needs, what it held on the GPU, what its processes held.
 MEMORY = ("memory/needed_gib", "memory/gpu_peak_gib", "memory/cpu_peak_gib")
 
+# Whether an answer is JSON that can be used; the first of these that was measured is shown.
+VALIDITY = ("kie_valid", "json_valid")
+
 
 def tracked(measure: Measure) -> str:
     """Return the name under which a measure is tracked."""

@@ -21,7 +21,17 @@ from markupsafe import Markup
 
 from runner.report.decision import Decision
 from runner.report.model import Comparison, Report
-from runner.report.sections import answers, charts, comparison, origin, published, reading, verdict
+from runner.report.sections import (
+    answers,
+    charts,
+    comparison,
+    constraint,
+    origin,
+    published,
+    reading,
+    thinking,
+    verdict,
+)
 from runner.report.spoken import decision_of, seeing
 
 HERE = Path(__file__).parent
@@ -29,7 +39,9 @@ HERE = Path(__file__).parent
 SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
+    "thinking": thinking,
     "reading": reading,
+    "constraint": constraint,
     "published": published,
     "charts": charts,
     "answers": answers,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Sequence
 
 from metrics.api import Measure
-from metrics.paired import compare
+from metrics.paired import NothingToCompare, compare
 from metrics.paired_verdict import PairedVerdict, against_the_best, verdicts
 from runner.report.model import Candidate, Comparison
 
@@ -52,17 +54,11 @@ def family(
         for candidate in comparable
         if (run := candidate.runs.get(measure.name)) and set(run.stats) & set(base.stats)
     ]
-    comparisons = [
-        compare(
-            measure,
-            lambda totals: metric.combine(measure.name, totals),
-            base,
-            run,
-            margin=margin,
-            confidence=confidence,
-        )
-        for run in runs
-    ]
+    comparisons = []
+    combine = functools.partial(metric.combine, measure.name)
+    for run in runs:
+        with contextlib.suppress(NothingToCompare):
+            comparisons.append(compare(measure, combine, base, run, margin=margin, confidence=confidence))
     level = against_the_best(confidence, best_of) if best_of else confidence
     return {verdict.paired.candidate: verdict for verdict in verdicts(comparisons, confidence=level)}
 

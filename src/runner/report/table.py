@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runner.base import terminal, terminal_table
 from runner.base.terminal_table import MISSING, Column
+from runner.jobs.costs import PER_PAGES
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import choices, judge_names, quality_names
 
@@ -49,6 +50,7 @@ def comparison(results: Sequence[JobFolder]) -> ComparisonTable:
         "p95 s": ([_number(result, "latency/p95_s", ".3f") for result in results], 70),
         "tokens/s": ([_number(result, "throughput/output_tokens_per_s", ".1f") for result in results], 30),
         f"{_memory_kind(results)} peak GiB": ([_memory(result) for result in results], 50),
+        **_money(results),
         "failed": ([_failed(result) for result in results], 95),
     }
     columns += [Column(name, tuple(cells), weight=weight, right=True) for name, (cells, weight) in figures.items()]
@@ -108,6 +110,13 @@ def _interval(result: JobFolder, measure: str, group: str = "quality") -> str:
     if value is None:
         return MISSING
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _money(results: Sequence[JobFolder]) -> dict[str, tuple[list[str], int]]:
+    """Return the column of money where a job has a price."""
+    if not any(result.metric(PER_PAGES) is not None for result in results):
+        return {}
+    return {"USD per 1,000 pages": ([_number(result, PER_PAGES, ".3g") for result in results], 65)}
 
 
 def _memory_kind(results: Sequence[JobFolder]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.report import schema_modes
 from runner.report.model import Candidate, Comparison
 from runner.studies.parity import comparison as parity
 
@@ -99,6 +100,26 @@ def whole_pages(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         yield compared.texts("trust.whole_pages")
 
 
+def schema_mode(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of candidates that were held to a schema, beside others that were not, unless each was run both ways."""
+    modes = {schema_modes.mode(other) for other in compared.candidates}
+    paired = {one.name for pair in schema_modes.pairs(compared) for one in pair}
+    if len(modes) > 1 and schema_modes.ENFORCED in modes and len(paired) < len(compared.candidates):
+        yield compared.texts(f"trust.schema_mode.{schema_modes.mode(candidate) or 'none'}")
+
+
+def output_adapters(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Say what turned a candidate's pages into Markdown, where others had something else (`metrics=[page]`)."""
+    if "page" in candidate.result.config.get("metrics", {}) and len(set(map(_adapters, compared.candidates))) > 1:
+        yield compared.texts(
+            "trust.output_adapters", adapters=_adapters(candidate) or compared.texts("trust.no_adapter")
+        )
+
+
+def _adapters(candidate: Candidate) -> str:
+    return ", ".join(candidate.result.config["model"].get("output_adapters") or ())
+
+
 @functools.lru_cache(maxsize=4)
 def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     """Return how the input of each job differs, by its folder. Cached for all candidates; empty with one backend."""
@@ -108,7 +129,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 CHECKS: Sequence[Check] = (
     *(failed, unscored, truncated, refused, overhead, late, swap_gap),
-    *(other_questions, other_input, whole_pages),
+    *(other_questions, other_input, whole_pages, schema_mode, output_adapters),
 )
 
 

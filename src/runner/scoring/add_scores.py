@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from metrics import registry as metric_registry
 from metrics.api import Case, Metric
 from runner.base.errors import Problem, Refused
+from runner.config import metric_files
 from runner.jobs import tracking
 from runner.jobs.folder import JobFolder
 from runner.scoring import score
@@ -156,7 +157,7 @@ def _as_written(raw: Any, resolved: Any) -> Any:
 def create(configured: Mapping[str, Any]) -> dict[str, Metric]:
     """Make metrics by name and options. Raise Refused for what can't be made."""
     try:
-        created = metric_registry.create_all(configured)
+        created = metric_registry.create_all(metric_files.resolved(configured))
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(configured, created, strict=True))

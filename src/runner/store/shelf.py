@@ -98,6 +98,12 @@ class Shelf:
 
     def latencies(self, conditions: Conditions | None, most: int) -> Iterator[float]:
         """Yield the latency in seconds of the newest `most` answers under these conditions (None: under any)."""
+        for generation in self.newest(conditions, most):
+            if (timing := generation.get("timing")) and timing.get("latency_s") is not None:
+                yield timing["latency_s"]
+
+    def newest(self, conditions: Conditions | None, most: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the newest `most` answers under these conditions (None: under any), as `to_json` wrote them."""
         name = None if conditions is None else _name(conditions)
         with self._using:
             self._open(to_write=False)
@@ -106,8 +112,7 @@ class Shelf:
                 return
             rows = [lines.decode(os.pread(self._file, size, at)) for at, size in sorted(places)[-most:]]
         for row in rows:
-            if (timing := row["generation"].get("timing")) and timing.get("latency_s") is not None:
-                yield timing["latency_s"]
+            yield row["generation"]
 
     def sync(self) -> None:
         """Write everything to the disk (fsync)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metrics.paired import Paired, ScoredRun, compare
+from metrics.paired import NothingToCompare, Paired, ScoredRun, compare
 from runner.base import command_line
 from runner.base.errors import Problem, Refused
 from runner.config import decisive
@@ -70,7 +70,10 @@ def against(
     """Compare a job with its blind twin, paired on the samples that both have scored; None if there are none."""
     if base is None or run is None or not base.stats.keys() & run.stats.keys():
         return None
-    return ReadingGain(job, blind, compare(measure, _Combine(metric, measure.name), base, run))
+    try:
+        return ReadingGain(job, blind, compare(measure, _Combine(metric, measure.name), base, run))
+    except NothingToCompare:
+        return None
 
 
 @dataclass(frozen=True)

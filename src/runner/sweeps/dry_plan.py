@@ -18,9 +18,12 @@ from runner.asking.questions import Generated, Questions
 from runner.base import paths, terminal, terminal_table
 from runner.base.progress import Progress
 from runner.config.overrides import command, config_dir_option
+from runner.jobs.costs import PAGES
 from runner.jobs.folder import JobFolder
 from runner.planning.job import Job
 from runner.store import Shelf
+from runner.sweeps import cost_forecast
+from runner.sweeps.cost_forecast import CostForecast, Stored
 
 # How many stored answers, and job folders, tell how long another will take.
 LATENCIES, FOLDERS = 200, 500
@@ -32,7 +35,7 @@ class Forecast:
     """What one job would do: how many questions there are, how many the store answers, and how long the rest takes.
 
     `unreadable` questions can't be asked (a broken picture). `seconds` is None where no earlier answer tells it; it is
-    of answers under the same conditions unless `elsewhere`.
+    of answers under the same conditions unless `elsewhere`. `cost` is None if no price of the job is known.
     """
 
     job: Job
@@ -41,6 +44,7 @@ class Forecast:
     unreadable: int
     seconds: float | None
     elsewhere: bool
+    cost: CostForecast | None = None
 
     @property
     def to_ask(self) -> int:
@@ -52,6 +56,7 @@ def show(jobs: Sequence[Job]) -> None:
     """Print what jobs, in the order in which they would run, would do. Nothing is written or started."""
     forecasts = [forecast(job) for job in jobs]
     rows: list[tuple[str, ...]] = []
+    priced = any(one.cost is not None for one in forecasts)
     groups: dict[EngineSpec, list[Forecast]] = {}
     for one in forecasts:
         group = groups.setdefault(one.job.spec, [])
@@ -60,8 +65,10 @@ def show(jobs: Sequence[Job]) -> None:
         told = f"{one.job.name} {one.job.spec.backend}, {one.job.spec.env}" if len(group) == 1 else ""
         broken = f" (+{one.unreadable} unreadable)" if one.unreadable else ""
         counts = (one.questions, one.stored, f"{one.to_ask}{broken}")
-        rows.append((number, told, one.job.dataset.name, one.job.prompt.name, *map(str, counts), _time(one)))
-    header = ("group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time")
+        named = (number, told, one.job.dataset.name, one.job.prompt.name)
+        rows.append((*named, *map(str, counts), _time(one), *([_cost(one)] if priced else [])))
+    header = ["group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time"]
+    header += ["USD"] if priced else []
     terminal_table.show_rows(header, rows, identity=4, elsewhere="a wider terminal")
     for line in _summary(forecasts, groups):
         terminal.say(line)
@@ -69,22 +76,29 @@ def show(jobs: Sequence[Job]) -> None:
 
 def forecast(job: Job) -> Forecast:
     """Look up which answers of a job exist, and how long those took. Pictures are read, as they name the answers."""
-    result = Generated()
+    result, stored = Generated(), Stored()
     questions = job.questions
     with (
         Shelf.of(paths.store_dir(), job.spec) as shelf,
         Progress(f"{job.name}: looking into the store", None) as progress,
     ):
         # Two rows may ask the same: the second will take the first one's answer.
-        to_ask = len({ask.key for ask in Questions(job, shelf, result, progress).missing()})
+        walk = Questions(job, shelf, result, progress, stored.keep)
+        asks = {ask.key: ask for ask in walk.missing()}
+        to_ask = len(asks)
         unreadable = len(result.failures)
         same = list(shelf.latencies(job.conditions, LATENCIES))
         took = same or list(shelf.latencies(None, LATENCIES))
+        each = statistics.fmean(took) / job.config.concurrency if took else None
+        if job.arrivals is not None:
+            each = job.arrivals.length_s() / job.arrivals.count
+        newest = list(shelf.newest(None, cost_forecast.ANSWERS))
+        cost = cost_forecast.forecast(job, walk, stored, list(asks.values()), newest, each)
     seconds: float | None = None
     if job.arrivals is not None:
         seconds, same = job.arrivals.length_s(min(to_ask, job.arrivals.count)), [1.0]
     elif took or not to_ask:
-        seconds = to_ask * statistics.fmean(took) / job.config.concurrency
+        seconds = to_ask * statistics.fmean(took) / job.config.concurrency if to_ask else 0.0
     return Forecast(
         job,
         questions,
@@ -92,6 +106,7 @@ def forecast(job: Job) -> Forecast:
         unreadable,
         seconds if to_ask else 0.0,
         bool(to_ask and not same),
+        cost,
     )
 
 
@@ -109,9 +124,36 @@ def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence
         told = [load for load in loads.values() if load is not None]
         untold = [group[0].job.name for spec, group in starting.items() if loads[spec] is None]
         yield f"starting engines: {_sum(told, untold)}"
+    yield from _money(forecasts)
     if any(one.elsewhere and one.seconds for one in forecasts):
         yield "* from answers under other conditions (GPU, concurrency, engine arguments)"
     yield "nothing was started (plan=dry)"
+
+
+def _money(forecasts: Sequence[Forecast]) -> Iterator[str]:
+    """Yield what the jobs will cost, what 1,000 pages cost with each, and whether the budget is enough."""
+    priced = [one for one in forecasts if one.cost is not None]
+    if not priced:
+        return
+    asked = [one for one in forecasts if one.to_ask]
+    known = [one.cost.usd for one in asked if one.cost is not None and one.cost.usd is not None]
+    unknown = dict.fromkeys(one.job.name for one in asked if one.cost is None or one.cost.usd is None)
+    most = [one.cost.most_usd if one.cost is not None else None for one in asked]
+    limit = (
+        ""
+        if None in most
+        else f", at most {sum(one for one in most if one is not None):.4g} without retries and warm-ups"
+    )
+    without = f", and {UNKNOWN} for {', '.join(unknown)}" if unknown else ""
+    if any(one.cost is not None and one.cost.usd is None for one in asked):
+        without += " (model.price.image_tokens tells it, or some answers in the store)"
+    yield f"cost: about {sum(known):.4g} USD{limit}{without}" if known or not unknown else f"cost: {without[6:]}"
+    per_pages = ((one.job.name, one.cost.per_pages) for one in priced if one.cost is not None)
+    told = (f"{name} {UNKNOWN if usd is None else f'about {usd:.4g} USD'}" for name, usd in per_pages)
+    yield f"{PAGES:,} pages: {', '.join(dict.fromkeys(told))}"
+    budget = priced[0].job.config.budget_usd
+    if budget is not None and sum(known) > budget:
+        yield f"budget_usd={budget:g} will be spent after about {budget / sum(known):.0%} of what is to ask"
 
 
 def earlier_load_s(job: Job, roots: Sequence[Path] = (Path("multirun"), Path("outputs"))) -> float | None:
@@ -140,6 +182,10 @@ def _time(one: Forecast) -> str:
     if one.seconds is None:
         return UNKNOWN
     return _spell(one.seconds) + ("*" if one.elsewhere and one.seconds else "")
+
+
+def _cost(one: Forecast) -> str:
+    return UNKNOWN if one.cost is None or one.cost.usd is None else f"{one.cost.usd:.4g}"
 
 
 def _spell(seconds: float) -> str:

@@ -22,6 +22,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from backends.api import EngineSpec
 from runner.jobs.folder import RUNNING, JobFolder
 
 log = logging.getLogger(__name__)
@@ -30,21 +31,25 @@ Overrides = list[str]
 
 @dataclass(frozen=True)
 class Group:
-    """The jobs that share an engine: the number of the first, and the overrides of each, which follow one another."""
+    """The jobs that share an engine: the number of the first, and the overrides of each, which follow one another.
+
+    `spec` is that engine's, with the limits that all of them can share.
+    """
 
     first: int
     jobs: tuple[Overrides, ...]
+    spec: EngineSpec
 
 
-def grouped(batch: Sequence[Sequence[str]], specs: Sequence[Any]) -> list[Group]:
+def grouped(batch: Sequence[Sequence[str]], specs: Sequence[EngineSpec]) -> list[Group]:
     """Split a batch that is ordered by engine where the engine changes. `specs` are those of the ordered batch."""
     groups: list[Group] = []
     for number, (overrides, spec) in enumerate(zip(batch, specs, strict=True)):
         if number and spec == specs[number - 1]:
             last = groups[-1]
-            groups[-1] = Group(last.first, (*last.jobs, list(overrides)))
+            groups[-1] = Group(last.first, (*last.jobs, list(overrides)), last.spec.with_limits_of(spec))
         else:
-            groups.append(Group(number, (list(overrides),)))
+            groups.append(Group(number, (list(overrides),), spec))
     return groups
 
 
@@ -67,6 +72,7 @@ class GroupTask:
         from runner.asking import engines
 
         group = self.groups[HydraConfig.get().job.num]
+        engines.expect([group.spec])
         os.chdir(self.cwd)  # a worker of Ray or Slurm may have begun elsewhere; dataset.path may be relative
         launcher = BasicLauncher()
         launcher.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)

@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics.api import Case, Metric
 from runner import store
-from runner.asking import engines, largest_input
+from runner.asking import engines, fetching, largest_input
+from runner.asking.budget import Ledger, Spending
 from runner.asking.generate import generate
 from runner.asking.questions import Generated
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
 from runner.config import decisive
-from runner.jobs import figures
+from runner.jobs import costs, figures
 from runner.jobs.answers import Answers
 from runner.jobs.folder import RUNNING, JobFolder, this_process
 from runner.jobs.job_files import apart
 from runner.jobs.rows import Record, describe_image
-from runner.planning import environments
+from runner.planning import environments, prices
 from runner.planning.job import Job
 from runner.planning.plan import plan, warn
 from runner.report import background
@@ -99,16 +100,22 @@ def _judge(
 def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
     """Generate, have the answers judged, score, measure."""
     generated, answers = Generated(), Answers(folder, job.config.report.slo)
+    spending, number = _spending(job), HydraConfig.get().job.get("num")
+    ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
-            generate(job, shelf, generated, answers.add, functools.partial(_settled, job))
+            quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
+            generate(job, shelf, generated, answers.add, quiet, beside, spending)
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
+            _paid(record, spending)
             cases = answers.close()
+            if (told := fetching.look()) is not None:
+                record.notes.append(told)
     _answers_came(job)
     if judges is None or not judges.needs_memory:
-        ahead.after(HydraConfig.get().job.get("num"), job)
+        ahead.after(number, job)
     _not_all_failed(job, generated)
     # stage=generate leaves the scores to a later stage=score.
     wanted = dict(job.metrics) if job.config.stage == "all" else {}
@@ -125,6 +132,7 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
         record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
     record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
+    _costs(job, record, seen.costs, generated.measured if generated.timed else None)
     if job.dataset.is_search:
         found, told = largest_input.figures(list(folder.rows()))
         record.metrics |= found
@@ -132,10 +140,41 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
+    if omitted := figures.not_sent(seen):
+        record.environment["not_sent"] = omitted
+        folder.write_environment(record.environment)
     for remark in figures.remarks(generated):
         log.warning("%s: %s", job.title, remark)
     record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
     return record.metrics
+
+
+def _spending(job: Job) -> Spending | None:
+    """Return what keeps the budget of the command and counts what this job pays; None where tokens have no price."""
+    price = prices.of_tokens(job.config)
+    if price is None:
+        return None
+    path = paths.store_dir() / "budgets" / f"{judging.command_id()}-candidates.json"
+    return Spending(price, Ledger(path, job.config.budget_usd), "budget_usd")
+
+
+def _paid(record: Recorder, spending: Spending | None) -> None:
+    """Record what was paid now, which may be less than what the answers cost: some were in the store."""
+    if spending is None:
+        return
+    record.metrics[costs.PAID] = spending.paid
+    if spending.doubtful:
+        record.notes.append(f"cost: requests that broke off may have cost up to {spending.doubtful:.4f} USD more")
+    if spending.factor > 1:
+        wrong = f"cost: a request took {spending.factor:.1f} times the input that was foreseen"
+        record.notes.append(f"{wrong}: raise model.price.image_tokens")
+
+
+def _costs(job: Job, record: Recorder, used: costs.Costs, measured: Mapping[str, Any] | None) -> None:
+    found = costs.figures(used, prices.of_tokens(job.config), prices.of_an_hour(job.config), measured)
+    record.metrics |= found
+    if (note := costs.note(used, prices.told(job.config), found)) is not None:
+        record.notes.append(note)
 
 
 def _prepare_report(job: Job) -> None:

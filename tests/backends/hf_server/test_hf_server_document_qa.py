@@ -1,4 +1,4 @@
-"""LayoutLMv3: words of tesseract in, a run of them out."""
+"""LayoutLMv2, LayoutLMv3 and LayoutXLM: words of tesseract in, a run of them out."""
 
 from __future__ import annotations
 
@@ -75,6 +75,98 @@ def test_an_answer_is_a_run_of_the_words_of_a_page(loaded):
     # Whole words are given, so a limit of one token gives one word.
     short, _ = answered(loaded, request(page(*LINES), max_tokens=1))
     assert len(short.text.split()) == 1
+
+
+@needs_tesseract
+@pytest.mark.parametrize("xlm", [False, True])
+def test_layoutlmv2_and_layoutxlm_answer_without_detectron2(tiny_models, tmp_path, xlm):
+    import torch
+
+    from backends.hf_server.loading import load
+
+    folder = tiny_models.make_layoutlmv2(tmp_path / "model", xlm=xlm)
+    loaded = load(Settings(model=str(folder), port=1, device="cpu", dtype="float32"), lambda _: None)
+    words = " ".join(LINES).split()
+    delta, finished = answered(loaded, request(page(*LINES)))
+    run = delta.text.split()
+    assert any(words[at : at + len(run)] == run for at in range(len(words))), delta.text
+    assert finished.prompt_tokens > 40
+    long = loaded.family.prepare(request(page(*[f"Line {n} of a long page" for n in range(20)])))
+    rows = long.inputs["pages"][0]["rows"]
+    assert rows["input_ids"].shape[1] == 258 and len(rows["input_ids"]) > 1, "windows of all positions that it has"
+    assert "token_type_ids" not in rows if xlm else int(rows["token_type_ids"].max()) == 1, "questions and pages"
+    # The picture counts: the backbone's features reach the answer's scores.
+    (seen,) = loaded.family.prepare(request(page(*LINES))).inputs["pages"]
+    given = {**seen["rows"], "image": seen["pixel_values"]}
+    with torch.inference_mode():
+        scores = loaded.model(**given).start_logits
+        other = loaded.model(**{**given, "image": 255 - given["image"]}).start_logits
+    assert given["image"].shape == (1, 3, 224, 224) and not torch.equal(scores, other)
+
+
+def test_the_backbone_of_layoutlmv2_has_the_names_and_sizes_of_detectron2():
+    """The values were compared with detectron2's own code at 02b5c4e2: equal to the last bit, ResNeXt and ResNet."""
+    import torch
+    from transformers import LayoutLMv2Config
+
+    from backends.hf_server.families import resnext_fpn
+
+    with torch.device("meta"):
+        backbone = resnext_fpn.VisualBackbone(LayoutLMv2Config()).backbone
+    weights = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    assert len(weights) == 536
+    assert weights["bottom_up.stem.conv1.weight"] == (64, 3, 7, 7)
+    assert weights["bottom_up.res2.0.shortcut.norm.running_var"] == (256,)
+    assert weights["bottom_up.res4.22.conv2.weight"] == (1024, 32, 3, 3), "32 groups of 32"
+    assert weights["bottom_up.res5.2.conv3.weight"] == (2048, 2048, 1, 1)
+    assert weights["fpn_lateral5.bias"] == weights["fpn_output2.bias"] == (256,)
+    assert backbone(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 256, 56, 56)
+
+
+def test_frozen_norms_are_batch_norms_of_stored_statistics():
+    import torch
+
+    from backends.hf_server.families.resnext_fpn import FrozenBatchNorm2d
+
+    own, known = FrozenBatchNorm2d(3), torch.nn.BatchNorm2d(3).eval()
+    values = {name: torch.rand(3) for name in own.state_dict()}
+    own.load_state_dict(values)
+    known.load_state_dict(values, strict=False)
+    pixels = torch.rand(2, 3, 4, 4)
+    assert torch.equal(own(pixels), known(pixels).detach())
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"MODEL.RESNETS.DEPTH": 18}, "RESNETS.DEPTH=18"),
+        ({"MODEL.FPN.NORM": "GN"}, "FPN.NORM=GN"),
+        ({"MODEL.BACKBONE.NAME": "build_resnet_backbone"}, "BACKBONE.NAME=build_resnet_backbone"),
+        ({"MODEL.RESNETS.DEFORM_ON_PER_STAGE": [False, True, True, True]}, "DEFORM_ON_PER_STAGE"),
+    ],
+)
+def test_another_backbone_is_refused(setting, words):
+    from transformers import LayoutLMv2Config
+
+    from backends.hf_server.families.resnext_fpn import settings_of
+
+    with pytest.raises(LoadError, match=words.replace("[", r"\[")):
+        settings_of(LayoutLMv2Config.get_default_detectron2_config() | setting)
+
+
+@needs_tesseract
+def test_a_checkpoint_without_a_head_for_questions_is_refused(tiny_models, tmp_path):
+    """That of microsoft's base models: its answers would be random."""
+    from safetensors.torch import load_file, save_file
+
+    from backends.hf_server.loading import load
+
+    folder = tiny_models.make_layoutlmv2(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("qa_outputs")}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(LoadError, match=r"lacks 2 weights.*qa_outputs\.bias"):
+        load(Settings(model=str(folder), port=1, device="cpu"), lambda _: None)
 
 
 @needs_tesseract

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # The device file, and not torch, whose import would cost seconds while tests are collected.
-without_gpu = not Path("/dev/nvidiactl").exists()
+without_gpu = not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(without_gpu, reason="no NVIDIA GPU")]
 
 # Qwen/Qwen2-VL-2B-Instruct, config.json

@@ -169,6 +169,19 @@ def test_a_thinking_model_is_scored_by_its_answer_alone(qwen, bodies, monkeypatc
     assert completion.whole("Six", "Hm", (), ticket.events[-1])["choices"][0]["message"]["reasoning_content"] == "Hm"
 
 
+def test_a_variable_of_the_chat_template_reaches_the_prompt(qwen, bodies, monkeypatch):
+    family = qwen.family
+    template = family._processor.chat_template + "{% if enable_thinking is false %}<think></think>{% endif %}"
+    monkeypatch.setattr(family._processor, "chat_template", template)
+
+    def prompt(**more):
+        return family.prepare(parse_chat_request(bodies.request(bodies.picture(), **more), "model")).prompt
+
+    plain = prompt()
+    assert prompt(chat_template_kwargs={"enable_thinking": False}) == plain + "<think></think>"
+    assert prompt(chat_template_kwargs={"enable_thinking": True}) == plain == prompt(chat_template_kwargs={})
+
+
 @pytest.mark.parametrize(("kind", "bits"), [("w8a8", 8), ("w4a16", 4)])
 def test_compressed_tensors(qwen, tiny_qwen, tiny_models, bodies, tmp_path, kind, bits):
     loaded = load_model(tiny_models.make_quantised(tiny_qwen, tmp_path / kind, kind))

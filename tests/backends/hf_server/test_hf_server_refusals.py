@@ -48,6 +48,9 @@ def test_a_broken_image_is_named(server, bodies, kind, stream):
         ({"mm_processor_kwargs": {"max_pixels": -5}}, "max_pixels"),
         ({"mm_processor_kwargs": {"fps": 2}}, "fps"),
         ({"mm_processor_kwargs": {"max_pixels": 100}}, "max_pixels"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, "enable_thinking"),  # its template doesn't read it
+        ({"chat_template_kwargs": {"tokenize": True}}, "tokenize"),
+        ({"chat_template_kwargs": 3}, "chat_template_kwargs"),
     ],
 )
 def test_wrong_parameters_are_named(server, bodies, values, named):

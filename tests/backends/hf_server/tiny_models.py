@@ -33,8 +33,8 @@ QUANTISED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
 GROUP = 32
 
 
-def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE) -> Any:
-    """One token per byte and the special tokens."""
+def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE, **options: Any) -> Any:
+    """One token per byte and the special tokens. `options` are those of PreTrainedTokenizerFast."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -43,7 +43,9 @@ def tokenizer(special: tuple[str, ...] = SPECIAL, template: str = TEMPLATE) -> A
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>", **options
+    )
     made.chat_template = template
     return made
 
@@ -94,7 +96,7 @@ def make_qwen(folder: Path, kind: str = "qwen2_vl") -> Path:
 
     made = tokenizer()
     config = qwen_config(made, kind)
-    model = _lively(AutoModelForImageTextToText.from_config(config), made, SPECIAL)
+    model = lively(AutoModelForImageTextToText.from_config(config), made, SPECIAL)
     eos = [made.convert_tokens_to_ids("<|im_end|>"), made.convert_tokens_to_ids("<|endoftext|>")]
     # Sampling defaults such as Qwen's: the server must not let them into a greedy answer.
     model.generation_config = GenerationConfig(
@@ -133,7 +135,7 @@ def make_text(folder: Path) -> Path:
         max_position_embeddings=4096,
         eos_token_id=made.eos_token_id,
     )
-    _lively(Qwen2ForCausalLM(config), made, special).save_pretrained(folder)
+    lively(Qwen2ForCausalLM(config), made, special).save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
 
@@ -173,6 +175,53 @@ def make_layoutlmv3(folder: Path) -> Path:
     return folder
 
 
+def make_layoutlmv2(folder: Path, *, xlm: bool = False) -> Path:
+    """A LayoutLMv2 for question answering, one token per letter, windows of 258 tokens; `xlm`: LayoutXLM's tokenizer.
+
+    Its backbone is a ResNeXt-50 with few channels, named as detectron2 names it.
+    """
+    import torch
+    from transformers import LayoutLMv2Config, LayoutLMv2ForQuestionAnswering, LayoutLMv2Tokenizer, LayoutXLMTokenizer
+
+    from backends.hf_server.families import resnext_fpn
+
+    resnext_fpn.install()
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    if xlm:
+        pieces = ["<s>", "<pad>", "</s>", "<unk>", *[f"\u2581{one}" for one in letters], *letters, "<mask>"]
+        made = LayoutXLMTokenizer(vocab=[(piece, -1.0) for piece in pieces])
+    else:
+        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *[f"##{one}" for one in letters]]
+        made = LayoutLMv2Tokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
+    sizes = {"RES2_OUT_CHANNELS": 16, "STEM_OUT_CHANNELS": 8, "NUM_GROUPS": 4, "WIDTH_PER_GROUP": 2, "DEPTH": 50}
+    backbone = LayoutLMv2Config.get_default_detectron2_config()
+    backbone |= {f"MODEL.RESNETS.{name}": value for name, value in sizes.items()} | {"MODEL.FPN.OUT_CHANNELS": 12}
+    config = LayoutLMv2Config(
+        vocab_size=len(made),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=258,
+        type_vocab_size=1 if xlm else 2,
+        pad_token_id=made.pad_token_id,
+        coordinate_size=6,
+        shape_size=4,
+        image_feature_pool_shape=[7, 7, 12],
+        detectron2_config_args=backbone,
+    )
+    torch.manual_seed(0)
+    model = LayoutLMv2ForQuestionAnswering(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3)
+    model.save_pretrained(folder)
+    made.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "LayoutLMv2ImageProcessor"}))
+    return folder
+
+
 def make_llava(folder: Path) -> Path:
     """A LLaVA: CLIP vision tower, Llama text model, fixed image size."""
     from transformers import (
@@ -201,7 +250,7 @@ def make_llava(folder: Path) -> Path:
     config = LlavaConfig(
         text_config=text, vision_config=vision, image_token_index=made.convert_tokens_to_ids("<image>")
     )
-    model = _lively(LlavaForConditionalGeneration(config), made, special)
+    model = lively(LlavaForConditionalGeneration(config), made, special)
     model.save_pretrained(folder)
     size = {"height": 56, "width": 56}
     processor = LlavaProcessor(
@@ -293,7 +342,7 @@ def _quantisation(kind: str) -> dict[str, Any]:
     }
 
 
-def _lively(model: Any, made: Any, special: tuple[str, ...]) -> Any:
+def lively(model: Any, made: Any, special: tuple[str, ...]) -> Any:
     """Draw weights so wide that answers depend on the prompt, and never let image or role tokens be drawn."""
     import torch
 

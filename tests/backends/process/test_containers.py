@@ -232,6 +232,10 @@ def test_a_server_without_a_port_can_not_be_published():
         ),
         ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "no Docker daemon answers"),
         ('could not select device driver "" with capabilities: [[gpu]]', "NVIDIA container toolkit"),
+        (
+            "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please update your driver",
+            "built for CUDA 13.0: CUDA 13 needs driver 580",
+        ),
         ("manifest for vllm/vllm-openai:v9 not found: manifest unknown: manifest unknown", "check env.container.image"),
         (
             "Get https://registry-1.docker.io/v2/: dial tcp: lookup registry-1.docker.io: no such host",

@@ -66,3 +66,16 @@ def test_the_engine_sees_only_its_own():
     launch = environment.prepare(Launch(("python", "-m", "server"), {"A": "b"}))
     assert launch.variables["CUDA_VISIBLE_DEVICES"] == "1,3" and launch.variables["A"] == "b"
     assert environment.name == "current"
+
+
+def test_cuda_counts_gpus_as_nvml_does_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch):
+    claimed = gpu_claims.OnGpus(CurrentEnvironment(), ("1",))
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    assert gpu_claims.order() == {}, "the user's own indexes are CUDA's"
+    assert "CUDA_DEVICE_ORDER" not in claimed.prepare(Launch(("server",))).variables
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert gpu_claims.order() == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert claimed.prepare(Launch(("server",))).variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    assert gpu_claims.order() == {}
+    assert claimed.prepare(Launch(("server",))).variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "claims name NVML's"

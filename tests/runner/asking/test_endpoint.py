@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from tests.conftest import CommandLine
+from tests.conftest import ROOT, CommandLine
 from tests.patience import patient
 
 
@@ -89,19 +90,30 @@ SAID = {
     "filters": [_piece({"content": "Ив"}), _piece({}, "content_filter")],
     "cuts": [_piece({"content": "Ив"}), _piece({}, "MAX_TOKENS")],
     "thinks": [_piece({"content": "<think>вижу паспорт</think>\n\nИванов"}), _piece({}, "stop")],
+    "ponders": [_piece({"reasoning_content": "вижу паспорт"}), _piece({}, "length")],
     "breaks": [_piece({"content": "Ив"}), {"object": "error", "message": "no such picture", "code": 400}],
     "strict": [_piece({"content": "Иванов"}), _piece({}, "stop")],
+}
+# What the families refuse, and what they must be sent. Of GPT-5: litellm 1.110.2, llms/openai/chat.
+REFUSED = {
+    "gpt-5-mini": ({"max_tokens", "temperature", "top_p", "top_k", "stop"}, {"max_completion_tokens"}),
+    "newcomer": ({"max_tokens", "temperature", "seed"}, {"max_completion_tokens"}),
+    "mistral-old": ({"max_completion_tokens", "reasoning_effort"}, {"max_tokens", "temperature"}),
+    "strict": ({"seed"}, {"max_completion_tokens"}),
 }
 
 
 class _Odd(BaseHTTPRequestHandler):
-    """Answers as SAID has it; `strict` takes no seed and wants max_completion_tokens."""
+    """Answers as SAID has it, and refuses what REFUSED says."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        refused = body["model"] == "strict" and ("seed" in body or "max_completion_tokens" not in body)
-        events = [f"data: {json.dumps(one)}\n\n" for one in SAID[body["model"]]] + ["data: [DONE]\n\n"]
-        content = json.dumps({"error": {"message": "unsupported: seed"}}) if refused else "".join(events)
+        unknown, needed = REFUSED.get(body["model"], (set(), set()))
+        refused = sorted(unknown & body.keys() | needed - body.keys())
+        events = [f"data: {json.dumps(one)}\n\n" for one in SAID.get(body["model"], SAID["strict"])]
+        content = "".join([*events, "data: [DONE]\n\n"])
+        if refused:
+            content = json.dumps({"error": {"message": f"Unsupported parameter: {refused}"}})
         self.send_response(400 if refused else 200)
         self.send_header("Content-Type", "application/json" if refused else "text/event-stream")
         self.end_headers()
@@ -119,9 +131,42 @@ def odd_url() -> Iterator[str]:
         server.shutdown()
 
 
+def test_what_the_gpt_5_family_refuses_is_not_sent_and_others_get_the_old_names(cli: CommandLine, odd_url: str):
+    command = ("-m", "model=openai", "model.name=gpt-5-mini,newcomer,mistral-old", f"backend.base_url={odd_url}")
+    command = (*command, "backend.api_key_variable=null", "dataset.limit=2", "metrics=[exact_match]")
+    ended = cli(*command)
+    assert ended.code == 0, ended.err + ended.out
+    notes = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        result = json.loads(path.read_text())
+        assert result["metrics"]["samples/failed"] == 0
+        notes[result["name"]] = " ".join(result["notes"])
+    assert "not sent: temperature, top_p (model.request_by_name." in notes["gpt-5-mini-native"]
+    assert "not sent" not in notes["mistral-old-native"] and "refuses" not in notes["mistral-old-native"]
+    # Of a name that no file knows the endpoint's own refusals tell what it takes.
+    assert "made without seed, which the endpoint refuses" in notes["newcomer-native"]
+    (told,) = cli.folder.glob("multirun/*/*/*newcomer*/environment.json")
+    assert json.loads(told.read_text())["not_sent"] == ["seed", "temperature"]
+    # What is added decides an answer: nothing of the store is reused; and a refusal names the key that changes it.
+    again = cli(*command, "+model.request.reasoning_effort=low", "max_failed=null")
+    assert "++model.request.reasoning_effort=null" in again.out + again.err
+    first, second = sorted(cli.folder.glob("multirun/*/*/*gpt-5-mini*/metrics.json"))
+    assert json.loads(second.read_text())["metrics"]["samples/reused"] == 0
+    left = json.loads((second.parent / "answers.jsonl").read_text().splitlines()[0])
+    assert (
+        left["text"] == "Иванов"
+        and left["key"] != json.loads((first.parent / "answers.jsonl").read_text().splitlines()[0])["key"]
+    )
+
+
 def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_url: str):
     ended = cli(
-        *("-m", "model=openai", "model.name=refuses,filters,cuts,thinks,breaks,strict", f"backend.base_url={odd_url}"),
+        *(
+            "-m",
+            "model=openai",
+            f"model.name={','.join(SAID)}",
+            f"backend.base_url={odd_url}",
+        ),
         *("backend.api_key_variable=null", "backend.omit=[seed]", "+backend.rename.max_tokens=max_completion_tokens"),
         *("dataset.limit=4", "metrics=[exact_match,text]", "max_failed=null", "warmup=0"),
     )
@@ -140,9 +185,83 @@ def test_what_endpoints_say_in_other_ways_is_read_or_told(cli: CommandLine, odd_
     assert first["cuts"]["remarks"] == ["finish_reason=MAX_TOKENS"]
     assert (first["thinks"]["text"], first["thinks"]["reasoning"]) == ("Иванов", "вижу паспорт")
     assert "held reasoning" in notes["thinks"]
+    assert metrics["ponders"]["samples/truncated"] == metrics["ponders"]["text/truncated"] * 4 == 4
+    assert "were cut by sampling.max_tokens while the model was thinking" in notes["ponders"]
     assert (first["breaks"]["error"]["kind"], first["breaks"]["text"]) == ("bad_request", None)
     assert "no such picture" in first["breaks"]["error"]["message"]
     assert first["strict"]["text"] == "Иванов" and "not sent: seed (backend.omit)" in notes["strict"]
     (page,) = cli.folder.glob("multirun/*/*/report.html")
     told = page.read_text()
     assert "4 of 4 answers were refused" in told and "4 of 4 answers were cut at sampling.max_tokens" in told
+
+
+class _Held(BaseHTTPRequestHandler):
+    """Writes JSON where it is held to a schema, and some words with a wrong value where it is not."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = '{"номер": "7"}' if "response_format" in body else 'Вот: {"номер": "1"'
+        events = [
+            _piece({"content": text}),
+            _piece({}, "stop"),
+            {"choices": [], "usage": {"completion_tokens": len(text)}},
+        ]
+        self.server.bodies.append(body)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write("".join(f"data: {json.dumps(one)}\n\n" for one in [*events]).encode() + b"data: [DONE]\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_both_ways_of_a_schema_are_asked_and_compared(cli: CommandLine):
+    schema = {"type": "object", "properties": {"номер": {"type": "string"}}, "required": ["номер"]}
+    (cli.folder / "schema.json").write_text(json.dumps(schema))
+    page = next((ROOT / "data/demo_documents/images").glob("*.png")).read_bytes()
+    (cli.folder / "1.png").write_bytes(page)
+    rows = [
+        {
+            "id": f"{n}",
+            "document": f"{n}",
+            "images": ["1.png"],
+            "question": f"Что {n}?",
+            "references": ['{"номер": "7"}'],
+        }
+        for n in range(3)
+    ]
+    (cli.folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Held) as server:
+        server.bodies = []  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, daemon=True).start()
+        ended = cli(
+            *("model=openai", "model.name=x", f"backend.base_url=http://127.0.0.1:{server.server_port}/v1"),
+            *("backend.api_key_variable=null", "dataset=jsonl", "dataset.path=rows.jsonl", "metrics=[kie]", "warmup=0"),
+            *("prompt.schema=schema.json", "prompt.schema_mode=both"),
+        )
+        bodies = server.bodies  # type: ignore[attr-defined]
+        server.shutdown()
+    assert ended.code == 0, ended.err
+    # Both are told the schema in the same words; one is sent it as well.
+    held = [body for body in bodies if "response_format" in body]
+    assert len(bodies) == 6 and len(held) == 3
+    assert all(body["response_format"]["json_schema"]["schema"] == schema for body in held)
+    assert len({json.dumps(body["messages"], sort_keys=True) for body in bodies}) == 3
+    found = {}
+    for path in cli.folder.glob("multirun/*/*/*/metrics.json"):
+        mode = path.parent.name.rpartition("_")[2]
+        found[mode] = json.loads(path.read_text())["metrics"]
+    assert {mode: (one["quality/kie_valid"], one["quality/kie_f1"]) for mode, one in found.items()} == {
+        "told": (0, 0),
+        "constrained": (1, 1),
+    }
+    (page_path,) = cli.folder.glob("multirun/*/*/report.html")
+    section = page_path.read_text(encoding="utf-8").partition("told and held to it")[2]
+    cells = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in section.partition("</table>")[0].split("</tr>")]
+    told = [cell for cell in cells if cell]
+    assert told[1].startswith("x native valid JSON 0.0 % 100.0 % +1.000"), told
+    assert any("F1 of values 0.0 % 100.0 %" in row for row in told)
+    assert any("tokens of an answer 18 14 -4.0" in row for row in told), told
+    assert any("latency, mean" in row for row in told)
+    assert "held to a schema, and those of others were not" not in ended.out  # each was run both ways

@@ -68,7 +68,11 @@ class Client:
             return Generation(request.key, None, failure, timing=Timing(begin, 0.0))
         async with engine.slots:
             await asyncio.sleep(engine.latency(int(request.key)))
-        return Generation(request.key, "Петров", None, timing=Timing(begin, clock() - begin, clock() - begin - 0.05))
+        return Generation(request.key, "Петров", None, timing=_timing(begin, clock() - begin))
+
+
+def _timing(begin: float, took: float) -> Timing:
+    return Timing(begin, took, took - 0.05, answer_ttft_s=took - 0.02)
 
 
 def arrivals(times: Iterator[float] | list[float], count: int, settle_s: float = 0.0, most: int = 256) -> Arrivals:
@@ -87,7 +91,7 @@ def ask(number: int) -> load.Ask:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(make: Callable[[], Engine], due: Arrivals, *, on_answer=None, endpoints: int = 1, alive: bool = True):
+    def start(make: Callable[[], Engine], due: Arrivals, *, on_answer=None, endpoints=1, alive=True, gate=None):
         answers: dict[str, Generation] = {}
         tally = open_load.OpenTally()
 
@@ -100,7 +104,7 @@ def run(monkeypatch):
             monkeypatch.setattr(open_load, "Client", engine.client)
             await open_load.open_load(
                 map(ask, range(due.count)), [Endpoint(f"http://{number}", "m") for number in range(endpoints)], tally,
-                due, retries=2, timeout_s=60, alive=lambda: alive, on_answer=kept,
+                due, retries=2, timeout_s=60, alive=lambda: alive, on_answer=kept, gate=gate,
             )  # fmt: skip
             return engine
 
@@ -178,6 +182,39 @@ def test_attempts_that_failed_are_part_of_the_latency(run):
     assert answers["0"].attempts == 2
     assert latencies(answers) == pytest.approx([1.7, 0.2, 0.2])
     assert answers["0"].timing.late_s == 0, "it left in time; the endpoint did not take it"
+
+
+class Purse:
+    """Lets `most` requests pass at a time and `pays` in all, as a budget does."""
+
+    def __init__(self, most: int, pays: int) -> None:
+        self.free, self.pays = asyncio.Semaphore(most), pays
+
+    async def enter(self, _request: GenerationRequest) -> Failure | None:
+        await self.free.acquire()
+        self.pays -= 1
+        return None if self.pays >= 0 else Failure("over_budget", "not asked: it is spent")
+
+    def leave(self, _request: GenerationRequest, _generation: Generation | None) -> None:
+        self.free.release()
+
+
+def test_a_request_that_a_budget_holds_back_is_late(run):
+    engine, answers, tally = run(lambda: Engine(lambda _: 0.2), arrivals(every(0.1), 4), gate=Purse(1, 9))
+    assert engine.asked == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert [answers[str(n)].timing.late_s for n in range(4)] == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-6)
+    assert latencies(answers) == pytest.approx([0.2, 0.3, 0.4, 0.5])
+    assert [answers[str(n)].timing.answer_ttft_s for n in range(4)] == pytest.approx([0.18, 0.28, 0.38, 0.48])
+    values = measures(answers, tally)
+    assert values["load/late_share"] == 0.75 and tally.in_flight_s == pytest.approx(0.4), "one at a time, for 0.4 s"
+
+
+def test_a_request_that_a_budget_refuses_was_not_offered_and_is_not_late(run):
+    engine, answers, tally = run(lambda: Engine(lambda _: 0.05), arrivals(every(0.1), 10), gate=Purse(9, 6))
+    assert len(engine.asked) == tally.due == tally.answered == 6
+    assert [answers[str(n)].error.kind for n in range(6, 10)] == ["over_budget"] * 4
+    assert all(answers[str(n)].timing is None for n in range(6, 10))
+    assert tally.in_flight_s == pytest.approx(6 * 0.05)
 
 
 def test_replicas_share_what_is_under_way(run):

@@ -18,6 +18,7 @@ from tests.patience import patient
 # What the process imports: this module would need the folder above `tests` on its path, and pytest.
 PROGRAM = """
 import time
+from runner.base import helper
 from runner.base.errors import RunnerError
 
 def double(number: int) -> int:
@@ -41,7 +42,14 @@ def sleep(path) -> None:
         raise
 
 
+def until_waited_for() -> str:
+    while not helper.is_waited_for():
+        time.sleep(0.01)
+    return "ending" if helper.is_ending() else "waited for"
+
+
 TASKS = {"double": double, "refuse": refuse, "break_down": break_down, "sleep": sleep}
+TASKS["until_waited_for"] = until_waited_for
 """
 
 
@@ -71,6 +79,14 @@ def test_tasks_are_done_in_order_and_each_result_is_its_own(helper: Helper):
     first, second = helper.begin("double", number=1), helper.begin("double", number=2)
     assert helper.result(second) == 4 and helper.result(first) == 2
     assert not helper.busy()
+
+
+def test_a_task_is_told_when_its_own_result_is_waited_for(helper: Helper):
+    first, second = helper.begin("until_waited_for"), helper.begin("until_waited_for")
+    assert helper.busy()
+    assert helper.result(first) == "waited for"
+    assert helper.busy(), "nobody waits for the second yet"
+    assert helper.result(second) == "waited for"
 
 
 def test_what_a_task_raises_is_raised_here(helper: Helper):

@@ -26,7 +26,11 @@ def test_a_path_is_needed_and_must_exist(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
-    has(refusal(format="pictures", path="."), "unknown dataset format 'pictures'", "annotations, docvqa, images, jsonl")
+    has(
+        refusal(format="pictures", path="."),
+        "unknown dataset format 'pictures'",
+        "annotations, docvqa, images, json, jsonl",
+    )
 
 
 def test_a_folder_without_annotations_names_its_tables(tmp_path: Path) -> None:

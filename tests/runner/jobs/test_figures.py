@@ -134,7 +134,7 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
     for words in (
         *("1 of 7 questions were refused by the endpoint's content filter", "1 answers are refusals"),
         *("1 answers held reasoning before the answer", "only the first (index 0)", "finish_reason 'repetition'"),
-        "sampling.max_tokens ended them",
+        "were cut by sampling.max_tokens while the model was thinking",
     ):
         assert words in noted
     assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off
@@ -146,3 +146,41 @@ def test_remarks_on_pictures_are_notes_that_name_the_first_ones():
     notes = figures.notes(generated, figures.Seen([]))
     assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in notes
     assert "picture a.gif: moves" in notes
+
+
+def test_thinking_has_figures_of_its_own():
+    def thought(tokens: int | None, answered: float, reasoning: str | None = "вижу"):
+        timing = {"latency_s": 4.0, "ttft_s": 0.5, "answer_ttft_s": answered}
+        return row(reasoning=reasoning, reasoning_tokens=tokens, timing=timing)
+
+    values = figures.figures(figures.Seen([thought(10, 2.0), thought(30, 3.0)]), None, timed=True)
+    assert values["text/reasoning_tokens"] == 20 and values["ttft/answer_p50_s"] == 2.5 and values["ttft/p50_s"] == 0.5
+    plain = figures.figures(figures.Seen([thought(None, 0.5, None)]), None, timed=True)
+    assert not {"text/reasoning_tokens", "ttft/answer_p50_s"} & set(plain), "no thought was seen, and none counted"
+    hidden = figures.figures(figures.Seen([thought(0, 0.5, None)]), None, timed=False)
+    assert hidden["text/reasoning_tokens"] == 0, "counted, and there were none"
+
+
+def test_an_objective_for_the_answer_itself_is_not_one_for_the_first_token():
+    rows = [row(ttft=0.1), row(ttft=0.1)]
+    for one, said in zip(rows, (0.3, 0.9), strict=True):
+        one["timing"]["answer_ttft_s"] = said
+    limits = {"ttft/answer_p95_s": 0.5}
+    seen = figures.Seen(rows, limits)
+    assert figures.figures(seen, None, timed=True)["goodput/share"] == 0.5
+    assert any("ttft/answer <= 0.5 s" in note for note in figures.notes(Generated(), seen))
+    assert figures.figures(figures.Seen(rows, {"ttft/p95_s": 0.5}), None, timed=True)["goodput/share"] == 1
+    rows[0]["timing"]["answer_ttft_s"] = None
+    assert "goodput/share" not in figures.figures(figures.Seen(rows, limits), None, timed=True)
+
+
+def test_a_cut_within_the_thinking_is_truncated():
+    seen = figures.Seen([row("", remarks=["cut_before_answer"], finish_reason=None), row("", finish_reason="stop")])
+    assert seen.truncated == 1
+
+
+def test_settings_that_an_endpoint_refused_are_told():
+    seen = figures.Seen([row(remarks=["not_sent=temperature", "sent_as=max_tokens:max_completion_tokens"]), row()])
+    noted = "\n".join(figures.notes(Generated(timed=False), seen))
+    assert "1 answers were made without temperature, which the endpoint refuses" in noted
+    assert "max_tokens was sent as max_completion_tokens for 1 answers" in noted

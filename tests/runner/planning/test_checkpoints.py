@@ -7,7 +7,7 @@ import pytest
 
 from runner.base.errors import Refused
 from runner.config import Config, ModelConfig, QuantConfig
-from runner.planning import checkpoints
+from runner.planning import checkpoints, hub
 
 
 def config(model: ModelConfig, quant: str = "bf16", dummy: bool = False) -> Config:
@@ -56,6 +56,7 @@ def test_path_wins_over_checkpoints(folder: Path):
         (ModelConfig(name="m", checkpoints={"bf16": "./nowhere"}), ["no folder ./nowhere", "owner/name"]),
         (ModelConfig(name="m", checkpoints={"fp8": "x/y"}), ["m has no quant=bf16", "fp8", "checkpoints.bf16"]),
         (ModelConfig(name="m", path="."), ["holds no config.json"]),
+        (ModelConfig(name="m"), ["names no checkpoint", "model.path=FOLDER"]),
     ],
 )
 def test_refusals_say_what_would_be_valid(model: ModelConfig, words: list[str], tmp_path: Path, monkeypatch):
@@ -65,33 +66,11 @@ def test_refusals_say_what_would_be_valid(model: ModelConfig, words: list[str], 
     assert all(word in str(caught.value) for word in words)
 
 
-def test_hub_model_offline_and_uncached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoints, "hub_commit", lambda _name, _revision: None)
-    with pytest.raises(Refused, match="HF_HOME"):
-        checkpoints.find(config(ModelConfig(name="m", checkpoints={"bf16": "owner/model@abc"})))
-
-
 def test_hub_model_is_named_by_its_commit(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoints, "hub_commit", lambda name, revision: f"commit-of-{revision}")
+    monkeypatch.setattr(hub, "commit", lambda name, revision: f"commit-of-{revision}")
     found = checkpoints.find(config(ModelConfig(name="m", checkpoints={"bf16": "owner/model@abc"})))
     assert (found.location, found.revision) == ("owner/model", "commit-of-abc")
     assert found.digest == "owner/model@commit-of-abc"
-
-
-def test_cached_hub_model_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from huggingface_hub import constants
-
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    model = tmp_path / "models--owner--model"
-    (model / "snapshots" / commit).mkdir(parents=True)
-    (model / "snapshots" / commit / "config.json").write_text("{}")
-    (model / "refs").mkdir()
-    (model / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
-    checkpoints.hub_commit.cache_clear()
-    assert checkpoints.hub_commit("owner/model", "") == commit
-    checkpoints.hub_commit.cache_clear()
 
 
 def test_dummy_weights_are_named_by_architecture_and_changes(folder: Path):

@@ -35,8 +35,14 @@ def test_what_nothing_can_run_is_refused_with_the_reason(model: str):
     assert reason.strip() in str(refused.value)
 
 
+def test_rudolph_is_refused_with_the_pins_that_can_not_be_installed():
+    reason = str(OmegaConf.load(paths.conf_dir() / "model" / "rudolph.yaml").unsupported)
+    pins = ("tokenizers 0.10", "youtokentome~=1.0.6", "opencv-python==4.5.4.60", "PyWavelets==1.1.1", "Python 3.11")
+    assert all(pin in reason for pin in pins)
+
+
 def test_some_are_unsupported():
-    assert {"griffon_g", "layoutlmv2", "layoutxlm", "rudolph"} <= set(UNSUPPORTED)
+    assert {"griffon_g", "rudolph"} <= set(UNSUPPORTED)
 
 
 def test_a_backend_that_cannot_run_a_model_is_refused_with_those_that_can():
@@ -65,11 +71,11 @@ def test_endpoints_are_models_by_name(monkeypatch: pytest.MonkeyPatch):
 def test_a_cached_model_in_mistrals_format_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from huggingface_hub import constants
 
-    from runner.planning import checkpoints
+    from runner.planning import hub
 
     commit = "a" * 40
     cache = tmp_path / "models--owner--Large"
     (cache / "snapshots" / commit).mkdir(parents=True)
     (cache / "snapshots" / commit / "params.json").write_text("{}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert checkpoints.hub_commit("owner/Large", commit) == commit
+    assert hub.commit("owner/Large", commit) == commit

@@ -59,9 +59,25 @@ def test_russian_is_russian():
 
 # Names of measures, of parts of a machine, of files, keys and commands of ours, and signs of statistics.
 NAMES = {
-    *("CER", "WER", "ANLS", "BLEU", "ROUGE", "CPU", "GPU", "KV", "JavaScript", "p", "n", "L"),
+    *(
+        "CER",
+        "WER",
+        "ANLS",
+        "TEDS",
+        "IoU",
+        "Markdown",
+        "BLEU",
+        "ROUGE",
+        "CPU",
+        "GPU",
+        "KV",
+        "JavaScript",
+        "p",
+        "n",
+        "L",
+    ),
     *("answers", "jsonl", "sampling", "max_tokens", "python", "m", "runner", "parity", "report", "pictures", "limit"),
-    *("rescore", "true"),
+    *("rescore", "true", "F", "JSON", "prompt", "schema_mode", "both"),
 }
 
 

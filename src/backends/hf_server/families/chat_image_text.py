@@ -13,7 +13,7 @@ from backends.chat_server.errors import LoadError, RequestError
 from backends.chat_server.images import decode_image
 from backends.chat_server.protocol import ChatRequest, Clip
 from backends.hf_server.configuration import model_type
-from backends.hf_server.families import Prepared, moving, older_llava
+from backends.hf_server.families import Prepared, moving, older_llava, template_options
 from backends.hf_server.families.pixels import image_sizes, pixel_options
 from backends.hf_server.families.processors import load_processor
 from backends.hf_server.families.qwen_sizes import qwen_sizes
@@ -75,9 +75,12 @@ class ChatImageText:
             {"role": message.role, "content": self._content([_content(part) for part in message.parts])}
             for message in request.messages
         ]
+        options = template_options.checked(request.template_options, self._processor.chat_template)
         try:
             with self._lock:
-                prompt = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+                prompt = self._processor.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True, **options
+                )
                 if not clips:
                     inputs = self._process([prompt], [list(images)] if images else None, request)
                 else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from backends.chat_server.errors import LoadError, RequestError
 from backends.chat_server.protocol import ChatRequest
-from backends.hf_server.families import Prepared
+from backends.hf_server.families import Prepared, template_options
 from backends.hf_server.families.processors import load_tokenizer
 from backends.hf_server.families.token_rows import joined_tokens
 from backends.hf_server.settings import Settings
@@ -52,8 +52,9 @@ class ChatText:
             {"role": message.role, "content": "".join(str(part) for part in message.parts)}
             for message in request.messages
         ]
+        options = template_options.checked(request.template_options, self._encoder.chat_template)
         try:
-            prompt = self._encoder.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            prompt = self._encoder.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
         except Exception as error:  # templates raise many kinds of errors for roles and orders of turns
             raise RequestError(f"the model's chat template refuses the request: {error}") from error
         # The chat template contains all special tokens already.

@@ -1,4 +1,4 @@
-"""Extractive document question answering: LayoutLMv3 selects the words of a page that answer a question.
+"""Extractive document question answering: LayoutLMv2, LayoutLMv3 or LayoutXLM selects the words that answer a question.
 
 Tesseract reads the words and their places, and an answer is a span of these words. So no tokens are generated and
 nothing is streamed: `direct.py` calls `answer` instead of `generate`.
@@ -15,7 +15,8 @@ import torch
 from backends.chat_server.errors import LoadError, RequestError
 from backends.chat_server.images import decode_image
 from backends.chat_server.protocol import ChatRequest, Sampling
-from backends.hf_server.families import DirectAnswer, Prepared
+from backends.hf_server.configuration import model_type
+from backends.hf_server.families import DirectAnswer, Prepared, resnext_fpn, template_options
 from backends.hf_server.families.processors import load_image_processor, load_tokenizer
 from backends.hf_server.settings import Settings
 
@@ -37,7 +38,12 @@ class DocumentQA:
         self.tokenizer = load_tokenizer(settings)
         self._image_processor = load_image_processor(settings)
         self._languages = settings.ocr_languages
-        self._window = config.max_position_embeddings - 2  # RoBERTa's positions begin after that of the padding token
+        self._is_v2 = model_type(config) == "layoutlmv2"  # that of LayoutXLM's checkpoints, too
+        if self._is_v2:
+            resnext_fpn.install()
+            self._window = min(config.max_position_embeddings, 512)  # LayoutXLM's 514 count from 0 as well
+        else:
+            self._window = config.max_position_embeddings - 2  # RoBERTa's begin after that of the padding token
 
     @staticmethod
     def model_class() -> Any:
@@ -48,6 +54,7 @@ class DocumentQA:
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """Read the words of every page and split them into windows. Raise RequestError."""
+        template_options.checked(request.template_options, None)
         question = _question(request)
         images = tuple(decode_image(data, number) for number, data in enumerate(request.images, start=1))
         pages = [page for image in images if (page := self._page(question, image)) is not None]
@@ -77,7 +84,8 @@ class DocumentQA:
             rows = {name: value.to(model.device) for name, value in page["rows"].items()}
             pixels = page["pixel_values"].to(model.device, model.dtype)
             with torch.inference_mode():
-                output = model(**rows, pixel_values=pixels.expand(len(rows["input_ids"]), -1, -1, -1))
+                pictures = pixels.expand(len(rows["input_ids"]), -1, -1, -1)
+                output = model(**rows, **{"image" if self._is_v2 else "pixel_values": pictures})
             for window, words in enumerate(page["word_of_token"]):
                 # The patches of the picture, which follow the tokens, can't be an answer.
                 starts = output.start_logits[window, : len(words)].float().cpu()
@@ -108,7 +116,8 @@ class DocumentQA:
             return_tensors="pt",
         )
         word_of_token = [_words_of_page(rows, window) for window in range(len(rows["input_ids"]))]
-        named = {name: rows[name] for name in ("input_ids", "attention_mask", "bbox")}
+        wanted = ("input_ids", "attention_mask", "bbox", *(("token_type_ids",) if self._is_v2 else ()))
+        named = {name: rows[name] for name in wanted if name in rows}
         return {"rows": named, "pixel_values": seen["pixel_values"], "words": words, "word_of_token": word_of_token}
 
 

@@ -14,7 +14,7 @@ import torch
 from backends.chat_server.errors import RequestError
 from backends.chat_server.images import decode_image
 from backends.chat_server.protocol import ChatRequest, Sampling
-from backends.hf_server.families import DirectAnswer, Prepared
+from backends.hf_server.families import DirectAnswer, Prepared, template_options
 from backends.hf_server.settings import Settings
 
 
@@ -37,6 +37,7 @@ class OwnQuery:
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """Decode the picture. Raise RequestError for a request or a setting that such a method doesn't take."""
+        template_options.checked(request.template_options, None)
         texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
         roles = [message.role for message in request.messages]
         if roles != ["user"] or len(texts) != 1 or len(request.images) != 1:

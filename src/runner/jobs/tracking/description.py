@@ -23,6 +23,7 @@ FIGURES = {
     "latency/p50_s": "latency p50 {:.3f} s",
     "latency/p95_s": "p95 {:.3f} s",
     "throughput/output_tokens_per_s": "{:.1f} tokens/s",
+    "cost/usd_per_1000_pages": "{:.3g} USD for 1,000 pages",
     "memory/needed_gib": "{:.2f} GiB needed",
     "memory/gpu_peak_gib": "GPU peak {:.2f} GiB",
     "memory/cpu_peak_gib": "CPU peak {:.2f} GiB",

@@ -20,6 +20,7 @@ import tenacity
 from omegaconf import DictConfig
 
 from runner.config.load import CLOSED
+from runner.config.request_form import request_form
 from runner.jobs import answers_table
 from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
 from runner.jobs.tracking import connection as server
@@ -129,15 +130,24 @@ def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _prices(config: DictConfig) -> str:
+    """Return by which prices the cost was reckoned; empty where none is known. Configs of old jobs have none."""
+    given = {**(config.model.get("price") or {}), "price_per_hour": config.env.get("price_per_hour")}
+    return ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+
+
 def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     """Return what a team compares by, under the names of DESIGN.md; values as text."""
     params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
     params |= {"env": environment["env"]}
     params |= {f"sampling.{name}": value for name, value in config.sampling.items() if name != "name"}
-    # Not claimed as if it had been sent (configs of old sweeps lack the key).
-    params |= {f"sampling.{name}": "not sent" for name in config.backend.get("omit") or () if name in config.sampling}
+    # Not claimed as if it had been sent.
+    omitted = [*request_form(config).omit, *environment.get("not_sent", ())]
+    params |= {f"sampling.{name}": "not sent" for name in omitted if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
+    if prices := _prices(config):
+        params["prices"] = prices
     load = config.get("load") or {}  # configs of old sweeps lack it
     if load.get("arrivals", CLOSED) != CLOSED:
         params |= {f"load.{name}": value for name, value in load.items() if value is not None}

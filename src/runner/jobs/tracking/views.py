@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 TAG = "mlflow.sharedViewState."
 # Measures that a reader looks for first; the first two that were measured are shown.
-QUALITY = ("judge/ratio", "judge/score", "quality/exact_match", "quality/cer", "quality/anls", "quality/rougeL")
+QUALITY = (
+    "judge/ratio", "judge/score", "quality/page_overall", "quality/kie_f1", "quality/exact_match", "quality/cer",
+    "quality/anls", "quality/rougeL",
+)  # fmt: skip
 # One of each row.
 COSTS = (
     ("latency/p95_s",),
     ("throughput/output_tokens_per_s",),
+    ("cost/usd_per_1000_pages",),
     ("memory/needed_gib", "memory/gpu_peak_gib", "memory/cpu_peak_gib"),
 )
 ALWAYS = ("model", "quant")

@@ -24,6 +24,7 @@ GROUP = "runner.charts"
 # In the order of the page.
 BUILT_IN: Mapping[str, str] = {
     "trade_off": "runner.report.charts.trade_off:draw",
+    "cost": "runner.report.charts.cost:draw",
     "heat_map": "runner.report.charts.heat_map:draw",
     "latency": "runner.report.charts.latency:draw",
     "memory": "runner.report.charts.memory:draw",

@@ -1,6 +1,8 @@
-"""Quality against latency, with memory as the size of the point: the trade-off between quality and cost."""
+"""Quality against latency, or against another cost, with memory as the size of the point."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
@@ -15,9 +17,17 @@ GAP = "\u2002\u2002"  # between a point and its name
 
 
 def draw(compared: Comparison) -> go.Figure | None:
-    """Return a point per candidate with its interval, and the Pareto front as a dotted line."""
+    """Return quality against latency, or against memory where latency is not known."""
+    return against(compared, ("latency/p95_s", compared.memory), "chart.trade_off.title")
+
+
+def against(compared: Comparison, costs: Sequence[str | None], title: str) -> go.Figure | None:
+    """Return a point per candidate with its interval, and the Pareto front as a dotted line.
+
+    The horizontal axis is the first of `costs` that two candidates have; None if there is none.
+    """
     measure, say = compared.measure, compared.texts
-    across = next((name for name in ("latency/p95_s", compared.memory) if name and _known(compared, name)), None)
+    across = next((name for name in costs if name and _known(compared, name)), None)
     if measure is None or across is None:
         return None
     quality = tracked(measure)
@@ -32,7 +42,7 @@ def draw(compared: Comparison) -> go.Figure | None:
     # Names are beside the points if there is room for them, else in a legend.
     beside = len(labels) <= MOST_NAMES and max(map(len, labels)) <= LONGEST_NAME
     chart = style.figure(
-        say("chart.trade_off.title"),
+        say(title),
         say("chart.trade_off.caption", better=better)
         + (say("chart.trade_off.size", memory=say.name(size)) if size else ""),
         showlegend=not beside,
@@ -52,7 +62,8 @@ def draw(compared: Comparison) -> go.Figure | None:
     for place, candidate in enumerate(sorted(shown, key=lambda candidate: candidate.metric(across) or 0.0)):
         # Names of neighbouring points go above and below in turn, so that they don't overlap.
         _point(chart, compared, candidate, (across, quality, size), most, above=place % 2 == 0, beside=beside)
-    unit = f", {say('unit.s')}" if across.startswith("latency") else f", {say('unit.GiB')}"
+    units = {"latency": "s", "cost": "USD"}
+    unit = f", {say('unit.' + units.get(across.partition('/')[0], 'GiB'))}"
     chart.update_xaxes(
         title={"text": say.name(across) + unit},
         range=[0, (ROOM if beside else 1.08) * max(candidate.metric(across) or 0.0 for candidate in shown)],

@@ -17,11 +17,14 @@ COLUMNS = (
     "latency/p50_s",
     "latency/p95_s",
     "ttft/p50_s",
+    "ttft/answer_p50_s",
+    "text/reasoning_tokens",
     "throughput/requests_per_s",
     "throughput/output_tokens_per_s",
     "goodput/requests_per_s",
     "MEMORY",
     "energy/joules_per_request",
+    "cost/usd_per_1000_pages",
     "judge/ratio",
     "judge/score",
 )
@@ -141,7 +144,9 @@ def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     values = [known for other in finished if (known := other.metric(name)) is not None]
     most = name.startswith(("throughput/", "judge/"))
     best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
-    return FigureCell(figure(name, value, compared.texts), value, best=best)
+    # Of these figures only money has an interval.
+    note = " – ".join(figure(name, end, compared.texts, unit=False) for end in candidate.interval(name) or ())
+    return FigureCell(figure(name, value, compared.texts), value, note=note, best=best)
 
 
 def _count(candidate: Candidate, name: str) -> FigureCell:

@@ -41,6 +41,7 @@ def _tiles(compared: Comparison, taken: Candidate) -> list[dict[str, str]]:
         "latency/p95_s",
         compared.memory or "",
         "throughput/requests_per_s",
+        "cost/usd_per_1000_pages",
     ]:
         value = taken.metric(name)
         if value is None:

@@ -390,7 +390,7 @@
         const line = make("div", "one");
         line.append(this.score(entry));
         if (text === null) line.append(untrusted("span", "failed", `${this.say.failed}: ${(more?.error ?? "").slice(0, longest)}`));
-        else if (text === "") line.append(make("span", "soft", this.say.empty));
+        else if (text === "" && !more?.truncated) line.append(make("span", "soft", this.say.empty));
         else line.append(this.marked(sample, number, text.slice(0, longest), longest));
         if (more?.count) line.append(make("span", "badge", this.say.times.replace("{n}", more.count)));
         if (more?.truncated) line.append(make("span", "badge bad", this.say.truncated));

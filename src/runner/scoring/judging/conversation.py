@@ -15,12 +15,12 @@ from metrics.rubric import InvalidVerdict, Reply, Rubric, Turn
 from runner import store
 from runner.asking import load
 from runner.asking.ask_all import AskAll, Starts, allowed_failures, too_many
+from runner.asking.budget import Spending
 from runner.asking.engines import acquire
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.encoded import BadImage
 from runner.scoring.judging import pictures
-from runner.scoring.judging.budget import Spending
 from runner.scoring.judging.planned import PlannedJudge
 from runner.store import Shelf
 

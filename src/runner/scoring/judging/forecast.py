@@ -11,7 +11,7 @@ from metrics.api import Case
 from runner.config import Config
 from runner.datasets.api import Dataset
 from runner.planning import opened
-from runner.scoring.judging.budget import Price
+from runner.planning.prices import Price
 from runner.scoring.judging.conversation import Conversation, Interview
 from runner.scoring.judging.planned import Judging
 
@@ -76,7 +76,7 @@ def _of_job(judging: Judging, dataset: Dataset, repeats: int) -> CostForecast:
         orders = judging.metric.shown_in(case)
         for judge in judging.judges:
             price = Price.of_judge(judge.settings)
-            pictures = price.image_tokens * len(sample.images) if judging.config.image else 0
+            pictures = (price.image_tokens or 0) * len(sample.images) if judging.config.image else 0
             asked = sum(tokens(text) for _, text in judging.rubric.ask(case, 1)) + pictures
             cost = price.of(asked, EXPECTED_REPLY_TOKENS)
             total += CostForecast(len(orders), cost * len(orders))
@@ -124,7 +124,7 @@ def _of_requests(
     reply = sum(replies) / len(replies) if replies else min(EXPECTED_REPLY_TOKENS, longest)
     total = CostForecast()
     for conversation in missing:
-        pictures = price.image_tokens * len(conversation.images)
+        pictures = (price.image_tokens or 0) * len(conversation.images)
         likely = price.of(sum(tokens(text) for _, text in conversation.turns) + pictures, reply)
         most = price.of(sum(len(text.encode()) for _, text in conversation.turns) + pictures, longest)
         total += CostForecast(1, likely, most)

@@ -21,7 +21,7 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config, JudgeConfig, JudgeModelConfig, typed
 from runner.datasets import open_dataset
-from runner.planning import engine_spec, model_checks
+from runner.planning import engine_spec, hub_check, model_checks
 from runner.planning.identity import conditions, identity
 from runner.scoring.judging.rivals import Rivals, read_rivals
 
@@ -61,8 +61,7 @@ class PlannedJudge:
 
     def with_own_settings(self, failure: Failure) -> Failure:
         """Return the failure with a remedy that names the judge's settings instead of a candidate's."""
-        words = failure.message.replace("'backend.omit=", f"'{self.setting('omit')}=")
-        words = words.replace("+backend.rename.", f"{self.setting('rename')}.")
+        words = failure.message.replace("++model.request.", f"+judge.model.{self.name}.set.model.request.")
         return dataclasses.replace(failure, message=words)
 
     @property
@@ -189,6 +188,7 @@ def _judge(judge_config: JudgeConfig, name: str) -> PlannedJudge:
         config = typed(_composed(settings))
         model_checks.refuse_unsupported(config)
         spec, backend = engine_spec.served(config)
+        hub_check.check(config, spec)  # an engine of ours judges on this machine, after the last job
     except Refused as refused:
         raise Refused(_named(problem, where) for problem in refused.problems) from None
     return PlannedJudge(
@@ -207,6 +207,7 @@ def _composed(settings: JudgeModelConfig) -> DictConfig:
                 cfg.backend[key] = value
         if cfg.backend.name == "openai":
             cfg.backend.api_key_variable = settings.api_key_variable
+            cfg.backend.adapt = False  # a judge that is asked otherwise is another judge
         cfg.backend.request_timeout_s, cfg.backend.retries = settings.request_timeout_s, settings.retries
         cfg.concurrency = settings.concurrency
     for key, value in settings.set.items():

@@ -10,12 +10,13 @@ from typing import Any
 
 from metrics.api import Case
 from metrics.judge import State, cannot_judge
+from runner.asking.budget import Ledger, Spending
 from runner.base import paths
 from runner.base.progress import Progress
 from runner.jobs.folder import JobFolder
+from runner.planning.prices import Price
 from runner.scoring import judge_verdicts
 from runner.scoring.judging import forecast
-from runner.scoring.judging.budget import Ledger, Price, Spending
 from runner.scoring.judging.conversation import Conversation, Interview
 from runner.scoring.judging.planned import Judging, PlannedJudge
 from runner.scoring.judging.rivals import with_rivals

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from metrics.api import Measure, Metric
-from metrics.paired import Paired, ScoredRun, compare
+from metrics.paired import NothingToCompare, Paired, ScoredRun, compare
 from metrics.paired_verdict import PairedVerdict, verdicts
 from runner.studies.compare.jobs import CantCompare, Scored, chosen
 
@@ -45,7 +46,8 @@ def of_pairs(
         if not base.stats:
             raise CantCompare(f"{first.name} has no score of {measure}")
         if run.stats:  # a job that failed altogether has none
-            comparisons.append(_pair(described, metric, base, run, margin, confidence))
+            with contextlib.suppress(NothingToCompare):
+                comparisons.append(_pair(described, metric, base, run, margin, confidence))
     if not comparisons:
         raise CantCompare(f"no other job has a score of {measure}")
     return verdicts(comparisons, confidence=confidence)

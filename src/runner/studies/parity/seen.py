@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.asking import visual_input
+from runner.config.request_form import request_form
 from runner.jobs.folder import JobFolder
 
 _SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
@@ -60,7 +61,7 @@ def label(result: JobFolder) -> str:
 def side(result: JobFolder) -> Side:
     """Read a job's answers, and what its backend saw."""
     rows = {(row["sample_id"], row["repeat"]): row for row in result.rows()}
-    omitted = result.config["backend"].get("omit") or ()  # configs of old sweeps lack the key
+    omitted = [*request_form(result.config).omit, *result.environment.get("not_sent", ())]
     sampling = {**result.config["sampling"], **dict.fromkeys(omitted, "not sent")}
     given = " ".join(f"{name}={sampling.get(name)}" for name in _SAMPLING)
     rule = _rule(result)

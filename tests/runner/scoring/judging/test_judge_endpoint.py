@@ -348,8 +348,8 @@ def test_the_remedies_for_refused_settings_are_the_judges_and_work(cli: CommandL
     command = (*SCORE, f"answers={table(cli, ['one', 'two'])}", "judge=absolute", *scripted(script).arguments())
     cli(*command)
     said = json.dumps(verdicts(job(cli)), ensure_ascii=False)
-    remedies = [f"+{WHERE}.set.backend.omit=[temperature]",
-                f"+{WHERE}.set.backend.rename.max_tokens=max_completion_tokens"]  # fmt: skip
-    assert f"What helps: '{remedies[0]}'" in said and f"What helps: {remedies[1]}" in said
+    remedies = [f"+{WHERE}.set.model.request.temperature=null",
+                f"+{WHERE}.set.model.request.max_tokens=max_completion_tokens"]  # fmt: skip
+    assert f"What helps: {remedies[0]}" in said and f"What helps: {remedies[1]}" in said
     cli(*command, *remedies)
     assert {one["state"] for found in verdicts(job(cli)).values() for one in found} == {"valid"}

@@ -1,42 +1,27 @@
-"""The budget of judging. Each request reserves its maximum cost before it is sent, so the limit is never exceeded."""
+"""The budget of candidates, and that of judges: what is spent is never more.
+
+Each request reserves its maximum cost before it is sent. All processes of a command share the account.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
-from backends.api import Failure, Generation, GenerationRequest, TextPart
-from runner.config import JudgeModelConfig
+from backends.api import Failure, Generation, GenerationRequest, Message, TextPart
+from runner.planning.prices import Price
 
-PER = 1e6  # prices are for a million tokens
 # Bytes that a chat template adds to a message. Bytes are an upper bound for tokens: no token is shorter than a byte.
 _MESSAGE_BYTES, _REQUEST_BYTES = 32, 64
 # After so many failures in a row, of whichever requests, the endpoint is considered down and gets no more requests.
 GIVE_UP_AFTER = 20
 _DOWN = ("connection", "server_error", "timeout")
 _FREE = ("rate_limited", "bad_request", "unauthorised", "context_too_long", "out_of_memory", "bad_input")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """USD per million tokens, and the maximum number of tokens of a picture."""
-
-    input_usd: float = 0.0
-    output_usd: float = 0.0
-    image_tokens: int = 0
-
-    @classmethod
-    def of_judge(cls, settings: JudgeModelConfig) -> Price:
-        """Return the prices of a judge's config; a missing price is 0."""
-        return cls(settings.input_usd or 0.0, settings.output_usd or 0.0, settings.image_tokens or 0)
-
-    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Return the price of a request in USD."""
-        return (prompt_tokens * self.input_usd + completion_tokens * self.output_usd) / PER
 
 
 class Ledger:
@@ -86,13 +71,15 @@ class Ledger:
 
 @dataclass
 class Spending:
-    """The gate of one judge's requests: it reserves the cost of each attempt, and refuses requests that can't succeed.
+    """The gate of one candidate's or judge's requests: it reserves the cost of each attempt.
 
-    `paid` is the cost of the replies. `doubtful` is what requests without a complete reply may have cost. Both in USD.
+    It also refuses requests that can't succeed. `paid` is the cost of the replies. `doubtful` is what requests without
+    a complete reply may have cost. Both in USD. `key` is the key of the config that sets the limit.
     """
 
     price: Price
     ledger: Ledger
+    key: str = "judge.budget_usd"
     paid: float = 0.0
     doubtful: float = 0.0
     refused: int = 0
@@ -117,7 +104,7 @@ class Spending:
                 return None
             if not self._reserved:
                 self.refused += 1
-                return Failure("over_budget", f"not asked: judge.budget_usd={self.ledger.limit:g} is spent")
+                return Failure("over_budget", f"not asked: {self.key}={self.ledger.limit:g} is spent")
             self._freed = self._freed or asyncio.Event()
             await self._freed.wait()
 
@@ -136,15 +123,12 @@ class Spending:
 
     def most(self, request: GenerationRequest) -> float:
         """Return the maximum cost of an attempt in USD."""
-        return self.price.of(self._most_tokens(request) * self.factor, request.sampling.max_tokens)
+        return self.price.dearest_input.of(self._most_tokens(request) * self.factor, request.sampling.max_tokens)
 
     def _most_tokens(self, request: GenerationRequest) -> int:
-        parts = [part for message in request.messages for part in message.parts]
-        texts = sum(len(part.text.encode()) for part in parts if isinstance(part, TextPart))
-        pictures = sum(not isinstance(part, TextPart) for part in parts)
+        pictures = sum(not isinstance(part, TextPart) for message in request.messages for part in message.parts)
         schema = len(json.dumps(request.response_schema)) if request.response_schema else 0
-        frame = _REQUEST_BYTES + _MESSAGE_BYTES * len(request.messages)
-        return texts + schema + frame + pictures * self.price.image_tokens
+        return most_text_tokens(request.messages) + schema + pictures * (self.price.image_tokens or 0)
 
     def _cost(self, request: GenerationRequest, reserved: float, generation: Generation | None) -> tuple[float, bool]:
         """Return the cost of an attempt in USD, and whether it is certain."""
@@ -157,7 +141,7 @@ class Spending:
         if generation.prompt_tokens is None or generation.completion_tokens is None:
             return reserved, False
         self.factor = max(self.factor, generation.prompt_tokens / self._most_tokens(request))
-        return self.price.of(generation.prompt_tokens, generation.completion_tokens), True
+        return self.price.of(*tokens_of(generation)), True
 
     def _watch(self, generation: Generation | None) -> None:
         """Refuse further requests if the API key is wrong or the endpoint is down."""
@@ -168,3 +152,15 @@ class Spending:
         elif error is not None and self._failed_in_a_row >= GIVE_UP_AFTER:
             words = f"not asked after {GIVE_UP_AFTER} failures in a row, the last: {error.message}"
             self._stopped = Failure(error.kind, words)
+
+
+def most_text_tokens(messages: Sequence[Message]) -> int:
+    """Return the most tokens that the texts of messages may take, with what a chat template adds."""
+    texts = (part.text for message in messages for part in message.parts if isinstance(part, TextPart))
+    return sum(len(text.encode()) for text in texts) + _REQUEST_BYTES + _MESSAGE_BYTES * len(messages)
+
+
+def tokens_of(generation: Generation) -> tuple[int, int, int]:
+    """Return the input, output and cached input tokens of a reply whose endpoint counted them."""
+    prompt = generation.prompt_tokens or 0
+    return prompt, generation.completion_tokens or 0, min(generation.cached_tokens or 0, prompt)

@@ -1,0 +1,104 @@
+"""Boxes in answers and references: how they are written, and in which frame they count.
+
+'[{"bbox_2d": [10, 20, 110, 70], "label": "итог"}]' in pixels of a picture of 200 x 100  ->  (0.05, 0.2, 0.55, 0.7)
+
+Inside this program a box is (left, top, right, bottom) as shares of the picture's width and height, 0 to 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+Box = tuple[float, float, float, float]
+Size = tuple[int, int]
+
+# What a number of a box counts: pixels of the picture; pixels of the picture as the engine resized it; thousandths of
+# its width and height; shares of them.
+FRAMES = ("pixels", "resized", "0-1000", "0-1")
+ORDERS = ("xyxy", "yxyx")
+
+_NUMBER = r"\s*([-+]?\d{1,7}(?:\.\d{1,20})?)\s*"
+_WRITTEN = re.compile(
+    "|".join(
+        (
+            rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]",  # [10, 20, 110, 70]: JSON, whatever its keys
+            rf"\({_NUMBER},{_NUMBER}\)\s{{0,5}},?\s{{0,5}}\({_NUMBER},{_NUMBER}\)",  # (10,20),(110,70): Qwen's <box>
+            rf"<box>{_NUMBER}[\s,]{_NUMBER}[\s,]{_NUMBER}[\s,]{_NUMBER}</box>",  # <box>10 20 110 70</box>: MiniCPM
+            r"<loc_?(\d{1,4})><loc_?(\d{1,4})><loc_?(\d{1,4})><loc_?(\d{1,4})>",  # Florence, DocTags
+        )
+    )
+)
+_ALONE = re.compile(rf"^\s*{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}\s*$")  # 10, 20, 110, 70
+
+
+def written(text: str) -> list[Box]:
+    """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order."""
+    found = [tuple(float(number) for number in one.groups() if number is not None) for one in _WRITTEN.finditer(text)]
+    if not found and (alone := _ALONE.match(text[:500])):
+        found = [tuple(map(float, alone.groups()))]
+    return found  # type: ignore[return-value]
+
+
+def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
+    """Return a box in shares of the picture; `size` (width, height) is that of the frame's pixels, if it has any."""
+    left, top, right, bottom = box if order == "xyxy" else (box[1], box[0], box[3], box[2])
+    width, height = size or {"0-1000": (1000, 1000), "0-1": (1, 1)}[frame]
+    return left / width, top / height, right / width, bottom / height
+
+
+def wrong(box: Box) -> str:
+    """Say what is wrong with a box in shares of the picture; empty where nothing is. 1 % over an edge is on it."""
+    left, top, right, bottom = box
+    if left > right or top > bottom:
+        return "its corners are swapped: left, top, right, bottom are wanted"
+    if left == right or top == bottom:
+        return "it has no area"
+    if left >= 1 or top >= 1 or right <= 0 or bottom <= 0:
+        return "it is outside the page"
+    if min(left, top) < -0.01 or max(right, bottom) > 1.01:
+        return "it goes beyond the page"
+    return ""
+
+
+def iou(one: Box, other: Box) -> float:
+    """Return intersection over union of two boxes, 0 to 1."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / (area(one) + area(other) - both)
+
+
+def area(box: Box) -> float:
+    """Return the share of the picture that a box covers."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+@functools.lru_cache(maxsize=10_000)
+def picture_size(path: str) -> Size | None:
+    """Return (width, height) in pixels of a picture as it is shown; None for a PDF, or where it can't be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(Path(path)) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF's orientation: a quarter turn
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return (height, width) if turned else (width, height)
+
+
+def paired(wanted: Sequence[Box], found: Sequence[Box]) -> list[float]:
+    """Return for each wanted box the IoU with its partner, 0 without one: the pairing with the highest sum."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    overlaps = np.array([[iou(one, other) for other in found] for one in wanted]).reshape(len(wanted), len(found))
+    values = [0.0] * len(wanted)
+    for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
+        values[row] = float(overlaps[row, column])
+    return values

@@ -1,0 +1,205 @@
+"""Places on a page: whether the boxes of an answer lie where those of the reference do.
+
+answer '{"bbox_2d": [0, 0, 500, 500]}' in thousandths, reference '[0, 0, 100, 100]' in pixels of a picture of 200 x 200
+->  grounding_iou 1, grounding_hit 1
+
+Models count in different frames (`metrics.boxes.FRAMES`): which one is data of the model (`model.box_frame`). A frame
+that is wrong gives plausible nonsense, so it is looked for and told of.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metrics import boxes
+from metrics.api import Case, Measure, Score
+from metrics.boxes import Box, Size
+from metrics.normalisation import visible
+from metrics.statistics import ratio_of_sums
+from metrics.text import prepare, unscored
+
+if TYPE_CHECKING:
+    from metrics.api import Array
+
+_REFCOCO = "Yu et al. 2016, RefCOCO (IoU at 0.5)"
+_FEWEST = 3  # answers with boxes, before anything is said of their frame
+_MOST_OF_THEM = 0.8
+_TINY = 1e-4  # share of the page: 1 % of its width by 1 % of its height
+_BETTER = 0.3  # by how much the mean IoU of another frame is higher, before that one is meant
+_MOST_BOXES = 1_000  # a loop of boxes is cut off here
+
+
+def _share(name: str, aggregate: str, formula: str, source: str) -> Measure:
+    return Measure(name, "higher", aggregate, 0, 1, formula, source)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The boxes of a case: of its references, each in shares of the page, and of the answer as they are written."""
+
+    wanted: tuple[tuple[Box, ...], ...]
+    written: tuple[Box, ...]
+
+
+class Grounding:
+    """Compares boxes by intersection over union; labels are not compared.
+
+    `frame` and `order` say how the model writes boxes, `reference_frame` how the references do; a hit has at least
+    `threshold`. With several boxes those of the answer are paired with those of the reference so that the sum of IoU is
+    highest. An answer without a box misses; one whose box is outside the page or has its corners swapped is unscored.
+    """
+
+    env = "current"
+    measures = (
+        _share("grounding_hit", "corpus", "boxes found with IoU of 0.5 or more / boxes wanted", _REFCOCO),
+        _share("grounding_iou", "corpus", "sum of IoU of paired boxes / boxes wanted", "Jaccard 1901"),
+        _share("grounding_precision", "corpus", "boxes found with IoU of 0.5 or more / boxes given", _REFCOCO),
+        _share("grounding_valid", "mean", "share of answers with boxes that lie on the page", "this project"),
+    )
+
+    def __init__(
+        self, frame: str = "pixels", order: str = "xyxy", reference_frame: str = "pixels", threshold: float = 0.5
+    ) -> None:
+        references = [name for name in boxes.FRAMES if name != "resized"]
+        for name, value, valid in (
+            ("frame", frame, boxes.FRAMES),
+            ("order", order, boxes.ORDERS),
+            ("reference_frame", reference_frame, references),
+        ):
+            if value not in valid:
+                raise ValueError(f"{name} is {value!r}; valid: {', '.join(valid)}")
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
+            raise ValueError(f"threshold is {threshold!r}; valid: above 0, up to 1")
+        self.frame, self.order, self.reference_frame, self.threshold = frame, order, reference_frame, threshold
+
+    @property
+    def version(self) -> str:
+        """Definition and threshold. Frames only say how boxes are read: models that differ in them are comparable."""
+        return f"1 threshold={self.threshold:g}"
+
+    def check_reference(self, text: str, picture: str = "") -> str:
+        """Say what is wrong with the boxes of a reference on this picture; empty where nothing is."""
+        return self._reference(text, picture)[1]
+
+    def score(self, cases: Sequence[Case]) -> Iterator[Score]:
+        """Yield a score for each case and measure."""
+        read: dict[int, _Read | str] = {number: self._read(case) for number, case in enumerate(cases)}
+        wrong_frame = self._wrong_frame(
+            [(cases[number], one) for number, one in read.items() if isinstance(one, _Read)]
+        )
+        for number, case in enumerate(cases):
+            one = read[number]
+            if isinstance(one, str) or wrong_frame:
+                yield from unscored(case, self.measures, one if isinstance(one, str) else wrong_frame)
+                continue
+            yield from self._scores(case, one)
+
+    def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
+        """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
+        return ratio_of_sums(totals)
+
+    def _read(self, case: Case) -> _Read | str:
+        """Return the boxes of a case, or the reason why it can't be scored."""
+        reason, prediction, references = prepare(case, visible)
+        if reason:
+            return reason
+        read = [self._reference(text, case.images[0] if case.images else "") for text in references]
+        if not (wanted := tuple(found for found, problem in read if not problem)):
+            return f"the reference: {read[0][1]}"
+        written = tuple(boxes.written(prediction)[:_MOST_BOXES])
+        if written and (missing := self._no_size(case, self.frame)):
+            return missing
+        return _Read(wanted, written)
+
+    def _reference(self, text: str, picture: str) -> tuple[tuple[Box, ...], str]:
+        """Return the boxes of a reference, or what is wrong with them."""
+        written = boxes.written(visible(text))
+        if not written:
+            return (), "no box in it"
+        size = boxes.picture_size(picture) if self.reference_frame == "pixels" else None
+        if self.reference_frame == "pixels" and size is None:
+            return (), f"its boxes are in pixels, and the size of {picture or 'no picture'} can't be told"
+        placed = tuple(boxes.placed(box, self.reference_frame, "xyxy", size) for box in written)
+        for box, as_written in zip(placed, written, strict=True):
+            if problem := boxes.wrong(box):
+                return (), f"box {[f'{number:g}' for number in as_written]}: {problem}".replace("'", "")
+        return placed, ""
+
+    def _size(self, case: Case, frame: str) -> Size | None:
+        """Return the size in which a frame counts pixels; None where it counts none, or that is unknown."""
+        if frame == "pixels" and case.images:
+            return boxes.picture_size(case.images[0])
+        if frame == "resized" and (seen := case.facts.get("image_sizes")):
+            return int(seen[0][0]), int(seen[0][1])
+        return None
+
+    def _no_size(self, case: Case, frame: str) -> str:
+        """Say why the pixels of a frame can't be placed; empty where they can."""
+        if frame not in ("pixels", "resized") or self._size(case, frame):
+            return ""
+        if frame == "pixels":
+            return "the boxes are in pixels, and the size of the picture can't be told"
+        return "the boxes are in pixels of the resized picture, and the engine doesn't say to what size it resized it"
+
+    def _placed(self, case: Case, one: _Read, frame: str) -> list[Box]:
+        size = self._size(case, frame)
+        return [boxes.placed(box, frame, self.order, size) for box in one.written]
+
+    def _wrong_frame(self, read: Sequence[tuple[Case, _Read]]) -> str:
+        """Say that the boxes of the answers are not in the frame that is set; empty where they may be."""
+        given = [(case, one) for case, one in read if one.written]
+        if len(given) < _FEWEST:
+            return ""
+        placed = [box for case, one in given for box in self._placed(case, one, self.frame)]
+        outside = sum("page" in boxes.wrong(box) for box in placed) / len(placed)
+        tiny = sum(abs(boxes.area(box)) < _TINY for box in placed) / len(placed)
+        now = self._mean_iou(given, self.frame)
+        fits = {
+            frame: self._mean_iou(given, frame)
+            for frame in boxes.FRAMES
+            if frame != self.frame and not any(self._no_size(case, frame) for case, _ in given)
+        }
+        best = max(fits, key=lambda frame: fits[frame], default="")
+        instead = f"; frame={best} would give a mean IoU of {fits[best]:.2f}" if best and fits[best] > now + 0.1 else ""
+        for share, what in ((outside, "outside the page"), (tiny, "tiny")):
+            if share >= _MOST_OF_THEM:
+                told = f"the frame seems wrong: {share:.0%} of the boxes are {what} with frame={self.frame}"
+                return f"{told}{instead}; set model.box_frame"
+        if best and fits[best] >= now + _BETTER:
+            told = f"the frame seems wrong: frame={self.frame} gives a mean IoU of {now:.2f}"
+            return f"{told}{instead}; set model.box_frame"
+        return ""
+
+    def _mean_iou(self, given: Sequence[tuple[Case, _Read]], frame: str) -> float:
+        values = [
+            max(functools.reduce(max, boxes.paired(wanted, found)) for wanted in one.wanted)
+            for case, one in given
+            for found in (self._placed(case, one, frame),)
+        ]
+        return sum(values) / len(values)
+
+    def _scores(self, case: Case, one: _Read) -> Iterator[Score]:
+        """Yield the scores of one case."""
+        found = self._placed(case, one, self.frame)
+        problems = list(filter(None, map(boxes.wrong, found)))
+        valid = float(bool(found) and not problems)
+        yield Score(case.sample_id, case.repeat, "grounding_valid", valid, (valid, 1.0))
+        if problems:
+            reason = f"{len(problems)} of {len(found)} boxes of the answer: {problems[0]}"
+            yield from unscored(case, self.measures[:3], reason)
+            return
+        values = max((boxes.paired(wanted, found) for wanted in one.wanted), key=lambda some: sum(some) / len(some))
+        hits, count = float(sum(value >= self.threshold for value in values)), float(len(values))
+        detail = f"{len(found)} boxes, {len(values)} wanted, IoU {', '.join(f'{value:.2f}' for value in values[:10])}"
+        for name, numerator, denominator in (
+            ("grounding_hit", hits, count),
+            ("grounding_iou", sum(values), count),
+            ("grounding_precision", hits, float(len(found))),
+        ):
+            value = numerator / denominator if denominator else 0.0
+            yield Score(
+                case.sample_id, case.repeat, name, value, (numerator, denominator), detail=detail if found else "no box"
+            )

@@ -1,0 +1,315 @@
+"""Formats of other programs: JSON lists, MERA, Parquet, datasets' folders, VLMEvalKit, OpenAI's messages."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image as Picture
+
+from runner.base.errors import Refused
+from runner.datasets import DatasetConfig, open_dataset
+from runner.datasets.images import read_images
+from runner.datasets.opening import LoadedDataset
+
+
+def png(shade: int) -> bytes:
+    target = io.BytesIO()
+    Picture.new("RGB", (4, 3), (shade, 0, 0)).save(target, "PNG")
+    return target.getvalue()
+
+
+ONE, TWO = png(10), png(20)
+URL = "data:image/png;base64," + base64.b64encode(ONE).decode()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_STORE", str(tmp_path / "store"))
+    (tmp_path / "1.png").write_bytes(ONE)
+    return tmp_path
+
+
+def write(name: str, content: Any) -> str:
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def opened(**keys: Any) -> LoadedDataset:
+    return open_dataset(DatasetConfig(**keys))
+
+
+def refusal(**keys: Any) -> str:
+    with pytest.raises(Refused) as refused:
+        opened(**keys)
+    return str(refused.value)
+
+
+def shown(dataset: LoadedDataset) -> list[bytes]:
+    """Return the pictures of all samples as they are sent."""
+    return [image.data for sample in dataset for image in read_images(sample.images)]
+
+
+# ------------------------------------------------------------------------------------------------- JSON lists, MERA
+
+
+def test_a_json_list_with_names_of_its_own_and_pictures_in_it() -> None:
+    rows = [
+        {"image": "1.png", "question": "Что?", "answer": 1.50},
+        {"image": URL, "question": "Где?", "answer": ["а", "б"]},
+    ]
+    path = write("q.json", json.dumps(rows).replace("1.5", "1.50"))
+    columns = {"id": None, "images": "image", "references": "answer"}
+    dataset = opened(format="json", path=path, columns=columns)
+    assert [(one.id, one.references) for one in dataset] == [("0", ("1.50",)), ("1", ("а", "б"))]
+    assert shown(dataset) == [ONE, ONE]
+
+
+def test_mera_lies_within_and_fills_its_instruction() -> None:
+    row = {
+        "instruction": "Вопрос: {question}\nВарианты: {a}, {b} и {что}",
+        "inputs": {"image": "1.png", "question": "Что {a}?", "a": "кот", "b": "пёс"},
+        "outputs": "A",
+        "meta": {"id": 7, "source": "x"},
+    }
+    path = write(
+        "mera.json",
+        {"name": "t", "data": [row, row | {"inputs": "текст", "instruction": "{inputs}!", "meta": {"id": 8}}]},
+    )
+    columns = {"id": "meta.id", "images": "inputs.image", "question": "instruction", "references": "outputs"}
+    mera = {"format": "json", "columns": columns, "options": {"records": "data", "fill": "inputs"}}
+    words = refusal(path=path, **mera)
+    assert "mera.json, data[1]: inputs.image is missing or empty" in words and "data[0]" not in words
+    path = write("mera.json", {"data": [row]})
+    (sample,) = opened(path=path, **mera)
+    assert sample.question == "Вопрос: Что {a}?\nВарианты: кот, пёс и {что}" and sample.id == "7"
+    assert sample.references == ("A",) and shown(opened(path=path, **mera)) == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ({"data": []}, {}, "is no list; its keys: data"),
+        ({"rows": []}, {"records": "data"}, "has no list 'data'; its keys: rows"),
+        ([1], {}, "q.json, [0]: is no JSON object"),
+        ("[{", {}, "is not JSON"),
+        ([], {}, "there are no rows"),
+        ([{"id": 1, "images": ["2.png"], "question": "?"}], {}, "'2.png' does not exist"),
+        ([{"id": 1, "images": ["data:image/png;base64,!!"], "question": "?"}], {}, "[0]: images holds no base64"),
+        ([{"id": 1, "images": ["data:image/png;base64,aGVq"], "question": "?"}], {}, "[0]: images holds no picture"),
+        ([{"id": 1, "images": "1.png", "question": "?", "answer": "x"}], {}, "but a key 'answer'"),
+        ([], {"fil": "x"}, "unknown option: fil"),
+    ],
+)  # fmt: skip
+def test_bad_json_is_refused_with_file_and_row(content: Any, options: dict, words: str) -> None:
+    assert words in refusal(format="json", path=write("q.json", content), options=options)
+
+
+# ------------------------------------------------------------------------------------------------- Parquet, datasets
+
+
+def table(**more: Any) -> pa.Table:
+    columns: dict[str, Any] = {
+        "questionId": [7, 8],
+        "question": ["Что?", "Где?"],
+        "image": [{"bytes": ONE, "path": "a.png"}, {"bytes": TWO, "path": None}],
+        "answers": [["1", "один"], ["2"]],
+    }
+    return pa.table(columns | more)
+
+
+COLUMNS = {"id": "questionId", "references": "answers"}
+
+
+def test_parquet_with_pictures_inside() -> None:
+    pq.write_table(table(), "q.parquet")
+    first, second = opened(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert (first.id, first.references, second.question) == ("7", ("1", "один"), "Где?")
+    assert shown(opened(format="parquet", path="q.parquet", columns=COLUMNS)) == [ONE, TWO]
+
+
+def test_a_folder_of_parquet_is_read_in_order_and_numbers_its_rows() -> None:
+    Path("data").mkdir()
+    for name in ("data/b.parquet", "data/a.parquet"):
+        pq.write_table(table(answers=[[name], ["x"]]), name)
+    dataset = opened(format="parquet", path=".", columns={"references": "answers"})
+    assert [one.id for one in dataset] == ["0", "1", "2", "3"]
+    assert dataset.samples[0].references == ("data/a.parquet",)
+
+
+def test_what_datasets_saved_is_read(folder: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = {"question": ["Что?", "Где?"], "image": [{"bytes": ONE, "path": None}] * 2, "answer": ["1", "2"]}
+    features = datasets.Features(
+        question=datasets.Value("string"), image=datasets.Image(), answer=datasets.Value("string")
+    )
+    whole = datasets.Dataset.from_dict(rows, features=features)
+    whole.save_to_disk("saved")
+    datasets.DatasetDict(test=whole, train=whole).save_to_disk("both")
+    assert shown(opened(format="parquet", path="saved")) == [ONE, ONE]
+    assert "one of: test, train" in refusal(format="parquet", path="both")
+    assert len(opened(format="parquet", path="both", options={"split": "train"})) == 2
+    whole.select([1]).save_to_disk("part")
+    assert opened(format="parquet", path="part").samples[0].references == ("2",)
+
+
+def test_pictures_are_written_for_the_rows_that_are_asked_and_once(folder: Path) -> None:
+    pq.write_table(table(image=[{"bytes": ONE, "path": None}, {"bytes": TWO, "path": None}]), "q.parquet")
+    opened(format="parquet", path="q.parquet", columns=COLUMNS, limit=1)
+    (only,) = (folder / "store" / "unpacked").iterdir()
+    assert only.read_bytes() == ONE
+    open_dataset(DatasetConfig(format="parquet", path="q.parquet", columns=COLUMNS), pictures=False)
+    assert len(list((folder / "store" / "unpacked").iterdir())) == 1
+
+
+def test_a_digest_does_not_hang_on_where_the_store_lies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(table(), "q.parquet")
+    digests = set()
+    for store in ("a", "b"):
+        monkeypatch.setenv("RUNNER_STORE", str(folder / store))
+        digests.add(opened(format="parquet", path="q.parquet", columns=COLUMNS).digest())
+    assert len(digests) == 1
+
+
+def test_bad_parquet_is_refused_with_file_and_row() -> None:
+    pq.write_table(table(), "q.parquet")
+    assert "missing column: answer; found: questionId, question, image, answers" in refusal(
+        format="parquet", path="q.parquet"
+    )
+    pq.write_table(table(image=[{"bytes": ONE, "path": None}, {"bytes": b"<html>", "path": None}]), "q.parquet")
+    words = refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert "q.parquet, row 1: image holds no picture" in words and "row 0" not in words
+    write("q.parquet", "PAR1 and no more")
+    assert "q.parquet: can't be read" in refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+    Path("empty").mkdir()
+    assert "holds no *.parquet" in refusal(format="parquet", path="empty", columns=COLUMNS)
+
+
+# ------------------------------------------------------------------------------------------------- VLMEvalKit
+
+
+def tsv(*rows: dict[str, str]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["\t".join(names), *("\t".join(row.get(name, "") for name in names) for row in rows)]
+    return write("q.tsv", "\n".join(lines) + "\n")
+
+
+B64 = base64.b64encode(ONE).decode()
+
+
+def test_a_tsv_of_vlmevalkit() -> None:
+    both = str([B64, base64.b64encode(TWO).decode()])
+    path = tsv(
+        {"index": "5", "image": B64, "question": "Что?", "answer": "B", "A": "Счёт", "B": "Чек", "category": "ocr"},
+        {"index": "6", "image": "5", "question": "Номер?", "answer": "007", "hint": "на печати", "split": "dev"},
+        {"index": "7", "image": both, "question": "Оба?"},
+        {"index": "8", "image_path": "1.png", "question": "Путь?"},
+    )
+    first, second, third, fourth = opened(format="vlmevalkit", path=path)
+    assert (first.id, first.question, first.references) == ("5", "Что?\nA. Счёт\nB. Чек", ("B",))
+    assert (first.doc_class, second.references, second.context) == ("ocr", ("007",), "на печати")
+    assert first.images == second.images and len(third.images) == 2 and third.references == ()
+    assert shown(opened(format="vlmevalkit", path=path)) == [ONE, ONE, ONE, TWO, ONE]
+    assert len(opened(format="vlmevalkit", path=path, split="dev")) == 1
+    assert fourth.document == "1.png"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"index": "1", "image": "9", "question": "?"}, "q.tsv:2: column image holds '9', and no line has this index"),
+        ({"index": "1", "image": "x" * 99, "question": "?"}, "q.tsv:2: column image holds no base64"),
+        ({"index": "1", "image": "aGVq" * 30, "question": "?"}, "q.tsv:2: image holds no picture"),
+        ({"index": "1", "image": "[" + "x" * 90, "question": "?"}, "q.tsv:2: column image holds a list that"),
+        ({"index": "1", "question": "?"}, "q.tsv:2: image is missing or empty"),
+        ({"image": "9", "frage": "?"}, "missing column: index, question; found: image, frage"),
+    ],
+)  # fmt: skip
+def test_a_bad_tsv_is_refused_with_file_and_row(row: dict, words: str) -> None:
+    assert words in refusal(format="vlmevalkit", path=tsv(row))
+
+
+# ------------------------------------------------------------------------------------------------- OpenAI's messages
+
+
+def asks(*pictures: str, answer: str | None = "7", **more: Any) -> dict[str, Any]:
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
+    user = {"role": "user", "content": [*parts, {"type": "text", "text": "Какой номер?"}]}
+    said = [{"role": "assistant", "content": answer}] if answer is not None else []
+    return {"messages": [{"role": "system", "content": "Читай."}, user, *said]} | more
+
+
+@pytest.mark.parametrize("form", ["lines", "list", "lists", "one", "batch"])
+def test_messages_of_openai(form: str) -> None:
+    rows = [asks(URL), asks("1.png", answer=None, id="b")]
+    written = {
+        "lines": "\n".join(map(json.dumps, rows)),
+        "list": rows,
+        "lists": [row["messages"] for row in rows],
+        "one": rows[0]["messages"],
+        "batch": "\n".join(json.dumps({"custom_id": f"c{n}", "body": row}) for n, row in enumerate(rows)),
+    }
+    dataset = opened(format="openai_messages", path=write("m.jsonl", written[form]))
+    first = dataset.samples[0]
+    assert (first.question, first.references, first.context) == ("Какой номер?", ("7",), "Читай.")
+    assert first.id == ("c0" if form == "batch" else "0")
+    assert shown(dataset) == [ONE] * (1 if form == "one" else 2)
+    if form != "one":
+        assert dataset.samples[1].references == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (asks("https://example.org/1.png"), "lies on a server, and nothing is fetched"),
+        ({"messages": [*asks(URL)["messages"], *asks(URL)["messages"]]}, "several turns (2 of the user, 2 of"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "a message has the role 'tool'"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "a part of type 'input_audio'"),
+        ({"prompt": "x"}, "there is no list 'messages'"),
+        (asks(), "images is missing or empty"),
+        (asks("data:image/png,x"), "a data: URL that is not base64"),
+    ],
+)  # fmt: skip
+def test_bad_messages_are_refused_with_file_and_row(row: Any, words: str) -> None:
+    told = refusal(format="openai_messages", path=write("m.jsonl", json.dumps(row)))
+    assert "m.jsonl:1: " in told and words in told
+
+
+# ------------------------------------------------------------------------------------------------- a wrong guess
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "asked", "word"),
+    [
+        ("q.json", [{"id": 1, "images": ["1.png"], "question": "?"}], "jsonl", "json_list"),
+        ("q.json", [{"id": 1, "images": ["1.png"], "question": "?"}], "docvqa", "json_list"),
+        ("q.json", {"data": [{"inputs": {"image": "1.png"}, "outputs": "x"}]}, "jsonl", "mera"),
+        ("q.json", {"data": [{"questionId": 1, "question": "?"}]}, "json", "docvqa"),
+        ("q.jsonl", '{"id": 1, "images": ["1.png"]}\n{"id": 2}', "json", "jsonl"),
+        ("q.jsonl", json.dumps({"messages": [{"role": "user", "content": "x"}]}), "jsonl", "openai_messages"),
+        ("q.tsv", "index\timage\tquestion\n1\t2\t3\n", "jsonl", "vlmevalkit"),
+        ("q.csv", "data_index;image_path;question\n1;2;3\n", "jsonl", "annotations"),
+        ("q.parquet", None, "jsonl", "parquet"),
+        (".", None, "annotations", "images"),
+    ],
+)  # fmt: skip
+def test_a_wrong_guess_is_told_what_it_looks_like(name: str, content: Any, asked: str, word: str) -> None:
+    if content is not None:
+        write(name, content)
+    elif name.endswith(".parquet"):
+        pq.write_table(table(), name)
+    words = refusal(format=asked, path=name)
+    assert f"-> dataset={word} " in words, words
+
+
+def test_a_right_guess_is_told_nothing_of_other_formats() -> None:
+    assert "looks like" not in refusal(format="jsonl", path=write("q.jsonl", '{"id": 1}\n{"id": 2}'))
+    assert "looks like" not in refusal(format="json", path=write("q.json", [{"id": 1}]))

@@ -1,0 +1,78 @@
+"""References are held against the schema of `kie` before an engine starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from runner import config
+from runner.base import paths
+from runner.base.errors import Refused
+from runner.planning import opened
+from runner.planning.job import Job
+from runner.planning.plan import plan
+
+SCHEMA = {"type": "object", "required": ["номер"], "properties": {"номер": {"type": "string"}}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a picture, a schema, and rows of which two don't fit it."""
+    monkeypatch.chdir(tmp_path)
+    page = next((paths.root() / "data/demo_documents").rglob("*.png"))
+    (tmp_path / "1.png").write_bytes(page.read_bytes())
+    (tmp_path / "счёт.json").write_text(json.dumps(SCHEMA, ensure_ascii=False), encoding="utf-8")
+    references = ['{"номер": "1"}', '{"сумма": "5"}', "не JSON", '{"номер": "2", "сумма": "5"}']
+    rows = [
+        {"id": f"a{number}", "images": ["1.png"], "question": "Что?", "references": [reference]}
+        for number, reference in enumerate(references)
+    ]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return tmp_path
+
+
+def planned(*overrides: str) -> Job:
+    config.register()
+    opened.forget()  # a test writes its rows anew
+    asked = ["tracking=none", "dataset=jsonl", "dataset.path=rows.jsonl", "metrics=[kie]", *overrides]
+    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
+        return plan(compose("config", asked))
+
+
+def test_references_with_other_keys_are_refused_with_file_and_row(folder: Path):
+    with pytest.raises(Refused) as refused:
+        planned("metrics.kie.schema='счёт.json'")
+    other = "the reference has 'сумма', which the schema doesn't name"
+    assert [(problem.where, problem.what) for problem in refused.value.problems] == [
+        ("rows.jsonl:2", f"the reference lacks 'номер', which the schema requires; {other}"),
+        ("rows.jsonl:4", other),
+    ]
+
+
+def test_rows_that_fit_or_hold_no_json_are_asked(folder: Path):
+    assert len(planned().dataset) == 4  # without a schema nothing is said of keys
+    (folder / "rows.jsonl").write_text((folder / "rows.jsonl").read_text("utf-8").splitlines()[0], encoding="utf-8")
+    assert planned("metrics.kie.schema='счёт.json'").metrics["kie"].version.startswith("1 NFC")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("rows.jsonl", r"rows\.jsonl is not JSON"), ("gone.json", r"gone\.json can't be read"), ("1.png", "is not JSON")],
+)
+def test_what_is_no_schema_is_refused(folder: Path, name: str, message: str):
+    with pytest.raises(Refused, match=message):
+        planned(f"metrics.kie.schema={name}")
+
+
+def test_many_rows_that_do_not_fit_are_counted(folder: Path):
+    row = json.loads((folder / "rows.jsonl").read_text("utf-8").splitlines()[1])
+    lines = [json.dumps(row | {"id": str(number)}, ensure_ascii=False) for number in range(50)]
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        planned("metrics.kie.schema='счёт.json'")
+    assert len(refused.value.problems) == 21
+    assert "30 more references" in refused.value.problems[-1].what
