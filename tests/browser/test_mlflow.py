@@ -18,8 +18,8 @@ from tests.browser.conftest import Sweep
 from tests.patience import patient
 
 # What MLflow 3.17 itself writes into the console of any installation: it asks for a user where there is no login, and
-# its charts change size while they are drawn.
-NOISE = re.compile(r"mlflow/users/current|ResizeObserver loop")
+# its charts change size while they are drawn, or, on a slow machine, are drawn before they have a size.
+NOISE = re.compile(r"mlflow/users/current|ResizeObserver loop|translate\(NaN\)")
 # Its assistant opens at first sight, beside what is to be seen.
 QUIET = """
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
