@@ -129,6 +129,10 @@ class Timing:
     `queue_s`, `prefill_s` and `decode_s` are the engine's own account. `tokens_after_first` is how many tokens came
     between `ttft_s` and `latency_s`: what a time per token divides by. `answer_ttft_s` runs to the first piece of the
     answer itself: later than `ttft_s` where a model is seen to think before.
+
+    In an open load `sent_at` is when the request was due. `latency_s`, `ttft_s` and `answer_ttft_s` count from then:
+    they contain whatever passed until it was sent, of which `late_s` is what passed before the first attempt.
+    `settled` is false where it was due before the load had settled; such an answer is not measured.
     """
 
     sent_at: float
@@ -140,6 +144,8 @@ class Timing:
     tail_s: float | None = None
     tokens_after_first: float | None = None
     answer_ttft_s: float | None = None
+    late_s: float | None = None
+    settled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     unused += ["prompt.ocr_template", "prompt.ocr_languages"] if cfg.prompt.ocr is None else []
     unused += ["prompt.schema_mode", "prompt.schema_template"] if cfg.prompt.schema is None else []
     unused += [f"judge.{name}" for name in cfg.judge if name != "name"] if cfg.judge.kind == "none" else []
+    unused += [f"load.{name}" for name in cfg.load] if cfg.load.arrivals == "closed" else []
     for name in cfg:
         if name not in SILENT:
             for key, value in _flat(OmegaConf.to_container(cfg, resolve=False)[name], str(name)):

@@ -16,7 +16,10 @@ from runner.config.request_form import request_form
 from tests.conf import effective
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "tracking", "report")
+GROUPS = (
+    *("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "load"),
+    *("metrics", "judge", "tracking", "report"),
+)
 # Groups of keyed entries, of which several may be chosen; of those below `judge` the choice of judge decides.
 LISTS = ("metrics", "judge/model")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.relative_to(CONF).parts[0] in GROUPS)
@@ -53,6 +56,8 @@ def test_file_composes(path: Path):
         choice = [f"judge={OmegaConf.load(path).kind}"]
     elif group == "judge/model":
         choice = ["judge=absolute"]
+    elif group == "load" and value != "closed":  # no file can know these
+        choice = ["load.path=arrivals.csv" if value == "trace" else "load.rate=2"]
     cfg = composed(*choice, f"{group}={value}")
     assert list(config.check_values(cfg)) == []
     chosen = OmegaConf.select(cfg, group.replace("/", "."))

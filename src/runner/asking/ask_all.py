@@ -13,9 +13,11 @@ from backends.api import Endpoint, Failure, Generation, Mark
 from backends.fleet import Fleet
 from runner.asking import load
 from runner.asking.engines import NeedsEngine
+from runner.asking.open_load import OpenTally, open_load
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.config.request_form import request_form
+from runner.planning.arrivals import Arrivals
 
 log = logging.getLogger(__name__)
 OnAnswer = Callable[[load.Ask, Generation], load.Ask | None]
@@ -41,7 +43,8 @@ class AskAll:
     `acquire` returns running engines and how many were started for it. `setting` names a setting of the backend as the
     user writes it. `warmup` requests are asked first and not counted. `probes`: an engine that dies has answered, since
     what it was asked was too large. `measured` learns of each load what it took. `endpoint` completes an address.
-    `begins` is called when the engine is warm, before what is measured.
+    `begins` is called when the engine is warm, before what is measured. `arrivals`: requests are sent when they are
+    due; after a restart their times begin anew.
     """
 
     who: NeedsEngine
@@ -57,6 +60,7 @@ class AskAll:
     measured: Callable[[load.Tally, Fleet, Mark], None] | None = None
     endpoint: Callable[[Endpoint], Endpoint] = lambda endpoint: endpoint
     begins: Callable[[], None] = lambda: None
+    arrivals: Arrivals | None = None
 
     def ask(self, asks: Iterator[load.Ask]) -> None:
         """Ask everything. Nothing is started where there is nothing to ask.
@@ -105,7 +109,8 @@ class AskAll:
         self.begins()  # before the mark, from which time is counted
         self.progress.say(self.doing)
         self.progress.begin()
-        tally, mark = load.Tally(), engine.mark() if self.measured is not None else None
+        tally = load.Tally() if self.arrivals is None else OpenTally()
+        mark = engine.mark() if self.measured is not None else None
         try:
             self._load(engine, asks, tally, self.on_answer)
         except load.EngineGone as gone:
@@ -176,20 +181,19 @@ class AskAll:
         retries: int | None = None,
     ) -> None:
         backend = self.who.config.backend
-        asyncio.run(
-            load.load(
-                iter(asks),
-                [self.endpoint(self._formed(endpoint)) for endpoint in engine.endpoints],
-                tally,
-                concurrency=self.who.config.concurrency,
-                retries=backend.retries if retries is None else retries,
-                timeout_s=backend.request_timeout_s,
-                alive=engine.alive,
-                on_answer=on_answer,
-                gate=self.gate,
-                may_hang=bool(engine.log_paths),
-            )
-        )
+        how: load.How = {
+            "retries": backend.retries if retries is None else retries,
+            "timeout_s": backend.request_timeout_s,
+            "alive": engine.alive,
+            "on_answer": on_answer,
+            "gate": self.gate,
+            "may_hang": bool(engine.log_paths),
+        }
+        endpoints = [self.endpoint(self._formed(endpoint)) for endpoint in engine.endpoints]
+        if self.arrivals is not None and isinstance(tally, OpenTally):
+            asyncio.run(open_load(iter(asks), endpoints, tally, self.arrivals, **how))
+        else:
+            asyncio.run(load.load(iter(asks), endpoints, tally, concurrency=self.who.config.concurrency, **how))
 
     def _formed(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that is sent requests in the form that the model's config asks for."""

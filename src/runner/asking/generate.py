@@ -37,7 +37,7 @@ def generate(
     an engine of this machine is asked. `beside` begins what is done while answers come. `gate` lets requests pass that
     are paid for, within a budget.
     """
-    result.total = total = len(job.dataset) * job.config.sampling.repeats
+    result.total = total = job.questions
     # What probes for a limit is meant to fail beyond it.
     result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
     for key, omitted in request_form(job.config).not_sent.items():
@@ -114,6 +114,7 @@ def _asking(
         probes=job.dataset.probes,
         gate=gate,
         measured=measured,
+        arrivals=job.arrivals,
         endpoint=functools.partial(_counting, job),
         begins=beside,
     )

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
@@ -55,6 +54,17 @@ class Gate(Protocol):
     def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
         """Learn how an attempt that passed has ended; None: it was interrupted."""
         ...
+
+
+class How(TypedDict):
+    """What closed and open loads are told alike; `load` explains it."""
+
+    retries: int
+    timeout_s: float
+    alive: Callable[[], bool]
+    on_answer: Callable[[Ask, Generation], Ask | None]
+    gate: Gate | None
+    may_hang: bool
 
 
 class EngineGone(Exception):
@@ -117,13 +127,9 @@ async def load(
     ours: where a question times out, and none was answered meanwhile, it must answer a short one. A question that can't
     be built (an unreadable image) fails alone.
     """
-    questions = Prefetch(asks, _built, concurrency)
+    questions = Prefetch(asks, built, concurrency)
     clock = asyncio.get_running_loop().time
-    last_answer = dict.fromkeys((endpoint.url for endpoint in endpoints), clock())
-
-    async def hangs(client: Client) -> bool:
-        silent = may_hang and clock() - last_answer[client.endpoint.url] >= timeout_s
-        return silent and not await responds(client.endpoint, min(timeout_s, PROBE_S))
+    watched = Watched(retries, timeout_s, alive, gate, may_hang=may_hang)
 
     async def slot(client: Client) -> None:
         following: Ask | None = None
@@ -137,15 +143,8 @@ async def load(
             if isinstance(request, Generation):
                 generation = request
             else:
-                generation, engine_s, waited = await answer(client, request, retries, hangs, gate)
-            answered = clock()
-            if generation.error is None:
-                last_answer[client.endpoint.url] = answered
-            elif generation.error.kind == HUNG:
-                raise EngineGone(client.endpoint)
-            elif generation.error.kind in LOST and not await settled(alive):
-                raise EngineGone
-            waited += clock() - answered  # to see whether a lost engine still lives is nobody's work
+                answered = await watched.ask(client, request)
+                generation, engine_s, waited = answered.generation, answered.engine_s, answered.waited_s
             tally.count(generation)
             following = on_answer(ask, generation)
             questions.done(taken)
@@ -160,25 +159,84 @@ async def load(
         ]
         begin = clock()
         try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(concurrency):
-                    group.create_task(slot(clients[number % len(clients)]))
-        except* Exception as errors:  # noqa: BLE001 - raised again at once
-            # All slots see the same engine die: one exception says it.
-            error = next((each for each in errors.exceptions if not isinstance(each, EngineGone)), errors.exceptions[0])
-            if isinstance(error, EngineGone):
-                error.unanswered = questions.stop()
-            raise error from None
+            with one_error(questions):
+                async with asyncio.TaskGroup() as group:
+                    for number in range(concurrency):
+                        group.create_task(slot(clients[number % len(clients)]))
         finally:
-            questions.stop()
             tally.wall_s += clock() - begin
 
 
-def _built(ask: Ask) -> GenerationRequest | Generation:
+@contextlib.contextmanager
+def one_error(questions: Prefetch[Ask, GenerationRequest | Generation]) -> Iterator[None]:
+    """Raise what ends a load as one exception, and take no more questions however it ends."""
+    try:
+        yield
+    except* Exception as errors:  # noqa: BLE001 - raised again at once
+        # All that wait see the same engine die: one exception says it.
+        error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])
+        if isinstance(error, EngineGone):
+            error.unanswered = questions.stop()
+        raise error from None
+    finally:
+        questions.stop()
+
+
+def built(ask: Ask) -> GenerationRequest | Generation:
+    """Return the request of a question, or the failure of one that can't be built."""
     try:
         return ask.build()
     except (BadImage, PromptError) as error:
         return Generation(ask.key, None, Failure("bad_input", str(error)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer; `engine_s` is the latency of all attempts, `waited_s` what passed between them, both in seconds.
+
+    `begun` is when its last attempt began, on the event loop's clock, and `left` when its first one did; None: the gate
+    let none pass.
+    """
+
+    generation: Generation
+    engine_s: float
+    waited_s: float
+    begun: float
+    left: float | None
+
+
+class Watched:
+    """Asks engines one question after the other, and tells an engine that is gone from one that is slow or refuses."""
+
+    def __init__(
+        self, retries: int, timeout_s: float, alive: Callable[[], bool], gate: Gate | None = None, *, may_hang: bool
+    ) -> None:
+        """Begin to watch; it can be made only in an event loop."""
+        self._retries, self._timeout_s, self._alive, self._gate = retries, timeout_s, alive, gate
+        self._may_hang = may_hang
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._last_answer: dict[str, float] = {}
+
+    async def ask(self, client: Client, request: GenerationRequest) -> Answered:
+        """Ask one question. Raise EngineGone when the engine died or hangs."""
+        answered = await answer(client, request, self._retries, self._hangs, self._gate)
+        error, ended = answered.generation.error, self._clock()
+        if error is None:
+            self._last_answer[client.endpoint.url] = ended
+        elif error.kind == HUNG:
+            raise EngineGone(client.endpoint)
+        elif error.kind in LOST:
+            if not await settled(self._alive):
+                raise EngineGone
+            # To see whether a lost engine still lives is nobody's work.
+            return dataclasses.replace(answered, waited_s=answered.waited_s + self._clock() - ended)
+        return answered
+
+    async def _hangs(self, client: Client) -> bool:
+        last = self._last_answer.get(client.endpoint.url, self._began)
+        silent = self._may_hang and self._clock() - last >= self._timeout_s
+        return silent and not await responds(client.endpoint, min(self._timeout_s, PROBE_S))
 
 
 async def answer(
@@ -187,19 +245,21 @@ async def answer(
     retries: int,
     hangs: Callable[[Client], Awaitable[bool]],
     gate: Gate | None = None,
-) -> tuple[Generation, float, float]:
+) -> Answered:
     """Ask one question, again where that may help; the answer's timing is the last attempt's.
 
-    A question that timed out is asked again only of an engine that does not hang. Returns the answer, the latency of
-    all attempts and the time waited between them, in seconds.
+    A question that timed out is asked again only of an engine that does not hang.
     """
-    engine_s = 0.0
+    engine_s = begun = 0.0
+    left: float | None = None
+    clock = asyncio.get_running_loop().time
 
     async def attempt() -> Generation:
-        nonlocal engine_s
+        nonlocal engine_s, begun, left
         if gate is not None and (refused := await gate.enter(request)) is not None:
             return Generation(request.key, None, refused)
-        begin = time.perf_counter()
+        begun = clock()
+        left = begun if left is None else left
         generation = None
         try:
             generation = await client.ask(request)
@@ -207,18 +267,18 @@ async def answer(
             if gate is not None:
                 gate.leave(request, generation)
         timing = generation.timing
-        engine_s += timing.latency_s + (timing.tail_s or 0) if timing else time.perf_counter() - begin
+        engine_s += timing.latency_s + (timing.tail_s or 0) if timing else clock() - begun
         if generation.error is not None and generation.error.kind == "timeout" and await hangs(client):
             return dataclasses.replace(generation, error=Failure(HUNG, f"it hangs: {generation.error.message}"))
         return generation
 
     generation = await attempt()
     if not _again(generation):  # nearly always; tenacity's account of one attempt costs as much as making a request
-        return generation, engine_s, 0.0
-    begun = [generation]
+        return Answered(generation, engine_s, 0.0, begun, left)
+    first = [generation]
 
     async def attempt_or_first() -> Generation:
-        return begun.pop() if begun else await attempt()
+        return first.pop() if first else await attempt()
 
     attempts = AsyncRetrying(
         retry=retry_if_result(_again),
@@ -228,7 +288,8 @@ async def answer(
     )
     generation = await attempts(attempt_or_first)
     number = attempts.statistics.get("attempt_number", 1)
-    return dataclasses.replace(generation, attempts=number), engine_s, attempts.statistics.get("idle_for", 0.0)
+    generation = dataclasses.replace(generation, attempts=number)
+    return Answered(generation, engine_s, attempts.statistics.get("idle_for", 0.0), begun, left)
 
 
 def _again(generation: Generation) -> bool:

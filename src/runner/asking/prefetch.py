@@ -34,11 +34,13 @@ class Prefetch(Generic[Question, Request]):
     same, and the second then takes the first one's answer).
     """
 
-    def __init__(self, questions: Iterator[Question], build: Callable[[Question], Request], slots: int) -> None:
-        """Take nothing yet."""
+    def __init__(
+        self, questions: Iterator[Question], build: Callable[[Question], Request], slots: int, ahead: int | None = None
+    ) -> None:
+        """Take nothing yet. `ahead` is how few may be left before more are taken; None: half of those taken at once."""
         self._questions, self._build = questions, build
         self._at_once = max(1, min(slots // 2, MOST))
-        self._ahead = 0 if slots == 1 else self._at_once // 2
+        self._ahead = 0 if slots == 1 else self._at_once // 2 if ahead is None else ahead
         self._ready: deque[Taken[Question, Request]] = deque()
         self._under_way: dict[int, Question] = {}
         self._number = 0

@@ -120,16 +120,26 @@ class Questions:
         if self.job.dataset.is_search:
             yield from self._searched()
             return
+        for asked in itertools.islice(self._in_order(), self.job.questions):
+            if self.job.dataset.probes and any(
+                largest_input.is_limit(one.error) for one in self.result.failures.values()
+            ):
+                return  # the others are as large
+            if (ask := self._ask(asked)) is not None:
+                yield ask
+
+    def _in_order(self) -> Iterator[Asked]:
+        """Yield all questions. An open load asks about all samples before it asks about one of them again."""
         repeats = self.job.config.sampling.repeats
+        if self.job.arrivals is not None:
+            for repeat in range(repeats):
+                for number, sample in enumerate(self.job.dataset):
+                    yield Asked(number * repeats + repeat, sample, repeat, self._rendered(sample))
+            return
         for number, sample in enumerate(self.job.dataset):
             prompt = self._rendered(sample)
             for repeat in range(repeats):
-                if self.job.dataset.probes and any(
-                    largest_input.is_limit(failure.error) for failure in self.result.failures.values()
-                ):
-                    return  # the others are as large
-                if (ask := self._ask(Asked(number * repeats + repeat, sample, repeat, prompt))) is not None:
-                    yield ask
+                yield Asked(number * repeats + repeat, sample, repeat, prompt)
 
     def _searched(self) -> Iterator[JobAsk]:
         """Yield the questions of a search for the largest sample that is answered; each waits for the one before."""

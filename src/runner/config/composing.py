@@ -16,6 +16,7 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 
 from runner.base.errors import Problem, Refused
 from runner.config import secret_values, values, yaml_files
+from runner.config.load import CLOSED, load_problems
 from runner.config.report_settings import report_problems
 from runner.config.schema import SUMMARIES, Config
 
@@ -37,7 +38,7 @@ def register() -> None:
     # out (core/config_store.py, load), so the copies are not needed; they took 80 % of the time of --help.
     ConfigStore.__deepcopy__ = lambda self, _memo: self
     schema = OmegaConf.structured(Config)
-    for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints):
+    for free in (schema.dataset.columns, schema.answer_columns, schema.report.constraints, schema.report.slo):
         # Otherwise Hydra takes 'dataset.columns={question: Вопрос}' only with a +. We check the keys ourselves.
         OmegaConf.set_struct(free, False)
     yaml_files.install()
@@ -123,7 +124,8 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
             yield Problem(f"{name!r} is not valid", "summaries", f"any of: {', '.join(SUMMARIES)}")
     if (cfg.stage == "score") != (cfg.answers is not None):
         yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
-    if cfg.backend.replicas > cfg.concurrency:
+    yield from load_problems(cfg)
+    if cfg.backend.replicas > cfg.concurrency and cfg.load.arrivals == CLOSED:
         what = f"{cfg.backend.replicas} replicas and concurrency={cfg.concurrency}: some would never be asked"
         yield Problem(what, "backend.replicas", f"concurrency={cfg.backend.replicas} or more")
     if cfg.backend.replicas > 1 and cfg.backend.base_url:

@@ -11,8 +11,8 @@ from typing import Any
 
 # These keys decide what is asked, which engine answers, and how answers are scored.
 DECISIVE = (
-    "model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "concurrency", "warmup",
-    "answer_columns",
+    "model", "quant", "backend", "env", "dataset", "prompt", "sampling", "metrics", "judge", "load", "concurrency",
+    "warmup", "answer_columns",
 )  # fmt: skip
 # These keys decide how the work is done, stored or shown. They change no figure under the recorded conditions.
 INDIFFERENT = (

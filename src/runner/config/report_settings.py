@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "parity", "ocr",
+    "samples", "harness", "repeats", "parity", "load", "goodput", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -33,8 +33,11 @@ METRICS = {
     "cache": ("prefix_hit_rate", "mm_hit_rate"),
     "samples": ("total", "reused", "failed", "unscored", "truncated", "refused"),
     "harness": ("overhead_share",),
+    "load": ("offered_per_s", "in_flight_mean", "late_p99_s", "late_share", "held_share"),
+    "goodput": ("requests_per_s", "share"),
     "ocr": ("mean_s",),
 }  # fmt: skip
+TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)
 
 
@@ -48,6 +51,7 @@ class TrustConfig:
     refused: float | None = 0.02  # share of answers that the model refused or a content filter withheld
     swap_gap: float | None = 1.0  # points by which a judge's score changes when the two answers swap places
     overhead: float | None = 0.1  # share of the request time that is spent in the runner itself
+    late: float | None = 0.01  # share of an open load's requests that left more than 10 ms after they were due
     documents: float | None = 20  # with fewer documents than this, differences are rarely significant
 
 
@@ -72,6 +76,8 @@ class ReportConfig:
         default_factory=lambda: ["cost/usd_per_1000_pages", "memory", "latency/p95_s"]
     )  # the figures that make a candidate cheaper, the most important first
     constraints: dict[str, str] = field(default_factory=dict)  # what a candidate must meet: {latency/p95_s: "<1.5"}
+    # service level objective: what users must not wait longer for, in seconds: {ttft/p95_s: 1, latency/p95_s: 3}
+    slo: dict[str, float] = field(default_factory=dict)
     baseline: str | None = None  # a job's name or folder; null: the first job
     confidence: float = 0.95  # of intervals and tests
     language: str = "en"  # en or ru
@@ -117,6 +123,18 @@ def report_problems(cfg: Any) -> Iterator[Problem]:
             f"{cfg.margin!r} is out of range", "report.margin", "above 0, in units of the measure that decides"
         )
     yield from constraint_problems(cfg.constraints)
+    yield from _slo_problems(cfg.slo)
+
+
+def _slo_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with a service level objective."""
+    known = [f"{group}/{name}" for group in TIMES for name in METRICS[group]]
+    for name, limit in written.items():
+        where = f"report.slo.{name}"
+        if name not in known:
+            yield Problem("it is no time that a user waits for", where, f"known: {', '.join(known)}")
+        elif not limit > 0:
+            yield Problem(f"{limit!r} is out of range", where, "seconds, above 0")
 
 
 def parse_constraints(written: Mapping[str, Any]) -> list[Constraint]:

@@ -14,6 +14,7 @@ from omegaconf import MISSING
 from runner.config.dataset import DatasetConfig
 from runner.config.engine import BackendConfig, EnvConfig, PoolConfig
 from runner.config.judge import JudgeConfig
+from runner.config.load import LoadConfig
 from runner.config.model import ModelConfig, QuantConfig
 from runner.config.prompt import PromptConfig
 from runner.config.report_settings import ReportConfig
@@ -69,6 +70,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
     concurrency: int = within(1, 1, 10000)
     # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from array import array
+from collections.abc import Mapping
 
 from backends.api import Generation
 from metrics.api import Case
@@ -23,9 +24,9 @@ class Answers:
     `seen` are the figures of what came so far. Prompts are not held: a job may have 100,000 of them.
     """
 
-    def __init__(self, folder: JobFolder) -> None:
-        """Begin an empty file. Raise OSError where that can't be written."""
-        self.seen = figures.Seen(())
+    def __init__(self, folder: JobFolder, slo: Mapping[str, float] | None = None) -> None:
+        """Begin an empty file. Raise OSError where that can't be written. `slo` is the job's `report.slo`."""
+        self.seen = figures.Seen((), slo)
         self._path = folder.answers_path
         self._file = self._path.open("w+b", buffering=0)  # a line is whole in the file, or a kill finds none of it
         self._writing = threading.Lock()  # questions are taken in a thread, and those that the store answers end there

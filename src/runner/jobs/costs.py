@@ -73,8 +73,9 @@ def figures(
 ) -> dict[str, float]:
     """Return the cost in USD of the answers, and of 1,000 pages with its 95% interval (documents as units).
 
-    `usd_per_hour` counts while questions were asked (`measured["wall_s"]`); loading the engine is left out. Questions
-    that got no answer are reckoned as those that did. `measured` is None where no time was measured under these
+    `usd_per_hour` counts while questions were asked (`measured["wall_s"]`); loading the engine is left out. In an open
+    load this is its settled part, so every answer costs as much time as one that came in it. Questions that got no
+    answer are reckoned as those that did. `measured` is None where no time was measured under these
     conditions, and so no cost of it is known.
     """
     usages = list(costs.by_document.values())
@@ -89,8 +90,13 @@ def figures(
     if usd_per_hour is not None:
         if measured is None or not measured["wall_s"] or not measured["asked"] or costs.untimed:
             return {}
-        questions = sum(usage.questions for usage in usages)
-        hours = measured["wall_s"] / 3600 * questions / measured["asked"]
+        if "due" in measured:
+            if not measured["answered"]:
+                return {}
+            share = answered / measured["answered"]
+        else:
+            share = sum(usage.questions for usage in usages) / measured["asked"]
+        hours = measured["wall_s"] / 3600 * share
         latencies = np.array([usage.latency_s for usage in usages])
         shares = latencies / latencies.sum() if latencies.sum() else np.full(len(usages), 1 / len(usages))
         by_document += usd_per_hour * hours * shares

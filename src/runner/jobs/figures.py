@@ -18,6 +18,8 @@ from backends import chunks
 from runner.asking.questions import Generated
 from runner.jobs.costs import Costs
 
+LATE_S = 0.01  # a request of an open load that leaves later than this counts as late
+KEEPS_UP = 0.05  # share of the requests that may still be unanswered at the end of an open load that is borne
 REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {
     "memory/gpu_peak_gib": "gpu_peak_gib",
@@ -52,13 +54,19 @@ class Seen:
 
     `lengths` are in characters, `latencies`, `ttft` and `tpot` in seconds, `rates` in characters per second, each of
     the answers that have it; failures count in `total` alone. `tpot` is undefined for answers that came as one piece.
+    In an open load the times of answers that were due before it had settled are left out, and counted in `unsettled`;
+    `late` are the seconds that its requests waited on our side. `slo` are limits such as {"ttft/p95_s": 1}: `good`
+    counts the timed answers that keep all of them, `judged` the questions that could have.
     `remarks` counts `Generation.remarks`; `refused` are answers that decline in the endpoint's own words for it, and
     questions that its content filter withheld the answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first
     piece of the answer itself) are of the answers of which they are known.
     """
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, rows: Iterable[Mapping[str, Any]], slo: Mapping[str, float] | None = None) -> None:
         """Read the rows of an answers.jsonl."""
+        self.slo = dict(slo or {})
+        self.unsettled = self.good = self.judged = self.unknown = 0
+        self.late = array("d")
         self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
         self.remarks: Counter[str] = Counter()
         self.costs = Costs()
@@ -81,16 +89,44 @@ class Seen:
         filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
         self.filtered += filtered
         self.refused += filtered or "refusal" in remarks
+        timing = row["timing"] or {}
+        settled = timing.get("settled") is not False
+        self.unsettled += not settled
+        if settled and timing.get("late_s") is not None:
+            self.late.append(timing["late_s"])
+        if self.slo and settled:
+            self._judge(row)
         if row["error"] is None:
-            self._answered(row)
+            self._answered(row, timed=settled)
 
-    def _answered(self, row: Mapping[str, Any]) -> None:
-        length, timing, tokens = len(row["text"]), row["timing"], row["completion_tokens"]
+    def _judge(self, row: Mapping[str, Any]) -> None:
+        """Count a question as good if its answer came within all limits of the objective; a failure is not good."""
+        self.judged += 1
+        timing = row["timing"]
+        if row["error"] is not None or not timing:
+            return
+        waited = {
+            "latency": timing["latency_s"],
+            "ttft": timing["ttft_s"],
+            "ttft/answer": timing.get("answer_ttft_s"),
+            "tpot": _per_token(row),
+        }
+        if waited["tpot"] is None:
+            waited["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
+        times = {name: _limited(name) for name in self.slo}
+        if any(waited[time] is None for time in times.values()):
+            self.judged -= 1
+            self.unknown += 1
+            return
+        self.good += all(waited[time] <= self.slo[name] for name, time in times.items())
+
+    def _answered(self, row: Mapping[str, Any], *, timed: bool) -> None:
+        length, timing = len(row["text"]), row["timing"]
         self.lengths.append(length)
         if row.get("reasoning_tokens") is not None:
             self.reasoning_tokens.append(row["reasoning_tokens"])
         self.seen_thinking |= bool(row.get("reasoning"))
-        if not timing:
+        if not timing or not timed:
             return
         latency, ttft = timing["latency_s"], timing["ttft_s"]
         self.latencies.append(latency)
@@ -100,11 +136,24 @@ class Seen:
             self.ttft.append(ttft)
             if timing.get("answer_ttft_s") is not None:
                 self.answer_ttft.append(timing["answer_ttft_s"])
-            after = timing.get("tokens_after_first")
-            if after is None and tokens:  # stored before it was kept
-                after = tokens - 1
-            if after and after > 0:
-                self.tpot.append((latency - ttft) / after)
+        if (tpot := _per_token(row)) is not None:
+            self.tpot.append(tpot)
+
+
+def _limited(name: str) -> str:
+    """Return which time a limit of an objective is about: "ttft/p95_s" and "ttft/answer_p95_s" limit different ones."""
+    return "ttft/answer" if name.startswith("ttft/answer_") else name.partition("/")[0]
+
+
+def _per_token(row: Mapping[str, Any]) -> float | None:
+    """Return the seconds per output token after the first piece; None for an answer that came as one piece."""
+    timing, tokens = row["timing"], row["completion_tokens"]
+    after = timing.get("tokens_after_first")
+    if after is None and tokens:  # stored before it was kept
+        after = tokens - 1
+    if timing["ttft_s"] is None or not after or after <= 0:
+        return None
+    return float((timing["latency_s"] - timing["ttft_s"]) / after)
 
 
 def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> dict[str, float]:
@@ -119,9 +168,10 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
         values["text/reasoning_tokens"] = _mean(seen.reasoning_tokens)
     if not timed:
         return values
-    values |= _latencies(seen)
+    values |= _latencies(seen) | _goodput(seen, measured)
     if measured:
         values |= _throughput(measured)
+        values |= _load(measured)
         stats = measured["stats"]
         values |= {name: stats[key] for name, key in STATS.items() if stats.get(key) is not None}
         if stats.get("energy_joules") is not None and measured["asked"]:
@@ -141,9 +191,38 @@ def _latencies(seen: Seen) -> dict[str, float]:
         values |= {f"ttft/answer_p{p}_s": float(np.percentile(seen.answer_ttft, p)) for p in (50, 95)}
     if seen.tpot:
         values["tpot/p50_s"] = float(np.percentile(seen.tpot, 50))
+    if seen.late:
+        values["load/late_p99_s"] = float(np.percentile(seen.late, 99))
+        values["load/late_share"] = sum(late > LATE_S for late in seen.late) / len(seen.late)
     if seen.rates:
         values["text/chars_per_s"] = _mean(seen.rates)
     return values
+
+
+def _goodput(seen: Seen, measured: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return the share of questions that were answered within the objective, and how many that were a second.
+
+    The rate is this share of the questions that were asked a second. Nothing is returned if a time that the objective
+    limits is not known of some answers.
+    """
+    if not seen.judged or seen.unknown:
+        return {}
+    share = seen.good / seen.judged
+    values = {"goodput/share": share}
+    if measured and measured["wall_s"]:
+        values["goodput/requests_per_s"] = share * measured.get("due", measured["asked"]) / measured["wall_s"]
+    return values
+
+
+def _load(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Return what an open load asked of the engine; nothing for a closed one."""
+    if "due" not in measured or not measured["wall_s"]:
+        return {}
+    return {
+        "load/offered_per_s": measured["due"] / measured["wall_s"],
+        "load/in_flight_mean": measured["in_flight_s"] / measured["wall_s"],
+        "load/held_share": measured["held"] / measured["asked"],
+    }
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -173,6 +252,29 @@ def remarks(generated: Generated) -> Iterator[str]:
         first = ", ".join(itertools.islice(names, REMARKED))
         more = f" and {len(names) - REMARKED} more" if len(names) > REMARKED else ""
         yield f"picture {first}{more}: {what}"
+
+
+def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what a reader must know of an open load, and of an objective."""
+    if seen.unsettled:
+        yield f"{seen.unsettled} answers were due before the load had settled (load.settle_s): their times don't count"
+    if measured and measured.get("held"):
+        yield (
+            f"{measured['held']} requests waited on our side, as many as load.max_in_flight allows being under way: "
+            "the engine was offered less than the load says"
+        )
+    if measured and "due" in measured and measured["wall_s"]:
+        behind = measured["due"] - measured["answered"]
+        if behind > max(KEEPS_UP * measured["due"], 2 * math.sqrt(measured["due"])):
+            yield (
+                f"the engine did not keep up: {measured['due']} requests were due in the settled part of the load and "
+                f"{measured['answered']} answers came in it; the longer such a load lasts, the longer its latencies"
+            )
+    if seen.slo:
+        limits = ", ".join(f"{_limited(name)} <= {limit:g} s" for name, limit in seen.slo.items())
+        yield f"goodput counts answers with {limits} (report.slo)"
+    if seen.unknown:
+        yield f"no goodput: of {seen.unknown} answers it is not known whether they kept within report.slo"
 
 
 def not_sent(seen: Seen) -> list[str]:
@@ -217,6 +319,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         )
     if not generated.timed:
         return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
+    noted += _load_notes(seen, generated.measured)
     if generated.measured is None:
         return [*noted, "nothing was asked anew and no measurement is stored: no throughput or memory is reported"]
     asked, needed = generated.measured["asked"], len(set(generated.keys.values()))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from runner.config import decisive
 from runner.jobs.folder import JobFolder
 
-GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling")
+GROUPS = ("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "load")
 ALWAYS = ("model", "quant")
 # How another program made its answers (runner.jobs.imported_answers).
 UNKNOWN = "unknown"

@@ -120,7 +120,10 @@ def is_truncated(row: Mapping[str, Any]) -> bool:
 def case(row: Mapping[str, Any]) -> Case:
     """Turn a row into what metrics score. What many rows share is held once."""
     error = row["error"]
-    facts: dict[str, Any] = {"latency_s": (row["timing"] or {}).get("latency_s"), "finish_reason": row["finish_reason"]}
+    timing = row["timing"] or {}
+    # What was due before an open load had settled is not measured.
+    latency_s = None if timing.get("settled") is False else timing.get("latency_s")
+    facts: dict[str, Any] = {"latency_s": latency_s, "finish_reason": row["finish_reason"]}
     if is_truncated(row):
         facts["finish_reason"] = "length"
     if "refusal" in (row.get("remarks") or ()):

@@ -8,8 +8,9 @@ from typing import Any
 from backends.api import Backend, EngineSpec
 from runner.base import machine, paths
 from runner.config import Config
+from runner.config.load import CLOSED
 from runner.config.request_form import request_form
-from runner.planning import backend_code, checkpoints, environments
+from runner.planning import arrivals, backend_code, checkpoints, environments
 from runner.prompts import ocr
 
 # Settings of an engine that change when an answer comes, and not what it says. All others belong to the identity.
@@ -52,5 +53,6 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
+        **({"load": arrivals.described(config.load)} if config.load.arrivals != CLOSED else {}),
         **({"replicas": str(replicas)} if (replicas := config.backend.replicas) > 1 else {}),
     }

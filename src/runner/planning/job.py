@@ -16,6 +16,7 @@ from runner import store
 from runner.config import Config
 from runner.datasets.api import Dataset, Sample
 from runner.planning import checkpoints
+from runner.planning.arrivals import Arrivals
 from runner.prompts import Prompt, Rendered
 from runner.prompts.ocr import Ocr
 
@@ -38,6 +39,7 @@ class Job:
     identity: Mapping[str, Any]
     conditions: Mapping[str, str]
     ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
+    arrivals: Arrivals | None = None  # when requests are due; None: a closed load
     apart: str = ""  # what tells it from the other jobs of its sweep, besides model and quant
 
     @property
@@ -60,6 +62,11 @@ class Job:
         if config.dataset.region is not None:  # the same questions about less of the page
             parts += [config.dataset.region, config.dataset.region_margin]
         return store.digest([*parts, dataclasses.asdict(self.sampling(0))])
+
+    @property
+    def questions(self) -> int:
+        """Return how many questions are asked: every repeat of all samples, or as many as an open load sends."""
+        return self.arrivals.count if self.arrivals else len(self.dataset) * self.config.sampling.repeats
 
     @property
     def image_token(self) -> int | None:

@@ -14,9 +14,11 @@ from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.base.progress import Progress
 from runner.config import Config, metric_files, typed
+from runner.config.load import CLOSED
 from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
 from runner.planning import (
+    arrivals,
     constraint_check,
     hub_check,
     machine_check,
@@ -25,6 +27,7 @@ from runner.planning import (
     prices,
     reference_check,
 )
+from runner.planning.arrivals import Arrivals
 from runner.planning.engine_spec import served
 from runner.planning.identity import conditions, identity
 from runner.planning.job import Job
@@ -48,6 +51,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         attempt(problems, lambda: hub_check.check(config, spec_and_backend[0]))
     metrics = attempt(problems, lambda: _metrics(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
+    due = None if samples is None else attempt(problems, lambda: _arrivals(config, samples))
     prompt = attempt(problems, lambda: opened.prompt(config.prompt))
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
@@ -72,6 +76,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         identity=identity(config, spec, backend) | prompt.identity,
         conditions=conditions(config, spec),
         ocr=recogniser,
+        arrivals=due,
     )
 
 
@@ -104,6 +109,8 @@ def warn(job: Job) -> None:
     for note in job.reading_notes():
         log.warning("%s: %s", job.name, note)
     sampling = job.config.sampling
+    if job.arrivals is not None:  # it needs many requests, whatever they say, and fills batches by itself
+        return
     if sampling.repeats > 1 and sampling.temperature == 0 and "temperature" not in request_form(job.config).omit:
         log.warning(
             "sampling.repeats=%d with temperature 0: greedy answers repeat themselves; "
@@ -125,6 +132,14 @@ def _metrics(config: Config) -> dict[str, Metric]:
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(config.metrics, created, strict=True))
+
+
+def _arrivals(config: Config, samples: Dataset) -> Arrivals | None:
+    """Return when the requests of an open load are due. Refuse it for samples that depend on the answers before."""
+    if config.load.arrivals != CLOSED and (samples.is_search or samples.probes):
+        what = "this dataset looks for a limit: what is asked next depends on the last answer"
+        raise Refused(Problem(what, "load", "load=closed"))
+    return arrivals.planned(config, len(samples) * config.sampling.repeats)
 
 
 def _search(config: Config, samples: Dataset) -> None:

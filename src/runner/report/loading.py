@@ -191,12 +191,13 @@ def _candidate(
 
 
 def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
-    error, prompt = row["error"], row.get("prompt") or ""
+    error, prompt, timing = row["error"], row.get("prompt") or "", row["timing"] or {}
     return CandidateAnswer(
         text=row["text"],
         error=f"{error['kind']}: {error['message']}" if error else "",
         truncated=is_truncated(row),
-        latency_s=(row["timing"] or {}).get("latency_s"),
+        # What was due before an open load had settled is not measured.
+        latency_s=None if timing.get("settled") is False else timing.get("latency_s"),
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
         prompt=sys.intern(prompt) if prompt != row["question"] else "",

@@ -62,6 +62,15 @@ def overhead(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         )
 
 
+def late(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of requests of an open load that left late: the engine then had another load than the one that is named."""
+    share, limit = candidate.metric("load/late_share"), compared.settings.trust.late
+    if share is not None and limit is not None and share > limit:
+        say = compared.texts
+        worst = say.number(1000 * (candidate.metric("load/late_p99_s") or 0.0), ".0f")
+        yield say("trust.late", share=say.number(share, ".1%"), limit=say.number(limit, ".0%"), worst=worst)
+
+
 def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of a judge whose score changes when the two answers are swapped."""
     gap, limit = candidate.metric("judge/swap_gap"), compared.settings.trust.swap_gap
@@ -119,7 +128,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 
 CHECKS: Sequence[Check] = (
-    *(failed, unscored, truncated, refused, overhead, swap_gap),
+    *(failed, unscored, truncated, refused, overhead, late, swap_gap),
     *(other_questions, other_input, whole_pages, schema_mode, output_adapters),
 )
 

@@ -77,7 +77,7 @@ def show(jobs: Sequence[Job]) -> None:
 def forecast(job: Job) -> Forecast:
     """Look up which answers of a job exist, and how long those took. Pictures are read, as they name the answers."""
     result, stored = Generated(), Stored()
-    questions = len(job.dataset) * job.config.sampling.repeats
+    questions = job.questions
     with (
         Shelf.of(paths.store_dir(), job.spec) as shelf,
         Progress(f"{job.name}: looking into the store", None) as progress,
@@ -90,9 +90,15 @@ def forecast(job: Job) -> Forecast:
         same = list(shelf.latencies(job.conditions, LATENCIES))
         took = same or list(shelf.latencies(None, LATENCIES))
         each = statistics.fmean(took) / job.config.concurrency if took else None
+        if job.arrivals is not None:
+            each = job.arrivals.length_s() / job.arrivals.count
         newest = list(shelf.newest(None, cost_forecast.ANSWERS))
         cost = cost_forecast.forecast(job, walk, stored, list(asks.values()), newest, each)
-    seconds = to_ask * statistics.fmean(took) / job.config.concurrency if took or not to_ask else None
+    seconds: float | None = None
+    if job.arrivals is not None:
+        seconds, same = job.arrivals.length_s(min(to_ask, job.arrivals.count)), [1.0]
+    elif took or not to_ask:
+        seconds = to_ask * statistics.fmean(took) / job.config.concurrency if to_ask else 0.0
     return Forecast(
         job,
         questions,

@@ -99,7 +99,7 @@ def _judge(
 
 def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
     """Generate, have the answers judged, score, measure."""
-    generated, answers = Generated(), Answers(folder)
+    generated, answers = Generated(), Answers(folder, job.config.report.slo)
     spending, number = _spending(job), HydraConfig.get().job.get("num")
     ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
@@ -179,7 +179,7 @@ def _costs(job: Job, record: Recorder, used: costs.Costs, measured: Mapping[str,
 
 def _prepare_report(job: Job) -> None:
     """Have the report's pictures scaled while an endpoint answers, where that takes long enough to be of use."""
-    if job.config.backend.base_url and len(job.dataset) * job.config.sampling.repeats >= WORTH_PREPARING:
+    if job.config.backend.base_url and job.questions >= WORTH_PREPARING:
         shown = job.config.report.pictures
         names = (describe_image(image) for sample in job.dataset for image in sample.images)
         background.prepare(names, shown.limit, shown.pixels, shown.mib)
@@ -249,7 +249,7 @@ class Recorder:
             }
         )
         folder.write_environment(self.environment)
-        total = len(job.dataset) * job.config.sampling.repeats
+        total = job.questions
         # What probes for a limit asks some of its samples.
         self.metrics: dict[str, float] = {} if job.dataset.probes else {"samples/total": total}
         self._write(RUNNING, None, ended=False)
@@ -257,7 +257,7 @@ class Recorder:
     def generated(self, generated: Generated) -> None:
         """Take over the counts of the generation stage and the engine's log."""
         self.timed = generated.timed
-        total = len(self.job.dataset) * self.job.config.sampling.repeats
+        total = self.job.questions
         if self.job.dataset.probes:
             total = len(generated.keys) + len(generated.failures)  # a search asks some, a limit ends the rest
         self.metrics |= {

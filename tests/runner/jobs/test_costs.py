@@ -79,6 +79,15 @@ def test_hours_count_while_questions_are_asked():
     assert figures([row(0, timing=None)], None, 2.0, measured) == {}
 
 
+def test_in_an_open_load_an_answer_costs_the_time_of_one_that_came_in_the_settled_part():
+    """36 s settled, in which 2 of its 3 requests were answered; 4 were asked in all, and all were answered at last."""
+    measured = {"wall_s": 36.0, "asked": 4, "answered": 2, "due": 3, "in_flight_s": 9.0, "held": 0}
+    rows = [row(number, timing={"latency_s": 2.0, "settled": number > 0}) for number in range(4)]
+    assert figures(rows, None, 2.0, measured)["cost/usd"] == pytest.approx(2.0 * 18 / 3600 * 4)
+    assert figures(rows)["cost/usd"] == pytest.approx(4 * 0.002), "tokens are paid for before it settled, too"
+    assert figures(rows, None, 2.0, measured | {"answered": 0}) == {}, "nothing tells how long an answer takes"
+
+
 def test_without_pictures_there_are_no_pages():
     assert set(figures([row(0, images=[])])) == {"cost/usd"}
 

@@ -161,6 +161,19 @@ def test_thinking_has_figures_of_its_own():
     assert hidden["text/reasoning_tokens"] == 0, "counted, and there were none"
 
 
+def test_an_objective_for_the_answer_itself_is_not_one_for_the_first_token():
+    rows = [row(ttft=0.1), row(ttft=0.1)]
+    for one, said in zip(rows, (0.3, 0.9), strict=True):
+        one["timing"]["answer_ttft_s"] = said
+    limits = {"ttft/answer_p95_s": 0.5}
+    seen = figures.Seen(rows, limits)
+    assert figures.figures(seen, None, timed=True)["goodput/share"] == 0.5
+    assert any("ttft/answer <= 0.5 s" in note for note in figures.notes(Generated(), seen))
+    assert figures.figures(figures.Seen(rows, {"ttft/p95_s": 0.5}), None, timed=True)["goodput/share"] == 1
+    rows[0]["timing"]["answer_ttft_s"] = None
+    assert "goodput/share" not in figures.figures(figures.Seen(rows, limits), None, timed=True)
+
+
 def test_a_cut_within_the_thinking_is_truncated():
     seen = figures.Seen([row("", remarks=["cut_before_answer"], finish_reason=None), row("", finish_reason="stop")])
     assert seen.truncated == 1

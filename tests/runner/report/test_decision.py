@@ -166,14 +166,21 @@ def test_verdicts_against_the_chosen_baseline(three: Path):
 def test_what_is_not_to_be_trusted(tmp_path: Path):
     some: list[str | None] = [None, None, *REFERENCES[2:]]
     figures = {"harness/overhead_share": 0.3, "judge/swap_gap": 1.4, "samples/truncated": 9}
+    figures |= {"load/late_share": 0.02, "load/late_p99_s": 0.25}
     scored_job(tmp_path / "1", answers=some, references=REFERENCES, figures=figures)
     scored_job(tmp_path / "22", "model=demo_s", answers=REFERENCES, references=REFERENCES)
     found = [(one.candidate.label if one.candidate else None, one.text) for one in warnings(compared(tmp_path))]
     assert all(label == "demo_m bf16" for label, _ in found)
     told = " ".join(text for _, text in found)
-    for part in ("2 of 40 answers failed (5.0%", "9 of 40 answers were cut", "took 30.0%", "moves by +1.400"):
+    for part in (
+        "2 of 40 answers failed (5.0%",
+        "9 of 40 answers were cut",
+        "took 30.0%",
+        "moves by +1.400",
+        "2.0% of the requests left",
+    ):
         assert part in told
-    lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, swap_gap=2, documents=50)
+    lenient = TrustConfig(failed=0.1, truncated=None, overhead=None, late=None, swap_gap=2, documents=50)
     (few,) = warnings(compared(tmp_path, trust=lenient))
     assert few.candidate is None and "only 40 documents" in few.text
 

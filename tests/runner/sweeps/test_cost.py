@@ -71,3 +71,21 @@ def test_a_spent_budget_ends_the_job_and_what_was_answered_is_not_paid_twice(cli
     assert metrics["cost/usd"] == pytest.approx(24 * each) and metrics["cost/paid_usd"] == pytest.approx(
         (24 - before) * each
     )
+
+
+def test_a_budget_that_ends_an_open_load_leaves_figures_of_what_was_sent(cli: CommandLine):
+    each = (PROMPT_TOKENS * 10 + COMPLETION_TOKENS * 100) / 1e6
+    with ScriptedJudge(lambda _body, _number: Reply("x", wait_s=0.01)) as endpoint:
+        command = ("model=openai", "model.name=paid", f"backend.base_url={endpoint.url}", "tracking=none", "warmup=0")
+        command = (*command, "backend.api_key_variable=null", "dataset.limit=12", "metrics=[exact_match]", *PRICED)
+        command = (*command, "model.price.image_tokens=100", "sampling.max_tokens=60", "load=constant", "load.rate=20")
+        command = (*command, "load.settle_s=0", "report.slo={latency/p95_s: 60}")
+        ended = cli(*command, f"budget_usd={6.5 * each}")
+        assert ended.code == 1 and "is spent" in ended.out + ended.err, ended.err + ended.out
+        assert 0 < len(endpoint.bodies) < 12 and len(endpoint.bodies) * each <= 6.5 * each
+        ended = cli(*command)
+        assert ended.code == 0 and len(endpoint.bodies) == 12, "nothing is asked twice"
+    first, last = sorted(cli.folder.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
+    assert json.loads(last.read_text())["metrics"]["goodput/share"] == 1, "what was refused is no answer that came late"
+    assert json.loads(last.read_text())["metrics"]["cost/usd"] == pytest.approx(12 * each)
+    assert json.loads(first.read_text())["metrics"]["samples/failed"] == 0

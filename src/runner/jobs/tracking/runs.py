@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from omegaconf import DictConfig
 
+from runner.config.load import CLOSED
 from runner.config.request_form import request_form
 from runner.jobs import answers_table
 from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
@@ -147,6 +148,9 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
     if prices := _prices(config):
         params["prices"] = prices
+    load = config.get("load") or {}  # configs of old sweeps lack it
+    if load.get("arrivals", CLOSED) != CLOSED:
+        params |= {f"load.{name}": value for name, value in load.items() if value is not None}
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
@@ -155,7 +159,7 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":
         # Answers of another program: what our config says of sampling and engine is not how they were made.
-        unknown = ("sampling.", "concurrency", "reuse", "model.weights", "backend.batch_size")
+        unknown = ("sampling.", "load.", "concurrency", "reuse", "model.weights", "backend.batch_size")
         params = {name: value for name, value in params.items() if not name.startswith(unknown)}
     return {name: str(value)[:6000] for name, value in params.items()}
 

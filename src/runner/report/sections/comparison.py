@@ -21,6 +21,7 @@ COLUMNS = (
     "text/reasoning_tokens",
     "throughput/requests_per_s",
     "throughput/output_tokens_per_s",
+    "goodput/requests_per_s",
     "MEMORY",
     "energy/joules_per_request",
     "cost/usd_per_1000_pages",
