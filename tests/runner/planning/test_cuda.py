@@ -54,15 +54,15 @@ def test_an_old_driver_is_refused_and_a_new_one_is_not(monkeypatch: pytest.Monke
 def test_a_gpu_before_turing_is_refused(monkeypatch: pytest.MonkeyPatch, overrides: list[str]):
     with_machine(monkeypatch, NEW, (7, 0))
     with pytest.raises(Refused, match=r"compute capability 7\.0: Turing .* or newer is needed"):
-        machine_check.check(given(*overrides))
+        machine_check.check(given(*overrides, "quant=fp16"))
     with_machine(monkeypatch, NEW, (7, 0), (7, 5))  # which of them is used is not known here
-    machine_check.check(given(*overrides))
+    machine_check.check(given(*overrides, "quant=fp16"))
 
 
 def test_environments_for_cuda_12_take_an_older_driver(monkeypatch: pytest.MonkeyPatch):
     with_machine(monkeypatch, OLD, (7, 0))
     machine_check.check(given("env=moondream2"))
-    machine_check.check(given("backend=vllm", "env=minicpm_v_2_6"))
+    machine_check.check(given("backend=vllm", "env=minicpm_v_2_6", "quant=fp16"))
     with_machine(monkeypatch, Driver("470.1", (11, 4)), (8, 0))
     with pytest.raises(Refused, match="driver 525 or newer"):
         machine_check.check(given("env=moondream2"))

@@ -13,7 +13,7 @@ from runner import config
 from runner.base import machine, paths
 from runner.base.errors import Refused
 from runner.config import Config, quant_support
-from runner.planning import checkpoints, doctor, engine_spec, machine_check
+from runner.planning import doctor, engine_spec, hub, machine_check
 from tests.conftest import ROOT
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here
@@ -84,7 +84,7 @@ def test_what_can_not_work_is_refused_before_a_download(overrides: list[str], wh
 
 
 def test_it_is_refused_where_the_hub_is_not_reached(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoints, "hub_commit", lambda *_: None)
+    monkeypatch.setattr(hub, "commit", lambda *_, **__: None)
     with pytest.raises(Refused, match="vision tower"):
         planned("model=qwen2vl_7b", "quant=gptq_int4", "backend=sglang")
 
