@@ -21,7 +21,6 @@ from runner import store
 from runner.asking import fetching
 from runner.base import paths
 from runner.base.errors import JobFailed
-from runner.config import Config
 from runner.planning import environments
 
 log = logging.getLogger(__name__)
@@ -34,23 +33,8 @@ _ahead: _Ahead | None = None
 CANCELLED_WITHIN_S = 15.0
 
 
-class NeedsEngine(Protocol):
-    """A job, or a judge."""
-
-    @property
-    def name(self) -> str:
-        """Return a short name for people."""
-        ...
-
-    @property
-    def config(self) -> Config:
-        """Return the config that says how the engine is started."""
-        ...
-
-    @property
-    def spec(self) -> EngineSpec:
-        """Return which engine it is."""
-        ...
+class NeedsEngine(fetching.NeedsCheckpoint, Protocol):
+    """A job, or a judge, with what serves its model."""
 
     @property
     def backend(self) -> Backend:

@@ -5,22 +5,17 @@ What was not measured is absent: no figure here is ever 0 for "unknown".
 
 from __future__ import annotations
 
-import itertools
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from backends import chunks
-from runner.asking.questions import Generated
 from runner.jobs.costs import Costs
 
 LATE_S = 0.01  # a request of an open load that leaves later than this counts as late
-KEEPS_UP = 0.05  # share of the requests that may still be unanswered at the end of an open load that is borne
-REMARKED = 5  # pictures that a note names, the rest counted
 STATS = {
     "memory/gpu_peak_gib": "gpu_peak_gib",
     "memory/cpu_peak_gib": "cpu_peak_gib",
@@ -32,20 +27,6 @@ STATS = {
     "memory/needed_gib": "needed_gib",
     "cache/prefix_hit_rate": "prefix_hit_rate",
     "cache/mm_hit_rate": "mm_hit_rate",
-}
-
-
-# What is told of answers with a remark of `Generation.remarks`.
-REMARKS = {
-    "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
-    "cut_before_answer": "were cut by sampling.max_tokens while the model was thinking, so there is none: raise it",
-    "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
-    "tool_calls": "called a tool beside their text: only the text is scored",
-    "other_choices": "came with further choices: only the first (index 0) is read",
-    "end_of_turn": "end with a token such as <|im_end|>, which the server left in the text: it is scored with it",
-    "no_finish_reason": "came without a finish_reason: whether they were cut off is not known",
-    "repeated_messages": "came as messages of which each repeats all before: the last one is read",
-    "not_streamed": "were not streamed: they have no time to the first token and none per token",
 }
 
 
@@ -113,7 +94,7 @@ class Seen:
         }
         if waited["tpot"] is None:
             waited["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
-        times = {name: _limited(name) for name in self.slo}
+        times = {name: limited(name) for name in self.slo}
         if any(waited[time] is None for time in times.values()):
             self.judged -= 1
             self.unknown += 1
@@ -140,7 +121,7 @@ class Seen:
             self.tpot.append(tpot)
 
 
-def _limited(name: str) -> str:
+def limited(name: str) -> str:
     """Return which time a limit of an objective is about: "ttft/p95_s" and "ttft/answer_p95_s" limit different ones."""
     return "ttft/answer" if name.startswith("ttft/answer_") else name.partition("/")[0]
 
@@ -244,85 +225,3 @@ def _throughput(measured: Mapping[str, Any]) -> dict[str, float]:
     if measured["slots_s"]:
         values["harness/overhead_share"] = max(0.0, 1.0 - measured["engine_s"] / measured["slots_s"])
     return values
-
-
-def remarks(generated: Generated) -> Iterator[str]:
-    """Yield what is odd about pictures that were shown all the same: one line for each kind, with the first names."""
-    for what, names in generated.remarks.items():
-        first = ", ".join(itertools.islice(names, REMARKED))
-        more = f" and {len(names) - REMARKED} more" if len(names) > REMARKED else ""
-        yield f"picture {first}{more}: {what}"
-
-
-def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield what a reader must know of an open load, and of an objective."""
-    if seen.unsettled:
-        yield f"{seen.unsettled} answers were due before the load had settled (load.settle_s): their times don't count"
-    if measured and measured.get("held"):
-        yield (
-            f"{measured['held']} requests waited on our side, as many as load.max_in_flight allows being under way: "
-            "the engine was offered less than the load says"
-        )
-    if measured and "due" in measured and measured["wall_s"]:
-        behind = measured["due"] - measured["answered"]
-        if behind > max(KEEPS_UP * measured["due"], 2 * math.sqrt(measured["due"])):
-            yield (
-                f"the engine did not keep up: {measured['due']} requests were due in the settled part of the load and "
-                f"{measured['answered']} answers came in it; the longer such a load lasts, the longer its latencies"
-            )
-    if seen.slo:
-        limits = ", ".join(f"{_limited(name)} <= {limit:g} s" for name, limit in seen.slo.items())
-        yield f"goodput counts answers with {limits} (report.slo)"
-    if seen.unknown:
-        yield f"no goodput: of {seen.unknown} answers it is not known whether they kept within report.slo"
-
-
-def not_sent(seen: Seen) -> list[str]:
-    """Return the settings that an endpoint refused, so that they were left out of some requests."""
-    return sorted(word.partition("=")[2] for word in seen.remarks if word.startswith("not_sent="))
-
-
-def _adaptations(seen: Seen) -> Iterator[str]:
-    """Yield how requests were changed because the endpoint refused parts of them."""
-    for name in not_sent(seen):
-        what = f"{seen.remarks[f'not_sent={name}']} answers were made without {name}, which the endpoint refuses"
-        then = "so it may not count tokens" if name == "stream_options" else "its own value holds"
-        yield f"{what}: {then} (++model.request.{name}=null says so beforehand)"
-    for word, count in sorted(seen.remarks.items()):
-        if word.startswith("sent_as="):
-            name, _, other = word.partition("=")[2].partition(":")
-            yield f"{name} was sent as {other} for {count} answers, since the endpoint refuses its own name"
-
-
-def notes(generated: Generated, seen: Seen) -> list[str]:
-    """Return what a reader of the figures must know: what they leave out, and what the engine labelled."""
-    noted = [*generated.notes, *remarks(generated)]
-    if failed := len(generated.failures):
-        first = next(iter(generated.failures.values())).error
-        noted.append(f"{failed} of {seen.total} answers failed, the first: {first.message if first else ''}"[:300])
-    if seen.asked_again:
-        noted.append(f"{seen.asked_again} answers took more than one attempt; their latency is the last attempt's")
-    if seen.filtered:
-        noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
-    noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
-    noted += _adaptations(seen)
-    for word, count in sorted(seen.remarks.items()):
-        raw = word.removeprefix("finish_reason=")
-        if raw != word and chunks.meaning(raw) is None:
-            noted.append(
-                f"{count} answers ended with finish_reason {raw!r}, which is not known here: were they cut off?"
-            )
-    if seen.lowered:
-        noted.append(
-            f"{seen.lowered} answers were read at fewer pixels, memory having run out (backend.oom_policy="
-            "reduce_pixels): lowered_max_pixels in answers.jsonl says which"
-        )
-    if not generated.timed:
-        return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
-    noted += _load_notes(seen, generated.measured)
-    if generated.measured is None:
-        return [*noted, "nothing was asked anew and no measurement is stored: no throughput or memory is reported"]
-    asked, needed = generated.measured["asked"], len(set(generated.keys.values()))
-    if asked < needed:
-        noted.append(f"throughput and memory were measured over {asked} of {needed} answers")
-    return [*noted, *generated.measured["stats"].get("notes", ())]

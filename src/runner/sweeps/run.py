@@ -25,7 +25,7 @@ from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
 from runner.config import decisive
-from runner.jobs import costs, figures
+from runner.jobs import costs, figures, notes
 from runner.jobs.answers import Answers
 from runner.jobs.folder import RUNNING, JobFolder, this_process
 from runner.jobs.job_files import apart
@@ -140,12 +140,12 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.metrics["samples/unscored"] = score.unscored(aggregates)
     record.metrics["samples/truncated"] = seen.truncated
     record.metrics["samples/refused"] = seen.refused
-    if omitted := figures.not_sent(seen):
+    if omitted := notes.not_sent(seen):
         record.environment["not_sent"] = omitted
         folder.write_environment(record.environment)
-    for remark in figures.remarks(generated):
+    for remark in notes.remarks(generated):
         log.warning("%s: %s", job.title, remark)
-    record.notes += [*job.reading_notes(), *figures.notes(generated, seen)]
+    record.notes += [*job.reading_notes(), *notes.notes(generated, seen)]
     return record.metrics
 
 

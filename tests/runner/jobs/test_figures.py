@@ -8,7 +8,7 @@ from backends.api import Failure, Generation
 from runner.asking import load
 from runner.asking.questions import Generated
 from runner.asking.stored_timings import joined
-from runner.jobs import figures
+from runner.jobs import figures, notes
 
 
 def row(text: str | None = "абвг", latency: float = 1.0, ttft: float | None = 0.4, tokens: int | None = 4, **more):
@@ -100,13 +100,13 @@ def test_notes_say_what_the_figures_leave_out():
     rows = [row(), row(attempts=3)]
     keys = {("0", 0): "a", ("1", 0): "b"}
     failure = Generation("b", None, Failure("timeout", "after 3 s"))
-    assert "other conditions" in figures.notes(Generated(timed=False), figures.Seen([]))[0]
-    assert "no throughput" in figures.notes(Generated(), figures.Seen([]))[0]
-    assert figures.notes(Generated(keys=keys, measured=measured(asked=2)), figures.Seen([row()])) == []
-    assert "1 of 2" in figures.notes(Generated(keys=keys, measured=measured(asked=1)), figures.Seen([row()]))[0]
-    failed, again = figures.notes(Generated(failures={("1", 0): failure}, measured=measured()), figures.Seen(rows))
+    assert "other conditions" in notes.notes(Generated(timed=False), figures.Seen([]))[0]
+    assert "no throughput" in notes.notes(Generated(), figures.Seen([]))[0]
+    assert notes.notes(Generated(keys=keys, measured=measured(asked=2)), figures.Seen([row()])) == []
+    assert "1 of 2" in notes.notes(Generated(keys=keys, measured=measured(asked=1)), figures.Seen([row()]))[0]
+    failed, again = notes.notes(Generated(failures={("1", 0): failure}, measured=measured()), figures.Seen(rows))
     assert "1 of 2 answers failed" in failed and "after 3 s" in failed
-    assert "1 answers took more than one attempt" in again
+    assert "1 answers took more than one attempt; their latency is the last attempt's" in again
 
 
 def test_a_time_per_token_divides_by_what_came_after_the_first_piece():
@@ -130,7 +130,7 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
     ]
     seen = figures.Seen(rows)
     assert (seen.refused, seen.filtered, seen.truncated) == (2, 1, 2)
-    noted = "\n".join(figures.notes(Generated(timed=False), seen))
+    noted = "\n".join(notes.notes(Generated(timed=False), seen))
     for words in (
         *("1 of 7 questions were refused by the endpoint's content filter", "1 answers are refusals"),
         *("1 answers held reasoning before the answer", "only the first (index 0)", "finish_reason 'repetition'"),
@@ -140,12 +140,18 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
     assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off
 
 
+def test_the_latency_of_a_second_attempt_counts_from_the_due_time_in_an_open_load():
+    timing = {"latency_s": 4.0, "ttft_s": 0.5, "late_s": 0.001, "settled": True}
+    (again, *_) = notes.notes(Generated(), figures.Seen([row(attempts=2, timing=timing)]))
+    assert again == "1 answers took more than one attempt; their latency counts from when they were due"
+
+
 def test_remarks_on_pictures_are_notes_that_name_the_first_ones():
     blank = dict.fromkeys(f"{number}.png" for number in range(8))
     generated = Generated(remarks={"is one flat colour": blank, "moves": {"a.gif": None}})
-    notes = figures.notes(generated, figures.Seen([]))
-    assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in notes
-    assert "picture a.gif: moves" in notes
+    noted = notes.notes(generated, figures.Seen([]))
+    assert "picture 0.png, 1.png, 2.png, 3.png, 4.png and 3 more: is one flat colour" in noted
+    assert "picture a.gif: moves" in noted
 
 
 def test_thinking_has_figures_of_its_own():
@@ -168,7 +174,7 @@ def test_an_objective_for_the_answer_itself_is_not_one_for_the_first_token():
     limits = {"ttft/answer_p95_s": 0.5}
     seen = figures.Seen(rows, limits)
     assert figures.figures(seen, None, timed=True)["goodput/share"] == 0.5
-    assert any("ttft/answer <= 0.5 s" in note for note in figures.notes(Generated(), seen))
+    assert any("ttft/answer <= 0.5 s" in note for note in notes.notes(Generated(), seen))
     assert figures.figures(figures.Seen(rows, {"ttft/p95_s": 0.5}), None, timed=True)["goodput/share"] == 1
     rows[0]["timing"]["answer_ttft_s"] = None
     assert "goodput/share" not in figures.figures(figures.Seen(rows, limits), None, timed=True)
@@ -181,6 +187,6 @@ def test_a_cut_within_the_thinking_is_truncated():
 
 def test_settings_that_an_endpoint_refused_are_told():
     seen = figures.Seen([row(remarks=["not_sent=temperature", "sent_as=max_tokens:max_completion_tokens"]), row()])
-    noted = "\n".join(figures.notes(Generated(timed=False), seen))
+    noted = "\n".join(notes.notes(Generated(timed=False), seen))
     assert "1 answers were made without temperature, which the endpoint refuses" in noted
     assert "max_tokens was sent as max_completion_tokens for 1 answers" in noted
