@@ -19,7 +19,7 @@ from tests.patience import patient
 
 # What MLflow 3.17 itself writes into the console of any installation: it asks for a user where there is no login, and
 # its charts change size while they are drawn, or, on a slow machine, are drawn before they have a size.
-NOISE = re.compile(r"mlflow/users/current|ResizeObserver loop|translate\(NaN\)")
+NOISE = re.compile(r"mlflow/users/current|ResizeObserver loop|Expected \w+, \".*NaN")
 # Its assistant opens at first sight, beside what is to be seen.
 QUIET = """
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");

@@ -21,6 +21,7 @@ from runner.config.report_settings import ReportConfig
 from runner.config.values import one_of, within
 
 SUMMARIES = ("parity", "memory_profile", "resolution")
+MOST_REPEATS = 10_000
 
 
 @dataclass
@@ -37,7 +38,7 @@ class SamplingConfig:
     # how much the model thinks before it answers: a word of model.thinking (off, on, low, high, ...), or a budget in
     # tokens; null: as it does by itself
     thinking: str | None = None
-    repeats: int = within(1, 1, 10000)
+    repeats: int = within(1, 1, MOST_REPEATS)
     seed: int | None = 0  # repeat number N of a question is sent seed + N
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from runner import store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config
 from runner.config.load import CLOSED, LoadConfig
+from runner.config.schema import MOST_REPEATS
 from runner.datasets.paths import resolve
 from runner.datasets.text_files import read_csv
 
@@ -59,7 +63,9 @@ def planned(config: Config, questions: int) -> Arrivals | None:
     if count > questions:
         least = math.ceil(count / max(questions, 1) * config.sampling.repeats)
         what = f"{count} requests are due, and there are {questions} questions"
-        remedy = f"sampling.repeats={least} asks each question {least} times; or a shorter load.duration_s"
+        remedy = "a shorter load.duration_s"
+        if least <= MOST_REPEATS:
+            remedy = f"sampling.repeats={least} asks each question {least} times; or {remedy}"
         raise Refused(Problem(what, "load", remedy))
     due = list(itertools.islice(times(), count + 1))
     settle_s = SETTLE_SHARE * due[-1] if load.settle_s is None else load.settle_s
@@ -110,6 +116,13 @@ def _count(load: LoadConfig, trace: tuple[float, ...], times: Callable[[], Itera
 def _trace(load: LoadConfig) -> tuple[float, ...]:
     """Return the arrival times of a table in seconds, from 0 on. Raise Refused for what is no such table."""
     path = resolve(load.path, "load.path", paths.root())
+    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return _read_trace(path, content, load.rate)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_trace(path: Path, _digest: str | None, rate: float | None) -> tuple[float, ...]:
+    """Read a table of this digest: each job of a sweep asks for it several times."""
     table = read_csv(path, "a table of arrival times")
     known = {name.lower(): name for name in table.header}
     column = next((known[name] for name in COLUMNS if name in known), None)
@@ -124,8 +137,8 @@ def _trace(load: LoadConfig) -> tuple[float, ...]:
     if len(times) < 2 or times[0] == times[-1]:
         raise Refused(Problem("a trace needs two different arrival times", table.where))
     stretch = 1.0
-    if load.rate is not None:
-        stretch = (len(times) - 1) / (times[-1] - times[0]) / load.rate
+    if rate is not None:
+        stretch = (len(times) - 1) / (times[-1] - times[0]) / rate
     return tuple((time - times[0]) * stretch for time in times)
 
 

@@ -62,7 +62,7 @@ def cuda_of(requirements: Path) -> int | None:
 
 def problem(config: Config, env: EnvConfig) -> Problem | None:
     """Say what a job's engine lacks on this machine, which has a GPU; None where nothing is known to be lacking."""
-    if env.kind not in ("uv", "current") or not _is_meant_for_a_gpu(config, env):
+    if env.kind not in ("uv", "current") or not is_meant_for_a_gpu(config, env):
         return None
     requirements = paths.resolve(env.requirements) if env.kind == "uv" and env.requirements else None
     cuda = cuda_of(requirements) if requirements is not None and requirements.is_file() else None
@@ -127,8 +127,9 @@ def _missing_nvcc(config: Config, env: EnvConfig) -> Iterator[str]:
         yield "nvcc (the package nvidia-cuda-nvcc in the environment, or a CUDA toolkit with CUDA_HOME)"
 
 
-def _is_meant_for_a_gpu(config: Config, env: EnvConfig) -> bool:
-    if config.backend.name not in ("hf", *_COMPILE) or config.backend.device == "cpu":
+def is_meant_for_a_gpu(config: Config, env: EnvConfig) -> bool:
+    """Say whether one of our engines uses the GPUs of this machine where there are any."""
+    if config.backend.name not in ("hf", *_COMPILE) or config.backend.device.startswith("cpu"):
         return False
     engine_args = env.engine_args | config.model.engine_args.get(config.backend.name, {}) | config.backend.engine_args
     if engine_args.get("device") == "cpu":

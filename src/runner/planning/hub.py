@@ -68,6 +68,7 @@ def forget() -> None:
     _asked_as.clear()
     _commit.cache_clear()
     _offered.cache_clear()
+    gives.cache_clear()
 
 
 def commit(name: str, revision: str) -> str:
@@ -174,9 +175,9 @@ def needed(files: Mapping[str, int]) -> dict[str, int]:
 def _commit(name: str, revision: str) -> str | Denial:
     from huggingface_hub import HfApi
 
-    if (cached := snapshot(name, revision)) is not None:
-        return cached.name
     try:
+        if (cached := snapshot(name, revision)) is not None:
+            return cached.name
         if _Unreachable.why is not None:
             return _not_reached(name, revision)
         sha = str(HfApi().model_info(name, revision=revision or None, timeout=ANSWERS_WITHIN_S).sha)
@@ -219,6 +220,21 @@ def _gives_config(name: str, of_commit: str) -> bool:
             continue
         return True
     return False
+
+
+@functools.cache
+def gives(name: str, of_commit: str, file: str) -> bool:
+    """Return whether the hub holds a file of a commit, and says so in time. What it says else is not told."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    if _Unreachable.why is not None:
+        return False
+    try:
+        get_hf_file_metadata(hf_hub_url(name, file, revision=of_commit), timeout=ANSWERS_WITHIN_S)
+    except Exception as error:  # noqa: BLE001  as above
+        _told(error, name, of_commit)  # so that nobody asks again where none answers
+        return False
+    return True
 
 
 def _endpoint() -> str:

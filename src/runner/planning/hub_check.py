@@ -42,8 +42,7 @@ def to_fetch(config: Config, spec: EngineSpec) -> dict[str, int]:
 
 def check(config: Config, spec: EngineSpec) -> None:
     """Refuse a checkpoint that can't be had, or for which there is no room."""
-    if config.reuse != "answers":  # stored answers may be all that is wanted
-        room([(config, spec)])
+    room([(config, spec)])
 
 
 def room(planned: Iterable[tuple[Config, EngineSpec]]) -> None:
@@ -51,7 +50,7 @@ def room(planned: Iterable[tuple[Config, EngineSpec]]) -> None:
     sizes = {
         (spec.checkpoint, spec.revision): sum(to_fetch(config, spec).values())
         for config, spec in planned
-        if config.reuse != "answers"
+        if config.reuse != "answers" and config.stage != "score"  # stored answers may be all that is wanted
     }
     wanted = {name: size for (name, _), size in sizes.items() if size}
     if not wanted:

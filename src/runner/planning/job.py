@@ -111,15 +111,16 @@ class Job:
         return isinstance(self.backend, OcrBackend) and self.config.dataset.region is None
 
     def reading_notes(self) -> list[str]:
-        """Return what a reader of this job's figures should know of a program that can't be asked anything."""
+        """Return what a reader of this job's figures should know of how its questions were put."""
+        notes = []
         if (schema := self.prompt.schema) is not None and not schema.is_told:
-            return ["no prompt tells the schema: prompt.schema_template has no {{ schema }}"]
+            notes.append("no prompt tells the schema: prompt.schema_template has no {{ schema }}")
         if not isinstance(self.backend, OcrBackend):
-            return []
-        notes = [
+            return notes
+        notes.append(
             "an OCR program reads pictures and no prompts: neither prompt nor sampling had a say, each answer is the "
             "whole text of the sample's pictures; metrics=[found] measures that (docs/engines.md)"
-        ]
+        )
         if lacks := self.backend.lacks_cyrillic(self.spec):
             with_references = [sample for sample in self.dataset if sample.references]
             cyrillic = sum(any(map(CYRILLIC.search, sample.references)) for sample in with_references)

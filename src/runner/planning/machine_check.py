@@ -11,7 +11,11 @@ from runner.config import Config, EnvConfig
 from runner.planning import cuda, environments, quant_check
 
 # Requirements whose wheels are built for CUDA and start on nothing else.
-CUDA_ALONE = {"vllm.txt": "env=vllm_cpu", "sglang.txt": "env=sglang_cpu"}
+CUDA_ALONE = {
+    "vllm.txt": "env=vllm_cpu",
+    "vllm-bnb.txt": "quant=bf16 env=vllm_cpu",
+    "sglang.txt": "env=sglang_cpu",
+}
 # What stands for a GPU where NVML doesn't answer: NVIDIA's devices, WSL, Jetson, and AMD's, which torch calls cuda.
 _DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/kfd")
 

@@ -17,13 +17,12 @@ import yaml
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config
-from runner.planning import checkpoints
+from runner.planning import checkpoints, hub, hub_check
 from runner.planning.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
 FILE = "pixel_limits.yaml"
 _FILES = ("preprocessor_config.json", "processor_config.json")
-_TIMEOUT_S = 5.0
 ENGINES = ("hf", "vllm", "sglang")
 
 
@@ -33,7 +32,7 @@ def refuse(config: Config, checkpoint: Checkpoint | None) -> None:
     name = config.backend.name
     if key is None or checkpoint is None or name not in ENGINES or config.backend.base_url or not config.model.images:
         return
-    processor = _processor(checkpoint)
+    processor = _processor(checkpoint, fetch=config.stage != "score" and hub_check.is_here(config))
     kind = _kinds(paths.conf_dir() / FILE).get(_plain(processor))
     if kind == "none":
         what = f"this checkpoint's image processor ({processor}) has no limits on the area of a picture"
@@ -47,11 +46,11 @@ def refuse(config: Config, checkpoint: Checkpoint | None) -> None:
         log.warning("%s: whether %s follows it on backend=%s is not known; compare image tokens", key, processor, name)
 
 
-def _processor(checkpoint: Checkpoint) -> str:
-    """Return the class of a checkpoint's image processor; empty where its files don't say."""
+def _processor(checkpoint: Checkpoint, *, fetch: bool) -> str:
+    """Return the class of a checkpoint's image processor; empty where its files, of the hub if `fetch`, don't say."""
     for file in _FILES:
         values = checkpoints.read_json(checkpoint.location, checkpoint.revision, file)
-        if not values and checkpoint.revision:
+        if not values and checkpoint.revision and fetch:
             values = _fetched(checkpoint.location, checkpoint.revision, file)
         values = values.get("image_processor") or values
         if isinstance(values, Mapping) and (named := values.get("image_processor_type")):
@@ -63,14 +62,15 @@ def _processor(checkpoint: Checkpoint) -> str:
 def _fetched(name: str, revision: str, file: str) -> dict[str, Any]:
     """Fetch one small file of a hub model into the cache, where the engine would put it, too; empty where it isn't had.
 
-    The hub has just been asked for the model's commit, or the commit is in the cache and the file may not exist.
+    The hub is asked first whether it gives the file, once and for seconds: a download alone is tried again for minutes
+    where nobody answers (huggingface_hub 2.4.0, file_download.py:1171).
     """
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    if constants.HF_HUB_OFFLINE:
+    if not hub.gives(name, revision, file):
         return {}
     try:
-        hf_hub_download(name, file, revision=revision, etag_timeout=_TIMEOUT_S)
+        hf_hub_download(name, file, revision=revision)
     except Exception as error:  # noqa: BLE001 - its HTTP library has changed twice, and nothing depends on this
         log.debug("%s of %s: %s", file, name, error)
         return {}

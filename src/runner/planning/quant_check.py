@@ -15,7 +15,7 @@ from runner.base import machine, paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig, quant_support
 from runner.config.quant_support import Cell
-from runner.planning import checkpoints, environments
+from runner.planning import checkpoints, cuda, environments, model_checks
 from runner.planning.checkpoints import Checkpoint
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:[=<>!~;].*)?$")
@@ -50,7 +50,7 @@ def refuse_here(config: Config) -> None:
     if cell is None:
         return
     env = environments.chosen(config)
-    gpus = machine.compute_capabilities() if _may_use_gpu(config, env) else ()
+    gpus = machine.compute_capabilities() if cuda.is_meant_for_a_gpu(config, env) else ()
     _refuse_gpus(config, cell, gpus)
     best = max(gpus, default=None)
     needed = cell.packages_on(best)
@@ -73,9 +73,10 @@ def _refuse_gpus(config: Config, cell: Cell, gpus: tuple[float, ...]) -> None:
         what = f"{where} on backend={name} needs compute capability: {cell.gpus}; here: {here}"
         raise Refused(Problem(what, where, instead))
     why = config.model.no_float16.get(name)
-    if why is not None and name != "hf" and max(gpus) < _BFLOAT16:
+    if why is not None and name != "hf" and max(gpus) < _BFLOAT16 and model_checks.dtype(config) != "float32":
         what = f"below compute capability {_BFLOAT16} backend={name} computes in float16, and the GPUs here have {here}"
-        raise Refused(Problem(f"{what}: {why}", f"model={config.model.name}", "backend=vllm, or another GPU"))
+        remedy = "quant=fp32, backend=vllm, or another GPU"
+        raise Refused(Problem(f"{what}: {why}", f"model={config.model.name}", remedy))
 
 
 def _cell(config: Config, content: Mapping[str, Any]) -> tuple[str, Cell | None]:
@@ -94,11 +95,6 @@ def _can_all_the_same(cell: Cell, content: Mapping[str, Any]) -> bool:
     for name in cell.unless.split(".") if cell.unless else ():
         value = value.get(name) if isinstance(value, dict) else None
     return content.get("model_type") in cell.but or bool(cell.unless and value)
-
-
-def _may_use_gpu(config: Config, env: EnvConfig) -> bool:
-    """Say whether the engine uses the GPUs of this machine where there are any."""
-    return not config.backend.device.startswith("cpu") and not env.name.endswith("_cpu")
 
 
 def _required(env: EnvConfig) -> set[str] | None:

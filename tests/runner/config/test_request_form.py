@@ -22,6 +22,16 @@ def form(
     return request_form({"model": model, "backend": {"dialect": dialect, **backend}})
 
 
+def test_gpt_5_5_takes_a_temperature_where_it_does_not_think():
+    model = yaml.safe_load((paths.conf_dir() / "model" / "gpt_5_5.yaml").read_text())["model"]
+    given = {"model": model, "backend": {"dialect": "openai"}}
+    assert set(request_form({**given, "sampling": {"thinking": "low", "max_tokens": 100}}).omit) == {
+        "temperature",
+        "top_p",
+    }
+    assert request_form({**given, "sampling": {"thinking": "off", "max_tokens": 100}}).omit == ()
+
+
 @pytest.mark.parametrize(
     ("name", "identity"),
     [

@@ -91,6 +91,20 @@ def test_no_question_is_sent_twice_unless_asked_for():
         arrivals.planned(config("constant", rate=2.0, duration_s=30.0), 25)
 
 
+def test_more_repeats_than_there_may_be_are_not_recommended():
+    with pytest.raises(Refused, match="30000 requests are due") as refused:
+        arrivals.planned(config("constant", rate=1000.0, duration_s=30.0), 2)
+    assert "sampling.repeats" not in str(refused.value) and "a shorter load.duration_s" in str(refused.value)
+
+
+def test_a_table_is_read_once_for_all_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = config("trace", path=table(tmp_path, "arrival_s\n0\n1\n2\n5\n"))
+    first = arrivals.planned(asked, 4)
+    monkeypatch.setattr(arrivals, "read_csv", lambda *_: pytest.fail("it was read again"))
+    again = arrivals.planned(asked, 4)
+    assert first is not None and again is not None and times(again) == times(first)
+
+
 def test_a_load_that_never_settles_is_refused():
     with pytest.raises(Refused, match="all 4 requests are due in the first 5 s"):
         arrivals.planned(config("constant", rate=2.0, settle_s=5.0), 4)

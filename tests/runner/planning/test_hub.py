@@ -200,6 +200,31 @@ def test_a_hub_that_is_not_there_is_asked_once_for_all_models(cache: Path, monke
     assert "owner/other is not in the cache and the hub can't be reached" in refusal("owner/other")
 
 
+@pytest.mark.parametrize("name", ["owner/a--b", "owner/na me", "owner/.x"])
+def test_what_is_no_name_is_told(cache: Path, name: str):
+    assert f"{name} is no name of a hub model" in refusal(name)
+
+
+def test_nothing_is_asked_of_the_hub_where_answers_are_only_scored(local: LocalHub):
+    config, spec = found("owner/model")
+    config.stage = "score"
+    assert hub_check.to_fetch(config, spec), "it would be fetched"
+    local.models.clear()
+    hub.forget()
+    hub_check.room([(config, spec)])
+
+
+def test_one_file_is_asked_for_once_and_not_of_a_hub_that_is_gone(local: LocalHub, monkeypatch: pytest.MonkeyPatch):
+    commit = found("owner/model")[1].revision
+    assert hub.gives("owner/model", commit, "config.json") and not hub.gives("owner/model", commit, "none.json")
+    with LocalHub({}) as gone:
+        url = gone.url
+    ask_at(url, monkeypatch)
+    assert not hub.gives("owner/model", commit, "tokenizer.json")
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: pytest.fail("it was asked again"))
+    assert not hub.gives("owner/model", commit, "page.png")
+
+
 def test_a_cached_model_needs_no_network(cache: Path):
     folder = cache / "models--owner--model" / "snapshots" / OLD_COMMIT
     folder.mkdir(parents=True)

@@ -31,6 +31,7 @@ def given(*overrides: str) -> Config:
         (["backend.attention=flash_attention_2"], "backend.attention=sdpa"),
         (["backend=vllm", "env=vllm"], "env=vllm_cpu"),
         (["backend=sglang", "env=sglang"], "env=sglang_cpu"),
+        (["backend=vllm", "env=vllm_bnb"], "quant=bf16 env=vllm_cpu"),
         (["env=hf_docker", "env.container.image=x:1", "backend.device=cuda"], "backend.device=cpu"),
     ],
 )

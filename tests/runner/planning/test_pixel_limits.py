@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from runner import config
 from runner.base.errors import Refused
-from runner.planning import checkpoints, engine_spec, pixel_limits
+from runner.planning import checkpoints, engine_spec, hub, pixel_limits
 from runner.planning.checkpoints import Checkpoint
 from tests.conftest import ROOT
 
@@ -85,7 +85,9 @@ def test_a_hub_model_is_judged_by_one_small_file(monkeypatch: pytest.MonkeyPatch
     pixel_limits._fetched.cache_clear()
     asked = Checkpoint("owner/Gemma", commit, f"owner/Gemma@{commit}")
     assert checkpoints.read_json("owner/Gemma", commit, "preprocessor_config.json") == {}
-    assert pixel_limits._processor(asked) == "Gemma3ImageProcessor"
+    assert pixel_limits._processor(asked, fetch=False) == "" and fetched == []
+    monkeypatch.setattr(hub, "gives", lambda *_: True)
+    assert pixel_limits._processor(asked, fetch=True) == "Gemma3ImageProcessor"
     assert fetched == [f"owner/Gemma@{commit} preprocessor_config.json"]
     pixel_limits._fetched.cache_clear()
 

@@ -13,7 +13,7 @@ from runner import config
 from runner.base import machine, paths
 from runner.base.errors import Refused
 from runner.config import Config, quant_support
-from runner.planning import doctor, engine_spec, hub, machine_check
+from runner.planning import doctor, engine_spec, hub, machine_check, quant_check
 from tests.conftest import ROOT
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here
@@ -198,6 +198,17 @@ def test_the_best_gpu_that_is_visible_decides(monkeypatch: pytest.MonkeyPatch):
 def test_sglang_computes_in_float16_on_an_old_gpu_whatever_it_is_told():
     with pytest.raises(Refused, match=r"computes in float16.*overflows"):
         machine_check.check(given("model=qwen2_5vl_3b", "quant=awq", "backend=sglang"))
+    for words in (["quant=fp32"], ["quant=native", "backend.dtype=float32"]):
+        quant_check.refuse_here(given("model=qwen2_5vl_3b", "backend=sglang", "env=sglang", *words))
+
+
+@pytest.mark.parametrize("gpu", [(7.5,)], indirect=True)
+@pytest.mark.usefixtures("gpu")
+def test_an_engine_that_is_told_to_use_the_cpu_is_not_measured_by_the_gpu():
+    asked = ("quant=bf16", "backend=vllm", "env=vllm")
+    with pytest.raises(Refused, match="compute capability"):
+        quant_check.refuse_here(given(*asked))
+    quant_check.refuse_here(given(*asked, "+backend.engine_args.device=cpu"))
 
 
 @pytest.mark.parametrize(("gpu", "refused"), [((8.6,), False), ((9.0,), True), ((), False)], indirect=["gpu"])
