@@ -186,11 +186,11 @@ def _video_fps(body: Mapping[str, Any]) -> float:
 def _response_schema(body: Mapping[str, Any]) -> str | None:
     """Read OpenAI's `response_format`: a text, or JSON that follows a schema."""
     given = _mapping(body, "response_format", ("type", "json_schema"))
-    if given.get("type", "text") == "text":
+    if given.get("type", "json_schema" if "json_schema" in given else "text") == "text":
         return None
     named = _mapping(given, "json_schema", ("name", "description", "schema", "strict"))
     schema = named.get("schema")
-    if given["type"] != "json_schema" or not isinstance(schema, dict):
+    if given.get("type") != "json_schema" or not isinstance(schema, dict):
         words = 'response_format must be {"type": "json_schema", "json_schema": {"schema": {…}}} or {"type": "text"}'
         raise RequestError(words, param="response_format")
     return json.dumps(schema, ensure_ascii=False)

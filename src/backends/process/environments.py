@@ -60,7 +60,8 @@ class CurrentEnvironment:
         argv = launch.argv
         if argv[0] == "python":
             argv = (sys.executable, *argv[1:])
-        cuda = cuda_toolkit.variables(Path(sysconfig.get_path("purelib")), cache_dir())
+        own = "CUDA_HOME" in os.environ  # this environment is the user's, and so is its toolkit
+        cuda = {} if own else cuda_toolkit.variables(Path(sysconfig.get_path("purelib")), cache_dir())
         if cuda:  # what compiles kernels looks for ninja in PATH, too
             cuda["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), cuda["PATH"]))
         return dataclasses.replace(launch, argv=argv, variables={**own_package_variables(), **cuda, **launch.variables})

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -80,6 +81,7 @@ class Spending:
     price: Price
     ledger: Ledger
     key: str = "judge.budget_usd"
+    gives_up: bool = True  # whether an endpoint that fails again and again is asked no more; else `retries` decides
     paid: float = 0.0
     doubtful: float = 0.0
     refused: int = 0
@@ -127,8 +129,7 @@ class Spending:
 
     def _most_tokens(self, request: GenerationRequest) -> int:
         pictures = sum(not isinstance(part, TextPart) for message in request.messages for part in message.parts)
-        schema = len(json.dumps(request.response_schema)) if request.response_schema else 0
-        return most_text_tokens(request.messages) + schema + pictures * (self.price.image_tokens or 0)
+        return most_text_tokens(request.messages, request.response_schema) + pictures * (self.price.image_tokens or 0)
 
     def _cost(self, request: GenerationRequest, reserved: float, generation: Generation | None) -> tuple[float, bool]:
         """Return the cost of an attempt in USD, and whether it is certain."""
@@ -149,15 +150,16 @@ class Spending:
         self._failed_in_a_row = self._failed_in_a_row + 1 if error and error.kind in _DOWN else 0
         if error is not None and error.kind == "unauthorised":
             self._stopped = Failure("unauthorised", error.message)
-        elif error is not None and self._failed_in_a_row >= GIVE_UP_AFTER:
+        elif self.gives_up and error is not None and self._failed_in_a_row >= GIVE_UP_AFTER:
             words = f"not asked after {GIVE_UP_AFTER} failures in a row, the last: {error.message}"
             self._stopped = Failure(error.kind, words)
 
 
-def most_text_tokens(messages: Sequence[Message]) -> int:
-    """Return the most tokens that the texts of messages may take, with what a chat template adds."""
+def most_text_tokens(messages: Sequence[Message], schema: Mapping[str, Any] | None = None) -> int:
+    """Return the most tokens that the texts of messages and a schema may take, with what a chat template adds."""
     texts = (part.text for message in messages for part in message.parts if isinstance(part, TextPart))
-    return sum(len(text.encode()) for text in texts) + _REQUEST_BYTES + _MESSAGE_BYTES * len(messages)
+    told = len(json.dumps(schema)) if schema else 0
+    return sum(len(text.encode()) for text in texts) + told + _REQUEST_BYTES + _MESSAGE_BYTES * len(messages)
 
 
 def tokens_of(generation: Generation) -> tuple[int, int, int]:

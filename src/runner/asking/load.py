@@ -192,7 +192,9 @@ def built(ask: Ask) -> GenerationRequest | Generation:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer; `engine_s` is the latency of all attempts, `waited_s` what passed between them, both in seconds.
+    """An answer; `engine_s` is the latency of all attempts in seconds.
+
+    `waited_s` is what passed between them and before the gate, in seconds.
 
     `begun` is when its last attempt began, on the event loop's clock, and `left` when its first one did; None: the gate
     let none pass.
@@ -250,15 +252,17 @@ async def answer(
 
     A question that timed out is asked again only of an engine that does not hang.
     """
-    engine_s = begun = 0.0
+    engine_s = begun = held_s = 0.0
     left: float | None = None
     clock = asyncio.get_running_loop().time
 
     async def attempt() -> Generation:
-        nonlocal engine_s, begun, left
+        nonlocal engine_s, begun, held_s, left
+        came = clock()
         if gate is not None and (refused := await gate.enter(request)) is not None:
             return Generation(request.key, None, refused)
         begun = clock()
+        held_s += begun - came
         left = begun if left is None else left
         generation = None
         try:
@@ -267,6 +271,8 @@ async def answer(
             if gate is not None:
                 gate.leave(request, generation)
         timing = generation.timing
+        if timing:  # the client may have asked before in another form, which the endpoint refused
+            begun = clock() - timing.latency_s - (timing.tail_s or 0)
         engine_s += timing.latency_s + (timing.tail_s or 0) if timing else clock() - begun
         if generation.error is not None and generation.error.kind == "timeout" and await hangs(client):
             return dataclasses.replace(generation, error=Failure(HUNG, f"it hangs: {generation.error.message}"))
@@ -274,7 +280,7 @@ async def answer(
 
     generation = await attempt()
     if not _again(generation):  # nearly always; tenacity's account of one attempt costs as much as making a request
-        return Answered(generation, engine_s, 0.0, begun, left)
+        return Answered(generation, engine_s, held_s, begun, left)
     first = [generation]
 
     async def attempt_or_first() -> Generation:
@@ -289,7 +295,7 @@ async def answer(
     generation = await attempts(attempt_or_first)
     number = attempts.statistics.get("attempt_number", 1)
     generation = dataclasses.replace(generation, attempts=number)
-    return Answered(generation, engine_s, attempts.statistics.get("idle_for", 0.0), begun, left)
+    return Answered(generation, engine_s, held_s + attempts.statistics.get("idle_for", 0.0), begun, left)
 
 
 def _again(generation: Generation) -> bool:

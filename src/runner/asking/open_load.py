@@ -27,12 +27,14 @@ class OpenTally(Tally):
     """What an open load measured.
 
     `wall_s` is the length of its settled part; `answered`, `chars` and `output_tokens` count the answers that ended
-    within it, and `due` the requests that were due within it. `asked` counts all of the load, and so does `held`: the
-    requests that waited on our side since too many were under way. `in_flight_s` sums how long requests were under way
-    within the settled part, so that divided by `wall_s` it is how many were on average.
+    within it, `ended` those and the failures, and `due` the requests that were due within it. `asked` counts all of
+    the load, and so does `held`: the requests that waited on our side since too many were under way. `in_flight_s`
+    sums how long requests were under way within the settled part, so that divided by `wall_s` it is how many were on
+    average.
     """
 
     due: int = 0
+    ended: int = 0
     held: int = 0
     in_flight_s: float = 0.0
 
@@ -127,8 +129,9 @@ class _Sending:
         try:
             while following is not None:
                 ask, request = taken.question, taken.request
-                if isinstance(request, Generation):
+                if isinstance(request, Generation):  # it could not be built
                     generation = request
+                    self._tally.due -= settled and sent is None
                 else:
                     answered = await self._watched.ask(self._clients[number], request)
                     if sent is None and answered.left is not None:
@@ -154,6 +157,7 @@ class _Sending:
         """Count an answer if it ended within the settled part."""
         if self._settle_s <= self._clock() - self._began < self._ended_s:
             self._tally.count(generation)
+            self._tally.ended += 1
         else:
             self._tally.asked += 1
 

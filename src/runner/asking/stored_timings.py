@@ -34,7 +34,7 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("prefix_hit_rate", "mm_hit_rate"):
         stats[name] = None  # of which part of the work each was is not known any more
     stats["notes"] = sorted({*before["stats"].get("notes", ()), *stats.get("notes", ())})
-    sums = {name: _sum(before[name], now[name]) for name in now if name != "stats"}
+    sums = {name: _sum(before.get(name), now[name]) for name in now if name != "stats"}
     return {**sums, "stats": stats}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from runner.jobs.costs import Costs
+from runner.jobs.rows import is_truncated
 
 LATE_S = 0.01  # a request of an open load that leaves later than this counts as late
 STATS = {
@@ -66,7 +67,7 @@ class Seen:
         # Old stores have no remarks.
         remarks = row.get("remarks") or ()
         self.remarks.update(remarks)
-        self.truncated += row.get("finish_reason") == "length" or "cut_before_answer" in remarks
+        self.truncated += is_truncated(row)
         filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
         self.filtered += filtered
         self.refused += filtered or "refusal" in remarks
@@ -81,10 +82,13 @@ class Seen:
             self._answered(row, timed=settled)
 
     def _judge(self, row: Mapping[str, Any]) -> None:
-        """Count a question as good if its answer came within all limits of the objective; a failure is not good."""
+        """Count a question as good if its answer came within all limits of the objective.
+
+        A failure is not good, nor is an answer that was cut within its thinking.
+        """
         self.judged += 1
-        timing = row["timing"]
-        if row["error"] is not None or not timing:
+        timing, remarks = row["timing"], row.get("remarks") or ()
+        if row["error"] is not None or not timing or "cut_before_answer" in remarks:
             return
         waited = {
             "latency": timing["latency_s"],
@@ -92,7 +96,9 @@ class Seen:
             "ttft/answer": timing.get("answer_ttft_s"),
             "tpot": _per_token(row),
         }
-        if waited["tpot"] is None:
+        if not row["text"] and "not_streamed" not in remarks:  # no first piece is waited for beyond the end
+            waited |= {"ttft": timing["latency_s"], "ttft/answer": timing["latency_s"], "tpot": 0.0}
+        elif waited["tpot"] is None and timing["ttft_s"] is not None and timing.get("tokens_after_first") == 0:
             waited["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
         times = {name: limited(name) for name in self.slo}
         if any(waited[time] is None for time in times.values()):

@@ -45,11 +45,12 @@ def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]
             "the engine was offered less than the load says"
         )
     if measured and "due" in measured and measured["wall_s"]:
-        behind = measured["due"] - measured["answered"]
+        ended = measured.get("ended") or measured["answered"]
+        behind = measured["due"] - ended
         if behind > max(KEEPS_UP * measured["due"], 2 * math.sqrt(measured["due"])):
             yield (
                 f"the engine did not keep up: {measured['due']} requests were due in the settled part of the load and "
-                f"{measured['answered']} answers came in it; the longer such a load lasts, the longer its latencies"
+                f"{ended} of them ended in it; the longer such a load lasts, the longer its latencies"
             )
     if seen.slo:
         limits = ", ".join(f"{limited(name)} <= {limit:g} s" for name, limit in seen.slo.items())

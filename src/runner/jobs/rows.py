@@ -114,7 +114,7 @@ def describe_image(image: Image) -> str:
 
 def is_truncated(row: Mapping[str, Any]) -> bool:
     """Whether an answer was cut at the limit of tokens, or in the thinking before it. Old rows have no remarks."""
-    return row["finish_reason"] == "length" or "cut_before_answer" in (row.get("remarks") or ())
+    return row.get("finish_reason") == "length" or "cut_before_answer" in (row.get("remarks") or ())
 
 
 def case(row: Mapping[str, Any]) -> Case:

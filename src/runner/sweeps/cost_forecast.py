@@ -65,7 +65,7 @@ def forecast(
         told = _likely(job, questions, asks, newest, price)
         worst = _most(job, asks, price)
         if told is None or stored.costs.uncounted:
-            return CostForecast(most_usd=worst)
+            return CostForecast(most_usd=worst if hour is None else None)
         likely, most = likely + told, most + worst if worst is not None else float("nan")
         of_stored = sum(price.of(usage.prompt, usage.completion, usage.cached) for usage in usages)
     if hour is not None:
@@ -125,6 +125,6 @@ def _most(job: Job, asks: Sequence[JobAsk], price: Price) -> float | None:
     pictures = sum(len(ask.asked.sample.images) for ask in asks) if job.config.model.images else 0
     if pictures and price.image_tokens is None and price.dearest_input.input_usd:
         return None
-    texts = sum(most_text_tokens(job.messages(ask.asked.rendered(), ())) for ask in asks)
+    texts = sum(most_text_tokens(job.messages(ask.asked.rendered(), ()), job.response_schema) for ask in asks)
     answers = job.config.sampling.max_tokens * len(asks)
     return price.dearest_input.of(texts + pictures * (price.image_tokens or 0), answers)

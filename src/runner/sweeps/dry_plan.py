@@ -96,7 +96,7 @@ def forecast(job: Job) -> Forecast:
         cost = cost_forecast.forecast(job, walk, stored, list(asks.values()), newest, each)
     seconds: float | None = None
     if job.arrivals is not None:
-        seconds, same = job.arrivals.length_s(min(to_ask, job.arrivals.count)), [1.0]
+        seconds = job.arrivals.length_s(min(to_ask, job.arrivals.count))
     elif took or not to_ask:
         seconds = to_ask * statistics.fmean(took) / job.config.concurrency if to_ask else 0.0
     return Forecast(
@@ -105,7 +105,7 @@ def forecast(job: Job) -> Forecast:
         questions - unreadable - to_ask,
         unreadable,
         seconds if to_ask else 0.0,
-        bool(to_ask and not same),
+        bool(to_ask and not same and job.arrivals is None),  # when an open load ends is known
         cost,
     )
 

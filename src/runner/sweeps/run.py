@@ -155,7 +155,7 @@ def _spending(job: Job) -> Spending | None:
     if price is None:
         return None
     path = paths.store_dir() / "budgets" / f"{judging.command_id()}-candidates.json"
-    return Spending(price, Ledger(path, job.config.budget_usd), "budget_usd")
+    return Spending(price, Ledger(path, job.config.budget_usd), "budget_usd", gives_up=False)
 
 
 def _paid(record: Recorder, spending: Spending | None) -> None:
@@ -165,7 +165,7 @@ def _paid(record: Recorder, spending: Spending | None) -> None:
     record.metrics[costs.PAID] = spending.paid
     if spending.doubtful:
         record.notes.append(f"cost: requests that broke off may have cost up to {spending.doubtful:.4f} USD more")
-    if spending.factor > 1:
+    if spending.ledger.limit is not None and spending.factor > 1:
         wrong = f"cost: a request took {spending.factor:.1f} times the input that was foreseen"
         record.notes.append(f"{wrong}: raise model.price.image_tokens")
 
@@ -245,6 +245,7 @@ class Recorder:
                 "cwd": str(Path.cwd()),
                 **({"whole_pages": True} if job.gives_whole_pages else {}),
                 "checkpoint": job.spec.checkpoint,
+                **({"prices": told} if (told := prices.told(job.config)) else {}),
                 "checkpoint_digest": job.spec.digest,
             }
         )

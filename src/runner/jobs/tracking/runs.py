@@ -130,12 +130,6 @@ def _tags(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _prices(config: DictConfig) -> str:
-    """Return by which prices the cost was reckoned; empty where none is known. Configs of old jobs have none."""
-    given = {**(config.model.get("price") or {}), "price_per_hour": config.env.get("price_per_hour")}
-    return ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
-
-
 def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str]:
     """Return what a team compares by, under the names of DESIGN.md; values as text."""
     params = {group: config[group].name for group in ("model", "quant", "backend", "dataset", "prompt")}
@@ -146,7 +140,7 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {f"sampling.{name}": "not sent" for name in omitted if name in config.sampling}
     params |= {"concurrency": config.concurrency, "reuse": config.reuse, "model.weights": config.model.weights}
     params |= {"backend.batch_size": config.backend.batch_size, "checkpoint": environment["checkpoint"]}
-    if prices := _prices(config):
+    if prices := environment.get("prices"):  # by which the cost was reckoned
         params["prices"] = prices
     load = config.get("load") or {}  # configs of old sweeps lack it
     if load.get("arrivals", CLOSED) != CLOSED:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -62,6 +63,9 @@ class PlannedJudge:
     def with_own_settings(self, failure: Failure) -> Failure:
         """Return the failure with a remedy that names the judge's settings instead of a candidate's."""
         words = failure.message.replace("++model.request.", f"+judge.model.{self.name}.set.model.request.")
+        words = re.sub(
+            r"It is set by .*", lambda found: found[0].replace("sampling.", f"judge.model.{self.name}."), words
+        )
         return dataclasses.replace(failure, message=words)
 
     @property
