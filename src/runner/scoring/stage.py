@@ -25,6 +25,7 @@ from runner.datasets import open_dataset
 from runner.jobs import imported_answers, tracking
 from runner.jobs.answer_files import AnswerSet, joined, open_answers
 from runner.jobs.folder import JobFolder
+from runner.planning import reference_check
 from runner.scoring import add_scores
 from runner.scoring.asked_metrics import for_job, given_on_command_line
 from runner.scoring.judging import check, plan_judging
@@ -45,8 +46,8 @@ class Scoring:
             self.judging = plan_judging(self.config)
             add_scores.create(self.config.metrics)  # before anything is read: a typing error is told at once
             self.sets = self._open()
-            for job in filter(None, (answers.folder for answers in self.sets)):  # whose keys the options may refer to
-                add_scores.create(add_scores.options(for_job(cfg, JobFolder(job).composed)))
+            for job in filter(None, (answers.folder for answers in self.sets)):
+                _check_job(cfg, JobFolder(job).composed)
             if self.judging is not None:
                 for answers in self.sets:
                     check((row["sample_id"] for row in answers.rows), self.judging.rivals)
@@ -119,6 +120,13 @@ class Scoring:
         given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
         path = self.config.dataset.path
         return "dataset" in given or ("dataset.path" in given and paths.resolve(path).exists())
+
+
+def _check_job(cfg: DictConfig, job: DictConfig) -> None:
+    """Refuse metrics that can't be made with what their options refer to in a job, or count places it didn't show."""
+    metrics = add_scores.create(add_scores.options(for_job(cfg, job)))
+    if problems := reference_check.other_pictures(job.dataset, metrics):
+        raise Refused(problems)
 
 
 def judge_later(folder: Path) -> None:
