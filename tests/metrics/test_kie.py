@@ -1,5 +1,6 @@
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_rows_with_nothing_in_common_are_missing_and_invented():
         ({"a": 1}, {"a": 1, "b": None, "c": "", "d": [], "e": {}}, 1, 1),
         ({"a": 1, "b": None, "c": " ", "d": [], "e": {}}, {"a": 1}, 1, 1),
         ({"a": 1, "b": {"c": None}}, {"a": 1, "b": None}, 1, 1),
-        ({}, {}, 0, 1),
+        ({}, {}, 1, 1),
         ({"a": "x"}, {}, 0, 0),
         # another shape
         ({"a": {"b": "x"}}, {"a": "x"}, 0, 0),
@@ -240,6 +241,44 @@ def test_a_schema_tells_kinds_nulls_and_validity():
     assert values(*dates, options={"schema": SCHEMA})["strict"] == 1
 
 
+@pytest.mark.parametrize("step", [0.01, 0.1, 1, 0.0005])
+def test_multiples_are_counted_in_decimals(step):
+    schema = {"type": "object", "properties": {"цена": {"type": "number", "multipleOf": step}}}
+    for price in ("19.99", "0.07", "1.13", "8.2", "7", "1e30", "0.30000000000000004"):
+        made = values(f'{{"цена": {price}}}', f'{{"цена": {price}}}', options={"schema": schema})
+        assert made["valid"] == float(Decimal(price) % Decimal(str(step)) == 0 if price != "1e30" else 1), price
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, ""),
+        ({"oneOf": [{"type": "integer"}, {"type": "string"}]}, ""),
+        ({"anyOf": [{"type": "string", "format": "date"}, {"type": "number"}]}, ""),
+        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "amount"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}, {"enum": [None]}]}, "amount"),
+        ({"anyOf": [{"$ref": "#/$defs/Дата"}, {"type": "null"}]}, "date"),
+        ({"$ref": "#/$defs/%D0%94%D0%B0%D1%82%D0%B0"}, "date"),
+        ({"allOf": [{"type": "number"}, {"minimum": 0}]}, "amount"),
+    ],
+)
+def test_the_kind_of_alternatives_is_what_all_of_them_have(part, kind):
+    dates = {"Дата": {"type": "string", "format": "date"}}
+    schema = {"type": "object", "properties": {"номер": part}, "$defs": dates}
+    assert create("kie", {"schema": schema}).schema.keys() == {"номер": kind}
+    if not kind:
+        assert values({"номер": "12"}, {"номер": "0012"}, options={"schema": schema})["strict"] == 0
+
+
+def test_a_right_answer_with_nothing_to_extract_is_right():
+    made = values({"a": None}, {"a": None})
+    assert {made[name] for name in ("f1", "precision", "recall", "f1_macro", "strict", "nulls")} == {1}
+    made = values("не JSON", {"a": None})
+    assert {made[name] for name in ("f1", "precision", "recall", "f1_macro", "strict", "nulls")} == {0}
+    assert values({"a": "1"}, {"a": None})["f1"] == 0
+    assert values({"a": "1"}, {"a": "1"})["nulls"] is None  # the reference has none
+
+
 @pytest.mark.parametrize(
     ("reference", "reason"),
     [
@@ -270,6 +309,7 @@ def test_a_reference_with_other_keys_than_the_schema_is_unscored(reference, reas
         ('{"properties": ', "is not JSON"),
         ('{"properties": {"a": {"$ref": "https://example.org/a.json"}}}', "leads out of the file"),
         ('{"properties": {"a": {"$ref": "#/$defs/b"}}}', "leads nowhere"),
+        ('{"properties": {"a": {"$ref": "#here"}}, "$defs": {"b": {"$anchor": "here"}}}', "names an $anchor"),
         ('{"properties": {"enum": {"$ref": "b.json"}}}', "leads out of the file"),
         ('{"properties": ["a"]}', "is no JSON Schema: at properties"),
     ],
