@@ -150,9 +150,7 @@ class KeyInformation:
         return visible(text) if self.normalisation.invisible else text
 
     def _json(self, text: str) -> Any:
-        """Return the JSON of a reference, None where there is none. A list of scalars must be the whole reference."""
-        seen = self._seen(text)
-        return json_answers.find(seen, of_scalars=seen.lstrip().startswith("[")).value
+        return json_answers.of_reference(self._seen(text))
 
     def _known(self, cases: Sequence[Case]) -> dict[str, None]:
         """Return the keys of the schema and of all references, sorted. A value without a key has none."""
@@ -178,8 +176,7 @@ class KeyInformation:
             return None, f"the reference doesn't fit the schema: {unlike}"[:500]
         whole = self.schema.filled(value) if self.schema else value
         tree = extraction.tree(whole, functools.partial(self._leaf, doc_class))
-        scalars = isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
-        return _Reference(tree, scalars), ""
+        return _Reference(tree, json_answers.is_of_scalars(value)), ""
 
     def _leaf(self, doc_class: str, value: Any, key: str) -> str:
         return self._read(doc_class, key, type(value).__name__, value)
