@@ -5,6 +5,7 @@ wanted [abcdef, xyz], found [xyz, abc, def]  ->  {abcdef: abc + def}, {xyz: xyz}
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,15 +35,15 @@ def match(wanted: Sequence[str], found: Sequence[str]) -> list[Pair]:
     block that was cut otherwise; at last neighbours of a pair that make it more alike.
     """
     pairs = list(_equal(wanted, found))
-    free, open_ = _left(wanted, found, pairs)
+    free, open_ = left(wanted, found, pairs)
     if free and open_:
         pairs += _closest(wanted, found, free, open_)
-        free, open_ = _left(wanted, found, pairs)
+        free, open_ = left(wanted, found, pairs)
     if free and open_:
         pairs += _parts(wanted, found, free, open_)
-        free, open_ = _left(wanted, found, pairs)
+        free, open_ = left(wanted, found, pairs)
         pairs += [Pair(pair.found, pair.wanted) for pair in _parts(found, wanted, open_, free)]
-        free, open_ = _left(wanted, found, pairs)
+        free, open_ = left(wanted, found, pairs)
     if free or open_:
         _grow(wanted, found, pairs, set(free), set(open_))
     return sorted(pairs, key=lambda pair: pair.wanted.start)
@@ -74,7 +75,7 @@ def _equal(wanted: Sequence[str], found: Sequence[str]) -> Iterator[Pair]:
             yield Pair(range(number, number + 1), range(place, place + 1))
 
 
-def _left(wanted: Sequence[str], found: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
+def left(wanted: Sequence[str], found: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
     """Return the numbers of blocks that are in no pair, of both sides."""
     taken = {number for pair in pairs for number in pair.wanted}
     used = {number for pair in pairs for number in pair.found}
@@ -118,28 +119,24 @@ def _runs(text: str) -> set[str]:
 
 def _grow(wanted: Sequence[str], found: Sequence[str], pairs: list[Pair], free: set[int], open_: set[int]) -> None:
     """Add to pairs the neighbours that are in no pair and whose text the other side has."""
-    waiting = deque(pairs)
+    texts, left_over, waiting = (wanted, found), (free, open_), deque(pairs)
     while waiting and (free or open_):
         pair = waiting.popleft()
-        one, other = _joined(wanted, pair.wanted), _joined(found, pair.found)
-        edits = Levenshtein.distance(one, other)
+        spans = [pair.wanted, pair.found]
+        joined = [_joined(texts[side], spans[side]) for side in (0, 1)]
+        edits = Levenshtein.distance(*joined)
         if not edits:
             continue
-        for after in (True, False):
-            while (number := pair.wanted.stop if after else pair.wanted.start - 1) in free:
-                longer = one + wanted[number] if after else wanted[number] + one
-                changed = Levenshtein.distance(longer, other)
-                if not _belongs(edits, changed, wanted[number]):
+        for after, side in itertools.product((True, False), (0, 1)):
+            while (number := spans[side].stop if after else spans[side].start - 1) in left_over[side]:
+                added = texts[side][number]
+                longer = joined[side] + added if after else added + joined[side]
+                changed = Levenshtein.distance(longer, joined[1 - side])
+                if not _belongs(edits, changed, added):
                     break
-                free.remove(number)
-                one, edits, pair.wanted = longer, changed, _with(pair.wanted, number)
-            while (number := pair.found.stop if after else pair.found.start - 1) in open_:
-                longer = other + found[number] if after else found[number] + other
-                changed = Levenshtein.distance(one, longer)
-                if not _belongs(edits, changed, found[number]):
-                    break
-                open_.remove(number)
-                other, edits, pair.found = longer, changed, _with(pair.found, number)
+                left_over[side].remove(number)
+                joined[side], edits, spans[side] = longer, changed, _with(spans[side], number)
+        pair.wanted, pair.found = spans
 
 
 def _belongs(edits: int, changed: int, added: str) -> bool:

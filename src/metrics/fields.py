@@ -164,11 +164,6 @@ def read_as(kind: str, text: str) -> str:
     return KINDS[kind](visible(text))
 
 
-def written_amount(value: Decimal) -> str:
-    """Return a number as `read_amount` writes it. A number is exact: nothing in it separates thousands."""
-    return _written(value)
-
-
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().replace("ё", "е").strip()
 
@@ -188,7 +183,7 @@ def _money(text: str) -> tuple[str, str] | None:
         if value is None:
             return None
         value += Decimal(match["part"]) / 100
-        return _written(-value if match["sign"] == "-" else value), "RUB"
+        return written_amount(-value if match["sign"] == "-" else value), "RUB"
     match = _MONEY.match(plain)
     if match is None:
         return None
@@ -197,11 +192,11 @@ def _money(text: str) -> tuple[str, str] | None:
     words = [word for word in (match["before"].rstrip("."), match["after"].rstrip(".")) if word]
     if value is None or len(signs) > 1 or len(words) > 1 or any(word not in _CURRENCY_OF for word in words):
         return None
-    return _written(-value if signs == ["-"] else value), _CURRENCY_OF[words[0]] if words else ""
+    return written_amount(-value if signs == ["-"] else value), _CURRENCY_OF[words[0]] if words else ""
 
 
-def _written(value: Decimal) -> str:
-    """Return an amount with at least two decimals, without rounding.
+def written_amount(value: Decimal) -> str:
+    """Return an amount as `read_amount` writes it: with at least two decimals, without rounding.
 
     Three decimals that would be read as a group of thousands (12.345) get a fourth, so that reading is idempotent.
     """

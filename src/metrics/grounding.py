@@ -77,8 +77,12 @@ class Grounding:
 
     @property
     def version(self) -> str:
-        """Definition and threshold. Frames only say how boxes are read: models that differ in them are comparable."""
-        return f"1 threshold={self.threshold:g}"
+        """Definition, threshold and frame of the references: what decides the numbers.
+
+        `frame` and `order` only say how a model writes its boxes: models that differ in them are comparable.
+        """
+        references = "" if self.reference_frame == "pixels" else f" reference_frame={self.reference_frame}"
+        return f"1 threshold={self.threshold:g}{references}"
 
     def check_reference(self, text: str, picture: str = "") -> str:
         """Say what is wrong with the boxes of a reference on this picture; empty where nothing is."""

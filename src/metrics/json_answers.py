@@ -48,6 +48,16 @@ def find(text: str, *, of_scalars: bool = False) -> JsonMatch:
     return candidates[-1] if candidates else JsonMatch(reason="no JSON object or list in the answer")
 
 
+def of_reference(text: str) -> Any:
+    """Return the JSON of a reference, None where there is none. A list of scalars must be the whole reference."""
+    return find(text, of_scalars=text.lstrip().startswith("[")).value
+
+
+def is_of_scalars(value: Any) -> bool:
+    """Whether a JSON value is a list of single values."""
+    return isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
+
+
 def _top_level(text: str, *, of_scalars: bool) -> Iterator[JsonMatch]:
     """Yield the top-level JSON values of a text, complete and broken ones."""
     at, left = 0, _MAX_TOKENS

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 _PARTS = ("anyOf", "oneOf", "allOf")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")  # whose own keys are names, and not keywords
@@ -79,10 +82,6 @@ class JsonSchema:
         place = "".join(steps).removeprefix(".") or "the answer"
         return f"{place}: {found.message[:200]}"
 
-    def is_valid(self, value: Any) -> bool:
-        """Whether a JSON value follows the schema."""
-        return bool(self._validator().is_valid(_plain(value)))
-
     def _validator(self) -> Any:
         made = self.__dict__.get("_made")
         if made is None:
@@ -129,8 +128,19 @@ def _validator(content: Mapping[str, Any]) -> Any:
     from jsonschema import validators
     from jsonschema_specifications import REGISTRY
 
+    draft = validators.validator_for(content, default=validators.Draft202012Validator)
     # With this registry nothing is fetched; without it jsonschema 4.26 opens the address of a $ref.
-    return validators.validator_for(content, default=validators.Draft202012Validator)(content, registry=REGISTRY)
+    return validators.extend(draft, {"multipleOf": _multiple_of})(content, registry=REGISTRY)
+
+
+def _multiple_of(validator: Any, step: float, value: Any, _schema: Any) -> Iterator[Exception]:
+    """Check multipleOf in decimals. jsonschema 4.26 divides floats, so that 19.99 is no multiple of 0.01."""
+    from jsonschema.exceptions import ValidationError
+
+    if not validator.is_type(value, "number") or (isinstance(value, float) and not math.isfinite(value)):
+        return
+    if (Fraction(str(value)) / Fraction(str(step))).denominator != 1:
+        yield ValidationError(f"{value!r} is not a multiple of {step}")
 
 
 def _references(part: Any) -> Iterator[str]:
@@ -148,9 +158,11 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def _resolved(whole: Any, reference: str, name: str) -> Any:
-    """Return the part of a schema that a JSON pointer (RFC 6901) leads to."""
-    part = whole
-    for step in reference.removeprefix("#").split("/")[1:]:
+    """Return the part of a schema that a JSON pointer in a URI (RFC 6901, 6) leads to."""
+    pointer, part = unquote(reference.removeprefix("#")), whole
+    if pointer and not pointer.startswith("/"):
+        raise SchemaError(f"{name}: $ref {reference!r} names an $anchor; write the place instead: #/$defs/…")
+    for step in pointer.split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
         try:
             part = part[int(key)] if isinstance(part, list) else part[key]
@@ -169,14 +181,20 @@ def _node(part: Any, whole: Any, name: str, above: tuple[str, ...]) -> Node:
         node.required = {key for key in part.get("required", ()) if key in node.keys}
     if isinstance(part.get("items"), dict):
         node.items = _node(part["items"], whole, name, above)
-    others = [inner for word in _PARTS for inner in part.get(word, ())]
+    others = [(word, inner) for word in _PARTS for inner in part.get(word, ())]
     reference = part.get("$ref")
     if isinstance(reference, str):
         if reference in above:
             return Node(is_known=False)
-        others.append(_resolved(whole, reference, name))
-    for inner in others:
-        _merge(node, _node(inner, whole, name, (*above, reference) if isinstance(reference, str) else above), part)
+        others.append(("$ref", _resolved(whole, reference, name)))
+        above = (*above, reference)
+    read = [(word, inner, _node(inner, whole, name, above)) for word, inner in others]
+    for word in ("anyOf", "oneOf"):  # a number or a text is compared as a text, as with "type": ["number", "string"]
+        kinds = {one.kind for of, inner, one in read if of == word and not _is_null(inner)}
+        node.kind = node.kind or (kinds.pop() if len(kinds) == 1 else "")
+    for word, _, other in read:
+        _merge(node, other, part)
+        node.kind = node.kind or (other.kind if word in ("allOf", "$ref") else "")
     has_shape = node.keys is not None or node.items is not None
     if not has_shape and part.get("type") in ("object", "array"):
         node.is_known = False  # an object of any keys, a list of anything
@@ -190,9 +208,15 @@ def _merge(node: Node, other: Node, part: Mapping[str, Any]) -> None:
         if "anyOf" not in part and "oneOf" not in part:
             node.required |= other.required
     node.items = node.items or other.items
-    node.kind = node.kind or other.kind
     node.is_open = node.is_open or other.is_open
     node.is_known = node.is_known and other.is_known
+
+
+def _is_null(part: Any) -> bool:
+    """Whether a part of a schema allows null alone."""
+    return isinstance(part, dict) and (
+        part.get("type") in ("null", ["null"]) or part.get("enum") == [None] or part.get("const", 0) is None
+    )
 
 
 def _kind(part: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ class KeyInformation:
         except ValueError:  # a report of old scores needs none; what scores calls `check` first
             schema = "schema:unreadable"
         paper = "at_threshold=paper" if self.at_threshold == "paper" else ""
-        return " ".join(filter(None, ("1", str(self.normalisation), str(self.fields), schema, paper)))
+        return " ".join(filter(None, ("2", str(self.normalisation), str(self.fields), schema, paper)))
 
     def check(self) -> None:
         """Read the schema. Raise ValueError where it is none."""
@@ -150,9 +150,7 @@ class KeyInformation:
         return visible(text) if self.normalisation.invisible else text
 
     def _json(self, text: str) -> Any:
-        """Return the JSON of a reference, None where there is none. A list of scalars must be the whole reference."""
-        seen = self._seen(text)
-        return json_answers.find(seen, of_scalars=seen.lstrip().startswith("[")).value
+        return json_answers.of_reference(self._seen(text))
 
     def _known(self, cases: Sequence[Case]) -> dict[str, None]:
         """Return the keys of the schema and of all references, sorted. A value without a key has none."""
@@ -178,8 +176,7 @@ class KeyInformation:
             return None, f"the reference doesn't fit the schema: {unlike}"[:500]
         whole = self.schema.filled(value) if self.schema else value
         tree = extraction.tree(whole, functools.partial(self._leaf, doc_class))
-        scalars = isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
-        return _Reference(tree, scalars), ""
+        return _Reference(tree, json_answers.is_of_scalars(value)), ""
 
     def _leaf(self, doc_class: str, value: Any, key: str) -> str:
         return self._read(doc_class, key, type(value).__name__, value)
@@ -202,17 +199,24 @@ class KeyInformation:
     def _scores(
         self, case: Case, match: json_answers.JsonMatch, found: Extraction, alike: float, keys: Mapping[str, None]
     ) -> Iterator[Score]:
-        """Yield the scores of one case and of its keys. Ratios of nothing are 0 and weigh nothing."""
+        """Yield the scores of one case and of its keys. Ratios of nothing weigh nothing.
+
+        Where nothing was to be extracted and nothing was, the answer is right: it is shown as 1, everything else as 0.
+        """
         right, answered, wanted = found.right, found.answered, found.wanted
         whole = match.value is not None
-        yield _ratio(case, "kie_f1", 2 * right, answered + wanted, detail=_detail(match, found))
-        yield _ratio(case, "kie_precision", right, answered)
-        yield _ratio(case, "kie_recall", right, wanted)
-        yield from _macros(case, found, keys)
+        empty = float(whole and not answered and not wanted)
+        yield _ratio(case, "kie_f1", 2 * right, answered + wanted, detail=_detail(match, found), of_nothing=empty)
+        yield _ratio(case, "kie_precision", right, answered, of_nothing=empty)
+        yield _ratio(case, "kie_recall", right, wanted, of_nothing=empty)
+        yield from _macros(case, found, keys, empty)
         yield _ratio(case, "kie_strict", whole and found.is_right, 1)
         yield _ratio(case, "kie_invented", len(found.invented), answered)
         yield _ratio(case, "kie_missing", len(found.missing), wanted)
-        yield _ratio(case, "kie_nulls", found.nulls_right, found.nulls)
+        if found.nulls:
+            yield _ratio(case, "kie_nulls", found.nulls_right, found.nulls)
+        else:
+            yield Score(case.sample_id, case.repeat, "kie_nulls", None, reason="no key is null in the reference")
         error = self.schema.error(match.value) if whole and self.schema else ""
         yield _ratio(case, "kie_valid", whole and not error, 1, detail=error or match.reason)
         yield Score(case.sample_id, case.repeat, "kie_anls", alike, (alike, 1.0))
@@ -235,9 +239,17 @@ def _lowered(tree: Tree) -> Tree:
     return tree.lower() if isinstance(tree, str) else None
 
 
-def _ratio(case: Case, name: str, numerator: float, denominator: float, part: str = "", detail: str = "") -> Score:
+def _ratio(
+    case: Case,
+    name: str,
+    numerator: float,
+    denominator: float,
+    part: str = "",
+    detail: str = "",
+    of_nothing: float = 0.0,
+) -> Score:
     stats = (float(numerator), float(denominator))
-    value = numerator / denominator if denominator else 0.0
+    value = numerator / denominator if denominator else of_nothing
     return Score(case.sample_id, case.repeat, name, float(value), stats, part=part, detail=detail)
 
 
@@ -250,7 +262,7 @@ def _of_key(case: Case, key: str, counts: Counts) -> Iterator[Score]:
         yield _ratio(case, "kie_recall", counts.right, counts.wanted, key)
 
 
-def _macros(case: Case, found: Extraction, keys: Mapping[str, None]) -> Iterator[Score]:
+def _macros(case: Case, found: Extraction, keys: Mapping[str, None], of_nothing: float) -> Iterator[Score]:
     """Yield the means over keys; their statistics are (right, answered, wanted) of each known key in turn."""
     if not keys or len(keys) > _MOST_KEYS:
         reason = f"{len(keys):,} different keys in the references: no mean over keys (1 to {_MOST_KEYS})"
@@ -262,7 +274,7 @@ def _macros(case: Case, found: Extraction, keys: Mapping[str, None]) -> Iterator
     stats = tuple(float(n) for one in counted for n in (one.right, one.answered, one.wanted))
     asked = [one for one in counted if one.wanted]
     for name, figure in _OF_KEY.items():
-        value = sum(map(figure, asked)) / len(asked) if asked else 0.0
+        value = sum(map(figure, asked)) / len(asked) if asked else of_nothing
         yield Score(case.sample_id, case.repeat, name, value, stats)
 
 

@@ -17,6 +17,8 @@ from typing import Any
 _CELLS = ("fcel", "ecel", "lcel", "ucel", "xcel", "ched", "rhed", "srow")
 _OTSL = re.compile(r"<otsl>(.*?)(?:</otsl>|\Z)", re.DOTALL)
 _OTSL_TOKEN = re.compile(rf"<({'|'.join(_CELLS)}|nl)>")
+# A "<" that begins no tag within a cell: `1 <b` is text.
+_NO_TAG = re.compile(r"<(?!/?(?:b|strong|i|em|u|s|sub|sup|small|span|p|br)(?:\s[^<>]{0,500})?/?>)")
 _CAPTION = re.compile(r"<caption>([^<]{0,5000}(?:<(?!/caption>)[^<]{0,5000}){0,200})</caption>")
 _LOCATION = re.compile(r"<loc_?\d{1,4}>")
 
@@ -60,7 +62,7 @@ def _cells(rows: Sequence[Sequence[tuple[str, str]]], number: int) -> list[str]:
         while number + rowspan < len(rows) and _kind(rows[number + rowspan], column) == "ucel":
             rowspan += 1
         spans = f' colspan="{colspan}"' * (colspan > 1) + f' rowspan="{rowspan}"' * (rowspan > 1)
-        cells.append(f"<td{spans}>{text}</td>")
+        cells.append(f"<td{spans}>{_NO_TAG.sub('&lt;', text)}</td>")
     return cells
 
 
@@ -91,15 +93,54 @@ def doctags(text: str) -> str:
 
 
 def layout_json(text: str) -> str:
-    """Return a JSON list of blocks with `category` and `text` (dots.ocr) as Markdown, in the order of the list."""
+    """Return a JSON list of blocks with `category` and `text` (dots.ocr) as Markdown, in the order of the list.
+
+    Of a list that was cut off (max_tokens) the whole blocks are read, and what there is of the last one's text.
+    """
     start, end = text.find("["), text.rfind("]")
     try:
-        blocks: Any = json.loads(text[start : end + 1]) if 0 <= start < end else None
+        blocks: Any = json.loads(text[start : end + 1])
     except (ValueError, RecursionError):
-        return text
+        blocks = _cut_blocks(text[start + 1 :].lstrip()) if start >= 0 else None
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         return text
     return "\n\n".join(filter(None, map(_block, blocks)))
+
+
+_BETWEEN = re.compile(r"[\s,]*")
+# A block that ends with the text, within a string or outside.
+_CUT = re.compile(r'\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*(?:"(?:[^"\\]|\\.)*)?\\?\Z', re.DOTALL)
+_VALUE = r'"{}"\s*:\s*"((?:[^"\\]|\\.)*)'
+
+
+def _cut_blocks(source: str) -> list[Any] | None:
+    """Return the blocks of a list that was cut off; None where it is broken otherwise."""
+    if not source.startswith("{"):
+        return None
+    decoder, blocks, at = json.JSONDecoder(), list[Any](), 0
+    while source.startswith("{", at):
+        try:
+            block, at = decoder.raw_decode(source, at)
+        except (ValueError, RecursionError):
+            break
+        blocks.append(block)
+        at = _BETWEEN.match(source, at).end()  # type: ignore[union-attr]
+    if at == len(source):
+        return blocks
+    if _CUT.match(source, at) is None:
+        return None
+    last = {key: re.search(_VALUE.format(key), source[at:], re.DOTALL) for key in ("category", "text")}
+    return [*blocks, {key: _unescaped(found[1]) for key, found in last.items() if found}]
+
+
+def _unescaped(text: str) -> str:
+    """Return the text of a JSON string that was cut off."""
+    for less in range(6):  # as long as an escape, \\u0431, that may be cut itself
+        try:
+            return str(json.loads(f'"{text[: len(text) - less]}"'))
+        except ValueError:
+            continue
+    return ""
 
 
 def _block(block: Mapping[str, Any]) -> str:

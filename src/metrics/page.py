@@ -130,7 +130,7 @@ class Page:
     @property
     def version(self) -> str:
         """Definition, normalisation and options. Adapters only say how a model writes: models are comparable."""
-        return f"1 {self.normalisation} characters={self.characters} nodes={self.nodes}"
+        return f"2 {self.normalisation} characters={self.characters} nodes={self.nodes}"
 
     def check_reference(self, text: str) -> str:
         """Say what is wrong with the tables of a reference; empty where nothing is."""
@@ -163,7 +163,7 @@ class Page:
 
     def _compared(self, wanted: _Page, found: _Page) -> _Compared:
         pairs = block_matching.match(wanted.texts, found.texts)
-        missing, extra = _unpaired(wanted.texts, found.texts, pairs)
+        missing, extra = _alone(wanted.texts, found.texts, pairs)
         teds, structure, tables_missing, tables_extra = self._tables(wanted, found)
         edits, formulas_missing, formulas_extra = _formulas(wanted.formulas, found.formulas)
         return _Compared(
@@ -239,16 +239,12 @@ def _rank(compared: _Compared) -> float:
     return float(_overall(np.array(compared.overall)))
 
 
-def _unpaired(
+def _alone(
     wanted: Sequence[str], found: Sequence[str], pairs: Sequence[block_matching.Pair]
 ) -> tuple[list[str], list[str]]:
     """Return the blocks that are missing and those that are extra."""
-    taken = {number for pair in pairs for number in pair.wanted}
-    used = {number for pair in pairs for number in pair.found}
-    return (
-        [text for number, text in enumerate(wanted) if number not in taken],
-        [text for number, text in enumerate(found) if number not in used],
-    )
+    missing, extra = block_matching.left(wanted, found, pairs)
+    return [wanted[number] for number in missing], [found[number] for number in extra]
 
 
 def _text_edit(

@@ -36,7 +36,10 @@ _QUOTE = re.compile(r"^\s{0,3}>\s?")
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """What a page consists of, each in the order of the page. `broken` says what is wrong with it, for references."""
+    """What a page consists of, each in the order of the page, but HTML tables before those of Markdown.
+
+    `broken` says what is wrong with it, for references.
+    """
 
     texts: tuple[str, ...]
     tables: tuple[Table, ...]

@@ -190,8 +190,11 @@ def compare(
     """
     samples, documents = _shared(baseline, candidate)
     sides = [np.stack([run.stats[sample] for sample in samples]) for run in (baseline, candidate)]
-    if measure.by_key:
-        sides = _as_wide(sides)
+    if measure.by_key and sides[0].shape != sides[1].shape:
+        # Statistics stand in the order of a run's keys: those of other keys would be swapped for one another.
+        raise NothingToCompare(
+            f"{measure.name}: the references of {baseline.name} and {candidate.name} have other keys"
+        )
     if sides[0].shape != sides[1].shape:
         raise ValueError(f"{measure.name}: {baseline.name} and {candidate.name} carry different statistics")
     if not all(np.isfinite(side).all() for side in sides):
@@ -243,12 +246,6 @@ def _shared(baseline: ScoredRun, candidate: ScoredRun) -> tuple[list[str], list[
             f"{moved[0]!r}: are these runs of one dataset?"
         )
     return samples, [baseline.documents[sample] for sample in samples]
-
-
-def _as_wide(sides: Sequence[Array]) -> list[Array]:
-    """Return statistics (samples, k) with zeros behind those of the side that has fewer."""
-    widest = max(side.shape[1] for side in sides)
-    return [np.pad(side, ((0, 0), (0, widest - side.shape[1]))) for side in sides]
 
 
 def _by_document(stats: Array, cluster: NDArray[np.intp], documents: int) -> Array:

@@ -87,7 +87,7 @@ class StructuredAnswers:
             if reason:
                 yield from unscored(case, self.measures, reason)
                 continue
-            of_scalars = not all(isinstance(value, dict) or _holds_objects(value) for value in wanted)
+            of_scalars = any(map(json_answers.is_of_scalars, wanted))
             match = json_answers.find(self._seen(prediction), of_scalars=of_scalars)
             compared = [self._compared(case, match.value, value) for value in wanted]
             yield from _scores(case, match, min(compared, key=_Compared.rank))
@@ -100,9 +100,7 @@ class StructuredAnswers:
         return visible(text) if self.normalisation.invisible else text
 
     def _of_reference(self, text: str) -> Any:
-        """Return the JSON of a reference. A list of scalars counts only if it is the whole reference."""
-        seen = self._seen(text)
-        return json_answers.find(seen, of_scalars=seen.lstrip().startswith("[")).value
+        return json_answers.of_reference(self._seen(text))
 
     def _compared(self, case: Case, answer: Any, reference: Any) -> _Compared:
         if isinstance(reference, dict) and isinstance(answer, list) and len(answer) == 1:
@@ -135,10 +133,6 @@ class _Compared:
     def rank(self) -> tuple[float, int, tuple[tuple[str, str], ...]]:
         """Return a sort key: most equal keys first, then fewest invented keys, independent of the input order."""
         return -sum(equal for equal, _, _ in self.keys.values()) / len(self.keys), self.invented, self.reference
-
-
-def _holds_objects(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
 
 
 def _scores(case: Case, match: json_answers.JsonMatch, best: _Compared) -> Iterator[Score]:

@@ -3,9 +3,10 @@
     <table><tr><td>a</td><td>b</td></tr></table>  and  <table><tr><td>a</td></tr></table>  ->  TEDS 2/3
 
 A table is a tree of three levels: the table, its rows, their cells. `thead`, `tbody` and `tfoot` are no level of their
-own and `th` is `td`, as in OmniDocBench. The edit distance is that of ordered trees (Zhang & Shasha 1989). Three levels
-allow a shorter way to the same number: the distances of subtrees have closed forms, so that one table remains to be
-filled, a row of numpy at a time. The package apted, in Python, takes a hundred times as long; tests hold both equal.
+own and `th` is `td` (as in OmniDocBench, but for `tfoot`). The edit distance is that of ordered trees (Zhang & Shasha
+1989). Three levels allow a shorter way to the same number: the distances of subtrees have closed forms, so that one
+table remains to be filled, a row of numpy at a time. The package apted, in Python, takes a hundred times as long; tests
+hold both equal.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from metrics import page_blocks
 from metrics.output_adapters import ADAPTERS, apply
 from metrics.registry import InvalidOptionError, create
 
@@ -45,6 +46,36 @@ WRITTEN = {
     ),
     "entities": PAGE.replace(HTML_TABLE, HTML_TABLE.replace("<", "&lt;").replace(">", "&gt;")),
 }
+
+
+@pytest.mark.parametrize("cell", ["1 <b", "a < 5", "<5", "1 <b", "<fcel", "x<y>z"])
+def test_a_sign_in_a_cell_is_no_tag(cell):
+    found = apply(["otsl"], f"<fcel>{cell}<fcel>2<nl>")
+    (table,) = page_blocks.split(found).tables
+    assert [one.text for row in table.rows for one in row] == [cell, "2"]
+
+
+def test_tags_in_a_cell_stay():
+    assert "<td><b>5</b><br>m<sup class='x'>2</sup></td>" in apply(
+        ["otsl"], "<fcel><b>5</b><br>m<sup class='x'>2</sup><nl>"
+    )
+
+
+def test_a_list_of_blocks_that_was_cut_off_is_read_as_far_as_it_goes():
+    blocks = [
+        {"bbox": [1, 2, 3, 4], "category": "Title", "text": "Счёт"},
+        {"bbox": [1, 2, 3, 4], "category": "Text", "text": 'a{b} "я"\n\\c'},
+    ]
+    for whole in (json.dumps(blocks), json.dumps(blocks, ensure_ascii=False, indent=1)):
+        read = apply(["layout_json"], whole)
+        found = [apply(["layout_json"], whole[:cut]) for cut in range(whole.index("{") + 1, len(whole))]
+        assert all(read.startswith(one) for one in found if one != "#")
+        assert found[0] == "" and found[-1] == read and [len(one) for one in found] == sorted(map(len, found))
+
+
+@pytest.mark.parametrize("text", ["нет [", "[нет]", "[1] сноска", '[{"text": "a" "b"}, {"text": "c"}]', "[{]}", ""])
+def test_what_is_no_list_of_blocks_stays_as_it_is(text):
+    assert apply(["layout_json"], text) == text
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

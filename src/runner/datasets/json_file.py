@@ -30,7 +30,7 @@ READS = "a JSON list of questions"
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all questions of one file."""
     check_options(config, "records", "fill")
-    names = chosen_columns(config, {meaning: meaning for meaning in MEANINGS})
+    names = chosen_columns(config, {meaning: meaning for meaning in MEANINGS}, "images")
     where = show(need_file(path, READS))
     try:
         content: Any = parse(read_text(path, READS))
@@ -58,5 +58,9 @@ def _row(
         names, made = {**names, "id": "id"}, {**made, "id": number}
     question = made.get(names.get("question", ""))
     if fill is not None and isinstance(question, str):
-        made[names["question"]] = nested.filled(question, nested.value_at(values, fill))
+        if (inputs := nested.value_at(values, fill)) is None:
+            return Problem(
+                f"there is no {fill!r}, with which the question is filled", place, "dataset.options.fill=KEY"
+            )
+        made[names["question"]] = nested.filled(question, inputs)
     return nested.row(place, made, names)

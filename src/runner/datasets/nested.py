@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from runner.base.errors import Problem
 from runner.datasets import embedded
-from runner.datasets.json_values import as_row
+from runner.datasets.json_values import Number, as_row
 from runner.datasets.reader import Row
 
 
@@ -29,14 +31,19 @@ def flat(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def row(where: str, values: Mapping[str, Any], names: Mapping[str, str]) -> Row | Problem:
-    """Turn an object into a row. Pictures may be paths, bytes (as `datasets` stores them), or data: URLs."""
+    """Turn an object into a row. Pictures may be paths, bytes (as `datasets` stores them), or data: URLs.
+
+    Bytes in other columns are left out: the rows of a large file would fill the memory with them.
+    """
+    known = set(names.values())
+    values = {name: value for name, value in values.items() if name in known or not _is_picture(value)}
     given = values.get(names.get("images", ""))
     try:
         paths, data = unpacked(given)
     except embedded.NoPicture as error:
         return Problem(f"{names['images']} holds {error}", where, "a path, a picture's bytes, or a data: URL")
     made = as_row(where, {**values, names["images"]: paths} if data else values, names)
-    return Row(**{**_fields(made), "data": data}) if data and isinstance(made, Row) else made
+    return dataclasses.replace(made, data=data) if data and isinstance(made, Row) else made
 
 
 def unpacked(given: Any) -> tuple[list[Any], dict[str, bytes]]:
@@ -58,11 +65,29 @@ def unpacked(given: Any) -> tuple[list[Any], dict[str, bytes]]:
 
 
 def filled(text: str, values: Any) -> str:
-    """Return a text in which `{name}` is replaced by the value of that name, and `{inputs}` by `values` itself."""
-    if not isinstance(values, Mapping):
-        return text.replace("{inputs}", str(values))
-    return re.sub(r"{(\w+)}", lambda match: str(values[match[1]]) if match[1] in values else match[0], text)
+    """Return a text in which `{name}` is replaced by the value of that name, and `{inputs}` by `values` itself.
+
+    A name without a value, or with null, stays as it is; anything but a text is written as JSON.
+    """
+    named = values if isinstance(values, Mapping) else {"inputs": values}
+    return re.sub(r"{(\w+)}", lambda match: match[0] if named.get(match[1]) is None else _told(named[match[1]]), text)
 
 
-def _fields(made: Row) -> dict[str, Any]:
-    return {name: getattr(made, name) for name in Row.__slots__}
+def _told(value: Any) -> str:
+    """Return a value as it is told in a question."""
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_json(name)}: {_json(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether a value is bytes, or a picture as `datasets` stores it, or a list of them."""
+    if isinstance(value, list):
+        return any(map(_is_picture, value))
+    return isinstance(value, bytes) or (isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes))

@@ -35,6 +35,9 @@ class _Unreadable(ValueError):
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all conversations."""
     check_options(config)
+    if config.columns:
+        what = f"format {config.format} reads no columns: what a message means is its role"
+        raise Refused(Problem(what, "dataset.columns", "leave it out"))
     where = show(need_file(path, READS))
     for number, (place, values) in enumerate(_objects(path, where)):
         if isinstance(values, Problem):

@@ -49,17 +49,8 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     """Open the dataset that a config describes. Relative paths are looked up in the working directory, then in `root`.
 
     Rows are read and checked. Of pictures only the existence is checked; with `pictures=False`, for scoring, not even
-    that. Raise Refused with all problems, and with what the file looks like where it is of another format.
+    that. Raise Refused with all problems, and, where no row could be read, with what the file looks like.
     """
-    try:
-        return _opened(config, root, pictures=pictures)
-    except Refused as refused:
-        if (guess := looks.guess(config, root)) is None:
-            raise
-        raise Refused([*refused.problems, guess]) from refused
-
-
-def _opened(config: DatasetConfig, root: Path, *, pictures: bool) -> LoadedDataset:
     reader = find_reader(config.format)
     maker = reader if isinstance(reader, Maker) else None
     if maker is not None:
@@ -74,7 +65,7 @@ def _opened(config: DatasetConfig, root: Path, *, pictures: bool) -> LoadedDatas
     folder = ImageFolder(images, frames, beside, "dataset.path" if config.format == "images" else "dataset.images")
     builder = _Builder(config, folder, findings, pictures)
     places: dict[str, str] = {}  # id -> where it was first seen
-    for row in _read(reader, config, path):
+    for row in _guessed(reader, config, path, root):
         if isinstance(row, Problem):
             findings.add(row)
         elif isinstance(row, Note):
@@ -91,7 +82,12 @@ def _opened(config: DatasetConfig, root: Path, *, pictures: bool) -> LoadedDatas
         findings.add(Problem("there are no rows", show(path), "it must hold at least one question"))
     for problem in filters.problems() if places else ():
         findings.add(problem)
-    findings.refuse()
+    try:
+        findings.refuse()
+    except Refused as refused:
+        if not places:
+            raise _with_guess(refused, config, root) from refused
+        raise
     dataset = builder.dataset()
     return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
 
@@ -101,6 +97,19 @@ def places(config: DatasetConfig, root: Path, ids: Container[str]) -> dict[str, 
     path = resolve(config.path, "dataset.path", root)
     rows = _read(find_reader(config.format), config, path)
     return {row.id: row.where for row in rows if isinstance(row, Row) and row.id in ids}
+
+
+def _guessed(reader: Reader, config: DatasetConfig, path: Path, root: Path) -> Iterator[Row | Problem | Note]:
+    """Yield what a reader yields. Where it refuses the file, say what the file looks like."""
+    try:
+        yield from _read(reader, config, path)
+    except Refused as refused:
+        raise _with_guess(refused, config, root) from refused
+
+
+def _with_guess(refused: Refused, config: DatasetConfig, root: Path) -> Refused:
+    guess = looks.guess(config, root)
+    return refused if guess is None else Refused([*refused.problems, guess])
 
 
 def _read(reader: Reader, config: DatasetConfig, path: Path) -> Iterable[Row | Problem | Note]:

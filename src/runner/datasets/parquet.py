@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,22 @@ BATCH = 32  # rows in memory at a time: a page has up to some MB
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all rows of all files in the order of their names."""
     check_options(config, "split")
-    names, number = chosen_columns(config, NAMES), 0
+    names, number = chosen_columns(config, NAMES, "images"), 0
     for file in _files(path, config.options.get("split")):
         for first, batch in _batches(file, names):
+            kinds = {column.name: column.type for column in batch.schema}
             for place, values in enumerate(batch.to_pylist(), start=first):
-                plain = {name: _plain(value) for name, value in values.items()}
+                where = f"{show(file)}, row {place}"
+                try:
+                    plain = {name: _plain(value, kinds[name]) for name, value in values.items()}
+                except OverflowError as error:
+                    yield Problem(str(error), where, "a number, or null")
+                    continue
                 flat = nested.flat(plain, names)
                 known = names if "id" in names else {**names, "id": "id"}
                 if "id" not in names:
                     flat["id"] = str(number)
-                yield nested.row(f"{show(file)}, row {place}", flat, known)
+                yield nested.row(where, flat, known)
                 number += 1
 
 
@@ -97,14 +104,33 @@ def _check(file: Path, found: list[str], names: dict[str, str]) -> None:
         raise Refused(Problem(f"missing column: {', '.join(missing)}; found: {', '.join(found)}", show(file), remedy))
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON would hold it; numbers keep their spelling."""
+def _plain(value: Any, kind: Any) -> Any:
+    """Return a value of an Arrow type as JSON would hold it. Raise OverflowError for infinity.
+
+    Numbers keep their spelling: Arrow gives a float32 of 0.1 as 0.10000000149011612. NaN is pandas' "no value".
+    """
+    kind = getattr(kind, "storage_type", kind)  # of an extension type
     if isinstance(value, bool) or value is None or isinstance(value, str | bytes):
         return value
-    if isinstance(value, int | float | decimal.Decimal):
-        return Number(value)
+    if isinstance(value, float):
+        return _number(value, str(getattr(kind, "value_type", kind)))  # `value_type`: of a dictionary
+    if isinstance(value, int | decimal.Decimal):
+        return None if isinstance(value, decimal.Decimal) and value.is_nan() else Number(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else str(value)
+        return {name: _plain(inner, kind.field(name).type) for name, inner in value.items()}
+    return (
+        [_plain(inner, getattr(kind, "value_type", None)) for inner in value] if isinstance(value, list) else str(value)
+    )
+
+
+def _number(value: float, kind: str) -> Number | None:
+    import numpy as np
+
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise OverflowError(f"{value} is no number")
+    short = {"halffloat": np.float16, "float": np.float32}.get(kind, float)
+    return Number(short(value))

@@ -113,12 +113,20 @@ def column_letters(place: int) -> str:
     return letters
 
 
-def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return the column for each meaning: the format's own names, changed by `dataset.columns`."""
+def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str], *needed: str) -> dict[str, str]:
+    """Return the column for each meaning: the format's own names, changed by `dataset.columns`.
+
+    Raise Refused for a meaning that there is none of, and for a null of what the format `needed`.
+    """
     if unknown := sorted(set(config.columns) - set(MEANINGS)):
         what = f"unknown: {', '.join(unknown)}"
         raise Refused(Problem(what, "dataset.columns", f"what a column can mean: {', '.join(MEANINGS)}"))
     chosen = {**defaults, **config.columns}
+    if without := [meaning for meaning in needed if chosen.get(meaning) is None]:
+        what = f"{', '.join(without)}: null, and format {config.format} can't do without"
+        raise Refused(
+            Problem(what, "dataset.columns", f"the column's name; usual is {defaults.get(without[0], without[0])}")
+        )
     return {meaning: " ".join(name.split()) for meaning, name in chosen.items() if name is not None}
 
 

@@ -34,10 +34,10 @@ SHORT = 64  # VLMEvalKit's own limit: a shorter text names another line
 def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read the file twice: first which pictures are shared, then the lines."""
     check_options(config)
-    names = chosen_columns(config, NAMES)
+    names = chosen_columns(config, NAMES, "id", "images")
     where = show(need_file(path, READS))
     csv.field_size_limit(sys.maxsize)
-    image = names.get("images", "image")
+    image = names["images"]
     wanted = {text for _, line in _lines(path, where, names) if (text := line.get(image, "")) and len(text) <= SHORT}
     shared: dict[str, str] = {
         line[names["id"]]: line[image] for _, line in _lines(path, where, names) if line.get(names["id"]) in wanted
@@ -49,12 +49,12 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
 def _lines(path: Path, where: str, names: Mapping[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
-        found = list(reader.fieldnames or ())
-        needed = [names[meaning] for meaning in ("id", "question") if meaning in names]
-        if missing := [name for name in needed if name not in found]:
-            what = f"missing column: {', '.join(missing)}; found: {', '.join(found)[:300]}"
-            raise Refused(Problem(what, where, f"it must be {READS}, separated by tabs"))
         try:
+            found = list(reader.fieldnames or ())
+            needed = [names[meaning] for meaning in ("id", "question") if meaning in names]
+            if missing := [name for name in needed if name not in found]:
+                what = f"missing column: {', '.join(missing)}; found: {', '.join(found)[:300]}"
+                raise Refused(Problem(what, where, f"it must be {READS}, separated by tabs"))
             for line in reader:
                 yield reader.line_num, {name: text for name, text in line.items() if isinstance(text, str) and name}
         except UnicodeDecodeError as error:

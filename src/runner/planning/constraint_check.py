@@ -7,6 +7,7 @@ import importlib.util
 from backends.hf_server import constraint
 from runner.base.errors import Problem, Refused
 from runner.config import Config
+from runner.config.request_form import request_form
 from runner.prompts import Prompt
 from runner.prompts.schema import AnswerSchema
 
@@ -24,9 +25,10 @@ def check(config: Config, prompt: Prompt) -> None:
     if backend.name == "hf" and model.family in WHOLE_ANSWERS:
         what = f"model={model.name} gives its answers as a whole and can't be held to a schema"
         raise Refused(Problem(what, "prompt.schema_mode", remedy))
-    if "response_format" in backend.omit:
+    form = request_form(config)
+    if "response_format" in form.omit:
         what = "without response_format the answers would not be held to the schema"
-        raise Refused(Problem(what, "backend.omit", f"leave response_format out of it, or {remedy}"))
+        raise Refused(Problem(what, form.by["response_format"], f"leave response_format out of it, or {remedy}"))
     if backend.name == "hf":
         _by_llguidance(config, prompt.schema)
 

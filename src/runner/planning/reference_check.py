@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 from metrics.api import Metric
 from runner.base import paths
@@ -14,25 +15,54 @@ from runner.datasets.api import Dataset
 from runner.datasets.opening import places
 
 SHOWN = 20
-_FOUND: dict[tuple[str, str, str], dict[str, str]] = {}  # of the datasets of a sweep, whose jobs share them
+_FOUND: dict[tuple[str, ...], dict[str, str]] = {}  # of the datasets of a sweep, whose jobs share them
+# With these the first picture that a model sees is not the page on which the boxes of a reference lie.
+_OTHER_PICTURES = (
+    ("region", None, "region=null"),
+    ("other_pages", 0, "other_pages=0"),
+    ("blind", "none", "blind=none"),
+)
 
 
 def check(config: Config, metrics: Mapping[str, Metric], dataset: Dataset) -> None:
     """Refuse references that a metric could not compare with, with file and row."""
+    if problems := other_pictures(config.dataset, metrics):
+        raise Refused(problems)
     for name, metric in metrics.items():
         if not hasattr(metric, "check_reference"):
             continue
-        key = (name, metric.version, dataset.digest())
+        # The version lacks what only says how a reference is read, the digest the folder and sizes of the pictures.
+        key = (name, metric.version, repr(config.metrics[name]), dataset.digest(), str(config.dataset.images))
         if key not in _FOUND:
             _FOUND[key] = _problems(metric, dataset)
         if found := _FOUND[key]:
             raise Refused(_told(config, name, found))
 
 
+def other_pictures(dataset: Any, metrics: Mapping[str, Metric]) -> list[Problem]:
+    """Return a problem for each key of a dataset's config by which a metric would count places on another picture.
+
+    `dataset` is a DatasetConfig, or the stored one of a job.
+    """
+    names = [name for name, metric in metrics.items() if _is_on_picture(metric)]
+    found = [
+        (key, remedy)
+        for key, usual, remedy in _OTHER_PICTURES
+        if names and (getattr(dataset, key, usual) or usual) != usual
+    ]
+    what = f"{', '.join(names)} counts places on the page, and another picture than the whole page is shown"
+    return [Problem(what, f"dataset.{key}", f"dataset.{remedy}, or metrics without it") for key, remedy in found]
+
+
+def _is_on_picture(metric: Metric) -> bool:
+    look = getattr(metric, "check_reference", None)
+    return look is not None and "picture" in inspect.signature(look).parameters
+
+
 def _problems(metric: Metric, dataset: Dataset) -> dict[str, str]:
     """Return what is wrong with the references of each sample, by its id."""
     look = functools.lru_cache(maxsize=10_000)(metric.check_reference)  # type: ignore[attr-defined]
-    on_picture = "picture" in inspect.signature(metric.check_reference).parameters  # type: ignore[attr-defined]
+    on_picture = _is_on_picture(metric)
     problems: dict[str, str] = {}
     for sample in dataset:
         place = (str(sample.images[0].path) if sample.images else "",) if on_picture else ()

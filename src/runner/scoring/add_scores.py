@@ -6,12 +6,11 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metrics import registry as metric_registry
@@ -20,7 +19,7 @@ from runner.base.errors import Problem, Refused
 from runner.config import metric_files
 from runner.jobs import tracking
 from runner.jobs.folder import JobFolder
-from runner.scoring import score
+from runner.scoring import asked_metrics, score
 from runner.scoring.judging import Judged, Judging, judge
 
 log = logging.getLogger(__name__)
@@ -28,13 +27,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is added: metrics by their options, perhaps a judge; `written` and `judge` are these as a config keeps them.
+    """What is added: the metrics of the command's config, perhaps a judge, as a config keeps it.
 
     `tracked` is where it is tracked, None: where the job says. `command` names the command, whose jobs share a budget.
     """
 
-    options: Mapping[str, Any]
-    written: Mapping[str, Any]
+    composed: DictConfig | None = None  # None: no metric
     rescore: bool = False
     judging: Judging | None = None
     judge: Any = None  # None: the job's config has it already
@@ -50,8 +48,9 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     folder = JobFolder(where)
     cfg, record, described = folder.composed, folder.record, folder.environment
     cases = list(folder.cases())
-    before, kept = ({}, {}) if new else (options(cfg), written(cfg.metrics))
-    chosen, noted = _with_columns(dict(wanted.options), before), _with_columns(dict(wanted.written), kept)
+    before, kept = ({}, {}) if new else (options(cfg.metrics), written(cfg.metrics))
+    given = asked_metrics.for_job(wanted.composed, cfg) if wanted.composed is not None else OmegaConf.create({})
+    chosen, noted = _with_columns(options(given), before), _with_columns(written(given), kept)
     if wanted.judging is not None:
         chosen["judge"] = noted["judge"] = wanted.judging.options
     asked = create(chosen)
@@ -62,7 +61,14 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
         if judged.earlier_kept:  # as if nobody had been asked
             wanted = dataclasses.replace(wanted, judging=None, judge=None)
             asked.pop("judge")
-    merged, keep = _merged(folder, cases, before, asked, wanted, new=new)
+    # Options on the command line are meant: they replace scores that were made with others.
+    meant = {
+        name
+        for name in asked
+        if wanted.rescore
+        or (name in before and asked_metrics.is_meant(wanted.composed, name, before[name], chosen[name]))
+    } | ({"judge"} if wanted.judging is not None else set())
+    merged, keep = _merged(folder, cases, before, asked, meant, new=new)
     versions = described["metric_versions"]
     notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
     timed = record.get("timed", True)
@@ -107,11 +113,14 @@ def _merged(
     cases: Sequence[Case],
     before: Mapping[str, Any],
     asked: Mapping[str, Metric],
-    wanted: Wanted,
+    meant: Set[str],
     *,
     new: bool,
 ) -> tuple[dict[str, Metric], frozenset[str]]:
-    """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores."""
+    """Return the metrics of a job's figures, its older ones first, and which of them keep their older scores.
+
+    `meant` are those whose scores are replaced.
+    """
     older: dict[str, Metric] = {}
     for name, given in before.items():
         # What can't be made here any more can't be summed up anew; its scores and figures stay as they are.
@@ -121,22 +130,14 @@ def _merged(
     if new:
         return merged, frozenset()
     complete = score.kept(folder, cases, merged)
-    # Options on the command line are meant: they replace scores that were made with others.
-    meant = {name for name in asked if wanted.rescore or (name in before and given_on_command_line(f"metrics.{name}"))}
-    keep = complete - meant - ({"judge"} if wanted.judging is not None else set())
+    keep = complete - meant
     # What the job never scored (stage=generate) and isn't asked for now stays unscored.
     return {name: value for name, value in merged.items() if name in asked or name in keep}, frozenset(keep)
 
 
-def given_on_command_line(key: str) -> bool:
-    """Say whether the command line names a key, or something below it."""
-    named = (override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task)
-    return any(name == key or name.startswith(f"{key}.") for name in named)
-
-
-def options(cfg: DictConfig) -> dict[str, Any]:
+def options(metrics: DictConfig) -> dict[str, Any]:
     """Return the metrics of a config with their options."""
-    settings = OmegaConf.to_container(cfg.metrics, resolve=True)
+    settings = OmegaConf.to_container(metrics, resolve=True)
     assert isinstance(settings, dict)
     return {str(name): value for name, value in settings.items()}
 

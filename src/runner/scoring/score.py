@@ -18,7 +18,15 @@ from runner.scoring import judge_verdicts, tables
 
 NO_FIGURE = "no figure for "
 # Measures that many samples have no value for although nothing is wrong with them.
-OFTEN_WITHOUT = ("rouge2", "page_text_edit", "page_order_edit", "page_teds", "page_teds_structure", "page_formula_edit")
+OFTEN_WITHOUT = (
+    "rouge2",
+    "kie_nulls",
+    "page_text_edit",
+    "page_order_edit",
+    "page_teds",
+    "page_teds_structure",
+    "page_formula_edit",
+)
 
 
 def score(
@@ -134,7 +142,8 @@ def unscored(aggregates: list[Aggregate]) -> int:
     """Count the samples that some measure of quality could not score.
 
     Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
-    Nor does rouge2: a reference of one word has no pairs of neighbours; nor what a page has none of, such as tables.
+    Nor does rouge2: a reference of one word has no pairs of neighbours; nor what a page or a reference has none of,
+    such as tables or nulls.
     """
     overall = [figure for figure in aggregates if figure.doc_class is None and figure.measure_group == "quality"]
     overall = [figure for figure in overall if figure.measure not in OFTEN_WITHOUT]

@@ -25,7 +25,9 @@ from runner.datasets import open_dataset
 from runner.jobs import imported_answers, tracking
 from runner.jobs.answer_files import AnswerSet, joined, open_answers
 from runner.jobs.folder import JobFolder
+from runner.planning import reference_check
 from runner.scoring import add_scores
+from runner.scoring.asked_metrics import for_job, given_on_command_line
 from runner.scoring.judging import check, plan_judging
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Scoring:
             self.judging = plan_judging(self.config)
             add_scores.create(self.config.metrics)  # before anything is read: a typing error is told at once
             self.sets = self._open()
+            for job in filter(None, (answers.folder for answers in self.sets)):
+                _check_job(cfg, JobFolder(job).composed)
             if self.judging is not None:
                 for answers in self.sets:
                     check((row["sample_id"] for row in answers.rows), self.judging.rivals)
@@ -53,17 +57,16 @@ class Scoring:
         # The folder whose jobs are shown in the end.
         self.shown = folder
         # tracking=none on the command line wins over what the jobs say.
-        self.tracked = bool(self.config.tracking.uri) or not add_scores.given_on_command_line("tracking")
+        self.tracked = bool(self.config.tracking.uri) or not given_on_command_line("tracking")
 
     def run(self) -> float | None:
         """Score every set of answers; return the objective of the only one."""
         wanted = add_scores.Wanted(
-            add_scores.options(self.cfg),
-            add_scores.written(self.cfg.metrics),
+            self.cfg,
             self.config.rescore,
             self.judging,
             add_scores.written(self.cfg.judge) if self.judging is not None else None,
-            self.cfg.tracking if add_scores.given_on_command_line("tracking") else None,
+            self.cfg.tracking if given_on_command_line("tracking") else None,
             store.digest(str(self.folder.absolute()))[:16],
         )
         done: list[tuple[Path, dict[str, float]]] = []
@@ -104,7 +107,7 @@ class Scoring:
         columns = self.config.answer_columns
         dataset = functools.cache(lambda: open_dataset(self.config.dataset, paths.root(), pictures=False))
         sets = open_answers(path, columns, dataset, filtered=filtered)
-        if len(sets) == 1 and sets[0].folder is None and add_scores.given_on_command_line("model.name"):
+        if len(sets) == 1 and sets[0].folder is None and given_on_command_line("model.name"):
             sets = [replace(sets[0], name=self.config.model.name)]
         _refuse_references(sets)
         if not self._dataset_is_named():
@@ -117,6 +120,13 @@ class Scoring:
         given = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
         path = self.config.dataset.path
         return "dataset" in given or ("dataset.path" in given and paths.resolve(path).exists())
+
+
+def _check_job(cfg: DictConfig, job: DictConfig) -> None:
+    """Refuse metrics that can't be made with what their options refer to in a job, or count places it didn't show."""
+    metrics = add_scores.create(add_scores.options(for_job(cfg, job)))
+    if problems := reference_check.other_pictures(job.dataset, metrics):
+        raise Refused(problems)
 
 
 def judge_later(folder: Path) -> None:
@@ -133,7 +143,7 @@ def judge_later(folder: Path) -> None:
         config = typed(loaded)
         judging = plan_judging(config) if config.stage == "all" else None
         if judging is not None and judging.needs_memory:
-            add_scores.add_scores(job.path, add_scores.Wanted({}, {}, judging=judging, command=command), new=False)
+            add_scores.add_scores(job.path, add_scores.Wanted(judging=judging, command=command), new=False)
 
 
 def _refuse_references(sets: list[AnswerSet]) -> None:

@@ -94,6 +94,16 @@ def test_mera_lies_within_and_fills_its_instruction() -> None:
     assert sample.references == ("A",) and shown(opened(path=path, **mera)) == [ONE]
 
 
+def test_an_instruction_is_filled_with_what_is_there() -> None:
+    row = {"id": 1, "images": "1.png", "question": "Q: {inputs}{a}{b}{c}{d}"}
+    asked = {"format": "json", "options": {"fill": "inputs"}}
+    for content in (row, row | {"inputs": None}):
+        assert "there is no 'inputs'" in refusal(path=write("q.json", [content]), **asked)
+    inputs = {"a": None, "b": True, "c": 1, "d": [2, "x", {"y": False}]}
+    (sample,) = opened(path=write("q.json", [row | {"inputs": inputs}]), **asked)
+    assert sample.question == 'Q: {inputs}{a}true1[2, "x", {"y": false}]'
+
+
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
@@ -159,6 +169,51 @@ def test_what_datasets_saved_is_read(folder: Path) -> None:
     assert len(opened(format="parquet", path="both", options={"split": "train"})) == 2
     whole.select([1]).save_to_disk("part")
     assert opened(format="parquet", path="part").samples[0].references == ("2",)
+
+
+def test_numbers_of_parquet_keep_their_spelling_and_nan_is_no_value() -> None:
+    floats = [[0.1, float("nan")], [1234.56, 3.0]]
+    kinds = {"answers": pa.list_(pa.float32()), "price": pa.float32(), "box": pa.struct({"x": pa.float16()})}
+    more = {"answers": floats, "price": [0.1, 2.5], "box": [{"x": 0.1}, {"x": 2.0}]}
+    pq.write_table(table(**{name: pa.array(more[name], kind) for name, kind in kinds.items()}), "q.parquet")
+    first, second = opened(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert (first.references, second.references) == (("0.1",), ("1234.56", "3.0"))
+    assert (first.meta["price"], first.meta["box"]) == ("0.1", {"x": "0.1"})
+    pq.write_table(table(answers=[[1.0], [float("inf")]]), "q.parquet")
+    words = refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert "q.parquet, row 1: inf is no number" in words and "row 0" not in words
+
+
+def test_pictures_of_other_columns_are_left_out_of_the_memory() -> None:
+    pictures = [{"bytes": ONE, "path": "a.png"}] * 2
+    pq.write_table(table(thumbnail=pictures, raw=[ONE, TWO], several=[pictures] * 2, note=["x", "y"]), "q.parquet")
+    assert opened(format="parquet", path="q.parquet", columns=COLUMNS).samples[0].meta == {"note": "x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "columns", "words"),
+    [
+        ("parquet", {"images": None}, "dataset.columns: images: null, and format parquet can't do without"),
+        ("json", {"images": None}, "dataset.columns: images: null"),
+        ("vlmevalkit", {"images": None, "id": None}, "dataset.columns: id, images: null"),
+        ("openai_messages", {"id": "nope"}, "dataset.columns: format openai_messages reads no columns"),
+    ],
+)
+def test_columns_that_can_not_be_are_refused(given: str, columns: dict, words: str) -> None:
+    write("q", "[]")
+    assert words in refusal(format=given, path="q", columns=columns)
+
+
+def test_a_guess_is_made_where_no_row_could_be_read() -> None:
+    lines = '{"rows": [{"id": "1", "image": "2.png", "question": "?"}]}'
+    asked = {"format": "json", "path": write("q.json", lines), "columns": {"images": "image"}}
+    assert "looks like" not in refusal(**asked, options={"records": "rows"})  # read, and the picture is missing
+    assert "looks like JSON lines" in refusal(**asked)  # the file is no list
+
+
+def test_a_table_in_another_encoding_is_refused_in_our_words() -> None:
+    Path("q.tsv").write_bytes("index\tвопрос\n1\tЧто?\n".encode("cp1251"))
+    assert "q.tsv: is not UTF-8" in refusal(format="vlmevalkit", path="q.tsv")
 
 
 def test_pictures_are_written_for_the_rows_that_are_asked_and_once(folder: Path) -> None:

@@ -56,7 +56,7 @@ def test_references_with_other_keys_are_refused_with_file_and_row(folder: Path):
 def test_rows_that_fit_or_hold_no_json_are_asked(folder: Path):
     assert len(planned().dataset) == 4  # without a schema nothing is said of keys
     (folder / "rows.jsonl").write_text((folder / "rows.jsonl").read_text("utf-8").splitlines()[0], encoding="utf-8")
-    assert planned("metrics.kie.schema='счёт.json'").metrics["kie"].version.startswith("1 NFC")
+    assert planned("metrics.kie.schema='счёт.json'").metrics["kie"].version.startswith("2 NFC")
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,48 @@ def test_many_rows_that_do_not_fit_are_counted(folder: Path):
         planned("metrics.kie.schema='счёт.json'")
     assert len(refused.value.problems) == 21
     assert "30 more references" in refused.value.problems[-1].what
+
+
+def boxes(folder: Path, reference: str) -> None:
+    (folder / "2.png").write_bytes((folder / "1.png").read_bytes())  # a second document
+    row = {"question": "Где?", "references": [reference], "place": [1, 1, 50, 50]}
+    lines = [json.dumps(row | {"id": name, "images": [f"{name}.png"]}) for name in "12"]
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("pixels", "0-1"), ("0-1", "pixels")])
+def test_what_one_frame_finds_says_nothing_of_another(folder: Path, right: str, wrong: str):
+    boxes(folder, "[10, 10, 50, 50]" if right == "pixels" else "[0.1, 0.1, 0.2, 3.0]")
+    asked = ("metrics=[grounding]", "metrics.grounding.reference_frame=")
+    frames = (wrong, right) if right == "pixels" else (right, wrong)
+    outcomes = []
+    for frame in frames:
+        try:
+            planned(asked[0], asked[1] + frame)
+            outcomes.append("taken")
+        except Refused:
+            outcomes.append("refused")
+    assert outcomes == ["refused", "taken"]
+
+
+def test_pictures_of_another_size_are_looked_at_anew(folder: Path):
+    from PIL import Image
+
+    boxes(folder, "[10, 10, 50, 50]")
+    (folder / "small").mkdir()
+    for name in "12":
+        Image.new("RGB", (20, 20)).save(folder / "small" / f"{name}.png")
+    planned("metrics=[grounding]")
+    with pytest.raises(Refused, match="page"):
+        planned("metrics=[grounding]", "dataset.images=small")
+
+
+@pytest.mark.parametrize(
+    "key", ["dataset.region=place", "dataset.other_pages=1", "dataset.blind=other_document", "dataset.blind=no_image"]
+)
+def test_places_are_counted_on_the_page_that_is_shown(folder: Path, key: str):
+    boxes(folder, "[10, 10, 50, 50]")
+    with pytest.raises(Refused, match="counts places on the page") as refused:
+        planned("metrics=[grounding]", key)
+    assert any(problem.where == key.partition("=")[0] for problem in refused.value.problems)
+    assert "blind=none" in str(refused.value) or "blind" not in key

@@ -114,7 +114,8 @@ def test_the_metric_takes_the_schema_of_the_prompt(schema: Path):
     [
         (["backend=ocr", "model=tesseract_rus"], "an OCR program can't be held to a schema"),
         (["model=layoutlmv3", "model.path=assets/demo_models/demo_s/bf16"], "gives its answers as a whole"),
-        ([*ENDPOINT, "backend.omit=[response_format]"], "would not be held"),
+        ([*ENDPOINT, "backend.omit=[response_format]"], "backend.omit: without response_format the answers would not"),
+        ([*ENDPOINT, "+model.request.response_format=null"], "model.request: without response_format the answers"),
     ],
 )
 def test_who_can_not_be_held_is_refused(schema: Path, overrides, message):

@@ -12,6 +12,7 @@ from pathlib import Path
 import jiwer
 import pytest
 import sacrebleu
+from omegaconf import OmegaConf
 
 from tests.conftest import CommandLine
 from tests.runner.job_folders import job_folder
@@ -330,3 +331,22 @@ def test_a_name_in_a_table_never_reads_the_environment(cli: CommandLine):
     ended = cli("stage=score", "answers=a.csv", "metrics=[text]")
     assert ended.code == 2 and "the name '${oc.env:HOME}' holds '${'" in ended.err and "'pri${ce'" in ended.err
     assert not list(cli.folder.rglob("config.yaml")), "nothing was written"
+
+
+def test_options_that_refer_to_a_model_are_those_of_the_job_and_the_command_line_wins(cli: CommandLine):
+    tables = "<doctag><otsl><ched>a<ched>b<nl><fcel>1<fcel>2<nl></otsl></doctag>"
+    job = job_folder(cli.folder / "job", "model.output_adapters=[doctags]", text=tables)
+    rows = [json.loads(line) for line in (job / "answers.jsonl").read_text().splitlines()]
+    reference = "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"
+    lines = [json.dumps(row | {"references": [reference]}) + "\n" for row in rows]
+    (job / "answers.jsonl").write_text("".join(lines))
+    command = ("stage=score", f"answers={job}", "metrics=[page]", "tracking=none")
+    for more, adapters, teds in (
+        ((), ["doctags"], 1.0),
+        (("model.output_adapters=[]",), [], 0.0),
+        (("model.output_adapters=[doctags]",), ["doctags"], 1.0),
+    ):
+        ended = cli(*command, *more)
+        assert ended.code == 0, ended.err
+        assert OmegaConf.load(job / "config.yaml").metrics.page.adapters == adapters
+        assert record(job)["metrics"]["quality/page_teds"] == teds
