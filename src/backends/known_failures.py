@@ -97,7 +97,7 @@ COMPILERS = (
         r"|nvcc: (?:command )?not found|nvcc is required|CUDA_HOME environment variable is not set"
         r"|Cannot find CUDA toolkit|No runnable CUDA toolkit was found",
         "kernels are compiled with nvcc when they are first used, and it was not found: an environment of kind uv has "
-        "it where its requirements name nvidia-cuda-nvcc; else name the folder that holds bin/nvcc of the engine's CUDA "
+        "it where its requirements name nvidia-cuda-nvcc; else name the folder with bin/nvcc of the engine's CUDA "
         "version: env=NAME +env.variables.CUDA_HOME=FOLDER, or CUDA_HOME of your shell with env=current",
     ),
     known(
