@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
-from runner.datasets import embedded, looks, regions
+from runner.datasets import cells, embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
 from runner.datasets.filters import Filters
@@ -153,8 +153,8 @@ class _Builder:
             images,
             sys.intern(question),
             tuple(map(sys.intern, row.references)),
-            sys.intern(row.doc_class),
-            sys.intern(row.field),
+            sys.intern(cells.label(row.doc_class)),
+            sys.intern(cells.label(row.field)),
             sys.intern(row.context),
             row.answerable,
             row.meta,

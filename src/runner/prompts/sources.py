@@ -20,6 +20,7 @@ from typing import Any
 
 from metrics.numerals import figure
 from runner.base.errors import Problem, Refused
+from runner.datasets import cells
 from runner.datasets.paths import resolve, show
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv, read_text
@@ -172,7 +173,7 @@ def _read_csv(path: Path) -> Source:
 
 def _choose(chosen: dict[str, tuple[float | None, Template]], line: Cells) -> Problem | None:
     """Keep the prompt of a line unless its pair has one with a lower `cer`. Return what is wrong with the line."""
-    key = " ".join(line.texts["doc_class_question_type"].split())
+    key = cells.label(line.texts["doc_class_question_type"])
     template = Template(line.texts["prompt"].strip(), line.where, literal=True)
     if not key or not template.text:
         empty = "prompt" if key else "doc_class_question_type"
