@@ -208,6 +208,8 @@ def written_amount(value: Decimal) -> str:
 def _decimal(text: str) -> Decimal | None:
     """Read a number with spaces, apostrophes, dots or commas. A dot or a comma may be the decimal sign.
 
+    Spaces and apostrophes separate groups of three digits: 0 125 is no number, which may be 0,125.
+
     Of two different signs the last is the decimal sign. A single dot or comma before three digits separates thousands
     where a group may end (1,234 and 1.234 are 1234), else it is the decimal sign (0,125, 1234,567 and 1 234,567).
     """
@@ -217,6 +219,8 @@ def _decimal(text: str) -> Decimal | None:
     spaced = (
         re.search(r"[\s']", before) is not None
     )  # spaces separate thousands, so a dot or comma must be the decimal sign
+    if spaced and re.fullmatch(_GROUPS.format(sign=r"[\s']"), before) is None:
+        return None
     if re.search(r"[\s']", text[len(before) :]):
         return None  # 1.234 567: spaces after the decimal sign make no number
     marks = [mark for mark in squeezed if mark in ".,"]
