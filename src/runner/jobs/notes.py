@@ -89,6 +89,8 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         noted.append(f"{seen.asked_again} answers took more than one attempt; their latency {since}")
     if seen.filtered:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
+    if seen.empty:
+        noted.append(f"{seen.empty} of {seen.total} answers are empty, and are scored as such")
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
     noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):
