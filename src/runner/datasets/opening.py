@@ -19,6 +19,7 @@ from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
 from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_sample
+from runner.datasets.tables import as_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,11 @@ class _Builder:
         if missing := len(self._unanswered):
             which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
             notes += (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
+            if missing == len(self._samples) and (kept := list(self._samples[0].meta)[:20]):
+                # The answers may lie under a name that nobody foresaw.
+                answer = f"'dataset.columns={{references: {as_value(kept[0])}}}'"
+                keys = ", ".join(map(repr, kept))
+                notes += (f"kept with the samples and not read: {keys}; if one holds the right answers: {answer}",)
         name, blind = self._config.name or self._config.format, self._config.blind
         if blind not in BLIND:
             raise Refused(Problem(f"{blind!r} is not valid", "dataset.blind", f"one of: {', '.join(BLIND)}"))

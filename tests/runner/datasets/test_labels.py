@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 
@@ -84,6 +85,26 @@ def test_a_list_of_answers_in_one_cell_is_told_of(tmp_path: Path, text: str):
 def test_a_list_of_numbers_or_objects_is_an_answer(tmp_path: Path):
     dataset = opened(tmp_path, f"{HEADER}\n{GOOD.replace(';Я;', ';[780, 110];')}\n")
     assert (dataset.notes, dataset.samples[0].references) == ((), ("[780, 110]",))
+
+
+def lines(folder: Path, **values: str):
+    (folder / "1.jpg").touch()
+    (folder / "q.jsonl").write_text(json.dumps({"id": "1", "images": ["1.jpg"], "question": "Q"} | values), "utf-8")
+    return open_dataset(DatasetConfig(format="jsonl", path=str(folder / "q.jsonl")))
+
+
+@pytest.mark.parametrize("key", ["expected_answer", "Expected Output", "refs", "solution", "правильный ответ"])
+def test_an_answer_under_another_key_is_refused_with_the_remedy(tmp_path: Path, key: str):
+    with pytest.raises(Refused, match=rf"columns=\{{references: {key}\}}"):
+        lines(tmp_path, **{key: "7"})
+
+
+def test_an_answer_under_a_key_that_nobody_foresaw_is_told_of(tmp_path: Path):
+    dataset = lines(tmp_path, verdict="7", page="3")
+    assert "kept with the samples and not read: 'verdict', 'page'" in dataset.notes[1]
+    assert "'dataset.columns={references: verdict}'" in dataset.notes[1]
+    assert len(lines(tmp_path).notes) == 1
+    assert not lines(tmp_path, verdict="7", references="8").notes
 
 
 def test_an_empty_first_sheet_is_passed_over(tmp_path: Path):
