@@ -21,7 +21,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from metrics.normalisation import visible
+from metrics.normalisation import label, visible
 
 _MONTHS = (
     ("янв", "jan"), ("фев", "feb"), ("мар", "mar"), ("апр", "apr"), ("ма[йя]", "may"), ("июн", "jun"),
@@ -141,7 +141,7 @@ class FieldKinds:
         for name, kind in (option or {}).items():
             if kind not in KINDS:
                 raise ValueError(f"fields.{name} is {kind!r}; valid: {', '.join(KINDS)}")
-        return cls(tuple(sorted((str(name), str(kind)) for name, kind in (option or {}).items())))
+        return cls(tuple(sorted((label(str(name)), str(kind)) for name, kind in (option or {}).items())))
 
     def kind(self, doc_class: str, *names: str) -> str | None:
         """Return the kind of a field, which may have several names, the more exact first; None where none is given."""

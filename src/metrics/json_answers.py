@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from metrics.normalisation import visible
+from metrics.normalisation import label
 
 # How many opening brackets are tried as the start of JSON. An answer with more is noise.
 _MAX_STARTS = 1000
@@ -111,7 +110,7 @@ def _value(text: str, start: int) -> tuple[JsonMatch | None, int]:
 
 def _key(key: str) -> str:
     """Return a key so that keys which look the same are the same: composed letters, no invisible ones, one space."""
-    return key if key.isascii() and key.isalnum() else " ".join(unicodedata.normalize("NFC", visible(key)).split())
+    return key if key.isascii() and key.isalnum() else label(key)
 
 
 def _closing(text: str, start: int) -> tuple[int, bool, int]:

@@ -169,3 +169,9 @@ def test_what_was_read_is_shown_and_named_in_the_version():
 def test_options_are_checked(fields):
     with pytest.raises(InvalidOptionError, match="fields"):
         create("anls", {"fields": fields})
+
+
+@pytest.mark.parametrize("name", ["Раи\u0306он", "Рай\u00adон", "\u00a0Район"])
+def test_the_kind_of_a_field_is_found_by_what_its_name_looks_like(name):
+    one = case("5", "5,00", field="Район")
+    assert score("exact_match", one, {"fields": {name: "amount"}})["exact_match"].value == 1

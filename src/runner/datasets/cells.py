@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from metrics.normalisation import visible
+from metrics.normalisation import label as label
 
 # A spreadsheet keeps 15 significant digits of a number (ECMA-376 leaves it to IEEE 754; Excel and LibreOffice show 15).
 DIGITS = 15
@@ -115,14 +114,6 @@ def doubtful(text: str) -> str:
     """
     bare = text.strip()
     return next((why for pattern, why in _MADE_OF if pattern.fullmatch(bare)), "")
-
-
-def label(text: str) -> str:
-    """Return the name of a column, class or field so that names which look the same are the same.
-
-    Letters are composed (a Mac writes й as two characters), invisible characters go, spaces of all kinds are one space.
-    """
-    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
 
 
 def unwrapped(text: str) -> str:

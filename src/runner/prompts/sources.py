@@ -147,7 +147,11 @@ def pairs_of(collection: Any, where: str) -> dict[Pair, Template]:
             if not isinstance(text, str):
                 what = f"the prompt of {doc_class} / {name} must be a text, not {text!r}"
                 raise Refused(Problem(what, where, "put it in quotation marks"))
-            pairs[doc_class, name] = Template(text, f"{where}, {doc_class} / {name}")
+            pair = (cells.label(doc_class), cells.label(name))
+            if pair in pairs:
+                what = f"{doc_class} / {name} is there twice: the names differ only in what nobody sees"
+                raise Refused(Problem(what, where, "remove one"))
+            pairs[pair] = Template(text, f"{where}, {doc_class} / {name}")
     return pairs
 
 
