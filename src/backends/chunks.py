@@ -7,6 +7,7 @@ Cohere).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -29,20 +30,28 @@ _WORDS = {
         *("max_tokens", "max_token", "max_output_tokens", "max_new_tokens", "max_completion_tokens", "max_length"),
         *("model_length", "token_limit", "output_limit", "incomplete", "truncated", "context_length"),
         *("model_context_window_exceeded", "context_length_exceeded", "max_context_length"),
+        *("length_limit", "length_capped", "max_tokens_reached", "error_limit"),
     ),
     FILTERED: (
-        *("content_filtered", "content-filter", "safety", "recitation", "prohibited_content", "blocklist", "spii"),
+        *("content_filtered", "safety", "recitation", "prohibited_content", "blocklist", "spii"),
         *("image_safety", "language", "sensitive", "safety_filter", "moderation"),
+        *("image_prohibited_content", "image_recitation", "error_toxic"),
     ),
     TOOLS: ("function_call", "tool_call", "tool_use", "function_calls"),
     # DeepSeek lacks machines, Zhipu lost a connection, vLLM or SGLang aborted a request.
     BROKEN: (
         *("abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
-        *("malformed_function_call", "error_toxic", "timeout", "server_error"),
+        *("malformed_function_call", "unexpected_tool_call", "timeout", "server_error"),
     ),
     "refusal": ("refused",),
 }
 _PLAIN = {"content", "role"}
+# Keys of a delta that are read elsewhere, or are no part of an answer.
+_NO_TEXT = {
+    *("content", "role", "name", "id", "object", "type", "index", "finish_reason", "stop_reason", "refusal"),
+    *("reasoning", "reasoning_content", "thinking", "reasoning_details", "reasoning_signature", "signature"),
+    *("tool_calls", "function_call", "annotations", "citations", "provider_specific_fields", "padding"),
+}
 _MEANING = {word: meaning for meaning, words in _WORDS.items() for word in (meaning, *words)}
 
 
@@ -56,10 +65,33 @@ class Piece(NamedTuple):
     whole: bool = False  # a whole message, which may repeat earlier pieces; otherwise the next piece of the text
 
 
+def finish_word(choice: dict[str, Any]) -> str:
+    """Return the word for why an answer ended; empty if a choice has none.
+
+    SGLang's own API writes `{"type": "length", "length": 64}` and older OpenAI models `finish_details: {"type":
+    "max_tokens"}`. A gateway of Anthropic's models may leave `stop_reason` in its place, where vLLM writes the text or
+    the number of the token that ended the answer: so only a word that is known counts there.
+    """
+    for told in (choice.get("finish_reason"), choice.get("finish_details")):
+        word = told.get("type") if isinstance(told, dict) else told
+        if word:
+            return str(word)
+    other = choice.get("stop_reason")
+    return other if isinstance(other, str) and meaning(other) in (LENGTH, FILTERED) else ""
+
+
 def meaning(word: str) -> str | None:
-    """Return OpenAI's word for a finish reason; None if the word is not known."""
-    plain = word.strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
-    return _MEANING.get(plain)
+    """Return OpenAI's word for a finish reason; None if the word is not known.
+
+    Google's endpoint of OpenAI's dialect writes `content_filter: PROHIBITED_CONTENT`. Capital letters, spaces, `-` and
+    `_` don't matter: `maxTokens`, `MAX_TOKENS`.
+    """
+    for part in reversed(word.split(":")):
+        snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part.strip())
+        plain = re.sub(r"[\s_-]+", "_", snake).lower().removeprefix("finishreason.").removeprefix("finish_reason.")
+        if known := _MEANING.get(plain.removeprefix("finish_reason_")):
+            return known
+    return None
 
 
 def index(choice: dict[str, Any], position: int) -> int:
@@ -83,6 +115,23 @@ def read(choice: dict[str, Any]) -> Piece:
     if text is not None and (delta is None or isinstance(text, str)):  # the form of /v1/completions: always a piece
         return Piece(_content(text)[0], whole=delta is not None)
     return piece
+
+
+def unread(choice: dict[str, Any]) -> bool:
+    """Return whether a choice of which nothing was read has a text under a key that is not known.
+
+    Without a text, an answer is empty; so a text that isn't found must not pass for none.
+    """
+    delta = choice.get("delta") or choice.get("message") or {}
+    outside = {name: choice[name] for name in ("content", "output", "generated_text", "response") if choice.get(name)}
+    inside = {name: value for name, value in delta.items() if name not in _NO_TEXT}
+    return any(map(_has_text, (*outside.values(), *inside.values())))
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _has_text(value.get("text")) or _has_text(value.get("content"))
+    return any(map(_has_text, value)) if isinstance(value, list) else isinstance(value, str) and bool(value.strip())
 
 
 def together(pieces: Sequence[str], messages: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from backends.api import Failure, FailureKind
 
 _CONTEXT = re.compile(
-    r"context_length_exceeded|maximum context length|longer than the (maximum )?model('s)? (context )?length"
+    r"context_length_exceeded|exceed_context_size|available context size"  # the latter two are llama.cpp's
+    r"|maximum context length|longer than the (maximum )?model('s)? (context )?length"
     r"|max_model_len|context window",
     re.IGNORECASE,
 )
@@ -81,7 +82,10 @@ def from_error_object(error: object) -> Failure:
         return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
     if status == 408:
         return Failure("timeout", message, retryable=True)
-    is_refusal = re.search(r"invalid_request|bad.?request|not_?found|unprocessable|validation|unsupported", code)
+    is_refusal = re.search(
+        r"invalid_?(request|parameter|argument|param)|bad.?request|not_?found|unprocessable|validation|unsupported",
+        code,
+    )
     if (status is not None and 400 <= status < 500) or (status is None and is_refusal):
         return Failure("bad_request", message)
     return Failure("server_error", message, retryable=True)
@@ -105,8 +109,10 @@ def error_in(chunk: Mapping[str, Any]) -> object | None:
         return chunk
     if chunk.get("choices") or chunk.get("usage"):
         return None
-    has_code = chunk.get("message") is not None and any(chunk.get(name) for name in _NUMBERS + _NAMES)
-    is_error = has_code or any(chunk.get(name) for name in ("detail", "error_msg", "error_message", "error_code"))
+    has_code = isinstance(chunk.get("message"), str | list) and any(chunk.get(name) for name in _NUMBERS + _NAMES)
+    named = ("detail", "error_msg", "error_message", "error_code", "errors", "fault")
+    says_so = chunk.get("status") in ("error", "failed", "fail") or chunk.get("success") is False
+    is_error = has_code or says_so or any(chunk.get(name) for name in named)
     return chunk if is_error or (_status_of(chunk) or 0) >= 400 else None
 
 

@@ -50,6 +50,7 @@ class Answer:
         self._tools: list[str] | None = None
         self._remarks: dict[str, None] = {}  # in the order in which they were added
         self._unknown = b""  # the first event of an unknown form
+        self._unread = b""  # the first choice with a text under a key that is not known
         self._characters = 0
         self._pieces = 0  # number of chunks with text or reasoning
         self._times = array("d")  # when each of `_text` came: time.perf_counter()
@@ -104,15 +105,16 @@ class Answer:
             self._unknown = self._unknown or event.data
         for position, choice in enumerate(choices or ()):
             if chunks.index(choice, position) == 0:
-                self._add_choice(choice)
+                self._add_choice(choice, event)
             else:
                 self._remarks["other_choices"] = None
 
-    def _add_choice(self, choice: dict[str, Any]) -> None:
-        if choice.get("error"):
-            raise BadStream(from_error_object(choice["error"]))
+    def _add_choice(self, choice: dict[str, Any], event: ServerEvent) -> None:
+        delta = choice.get("delta")
+        if error := choice.get("error") or (delta.get("error") if isinstance(delta, dict) else None):
+            raise BadStream(from_error_object(error))
         self.seen_choice, self.last_choice_at = True, time.perf_counter()
-        if word := str(choice.get("finish_reason") or ""):
+        if word := chunks.finish_word(choice):
             known = chunks.meaning(word)
             self.finish_reason = known or word
             if known != word:
@@ -121,6 +123,8 @@ class Answer:
             self.token_ids = self.token_ids or []
             self.token_ids.extend(map(int, token_ids))
         piece = chunks.read(choice)
+        if not any(piece) and not self._unread and chunks.unread(choice):
+            self._unread = event.data
         if piece.reasoning and not piece.text:
             self._thoughts += 1
             self._thought_ids += len(token_ids or ())
@@ -159,7 +163,7 @@ class Answer:
         """Return reasoning and answer. If the engine doesn't separate them, the marks in the text do."""
         if self._split is None:
             text, thought = self._all(self._text, "text"), self._all(self._reasoning, "reasoning")
-            self._split = (thought, text.lstrip()) if thought else reasoning.split(text)
+            self._split = reasoning.apart(thought, text) if thought else reasoning.split(text)
         return self._split
 
     def _all(self, pieces: list[str], name: str) -> str:
@@ -186,8 +190,10 @@ class Answer:
             ("refusal", self._all(self._refusal, "refusal") or self.finish_reason == "refusal"),
             ("tool_calls", self._tools is not None),
             ("end_of_turn", _END_OF_TURN.search(self.text[-40:])),
+            ("boxed", any("_of_box|>" in piece for piece in (*self._text, *(m.text for m in self._messages)))),
             ("no_finish_reason", self.finish_reason is None),
             ("cut_before_answer", self.cut_before_answer),
+            ("only_reasoning", self.reasoning and not self.text.strip() and not self.cut_before_answer),
         ):
             if applies:
                 remarks[word] = None
@@ -353,6 +359,8 @@ class Answer:
                 else "the answer holds no choices"
             )
             return Failure("bad_response", what)
+        if not self.text and self._unread:
+            return Failure("bad_response", f"the answer's text is in a form that is not known: {_head(self._unread)}")
         if not self.text and (self._tools is not None or self.finish_reason == chunks.TOOLS):
             named = " ".join(dict.fromkeys(self._tools or ())) or "without a name"
             return Failure("bad_response", f"the model called a tool ({named}) in place of an answer")

@@ -21,7 +21,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from metrics.normalisation import visible
+from metrics.normalisation import label, visible
 
 _MONTHS = (
     ("янв", "jan"), ("фев", "feb"), ("мар", "mar"), ("апр", "apr"), ("ма[йя]", "may"), ("июн", "jun"),
@@ -141,7 +141,7 @@ class FieldKinds:
         for name, kind in (option or {}).items():
             if kind not in KINDS:
                 raise ValueError(f"fields.{name} is {kind!r}; valid: {', '.join(KINDS)}")
-        return cls(tuple(sorted((str(name), str(kind)) for name, kind in (option or {}).items())))
+        return cls(tuple(sorted((label(str(name)), str(kind)) for name, kind in (option or {}).items())))
 
     def kind(self, doc_class: str, *names: str) -> str | None:
         """Return the kind of a field, which may have several names, the more exact first; None where none is given."""
@@ -208,6 +208,8 @@ def written_amount(value: Decimal) -> str:
 def _decimal(text: str) -> Decimal | None:
     """Read a number with spaces, apostrophes, dots or commas. A dot or a comma may be the decimal sign.
 
+    Spaces and apostrophes separate groups of three digits: 0 125 is no number, which may be 0,125.
+
     Of two different signs the last is the decimal sign. A single dot or comma before three digits separates thousands
     where a group may end (1,234 and 1.234 are 1234), else it is the decimal sign (0,125, 1234,567 and 1 234,567).
     """
@@ -217,6 +219,8 @@ def _decimal(text: str) -> Decimal | None:
     spaced = (
         re.search(r"[\s']", before) is not None
     )  # spaces separate thousands, so a dot or comma must be the decimal sign
+    if spaced and re.fullmatch(_GROUPS.format(sign=r"[\s']"), before) is None:
+        return None
     if re.search(r"[\s']", text[len(before) :]):
         return None  # 1.234 567: spaces after the decimal sign make no number
     marks = [mark for mark in squeezed if mark in ".,"]

@@ -5,8 +5,8 @@
 
 If an answer has several JSON values, the last one in a code fence counts, or the last one of all if no fence has any.
 Only top-level values count, so an answer is valid as a whole or not at all. JSON is as in RFC 8259: no NaN, trailing
-commas, comments or single quotes. If an object repeats a key, the last value counts, as in most parsers, and
-`repeated` lists the key. Standard library only.
+commas, comments or single quotes. Keys that look the same are the same (`_key`). If an object repeats a key, the last
+value counts, as in most parsers, and `repeated` lists the key.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from metrics.normalisation import label
 
 # How many opening brackets are tried as the start of JSON. An answer with more is noise.
 _MAX_STARTS = 1000
@@ -89,7 +91,8 @@ def _value(text: str, start: int) -> tuple[JsonMatch | None, int]:
     """Return the JSON value that begins at `start` and its end; None if no valid JSON begins there."""
     repeated: list[str] = []
 
-    def pairs(key_values: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(as_written: list[tuple[str, Any]]) -> dict[str, Any]:
+        key_values = [(_key(key), value) for key, value in as_written]
         parsed = dict(key_values)
         if len(parsed) < len(key_values):
             keys = [key for key, _ in key_values]
@@ -103,6 +106,11 @@ def _value(text: str, start: int) -> tuple[JsonMatch | None, int]:
     except (ValueError, RecursionError):
         return None, start
     return JsonMatch(value, repeated=tuple(repeated)), end
+
+
+def _key(key: str) -> str:
+    """Return a key so that keys which look the same are the same: composed letters, no invisible ones, one space."""
+    return key if key.isascii() and key.isalnum() else label(key)
 
 
 def _closing(text: str, start: int) -> tuple[int, bool, int]:

@@ -27,6 +27,14 @@ def visible(text: str) -> str:
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
+def label(text: str) -> str:
+    """Return the name of a column, class, field or key so that names which look the same are the same.
+
+    Letters are composed (a Mac writes й as two characters), invisible characters go, spaces of all kinds are one space.
+    """
+    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
+
+
 @dataclass(frozen=True, slots=True)
 class Normalisation:
     """Steps that make texts comparable, applied in the order of these fields.

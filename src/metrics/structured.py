@@ -75,7 +75,7 @@ class StructuredAnswers:
     @property
     def version(self) -> str:
         """Definition, normalisation and kinds of keys: what decides the numbers."""
-        return f"2 {self.normalisation} {self.fields}".rstrip()
+        return f"3 {self.normalisation} {self.fields}".rstrip()
 
     def score(self, cases: Sequence[Case]) -> Iterator[Score]:
         """Yield a score for each case and measure, and for each key of the reference its match and CER as parts."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backends.reasoning import split
+from backends.reasoning import apart, split
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,16 @@ from backends.reasoning import split
             "Вижу",
             "Иванов",
         ),
+        ("\ufeff<Think>Вижу</Think>Иванов", "Вижу", "Иванов"),
+        ("<think>Вижу</think>\n<think>Ещё раз</think>\nИванов", "Вижу\nЕщё раз", "Иванов"),
+        ("<|START_THINKING|>Вижу<|END_THINKING|><|START_RESPONSE|>Иванов<|END_RESPONSE|>", "Вижу", "Иванов"),
+        ("<|channel>thought\nВижу\n<channel|>Иванов", "Вижу", "Иванов"),
+        ("<|begin_of_thought|>Вижу<|end_of_thought|>\n<|begin_of_solution|>Иванов", "Вижу", "Иванов"),
+        ("<analysis>Вижу</analysis>Иванов", "Вижу", "Иванов"),
+        ("<think>Вижу</think><answer>Иванов</answer>", "Вижу", "Иванов"),
+        ("<think>Вижу</think><answer>Ива", "Вижу", "Ива"),  # cut off
+        ("<think>Вижу</think><answer>Иванов</answer> Иван", "Вижу", "<answer>Иванов</answer> Иван"),
+        ("<think>Вижу</think>Это <|begin_of_box|>Иванов<|end_of_box|>", "Вижу", "Это Иванов"),
         ("<|channel|>analysis<|message|>Вижу пас", "Вижу пас", ""),
         ("<|channel|>final<|message|>Иванов", "", "Иванов"),
     ],
@@ -53,3 +63,18 @@ def test_a_thought_at_the_beginning_is_kept_apart(text: str, thought: str, answe
 )
 def test_a_mark_further_back_belongs_to_the_answer(text: str) -> None:
     assert split(text) == (None, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "thought", "answer"),
+    [
+        ("Иванов", "Вижу", "Иванов"),
+        ("\n</think>\n\nИванов", "Вижу", "Иванов"),
+        ("<think>Вижу</think>Иванов", "Вижу", "Иванов"),
+        ("<think>Ещё раз</think>Иванов", "Вижу\nЕщё раз", "Иванов"),
+        ("<answer>Иванов</answer>", "Вижу", "Иванов"),
+        ("Тег </think> закрывает", "Вижу", "Тег </think> закрывает"),
+    ],
+)
+def test_of_reasoning_that_was_sent_apart_nothing_is_left_in_the_answer(text: str, thought: str, answer: str) -> None:
+    assert apart("Вижу", text) == (thought, answer)

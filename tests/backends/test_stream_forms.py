@@ -193,6 +193,11 @@ ERRORS = {
         "content_filter",
         False,
     ),
+    "a flag of success": ({"success": False, "msg": "boom"}, "server_error", True),
+    "a status in words": ({"status": "error", "msg": "boom"}, "server_error", True),
+    "a list of errors": ({"errors": [{"message": "boom"}]}, "server_error", True),
+    "a delta": (chunk({"error": "boom"}, "stop"), "server_error", True),
+    "DashScope": ({"code": "InvalidParameter", "message": "boom"}, "bad_request", False),
     "memory": ({"error": {"message": "boom: CUDA out of memory", "code": 500}}, "out_of_memory", False),
 }
 
@@ -212,6 +217,21 @@ UNFINISHED = {
     "half-way": (sse(HALF, done=False), "connection", True, "3 characters"),
     "[DONE] behind a chunk that nobody knows": (sse(HALF, {"oops": "boom"}), "bad_response", False, "boom"),
     "only a chunk that nobody knows": (sse({"message": {"content": "Иванов"}}), "bad_response", False, "Иванов"),
+    "Anthropic's own protocol": (
+        sse({"type": "message_start", "message": {"id": "m"}}, done=False), "bad_response", False, "message_start"
+    ),
+    "a text under a key that nobody knows": (
+        sse(ROLE, chunk({"text": "Иванов"}), END), "bad_response", False, "form that is not known"
+    ),
+    "blocks that nobody knows": (
+        sse(chunk({"content_blocks": [{"type": "text", "text": "Иванов"}]}), END), "bad_response", False, "Иванов"
+    ),
+    "Gemini's prefix": (
+        sse(chunk({}, "content_filter: PROHIBITED_CONTENT"), USAGE), "content_filter", False, "withheld"
+    ),
+    "Gemini's other prefix": (
+        sse(ROLE, chunk({}, "function_call_filter: MALFORMED_FUNCTION_CALL")), "server_error", True, "MALFORMED"
+    ),
     "content_filter": (sse(HALF, chunk({}, "content_filter")), "content_filter", False, "withheld"),
     "Gemini's SAFETY": (sse(chunk({}, "SAFETY"), USAGE), "content_filter", False, "withheld"),
     "tool_calls": (
@@ -246,6 +266,7 @@ def test_what_is_no_whole_answer_is_a_failure(form: str) -> None:
             "length",
         ),
         (("FINISH_REASON_MAX_TOKENS", "model_context_window_exceeded", "max_length", "incomplete"), "length"),
+        (("maxTokens", "MaxTokens", "max tokens", "max-tokens"), "length"),
         (("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE"), "stop"),
     ],
 )
@@ -254,6 +275,34 @@ def test_words_for_the_end_are_openais_and_the_servers_own_is_kept(words: tuple[
         answer = read(sse(said("Ива"), chunk({}, word)))
         assert (answer.finish_reason, answer.problem()) == (meaning, None)
         assert answer.remarks == (() if word == meaning else (f"finish_reason={word}",))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        chunk({}, {"type": "length", "length": 3}),  # type: ignore[arg-type]
+        chunk({}, None, finish_details={"type": "max_tokens"}),
+        chunk({}, None, stop_reason="max_tokens"),
+    ],
+)
+def test_other_keys_that_tell_of_the_end(end: dict[str, Any]) -> None:
+    answer = read(sse(said("Ива"), end))
+    assert (answer.text, answer.finish_reason, answer.problem()) == ("Ива", "length", None)
+
+
+def test_the_text_that_ended_an_answer_is_no_reason_of_its_own() -> None:
+    assert read(sse(said("Ива"), chunk({}, "stop", stop_reason="max_tokens"))).finish_reason == "stop"
+    assert read(sse(said("Ива"), chunk({}, None, stop_reason="конец"))).finish_reason is None
+
+
+def test_reasoning_that_nothing_follows_is_told() -> None:
+    answer = read(sse(thought("Это Иванов"), END))
+    assert (answer.text, answer.problem(), answer.remarks) == ("", None, ("only_reasoning",))
+
+
+def test_tokens_around_the_result_are_taken_out_and_told() -> None:
+    answer = read(sse(said("<|begin_of_box|>Ива"), said("нов<|end_of_box|>"), END))
+    assert (answer.text, answer.remarks) == ("Иванов", ("boxed",))
 
 
 def test_an_unknown_word_for_the_end_stays_and_is_told() -> None:

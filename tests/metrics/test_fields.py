@@ -116,6 +116,12 @@ def test_a_wrong_amount_is_not_right():
         assert score("exact_match", one, {"fields": {"Сумма": "amount"}})["exact_match"].value == 0
 
 
+@pytest.mark.parametrize("text", ["0 125", "1 0000", "12 34", "1 23 456,5", "0'125"])
+def test_spaces_separate_groups_of_three_or_the_text_is_no_amount(text):
+    assert read_amount(text) == text
+    assert read_amount("40 702\u00a0810,5") == "40702810.50"
+
+
 @pytest.mark.parametrize("text", ["сто рублей", "12 яблок", "1,2,3", "", "руб.", "12.03.2001", "10 USD EUR"])
 def test_what_is_no_money_stays(text):
     assert read_money(text) == text
@@ -163,3 +169,9 @@ def test_what_was_read_is_shown_and_named_in_the_version():
 def test_options_are_checked(fields):
     with pytest.raises(InvalidOptionError, match="fields"):
         create("anls", {"fields": fields})
+
+
+@pytest.mark.parametrize("name", ["Раи\u0306он", "Рай\u00adон", "\u00a0Район"])
+def test_the_kind_of_a_field_is_found_by_what_its_name_looks_like(name):
+    one = case("5", "5,00", field="Район")
+    assert score("exact_match", one, {"fields": {name: "amount"}})["exact_match"].value == 1

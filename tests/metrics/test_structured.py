@@ -28,6 +28,20 @@ def test_the_example_of_the_module():
     assert next(one.detail for one in scores if one.name == "json_match" and not one.part) == "wrong: Фамилия"
 
 
+@pytest.mark.parametrize("metric", ["structured", "kie"])
+@pytest.mark.parametrize("key", ["Раи\u0306он", "Рай\u00adон", "Район ", "\\u200bРайон", "\u00a0Район"])
+def test_keys_that_look_the_same_are_the_same(metric: str, key: str):
+    for answer, truth in ((key, "Район"), ("Район", key)):
+        one = case(f'{{"{answer}": "А"}}', f'{{"{truth}": "А"}}')
+        values = {made.name: made.value for made in create(metric).score([one]) if not made.part}
+        assert values["json_match" if metric == "structured" else "kie_f1"] == 1
+        assert not values["json_invented" if metric == "structured" else "kie_invented"]
+
+
+def test_capital_letters_tell_keys_apart():
+    assert overall("structured", [case('{"a": 1}', '{"A": 1}')])["json_match"].value == 0
+
+
 def test_leaves_have_paths_and_empty_ones_are_absent():
     nested = {"итог": 5.0, "items": [{"price": "1"}, {"price": None}], "ok": True, "": "x", "пусто": " "}
     assert flat(nested) == {"итог": "5", "items[0].price": "1", "ok": "true", "": "x"}

@@ -10,6 +10,7 @@ import pytest
 
 from runner import config
 from runner.__main__ import parts
+from runner.config import read_overrides
 from runner.config.quoting import quoted
 from tests.conftest import CommandLine
 
@@ -92,6 +93,10 @@ def test_typo_in_a_key(cli: CommandLine):
         ("+model=[demo_s,demo_m]", "To run each: -m model=demo_s,demo_m"),
         ("+a.b=1", "there is no such key"),
         ("++model.foo=1", "model.foo"),
+        (
+            "report.constraints=[latency/p95_s<2]",
+            "takes a mapping: 'report.constraints={NAME: VALUE}'",
+        ),
         ("backend.engine_args.x=1", "backend.engine_args has no x yet; a + adds it: +backend.engine_args.x=..."),
     ],
 )
@@ -205,6 +210,21 @@ def test_version(cli: CommandLine):
 )
 def test_russian_values_need_no_quotes(given: str, expected: str):
     assert quoted(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--model=openai", "a key has no dashes before it: model=openai"),
+        ("--dataset.path=a b", "a key has no dashes before it: 'dataset.path=a b'"),
+        ("-plan", "a key has no dashes before it: plan=VALUE"),
+        ("--cfg", None),
+        ("--config-dir=x", None),
+        ("-m", None),
+    ],
+)
+def test_a_key_that_is_written_like_an_option(flag: str, said: str | None):
+    assert read_overrides.read([flag], []) == ([], [f"{flag}: {said}"] if said else [])
 
 
 def test_flags_may_stand_anywhere():

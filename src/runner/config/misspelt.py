@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
+import typing
 from collections.abc import Sequence
 
 from hydra.errors import MissingConfigException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    ConfigTypeError,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from runner.base import paths
 from runner.config import lookup
@@ -24,10 +31,15 @@ def remedy(error: Exception) -> str | None:
         options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
         return f"there is no {group}={name}" + lookup.suggestion(name, options, f"{group}=") if options else None
     cause = error.__cause__
-    if isinstance(cause, ValidationError) and cause.full_key and str(error).startswith("Error merging override"):
+    is_merged = str(error).startswith("Error merging override")
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key and is_merged:
         override = str(error).splitlines()[0].removeprefix("Error merging override ").strip().strip("'")
-        expected = lookup.expected(lookup.kind_at(str(cause.full_key)), cause.value)
-        return f"{override}: {cause.full_key} takes {expected}" if expected else None
+        kind = lookup.kind_at(str(cause.full_key))
+        if isinstance(cause, ValidationError):
+            expected = lookup.expected(kind, cause.value)
+            return f"{override}: {cause.full_key} takes {expected}" if expected else None
+        if isinstance(cause, ConfigTypeError) and (form := _container(kind, str(cause.full_key))):
+            return f"{override}: {form}"
     if not isinstance(cause, OmegaConfBaseException) or not isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         return None
     wrong = cause.full_key or str(cause.key)
@@ -45,6 +57,17 @@ def remedy(error: Exception) -> str | None:
     if inside:
         return f"there is no key {wrong}; did you mean {' or '.join(inside[:3])}?"
     return f"there is no key {wrong}" + lookup.suggestion(name, keys, prefix)
+
+
+def _container(kind: object, key: str) -> str | None:
+    """Return the form in which a key with several values is written on a command line; None for another key."""
+    if typing.get_origin(kind) is list:
+        return f"{key} takes a list: '{key}=[A,B]'"
+    if typing.get_origin(kind) is dict:
+        return f"{key} takes a mapping: '{key}={{NAME: VALUE}}'"
+    if (names := lookup.keys(kind)) is not None:
+        return f"{key} takes its own keys, such as {key}.{names[0]}=VALUE"
+    return None
 
 
 def missing_part(overrides: Sequence[str]) -> str | None:

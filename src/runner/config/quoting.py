@@ -58,6 +58,7 @@ class _Reader:
 
     def __init__(self, value: str, *, is_text: bool = False) -> None:
         self.text, self.at, self.is_text = value, 0, is_text
+        self.pairs = 0  # how many members of mappings have been read
 
     def value(self) -> str:
         """Return the whole value: one element, or several elements that are separated by commas."""
@@ -127,12 +128,17 @@ class _Reader:
         assert colon is not None, "the pattern matches the empty text, too"
         key = colon.group().strip(_BLANKS)
         if self.text[colon.end() : colon.end() + 1] != ":":
-            raise UnreadableValue(f"{key!r} in braces has no value: {{key: value}}")
+            hint = "; a text with a comma needs quotation marks: {key: 'a, b'}" if self.pairs else ""
+            raise UnreadableValue(f"{key!r} in braces has no value: {{key: value}}{hint}")
         if not _DICT_KEY.fullmatch(key):
             what = f"{key!r} can't be a key on a command line, where Hydra takes ASCII letters without quotation marks"
             raise UnreadableValue(f"{what}; write it into a file: conf/experiment/NAME.yaml takes any key")
         self.at = colon.end() + 1
-        return f"{key}: {self._element(',}').lstrip(_BLANKS)}"
+        self.pairs += 1
+        value = self._element(",}").lstrip(_BLANKS)
+        if not value:
+            raise UnreadableValue(f"{key!r} in braces has no value; for none write {{{key}: null}}")
+        return f"{key}: {value}"
 
     def _bare(self, ends: str, *, alone: bool) -> str:
         """Return an element without quotation marks: unchanged if Hydra takes it so, else in quotation marks."""

@@ -54,7 +54,8 @@ def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], lis
     Messages about a missing -m come first.
     """
     parser = OverridesParser.create()
-    taken, unread, swept = [], [], []
+    taken: list[str] = []
+    unread, swept = [message for flag in flags if (message := _key_as_flag(flag))], []
     for override in overrides:
         try:
             taken.append(quoted(override, is_text=is_of_texts(override)))
@@ -70,6 +71,14 @@ def read(flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], lis
         whole = command(*flags, "-m", *overrides)
         unread = [*(missing_m(override, parsed, whole) for override, parsed in swept), *unread]
     return taken, unread
+
+
+def _key_as_flag(flag: str) -> str | None:
+    """Return the message for a key that is written like an option: --model=openai."""
+    match = re.fullmatch(r"--?([A-Za-z_]\w*(?:[./]\w+)*)(=.*)?", flag, re.DOTALL)
+    if match is None or match[1].partition(".")[0].partition("/")[0] not in (lookup.keys(lookup.kind_at("")) or ()):
+        return None
+    return f"{flag}: a key has no dashes before it: {in_shell(match[1] + (match[2] or '=VALUE'))}"
 
 
 def asks_twice(overrides: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets.paths import show
-from runner.datasets.reader import Row
+from runner.datasets.reader import Note, Row
 from runner.datasets.tables import as_rows, check_header, check_options, chosen_columns
 from runner.datasets.text_files import read_csv
 
@@ -33,7 +33,7 @@ COLUMNS = {
 }
 
 
-def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
+def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem | Note]:
     """Read `annotation.csv` of a folder, or the CSV file that `path` names."""
     check_options(config, "separator", "encoding")
     file = path / "annotation.csv" if path.is_dir() else path

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from metrics.normalisation import label as label
+
 # A spreadsheet keeps 15 significant digits of a number (ECMA-376 leaves it to IEEE 754; Excel and LibreOffice show 15).
 DIGITS = 15
 GENERAL = ("", "general", "standard", "основной", "@")
@@ -53,7 +55,22 @@ _LOST = (
     (re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]\d{2,3}"), "a number that a spreadsheet has shortened"),
     (re.compile(r"#{2,}"), "what a spreadsheet shows where a column is too narrow"),
     (re.compile(r"(?:Err|Ошибка|Ош\.?):\s?\d{3}"), "an error of a spreadsheet"),
-    (re.compile(r"nan|NaN|NaT|#?<NA>"), "a lost value that was written as text"),
+    (re.compile(r"nan|NaN|NaT|#?<NA>|\[object Object\]"), "a lost value that was written as text"),
+    # The errors in other languages, and of other programs: #WERT!, #VALEUR!, #ERROR!, #NOM?
+    (re.compile(r"#[A-ZА-ЯЁÀ-Ý][A-ZА-ЯЁÀ-Ý/0_]+[!?]|#NV|#N/D"), "an error of a spreadsheet"),
+)
+_MONTHS = (
+    "янв|фев|мар|апр|май|мая|июн|июл|авг|сен|окт|ноя|дек|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|dez|mai|okt"
+)
+_MADE_OF = (
+    (
+        re.compile(rf"\d{{1,2}}[.-](?:{_MONTHS})|(?:{_MONTHS})[.-]\d{{2}}", re.IGNORECASE),
+        "a date that a spreadsheet makes of 4.3 or 3/4",
+    ),
+    (re.compile(r"[1-9]\d{14}0+"), "a number of which a spreadsheet has kept 15 digits"),
+    (re.compile(r"-?\d+[.,]\d{13,}[1-9]"), "a computed number with the error of its last digits"),
+    (re.compile(r"30[./]12[./]1899.*|1899-12-30.*|00[./]01[./]1900"), "what a spreadsheet shows of an empty date"),
+    (re.compile(r"'[=+@\d-].*", re.DOTALL), "a text with the apostrophe by which a spreadsheet keeps it as text"),
 )
 _AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 
@@ -88,6 +105,15 @@ def lost(text: str) -> str:
     if bare.upper() in ERRORS:
         return "an error of a spreadsheet"
     return next((why for pattern, why in _LOST if pattern.fullmatch(bare)), "")
+
+
+def doubtful(text: str) -> str:
+    """Return what a spreadsheet may have made a text of, as `04.мар` of 4.3; empty if nothing speaks for that.
+
+    A document may say the same, so such a text is read and told of.
+    """
+    bare = text.strip()
+    return next((why for pattern, why in _MADE_OF if pattern.fullmatch(bare)), "")
 
 
 def unwrapped(text: str) -> str:

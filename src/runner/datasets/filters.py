@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
+from runner.datasets import cells
 from runner.datasets.reader import Row
 
 NAMES = ("split", "doc_class", "field")
@@ -27,8 +28,8 @@ class Filters:
     def keep(self, row: Row) -> bool:
         """Return whether a row is asked. The limit counts the rows that pass the other filters."""
         for name, exist in self._exist.items():
-            exist[getattr(row, name)] = None
-        passes = all(getattr(row, name) in values for name, values in self._wanted.items())
+            exist[cells.label(getattr(row, name))] = None
+        passes = all(cells.label(getattr(row, name)) in values for name, values in self._wanted.items())
         if not passes or (self._limit is not None and self.kept >= self._limit):
             return False
         self.kept += 1
@@ -57,9 +58,9 @@ def _values(name: str, setting: Any) -> tuple[str, ...] | None:
         return None
     scalars = (str, int, float)
     if isinstance(setting, scalars):
-        return (str(setting),)
+        return (cells.label(str(setting)),)
     values = None if isinstance(setting, Mapping) else tuple(setting)
     if not values or not all(isinstance(value, scalars) for value in values):
         remedy = f"one value or a list: dataset.{name}=[first,second]; null keeps all"
         raise Refused(Problem(f"{setting!r} can't be a filter", f"dataset.{name}", remedy))
-    return tuple(str(value) for value in values)
+    return tuple(cells.label(str(value)) for value in values)

@@ -36,6 +36,7 @@ OPENED = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's JPEG r
 # A page of one colour compresses to less than this. Larger files are not decoded to find out whether they are flat.
 FEW_BYTES, FEW_BYTES_PER_PIXEL = 4096, 1 / 32
 FLAT = 8  # levels of 255 between darkest and brightest pixel that JPEG noise can cause
+FAINT = 32  # as FLAT, but for a page that a person would hardly read
 JPEG_QUALITY = 95  # without subsampling of colours; a change makes new digests
 RULE = b"#8 bits, opaque, upright: 1"  # part of a converted picture's digest; a change of the rule makes new digests
 PDF_DPI = 150  # 1240 x 1754 for A4: small print stays legible; a change makes new digests
@@ -173,7 +174,7 @@ def _converted(path: Path, modified: int) -> EncodedImage:  # noqa: ARG001 - par
 
 
 def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
-    """Return a remark if a picture has only one colour. If it can't be decoded, the engine will fail that sample."""
+    """Return a remark if a picture has one colour or hardly more. If it can't be decoded, the engine will fail it."""
     try:
         picture.draft("RGB", (picture.width // 8, picture.height // 8))  # a JPEG is decoded at a fraction of its size
         extrema = picture.convert("RGB").getextrema()
@@ -181,6 +182,9 @@ def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
         return ()
     if all(isinstance(band, tuple) and band[1] - band[0] < FLAT for band in extrema):
         return (Remark("is one flat colour: nothing can be read on it", name),)
+    if all(isinstance(band, tuple) and band[1] - band[0] < FAINT for band in extrema):
+        # As 12 bits in a file of 16 are, which every viewer shows black.
+        return (Remark("has hardly any contrast: its colours span less than an eighth of what is shown", name),)
     return ()
 
 

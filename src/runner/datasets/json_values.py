@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationError
 
+from metrics.normalisation import visible
 from runner.base.errors import Problem
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, as_value
@@ -51,7 +52,7 @@ def _answers(value: Any) -> Any:
         value = [value]
     if not isinstance(value, list):
         return value
-    return [answer for answer in value if answer is not None and not (isinstance(answer, str) and not answer.strip())]
+    return [one for one in value if one is not None and not (isinstance(one, str) and not visible(one).strip())]
 
 
 _Label = Annotated[str, BeforeValidator(_empty_for_null)]
@@ -140,8 +141,13 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "references": (
         *("reference", "answers", "answer", "groundtruths", "groundtruth", "gts", "gt", "goldanswers", "goldanswer"),
         *("gold", "target", "targets", "label", "labels", "expected", "correctanswer", "эталон", "ответ", "ответы"),
+        *("expectedanswer", "expectedoutput", "trueanswer", "answertext", "ref", "refs", "solution", "transcription"),
+        *("groundtruthanswer", "output", "outputs", "правильныйответ", "верныйответ", "эталонныйответ", "эталоны"),
     ),
-    "images": ("image", "imagepath", "imagepaths", "imagefile", "filename", "file", "picture", "img", "imgs"),
-    "question": ("query", "questiontext", "вопрос"),
-    "id": ("sampleid", "questionid", "qid", "uid"),
+    "images": (
+        *("image", "imagepath", "imagepaths", "imagefile", "filename", "file", "picture", "img", "imgs", "imageurl"),
+        *("pic", "photo", "scan", "documentimage", "изображение", "изображения", "картинка", "файл", "скан"),
+    ),
+    "question": ("query", "questiontext", "prompt", "instruction", "вопрос", "запрос"),
+    "id": ("sampleid", "questionid", "qid", "uid", "uuid", "idx", "index", "номер"),
 }

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
-from runner.datasets import embedded, looks, regions
+from runner.datasets import cells, embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
 from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_sample
+from runner.datasets.tables import as_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,8 @@ class _Builder:
             images,
             sys.intern(question),
             tuple(map(sys.intern, row.references)),
-            sys.intern(row.doc_class),
-            sys.intern(row.field),
+            sys.intern(cells.label(row.doc_class)),
+            sys.intern(cells.label(row.field)),
             sys.intern(row.context),
             row.answerable,
             row.meta,
@@ -209,6 +210,11 @@ class _Builder:
         if missing := len(self._unanswered):
             which = ", ".join(self._unanswered[:5]) + (", ..." if missing > 5 else "")
             notes += (f"{missing} of {len(self._samples)} samples have no reference and stay unscored: {which}",)
+            if missing == len(self._samples) and (kept := list(self._samples[0].meta)[:20]):
+                # The answers may lie under a name that nobody foresaw.
+                answer = f"'dataset.columns={{references: {as_value(kept[0])}}}'"
+                keys = ", ".join(map(repr, kept))
+                notes += (f"kept with the samples and not read: {keys}; if one holds the right answers: {answer}",)
         name, blind = self._config.name or self._config.format, self._config.blind
         if blind not in BLIND:
             raise Refused(Problem(f"{blind!r} is not valid", "dataset.blind", f"one of: {', '.join(BLIND)}"))

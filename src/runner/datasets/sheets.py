@@ -53,7 +53,7 @@ def read_sheet(path: Path, name: str | None = None, reads: str = "a spreadsheet"
     if not filled:
         raise Refused(Problem(f"sheet {title!r} is empty", show(path), f"it must hold {reads}"))
     width = max(len(line) for _, line in filled)
-    header = [" ".join(str(cell).split()) for cell in filled[0][1]]
+    header = [cells.label(str(cell)) for cell in filled[0][1]]
     header += [""] * (width - len(header))
     records = (
         Record(f"{where}, row {number}", [*line, *[""] * (width - len(line))], number) for number, line in filled[1:]
@@ -87,7 +87,8 @@ def _opened(path: Path, name: str | None, choose: str) -> tuple[str, list[str], 
         for sheet in book.sheets_metadata
         if sheet.typ == SheetTypeEnum.WorkSheet
     }
-    title = _chosen(path, name, sheets)
+    filled = [title for title in sheets if book.get_sheet_by_name(title).end is not None]
+    title = _chosen(path, name, sheets, filled)
     others = [f"{other!r}" + ("" if visible else " (hidden)") for other, visible in sheets.items() if other != title]
     notes = []
     if name is None and others:
@@ -112,8 +113,8 @@ def _is_packed(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def _chosen(path: Path, name: str | None, sheets: dict[str, bool]) -> str:
-    """Return the title of the sheet to read: the named sheet, else the first visible one."""
+def _chosen(path: Path, name: str | None, sheets: dict[str, bool], filled: Sequence[str]) -> str:
+    """Return the title of the sheet to read: the named one, else the first visible one of the `filled` ones."""
     visible = [title for title, is_visible in sheets.items() if is_visible]
     if name is not None and name not in sheets:
         raise Refused(Problem(f"no sheet {name!r}", show(path), f"sheets of cells: {', '.join(sheets) or 'none'}"))
@@ -122,7 +123,7 @@ def _chosen(path: Path, name: str | None, sheets: dict[str, bool]) -> str:
     if not visible:
         what = "no sheet of cells is visible" if sheets else "there is no sheet of cells"
         raise Refused(Problem(what, show(path), f"make the one that is meant visible; there are: {', '.join(sheets)}"))
-    return visible[0]
+    return next((title for title in visible if title in filled), visible[0])
 
 
 def _unmerge(lines: list[Line], merged: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:

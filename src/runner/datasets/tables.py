@@ -7,11 +7,12 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from metrics.normalisation import visible
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import cells
 from runner.datasets.cells import Cell
-from runner.datasets.reader import Row
+from runner.datasets.reader import Note, Row
 
 # The meanings that a column can have: the names in `dataset.columns` and the keys of JSONL rows.
 MEANINGS = (
@@ -127,7 +128,7 @@ def chosen_columns(config: DatasetConfig, defaults: Mapping[str, str], *needed: 
         raise Refused(
             Problem(what, "dataset.columns", f"the column's name; usual is {defaults.get(without[0], without[0])}")
         )
-    return {meaning: " ".join(name.split()) for meaning, name in chosen.items() if name is not None}
+    return {meaning: cells.label(name) for meaning, name in chosen.items() if name is not None}
 
 
 def check_options(config: DatasetConfig, *known: str) -> None:
@@ -179,11 +180,44 @@ def _likely(columns: Mapping[str, str], missing: Iterable[str], free: Iterable[s
     return f"say what it is called: 'dataset.columns={{{mapping}}}'" if similar else ""
 
 
-def as_rows(table: Table, columns: Mapping[str, str]) -> Iterator[Row | Problem]:
+def as_rows(table: Table, columns: Mapping[str, str]) -> Iterator[Row | Problem | Note]:
     """Yield the lines of a table as rows. The id is the zero-based number of the line, unless a column has the id."""
     extra = [name for name in table.header if name and name not in columns.values()]
+    doubtful: list[tuple[str, str]] = []
+    lists: list[str] = []
     for number, line in enumerate(table.lines(set(columns.values()))):
-        yield line if isinstance(line, Problem) else _row(line, columns, extra, str(number))
+        if isinstance(line, Problem):
+            yield line
+            continue
+        if cells.doubtful(reference := line.texts.get(columns.get("references", ""), "")):
+            doubtful.append((line.where, reference))
+        if several(reference):
+            lists.append(line.where)
+        yield _row(line, columns, extra, str(number))
+    if doubtful:
+        yield Note(f"{doubts(doubtful)}: are they what the pages say?")
+    if lists:
+        shown = ", ".join(lists[:5]) + (", …" if len(lists) > 5 else "")
+        yield Note(f"{len(lists)} references {SEVERAL}: {shown}")
+
+
+# What is told of references that are `several`.
+SEVERAL = "are lists of texts, and each list counts as one answer; JSON lines take several right answers (`references`)"
+
+
+def several(reference: str) -> bool:
+    """Return whether a cell holds a list of texts, as JSON, Python and numpy write it: ["7", "семь"]."""
+    return (
+        re.fullmatch(r"""\[\s*(?:"[^"]*"|'[^']*')(?:\s*,?\s*(?:"[^"]*"|'[^']*'))*\s*\]""", reference.strip())
+        is not None
+    )
+
+
+def doubts(texts: Sequence[tuple[str, str]]) -> str:
+    """Say which of (where, text) a spreadsheet may have changed (`cells.doubtful`)."""
+    first = "; ".join(f"{where}: {text.strip()!r}, {cells.doubtful(text)}" for where, text in texts[:3])
+    count = "1 text looks" if len(texts) == 1 else f"{len(texts)} texts look"
+    return f"{count} like what a spreadsheet makes of another ({first}{'; …' if len(texts) > 3 else ''})"
 
 
 def _row(line: Cells, columns: Mapping[str, str], extra: Iterable[str], number: str) -> Row | Problem:
@@ -210,7 +244,7 @@ def _row(line: Cells, columns: Mapping[str, str], extra: Iterable[str], number: 
         document=document,
         images=images,
         question=texts.get("question"),
-        references=(references,) if references.strip() else (),
+        references=(references,) if visible(references).strip() else (),
         split=texts.get("split", "").strip(),
         doc_class=texts.get("doc_class", "").strip(),
         field=texts.get("field", "").strip(),

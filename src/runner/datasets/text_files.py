@@ -54,14 +54,15 @@ def read_csv(
     if first is None or isinstance(first, Problem):
         raise Refused(first or Problem("has no header", show(path)))
     line, names = first
-    header = tuple(" ".join(cells.unwrapped(name).split()) for name in names)
+    header = tuple(cells.label(cells.unwrapped(name)) for name in names)
     if len(header) == 1 and (other := _likely_separator(names[0].strip())):
+        first_line = "that is sep= and a tab" if other == "\t" else f"sep={other}"
         raise Refused(
             Problem(
                 f"the header is a single column, {names[0].strip()!r}: columns are separated by {SEPARATORS[other]} "
                 f"and not by {SEPARATORS.get(separator, repr(separator))}",
                 f"{show(path)}:{line}",
-                f"save it with {separator!r} between columns, or write a first line sep={other}",
+                f"save it with {separator!r} between columns, or write a first line {first_line}",
             )
         )
     return Table(show(path), header, _lines(records, header, show(path)))

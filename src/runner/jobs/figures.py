@@ -39,9 +39,10 @@ class Seen:
     In an open load the times of answers that were due before it had settled are left out, and counted in `unsettled`;
     `late` are the seconds that its requests waited on our side. `slo` are limits such as {"ttft/p95_s": 1}: `good`
     counts the timed answers that keep all of them, `judged` the questions that could have.
-    `remarks` counts `Generation.remarks`; `refused` are answers that decline in the endpoint's own words for it, and
-    questions that its content filter withheld the answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first
-    piece of the answer itself) are of the answers of which they are known.
+    `empty` are empty answers of which no remark says why. `remarks` counts `Generation.remarks`; `refused` are
+    answers that decline in the endpoint's own words for it, and questions that its content filter withheld the
+    answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first piece of the answer itself) are of the
+    answers of which they are known.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], slo: Mapping[str, float] | None = None) -> None:
@@ -49,7 +50,7 @@ class Seen:
         self.slo = dict(slo or {})
         self.unsettled = self.good = self.judged = self.unknown = 0
         self.late = array("d")
-        self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = 0
+        self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = self.empty = 0
         self.remarks: Counter[str] = Counter()
         self.costs = Costs()
         self.lengths, self.latencies, self.ttft, self.tpot, self.rates = (array("d") for _ in range(5))
@@ -68,6 +69,8 @@ class Seen:
         remarks = row.get("remarks") or ()
         self.remarks.update(remarks)
         self.truncated += is_truncated(row)
+        told = {"cut_before_answer", "only_reasoning"} & set(remarks)
+        self.empty += row["error"] is None and not row["text"].strip() and not told
         filtered = row["error"] is not None and row["error"]["kind"] == "content_filter"
         self.filtered += filtered
         self.refused += filtered or "refusal" in remarks

@@ -17,10 +17,12 @@ REMARKED = 5  # pictures that a note names, the rest counted
 REMARKS = {
     "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
     "cut_before_answer": "were cut by sampling.max_tokens while the model was thinking, so there is none: raise it",
+    "only_reasoning": "hold reasoning and nothing after it, and are scored as empty: does the reasoning parser fit?",
     "reasoning_in_content": "held reasoning before the answer (<think>): it is kept as `reasoning`, and not scored",
     "tool_calls": "called a tool beside their text: only the text is scored",
     "other_choices": "came with further choices: only the first (index 0) is read",
     "end_of_turn": "end with a token such as <|im_end|>, which the server left in the text: it is scored with it",
+    "boxed": "held <|begin_of_box|> and <|end_of_box|>, which the server left in the text: they are taken out",
     "no_finish_reason": "came without a finish_reason: whether they were cut off is not known",
     "repeated_messages": "came as messages of which each repeats all before: the last one is read",
     "not_streamed": "were not streamed: they have no time to the first token and none per token",
@@ -87,6 +89,8 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         noted.append(f"{seen.asked_again} answers took more than one attempt; their latency {since}")
     if seen.filtered:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
+    if seen.empty:
+        noted.append(f"{seen.empty} of {seen.total} answers are empty, and are scored as such")
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
     noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):

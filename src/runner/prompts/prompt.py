@@ -10,6 +10,7 @@ from typing import Any
 
 from backends.api import ImagePart, Message, TextPart, VideoPart
 from runner.base.errors import Problem
+from runner.datasets import cells
 from runner.datasets.api import Sample
 from runner.prompts.ocr_template import OcrTemplate
 from runner.prompts.schema import AnswerSchema
@@ -145,7 +146,7 @@ class Prompt:
 
 def join(doc_class: str, name: str) -> str:
     """Return the key that a CSV collection uses for a pair."""
-    return " ".join(f"{doc_class} {name}".split())
+    return cells.label(f"{doc_class} {name}")
 
 
 def _named(pair: Pair) -> str:

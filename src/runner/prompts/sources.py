@@ -20,6 +20,7 @@ from typing import Any
 
 from metrics.numerals import figure
 from runner.base.errors import Problem, Refused
+from runner.datasets import cells
 from runner.datasets.paths import resolve, show
 from runner.datasets.tables import Cells
 from runner.datasets.text_files import read_csv, read_text
@@ -146,7 +147,11 @@ def pairs_of(collection: Any, where: str) -> dict[Pair, Template]:
             if not isinstance(text, str):
                 what = f"the prompt of {doc_class} / {name} must be a text, not {text!r}"
                 raise Refused(Problem(what, where, "put it in quotation marks"))
-            pairs[doc_class, name] = Template(text, f"{where}, {doc_class} / {name}")
+            pair = (cells.label(doc_class), cells.label(name))
+            if pair in pairs:
+                what = f"{doc_class} / {name} is there twice: the names differ only in what nobody sees"
+                raise Refused(Problem(what, where, "remove one"))
+            pairs[pair] = Template(text, f"{where}, {doc_class} / {name}")
     return pairs
 
 
@@ -172,7 +177,7 @@ def _read_csv(path: Path) -> Source:
 
 def _choose(chosen: dict[str, tuple[float | None, Template]], line: Cells) -> Problem | None:
     """Keep the prompt of a line unless its pair has one with a lower `cer`. Return what is wrong with the line."""
-    key = " ".join(line.texts["doc_class_question_type"].split())
+    key = cells.label(line.texts["doc_class_question_type"])
     template = Template(line.texts["prompt"].strip(), line.where, literal=True)
     if not key or not template.text:
         empty = "prompt" if key else "doc_class_question_type"

@@ -220,3 +220,12 @@ def test_what_looks_like_a_number_stays_as_written_where_a_key_takes_text(text: 
 def test_numbers_stay_numbers_where_a_key_takes_them():
     given = ["sampling.temperature=1.10", "dataset.field=null", "+backend.engine_args.x=true", "dataset.limit=5"]
     assert read_overrides.read([], given) == (given, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [("{question: Вопрос, мой}", "{key: 'a, b'}"), ("{question: }", "{question: null}"), ("{a: 1, b: }", "{b: null}")],
+)
+def test_a_mapping_that_is_cut_by_a_comma_names_the_form_that_works(value: str, remedy: str):
+    with pytest.raises(UnreadableValue, match=re.escape(remedy)):
+        quoted(f"dataset.columns={value}")

@@ -93,6 +93,16 @@ def test_a_flat_page_is_told_of(tmp_path: Path, name: str, keys: dict):
     assert not read_image(Image(tmp_path / name)).remarks
 
 
+def test_a_page_of_hardly_any_contrast_is_told_of(tmp_path: Path):
+    values = np.full((60, 200), 230, np.uint16)
+    values[20:40, 30:170] = 30
+    PIL.Image.fromarray(values * 16).save(tmp_path / "a.tif")  # 12 bits in a file of 16
+    (remark,) = read_image(Image(tmp_path / "a.tif")).remarks
+    assert "hardly any contrast" in remark.what
+    PIL.Image.fromarray(values * 257).save(tmp_path / "b.tif")
+    assert not read_image(Image(tmp_path / "b.tif")).remarks
+
+
 def test_an_animation_is_told_of(tmp_path: Path):
     for page in (one for one in PAGES if "moving" in one.name):
         (remark,) = read_image(Image(written(tmp_path, page))).remarks

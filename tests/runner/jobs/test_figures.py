@@ -140,6 +140,13 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
     assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off
 
 
+def test_empty_answers_are_told_of_once():
+    rows = [row(text=" "), row(text=""), row(text="", remarks=["only_reasoning"]), row(text="а")]
+    noted = notes.notes(Generated(timed=False), figures.Seen(rows))
+    assert "2 of 4 answers are empty, and are scored as such" in noted
+    assert any("1 answers hold reasoning and nothing after it" in note for note in noted)
+
+
 def test_the_latency_of_a_second_attempt_counts_from_the_due_time_in_an_open_load():
     timing = {"latency_s": 4.0, "ttft_s": 0.5, "late_s": 0.001, "settled": True}
     (again, *_) = notes.notes(Generated(), figures.Seen([row(attempts=2, timing=timing)]))

@@ -11,6 +11,7 @@ from backends.api import ImagePart, Message, TextPart
 from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, Sample, open_dataset
 from runner.prompts import Prompt, PromptConfig, PromptError, load_prompt
+from runner.prompts.sources import pairs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = (ImagePart(b"1", "image/png"), ImagePart(b"2", "image/png"))
@@ -238,3 +239,10 @@ def test_the_digest_names_content_name_and_version() -> None:
     changes.append({"system": "s", "system_role": "user"})
     assert len({load(**keys | change).digest for change in changes}) == len(changes)
     assert load(**keys).digest == load(**keys).digest
+
+
+def test_pairs_are_found_by_what_their_names_look_like() -> None:
+    pairs = pairs_of({"акт\u00a0": {"Раи\u0306он": "Напиши район."}}, "here")
+    assert list(pairs) == [("акт", "Район")]
+    with pytest.raises(Refused, match="is there twice"):
+        pairs_of({"акт": {"Раи\u0306он": "а", "Район": "б"}}, "here")

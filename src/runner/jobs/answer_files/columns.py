@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from runner.base.errors import Problem, Refused
+from runner.datasets import cells
 from runner.datasets.tables import Table, as_value
 
 # What a column can mean -> what it is called where `answer_columns` doesn't say otherwise.
@@ -29,9 +30,13 @@ COLUMNS = {
 # Other names that mean nothing else; letters' case, spaces, `_` and `-` don't matter.
 OTHERS: dict[str, tuple[str, ...]] = {
     "model": ("модель", "название модели", "имя модели"),
-    "answer": ("model answer", "prediction", "predicted answer", "ответ модели", "предсказание"),
+    "answer": (
+        *("model answer", "prediction", "predicted answer", "model output", "model response", "response"),
+        *("hypothesis", "generated answer", "generated text", "ответ модели", "предсказание", "распознанный текст"),
+    ),
     "references": (
         *("ground truth", "gt", "reference answer", "correct answer", "expected answer", "gold answer"),
+        *("expected", "expected output", "target", "gold", "golden answer", "reference text"),
         *("эталон", "эталонный ответ", "правильный ответ", "верный ответ"),
     ),
     "document": (
@@ -46,6 +51,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "latency_s": ("latency (s)", "latency (sec)", "time (s)", "time (sec)", "время (с)", "время (сек)", "время, с"),
     "error": ("error message", "ошибка"),
 }
+# Read as the error only where no column is called so.
+STATUS = ("status", "статус")
 # The model's answer to one author, the right answer to another: read where the table has the other one, too.
 EITHER = ("answer", "answers", "ответ", "ответы")
 
@@ -61,13 +68,16 @@ def chosen(table: Table, given: Mapping[str, str | None]) -> dict[str, str]:
     header = [name for name in table.header if name]
     if doubled := sorted({name for name in header if header.count(name) > 1}):
         raise Refused(Problem(f"column {', '.join(doubled)} is there twice", table.where, "rename or remove one"))
-    named = {meaning: " ".join(name.split()) for meaning, name in given.items() if name is not None}
+    named = {meaning: cells.label(name) for meaning, name in given.items() if name is not None}
     columns = {meaning: name for meaning, name in named.items() if name in header}
     for meaning in COLUMNS:
         if meaning not in given and (
             name := _found(table, meaning, [column for column in header if column not in columns.values()])
         ):
             columns[meaning] = name
+    status = [name for name in header if _key(name) in STATUS and name not in columns.values()]
+    if "error" not in {*columns, *given} and len(status) == 1:
+        columns["error"] = status[0]
     _add_either(table, header, given, columns)
     _need(table, header, given, named, columns)
     return columns

@@ -6,7 +6,6 @@ A table without questions holds the texts of whole pages: a page's text then sta
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from backends.api import Failure
 from runner.base.errors import Problem, Refused
+from runner.datasets import cells
 from runner.datasets.api import Sample
 from runner.datasets.opening import LoadedDataset
 from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
@@ -232,7 +232,7 @@ def _unknown(answers: AnswerSet, dataset: LoadedDataset) -> Problem:
 
 def _plain(text: str) -> str:
     """Return a name or question without what doesn't tell it apart: composed letters, single spaces, one slash."""
-    return " ".join(unicodedata.normalize("NFC", str(text)).replace("\\", "/").split())
+    return cells.label(str(text)).replace("\\", "/")
 
 
 def _named(path: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ them. An empty answer is a failure where the table tells so: its `error` is fill
 from __future__ import annotations
 
 import dataclasses
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,15 +20,27 @@ from pathlib import Path
 from typing import Any
 
 from backends.api import Failure
+from metrics.normalisation import visible
 from metrics.numerals import figure, has_decimal_comma
 from runner.base.errors import Problem
+from runner.datasets import cells
 from runner.datasets.api import Sample
 from runner.datasets.findings import Findings
-from runner.datasets.tables import Cells, Table
+from runner.datasets.tables import SEVERAL, Cells, Table, doubts, several
 from runner.jobs.answer_files import columns as meanings
-from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, odd_answers, row
+from runner.jobs.answer_files.api import NO_REFERENCE, SUSPICIOUS, AnswerSet, listed, odd_answers, row
 
-NO_ERROR = ("", "0", "0.0", "false", "none", "null", "nan", "no", "нет", "-", "ok")
+NO_ERROR = (
+    *("", "0", "0.0", "false", "none", "null", "nan", "no", "нет", "-", "—", "ok", "ок", "200", "success", "succeeded"),
+    *("done", "finished", "completed", "complete", "stop", "готово", "успешно", "успех", "нет ошибок"),
+)
+# Answers that read like the error of the program that should have asked the model.
+_LIKE_ERRORS = re.compile(
+    r"(?:error|ошибка|exception)\s*(?:\d|:|\()|traceback \(most recent|http(?:/\d\S*)? (?:error )?[45]\d\d"
+    r"|(?:error code|status code): ?\d|[\w.]+(?:error|exception)\s*[:(]"
+    r"|(?:request )?timed? ?out\.?$|rate limit|connection (?:error|refused|reset)|cuda out of memory|out of memory",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -40,6 +54,7 @@ class _Model:
     asked: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     references: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     wheres: list[str] = field(default_factory=list)
+    with_errors: list[str] = field(default_factory=list)  # rows with an answer and a text in the column of errors
 
     def add(self, line: Cells) -> Problem | None:
         """Add one row, or say what is wrong with it."""
@@ -56,7 +71,8 @@ class _Model:
         try:
             latency = _seconds(texts.get("latency_s", ""), self.decimal_comma)
         except ValueError as error:
-            return Problem(f"column {columns['latency_s']}: {error}", line.where, "seconds, such as 1.5")
+            remedy = "seconds, such as 1.5; to leave the times out: 'answer_columns={latency_s: null}'"
+            return Problem(f"column {columns['latency_s']}: {error}", line.where, remedy)
         first = self.places.setdefault((sample.id, repeat), line.where)
         if first != line.where:
             what = f"{sample.id!r} is there twice, first in {first}"
@@ -68,7 +84,8 @@ class _Model:
 
     def _keep(self, line: Cells, texts: Mapping[str, str], sample: Sample, repeat: int, latency: float | None) -> None:
         error = texts.get("error", "").strip()
-        is_failed = error.casefold() not in NO_ERROR and not texts["answer"].strip()
+        answered = texts["answer"].strip()
+        is_failed = error.casefold() not in NO_ERROR and (not answered or answered.casefold() in SUSPICIOUS)
         failure = Failure("bad_response", error) if is_failed else None
         named = self.columns.values()
         extra = {name: text for name, text in line.texts.items() if name and name not in named}
@@ -76,6 +93,8 @@ class _Model:
         made = row(sample, text, repeat=repeat, failure=failure, latency_s=latency, columns=extra)
         self.rows.append(made | ({"rival": texts["rival"]} if "rival" in texts else {}))
         self.wheres.append(line.where)
+        if error.casefold() not in NO_ERROR and not is_failed:
+            self.with_errors.append(f"{line.where} ({error[:60]})")
 
     def _repeat(self, sample: str, texts: Mapping[str, str]) -> int | None:
         """Return the number of the repeat: as told, else counted; not where there are ids: a doubled one is seen."""
@@ -120,6 +139,22 @@ class _Model:
                 f"{len(failed)} of {len(placed)} answers failed ({rule}) and stay unscored: {listed(failed)}; "
                 f"{len(empty_) or 'no'} more are empty and scored as such"
             )
+        texts = [
+            (where, text)
+            for where, row in placed
+            for text in (row["text"], *row["references"])
+            if text and cells.doubtful(text)
+        ]
+        if texts:
+            yield f"{doubts(texts)}: they are scored as they are"
+        if self.with_errors:
+            what = "answers have a text in the column of errors as well, and are scored"
+            yield f"{len(self.with_errors)} {what}: {listed(self.with_errors)}"
+        if like := [where for where, row in placed if row["text"] and _LIKE_ERRORS.match(row["text"].strip())]:
+            what = "answers read like the error of a program and are scored as that text"
+            yield f"{len(like)} {what}; empty such cells and fill a column `error`: {listed(like)}"
+        if lists := [where for where, row in placed if any(map(several, row["references"]))]:
+            yield f"{len(lists)} references {SEVERAL}: {listed(lists)}"
         yield from odd_answers([(where, row["text"]) for where, row in placed if row["text"] is not None])
         if unanswered := [where for where, row in placed if not row["references"]]:
             yield f"{len(unanswered)} of {len(placed)} answers {NO_REFERENCE}: {listed(unanswered)}"
@@ -140,7 +175,7 @@ def read(path: Path, table: Table, columns: Mapping[str, str]) -> list[AnswerSet
     decimal_comma = has_decimal_comma(line.texts[times] for line in lines) if times else False
     models: dict[str, _Model] = {}
     for line in lines:
-        name = line.texts[columns["model"]].strip() if "model" in columns else path.stem
+        name = cells.label(line.texts[columns["model"]]) if "model" in columns else path.stem
         model = models.setdefault(name, _Model(columns, decimal_comma))
         if problem := model.add(line) if name else empty("model", columns, line):
             findings.add(problem)
@@ -174,24 +209,25 @@ def _sample(texts: Mapping[str, str]) -> Sample:
     """Return the sample that a row is about. Without an id it is named by document and question, or field."""
     question, given = texts.get("question", ""), texts.get("id", "").strip()
     document = texts.get("document", "").strip() or given
-    asked = question.strip() or texts.get("field", "").strip()
+    # Models whose rows name the same question in other characters answer the same sample.
+    asked = unicodedata.normalize("NFC", visible(question)).strip() or texts.get("field", "").strip()
     reference = texts.get("references", "")
     return Sample(
         id=given or (f"{document}: {asked}" if asked else document),
         document=document,
         images=(),
         question=question,
-        references=(reference,) if reference.strip() else (),
-        doc_class=texts.get("doc_class", "").strip(),
-        field=texts.get("field", "").strip(),
+        references=(reference,) if visible(reference).strip() else (),
+        doc_class=cells.label(texts.get("doc_class", "")),
+        field=cells.label(texts.get("field", "")),
     )
 
 
 def _seconds(text: str, decimal_comma: bool) -> float | None:
-    """Return seconds, None for an empty cell. Raise ValueError for anything else."""
+    """Return seconds, None for an empty cell and for 0, which no answer takes. Raise ValueError for anything else."""
     if not text.strip():
         return None
     seconds = figure(text, decimal_comma=decimal_comma)
     if seconds < 0:
         raise ValueError(f"{text.strip()!r} is less than 0")
-    return seconds
+    return seconds or None

@@ -84,3 +84,61 @@ def test_lines_of_answers_are_checked(tmp_path):
     path.write_text(good, encoding="utf-8")
     (one,) = open_answers(tmp_path, {}, lambda: None)
     assert (one.folder, one.rows[0]["timing"]) == (None, None)
+
+
+def test_errors_beside_none_or_nan_are_failures(tmp_path):
+    text = "Image,reference,candidate,error\n1,7,None,timeout\n2,7,nan,HTTP 500\n3,7,7,None\n4,7,None,\n"
+    (one,) = opened(tmp_path, text)
+    assert [row["text"] for row in one.rows] == [None, None, "7", "None"]
+    assert one.rows[1]["error"]["message"] == "HTTP 500"
+
+
+def test_a_status_tells_of_failures_where_there_is_no_column_of_errors(tmp_path):
+    text = "Image,reference,candidate,status\n1,7,,failed\n2,7,,ok\n3,7,7,done\n"
+    (one,) = opened(tmp_path, text)
+    assert [row["text"] for row in one.rows] == [None, "", "7"]
+    (one,) = opened(tmp_path, text, error=None)
+    assert [row["text"] for row in one.rows] == ["", "", "7"]
+    (one,) = opened(tmp_path, "Image,reference,candidate,status,Ошибка\n1,7,,failed,\n")
+    assert one.rows[0]["text"] == ""
+
+
+def test_an_answer_beside_an_error_is_told_of(tmp_path):
+    (one,) = opened(tmp_path, "Image,reference,candidate,error\n1,7,Ива,timeout\n2,7,7,\n")
+    assert [row["text"] for row in one.rows] == ["Ива", "7"]
+    assert any("1 answers have a text in the column of errors" in note and "timeout" in note for note in one.notes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("ERROR: timeout", True), ("Error code: 429 - {}", True), ("Ошибка: нет ответа", True),
+        ("Traceback (most recent call last):", True), ("openai.RateLimitError: x", True), ("HTTP 503", True),
+        ("Request timed out.", True), ("Error rate 5%", False), ("Ошибка в счёте", False),
+        ("HTTP", False),
+    ],
+)  # fmt: skip
+def test_answers_that_read_like_errors_are_told_of(tmp_path, answer, told):
+    (one,) = opened(tmp_path, f"Image,reference,candidate\n1,7,{answer}\n")
+    assert any("read like the error" in note for note in one.notes) == told
+
+
+def test_no_answer_takes_no_time(tmp_path):
+    (one,) = opened(tmp_path, HEADER + "a,1,,да,0,1\na,2,да,да,2.5,1\na,3,да,да,0.0,1\n")
+    assert [row["text"] for row in one.rows] == [None, "да", "да"]
+    assert [(row["timing"] or {}).get("latency_s") for row in one.rows] == [None, 2.5, None]
+
+
+@pytest.mark.parametrize("other", ["Фаи\u0306л?", "Файл?\u200b", "\u00a0Файл?"])
+def test_models_that_name_a_question_in_other_characters_answer_the_same_sample(tmp_path, other):
+    text = f"model,Image,question,Answer,candidate\na,1,Файл?,7,7\nb,1,{other},7,8\n"
+    first, second = opened(tmp_path, text)
+    assert first.rows[0]["sample_id"] == second.rows[0]["sample_id"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("Response", "Expected"), ("Hypothesis", "Target"), ("model output", "gold")]
+)
+def test_names_that_other_programs_give(tmp_path, answer, right):
+    (one,) = opened(tmp_path, f"Image,Question,{right},{answer}\n1,Q,7,8\n")
+    assert (one.rows[0]["text"], one.rows[0]["references"]) == ("8", ["7"])
