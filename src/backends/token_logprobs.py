@@ -1,7 +1,7 @@
 """Reads the log-probabilities of an answer's tokens, and says which characters of the answer each token brings.
 
-    {"choices": [{"delta": {"content": "Пет"}, "logprobs": {"content": [{"token": "Пет", "logprob": -0.02, "bytes": [208,
-    159, …]}]}}]}
+    {"choices": [{"delta": {"content": "Да"}, "logprobs": {"content": [{"token": "Да", "logprob": -0.02,
+    "bytes": [208, 148, 208, 176]}]}}]}
 
 Servers send more tokens than the text has (the end of the turn, reasoning), and pieces of characters: SGLang 0.5.23
 and OpenAI give their bytes, vLLM 0.33.0 gives nothing and the whole character with its last piece. Where the tokens

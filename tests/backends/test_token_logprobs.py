@@ -1,4 +1,4 @@
-"""Log-probabilities in the forms of OpenAI, vLLM 0.33.0 and SGLang 0.5.23, and tokens that are not those of the text."""
+"""Log-probabilities in the forms of OpenAI, vLLM 0.33.0 and SGLang 0.5.23, and tokens of another text."""
 
 from __future__ import annotations
 

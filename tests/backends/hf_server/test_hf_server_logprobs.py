@@ -51,7 +51,6 @@ def reference(loaded, ticket, ids, *, schema=None):
 
 def masked(loaded, logits, ids, schema):
     """Forbid what llguidance forbids at each step."""
-    import llguidance.torch
     import torch
     from llguidance import LLMatcher
 
