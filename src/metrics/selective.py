@@ -204,7 +204,7 @@ class Passing:
 
     Answers whose confidence is *above* `threshold` pass: `passed` of `total`, on `documents` documents; `wrong` of them
     were wrong here. `threshold` is -1 where all measured ones pass. `passed` is 0 where no threshold can be shown
-    to hold. `needed` is how many documents would show it if none were wrong.
+    to hold.
     """
 
     risk: float
@@ -213,7 +213,6 @@ class Passing:
     wrong: int
     documents: int
     threshold: float
-    needed: int
 
     @property
     def share(self) -> float:
@@ -221,87 +220,87 @@ class Passing:
         return self.passed / self.total
 
 
-def documents_needed(risk: float, confidence: float = CONFIDENCE) -> int:
-    """Return the least number of documents, one answer each and none wrong, that shows a risk of at most `risk`.
+def documents_needed(risk: float, confidence: float = CONFIDENCE, *, several: bool = False) -> int:
+    """Return the least number of documents, with no wrong answer, that shows a risk of at most `risk`.
 
-    299 for 1 % and 59 for 5 % at 95 % confidence: the rule of three.
+    299 for 1 % and 59 for 5 % at 95 % confidence (the rule of three); with `several` answers on each 368 and 72.
     """
-    return math.ceil(math.log(1 - confidence) / math.log1p(-risk) - 1e-9)
+    stake = float(_WEIGHTS[0]) if several else 1.0
+    return math.ceil(math.log((1 - confidence) * stake) / math.log1p(-risk) - 1e-9)
 
 
 def may_pass(items: Items, risk: float, *, confidence: float = CONFIDENCE) -> Passing | None:
     """Return the largest group of the most confident answers of which at most a share `risk` is shown to be wrong.
 
-    None with fewer documents than `documents_needed`. The groups are those on the k documents with the most confident
-    answers, for numbers k that depend on the number of documents alone. Confidences choose the groups, and what is
-    wrong in them is only tested: given the confidences, documents are still independent. So each has a valid test: that
-    of Clopper & Pearson where a document has one answer, else a bet against a risk above `risk` (Waudby-Smith & Ramdas
-    2024, "Estimating means of bounded random variables by betting"), which assumes nothing of how wrong answers
-    cluster. The groups are tested from the smallest on, with three starts; the level of a test that rejects goes on to
-    the next (Wiens & Dmitrienko 2005), so that the probability of any wrong group is at most 1 - confidence. This is
-    the fixed-sequence testing of Angelopoulos et al. 2021, "Learn then test", by documents.
+    None if there are too few documents to show it even if nothing were wrong (`documents_needed`). The groups are the K
+    most confident answers, for numbers K of which each is a tenth larger than the one before. Confidences choose the
+    groups, and what is wrong in them is only tested: given the confidences, documents are still independent. So each
+    has a valid test: that of Clopper & Pearson where a document has one answer, else a bet against a risk above `risk`
+    (Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by betting"), which assumes nothing of
+    how wrong answers cluster. The groups are tested from the smallest on that could be shown, with three starts; the
+    level of a test that rejects goes on to the next (Wiens & Dmitrienko 2005), so that the probability of any wrong
+    group is at most 1 - confidence. This is the fixed-sequence testing of Angelopoulos et al. 2021, "Learn then test".
     """
     if not 0 < risk < 1 or not 0 < confidence < 1:
         raise ValueError(f"risk and confidence lie between 0 and 1, not {risk} and {confidence}")
-    count, needed = len(np.unique(items.documents)), documents_needed(risk, confidence)
-    if count < needed or not len(items):
-        return None
     found = items.measured
-    nothing = Passing(risk, 0, len(items), 0, 0, math.nan, needed)
-    if not len(found):
-        return nothing
-    # `found` has the most confident first, so the first answer of a document is its most confident.
-    best = np.full(int(found.documents.max()) + 1, -np.inf)
-    np.maximum.at(best, found.documents, found.confidence)
-    several = len(found) > len(best)
-    passing, carried = nothing, 0.0
-    for k, share in _groups(count, risk, 1 - confidence, several=several):
-        threshold = _above(best, k)
-        inside = found.confidence > threshold
+    groups = _groups(found, risk, 1 - confidence)
+    if not groups:
+        return None
+    passing, carried = Passing(risk, 0, len(items), 0, 0, math.nan), 0.0
+    for size, share in groups:
         level = share + carried
-        if level and inside.any() and _p(found, inside, risk) <= level:
-            wrong, documents = int(found.wrong[inside].sum()), len(np.unique(found.documents[inside]))
-            passing = Passing(risk, int(inside.sum()), len(items), wrong, documents, max(threshold, -1.0), needed)
-            carried = level
-        else:
-            carried = 0.0
+        carried = level if level and _p(found, size, risk) <= level else 0.0
+        if carried:
+            wrong, documents = int(found.wrong[:size].sum()), len(np.unique(found.documents[:size]))
+            threshold = -1.0 if size == len(found) else float(found.confidence[size])
+            passing = Passing(risk, size, len(items), wrong, documents, threshold)
     return passing
 
 
-def _groups(count: int, risk: float, level: float, *, several: bool) -> list[tuple[int, float]]:
-    """Return how many documents are in each group that is tested, and its share of the level."""
-    # The bet on documents with several answers keeps half of its stake for the case that none is wrong.
-    stake = float(_WEIGHTS[0]) if several else 1.0
-    first = math.ceil(math.log(level * _STARTS[0] * stake) / math.log1p(-risk))
-    if first >= count:
-        return [(count, level)]
-    sizes = [first]
-    while sizes[-1] < count:
-        sizes.append(min(count, max(sizes[-1] + 1, math.ceil(_GROWTH * sizes[-1]))))
-    shares = [0.0] * len(sizes)
+def _groups(found: Items, risk: float, level: float) -> list[tuple[int, float]]:
+    """Return how many answers are in each group that is tested, and its share of the level; none if none can be shown.
+
+    Nothing here depends on what is wrong.
+    """
+
+    def shows(size: int, part: float) -> bool:
+        return size > 0 and _p(found, size, risk, nothing_wrong=True) <= level * part
+
+    if not shows(len(found), _STARTS[0]):  # all of the level for one group
+        return [(len(found), level)] if shows(len(found), 1.0) else []
+    too_few, size = 0, len(found)
+    while size - too_few > 1:
+        middle = (size + too_few) // 2
+        too_few, size = (too_few, middle) if shows(middle, _STARTS[0]) else (middle, size)
+    sizes = [size]
+    while sizes[-1] < len(found):
+        sizes.append(min(len(found), max(sizes[-1] + 1, math.ceil(_GROWTH * sizes[-1]))))
+    # Of equally confident answers all pass or none.
+    ends = {
+        one if one == len(found) else int(np.searchsorted(-found.confidence, -found.confidence[one])) for one in sizes
+    }
+    able = [one for one in sorted(ends) if shows(one, _STARTS[0])]
+    shares = [0.0] * len(able)
     for number, share in enumerate(_STARTS):
-        shares[round(number * (len(sizes) - 1) / len(_STARTS))] += share * level
-    return list(zip(sizes, shares, strict=True))
+        shares[round(number * (len(able) - 1) / len(_STARTS))] += share * level
+    return list(zip(able, shares, strict=True))
 
 
-def _above(best: Array, k: int) -> float:
-    """Return the threshold above which the most confident answers of k documents lie: fewer where some are equal."""
-    return -math.inf if k >= len(best) else float(np.partition(best, len(best) - k - 1)[len(best) - k - 1])
-
-
-def _p(found: Items, inside: NDArray[np.bool_], risk: float) -> float:
-    """Return the p-value of the hypothesis that more than a share `risk` of what lies inside is wrong."""
+def _p(found: Items, size: int, risk: float, *, nothing_wrong: bool = False) -> float:
+    """Return the p-value of the hypothesis that more than a share `risk` of the first answers is wrong."""
     from scipy import special
 
-    documents = found.documents[inside]
+    documents = found.documents[:size]
     answers = np.bincount(documents)
-    wrong = np.bincount(documents, weights=found.wrong[inside])[answers > 0]
+    wrong = np.zeros(len(answers)) if nothing_wrong else np.bincount(documents, weights=found.wrong[:size])
     if answers.max() == 1:
-        return float(special.bdtr(wrong.sum(), len(wrong), risk))
+        return float(special.bdtr(wrong.sum(), size, risk))
     # At most 0 on average if the hypothesis is true. Then no bet of the same amount on all documents gains, for
     # prod(1 + b x_d) has the mean prod(1 + b E x_d) <= exp(b sum E x_d) <= 1.
-    gains = risk * answers[answers > 0] - wrong
+    gains = risk * answers - wrong
+    gains, counts = np.unique(gains, return_counts=True)
     bets = _BETS / ((1 - risk) * answers.max())
     with np.errstate(divide="ignore"):
-        wealth = np.array([np.log(np.maximum(1 + bet * gains, 0.0)).sum() for bet in bets])
+        wealth = np.log(np.maximum(1 + bets[:, np.newaxis] * gains, 0.0)) @ counts
     return float(min(1.0, np.exp(-special.logsumexp(wealth, b=_WEIGHTS))))

@@ -60,7 +60,7 @@ def figures(
     for risk in metric.pass_at:
         passing = may_pass(answers, risk)
         values |= _passing(GROUP, risk, passing)
-        notes.append(told(risk, passing, len(set(answers.documents.tolist()))))
+        notes.append(told(risk, passing, answers))
     for key, group in sorted(found.items())[:_MOST_KEYS]:
         stem = f"{GROUP}/field/{segment(key)}"
         values |= {name: value for name, value in _area(stem, group).items() if name.endswith("aurc")}
@@ -102,13 +102,12 @@ def items(folder: JobFolder, cases: Sequence[Case]) -> tuple[dict[str, Items], C
     return made, reasons
 
 
-def told(risk: float, passing: Passing | None, documents: int) -> str:
+def told(risk: float, passing: Passing | None, answers: Items) -> str:
     """Say for people what may pass."""
-    what = f"confidence: at {risk:.0%} wrong answers"
+    what, documents = f"confidence: at {risk:.0%} wrong answers", len(set(answers.documents.tolist()))
     if passing is None:
-        return (
-            f"{what} nothing can be said: at least {documents_needed(risk)} documents are needed, there are {documents}"
-        )
+        needed = documents_needed(risk, several=len(answers) > documents)
+        return f"{what} nothing can be said: at least {needed} documents are needed, there are {documents}"
     if not passing.passed:
         return f"{what} no answer is shown to pass without a person ({documents} documents)"
     above = (
