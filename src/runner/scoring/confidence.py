@@ -8,11 +8,11 @@ confidence/field/<key>/pass_at_5pct, confidence/field/<key>/aurc
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from metrics.aggregate import segment
-from metrics.api import Case, Metric
-from metrics.confidence import Confidence
+from metrics.api import Case, Metric, Score
+from metrics.confidence import Confidence, Key
 from metrics.selective import (
     Items,
     Passing,
@@ -47,7 +47,9 @@ def figures(
     metric = metrics.get(GROUP)
     if not isinstance(metric, Confidence) or not cases:
         return {}, []
-    found, reasons = items(folder, cases)
+    documents = {(case.sample_id, case.repeat): case.document for case in cases}
+    failed = {(case.sample_id, case.repeat) for case in cases if case.prediction is None}
+    found, reasons = items(folder.scores(*READ), documents, failed)
     answers = found.pop("", None)
     if answers is None:
         return {}, [_unmeasured(len(cases), len(cases), reasons)]
@@ -69,19 +71,23 @@ def figures(
     return values, notes
 
 
-def items(folder: JobFolder, cases: Sequence[Case]) -> tuple[dict[str, Items], Counter[str]]:
+def items(
+    scores: Iterable[Score], documents: Mapping[Key, str], failed: Set[Key]
+) -> tuple[dict[str, Items], Counter[str]]:
     """Return what is known of the answers (key "") and of each key of JSON answers, and why it is not measured.
+
+    `scores` are those of the measures in `READ`; `documents` names the document of each answer.
 
     Answers of which it is not known whether they are wrong are left out, but for those that failed: a person must read
     their documents.
     """
-    documents = {(case.sample_id, case.repeat): case.document for case in cases}
-    failed = {(case.sample_id, case.repeat) for case in cases if case.prediction is None}
-    sure: dict[str, dict[tuple[str, int], float | None]] = defaultdict(dict)
-    wrong: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    sure: dict[str, dict[Key, float | None]] = defaultdict(dict)
+    wrong: dict[str, dict[Key, float]] = defaultdict(dict)
     reasons: Counter[str] = Counter()
-    for row in folder.scores(*READ):
+    for row in scores:
         key = (row.sample_id, row.repeat)
+        if key not in documents:
+            continue
         if row.name == "probability":
             sure[row.part][key] = row.value
         elif row.value is not None:
