@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -85,7 +84,10 @@ def test_they_are_asked_for_stored_scored_and_tracked(cli: CommandLine, endpoint
     assert found["metrics"]["confidence/measured"] == 1
     assert found["metrics"]["confidence/wrong"] == 1 - found["metrics"]["quality/exact_match"]
     assert "confidence/pass_at_5pct" not in found["metrics"], "four answers about one document can't say"
-    assert any("at 5% wrong answers nothing can be said: at least 72 documents are needed, there are 1" in note for note in found["notes"])
+    assert any(
+        "at 5% wrong answers nothing can be said: at least 72 documents are needed, there are 1" in note
+        for note in found["notes"]
+    )
     with sqlite3.connect(cli.folder / "mlflow.db") as database:
         tracked = dict(database.execute("SELECT key, value FROM latest_metrics WHERE key LIKE 'confidence/%'"))
     assert tracked["confidence/ece"] == pytest.approx(found["metrics"]["confidence/ece"])
