@@ -64,9 +64,13 @@ class Reader:
         whole = answer.encode("utf-8", "surrogatepass")
         joined = b"".join(pieces)
         at = _place(joined, whole, has_reasoning=has_reasoning, stop=stop)
-        if at is None:
+        if at is not None:
+            return _cut(pieces, self._logprobs, whole, at)
+        bare = [piece.replace(b" ", b"") for piece in pieces]
+        at = _place(b"".join(bare), whole.replace(b" ", b""), has_reasoning=has_reasoning, stop=stop)
+        if at is None or not whole.strip(b" "):
             return TokenLogprobs(problem=_mismatch(joined, answer))
-        return _cut(pieces, self._logprobs, whole, at)
+        return _cut(*_with_spaces(bare, self._logprobs, whole, at), whole, 0)
 
 
 def _entries(told: Any) -> Iterable[tuple[bytes | None, float]]:
@@ -107,6 +111,31 @@ def _place(joined: bytes, whole: bytes, *, has_reasoning: bool, stop: Sequence[s
     if not ends and not _NO_TEXT.fullmatch(after):
         return None
     return at if has_reasoning or _NO_TEXT.fullmatch(before) else None
+
+
+def _with_spaces(
+    pieces: Sequence[bytes], logprobs: Sequence[float], whole: bytes, at: int
+) -> tuple[list[bytes], list[float]]:
+    """Return the tokens of an answer with the spaces that they lack: a space belongs to the token behind it.
+
+    A server that decodes each token by itself loses the space with which a token of SentencePiece begins (SGLang 0.5.23
+    for tokenizers that are not byte-level; vLLM 0.33.0 restores it).
+    """
+    spaced, kept, offset, place = list[bytes](), list[float](), -at, 0
+    left = len(whole.replace(b" ", b""))
+    for piece, logprob in zip(pieces, logprobs, strict=True):
+        inside = piece[max(0, -offset) : max(0, left - offset)]
+        offset += len(piece)
+        if not inside:
+            continue
+        begin, missing = place, len(inside)
+        while missing:
+            missing -= whole[place : place + 1] != b" "
+            place += 1
+        spaced.append(whole[begin:place])
+        kept.append(logprob)
+    spaced[-1] += whole[place:]
+    return spaced, kept
 
 
 def _cut(pieces: Sequence[bytes], logprobs: Sequence[float], whole: bytes, at: int) -> TokenLogprobs:

@@ -7,7 +7,7 @@ A span reaches one character beyond its value: the quote, comma or bracket with 
 
 from __future__ import annotations
 
-import json.decoder
+import json
 import re
 from collections.abc import Iterator
 
@@ -16,6 +16,7 @@ from metrics.normalisation import visible
 
 Span = tuple[int, int]
 _SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
 _BARE = re.compile(r"[^\s,\]}]+")
 
 
@@ -38,7 +39,7 @@ def _values(text: str, at: int, path: str) -> tuple[list[tuple[str, Span]], int]
     """Return the spans of the value that begins at `at`, and its end. The JSON is known to be valid."""
     at = _after_space(text, at)
     if text[at] == '"':
-        end = json.decoder.scanstring(text, at + 1, True)[1]
+        _, end = _DECODER.raw_decode(text, at)
         return [(path, (at + 1, end))], end
     if text[at] not in "{[":
         bare = _BARE.match(text, at)
@@ -49,7 +50,7 @@ def _values(text: str, at: int, path: str) -> tuple[list[tuple[str, Span]], int]
     begin, at = at, _after_space(text, at + 1)
     while text[at] != closing:
         if closing == "}":
-            key, at = json.decoder.scanstring(text, at + 1, True)
+            key, at = _DECODER.raw_decode(text, at)
             at = text.index(":", at) + 1
             inner = f"{path}.{visible(key)}" if path else visible(key)
         else:

@@ -52,6 +52,18 @@ def test_the_end_of_the_turn_is_no_part_of_the_answer(end):
     assert read(entry("12", -0.1), entry(end, -5.0), answer="12") == TokenLogprobs((2,), (-0.1,))
 
 
+def test_spaces_that_a_server_loses_belong_to_the_token_behind_them():
+    """SGLang decodes each token by itself: `▁Петров` becomes `Петров`. vLLM gives the first a space."""
+    tokens = [entry("Иван", -0.1), entry("Петров", -0.2), entry(".", -0.3), entry("</s>", -9)]
+    assert read(*tokens, answer="Иван Петров.") == TokenLogprobs((4, 7, 1), (-0.1, -0.2, -0.3))
+    assert read(*tokens, answer="Иван  Петров . ") == TokenLogprobs((4, 8, 3), (-0.1, -0.2, -0.3))
+    thought = [entry("Думаю", -5), entry("о", -5), entry("</think>", -5), *tokens]
+    assert read(*thought, answer="Иван Петров.", has_reasoning=True).lengths == (4, 7, 1)
+    assert read(entry(" Иван", -0.1), entry(" Петров", -0.2), answer="Иван Петров").lengths == (4, 7)
+    assert read(*tokens, answer="Иван Петрова.").problem
+    assert read(entry("12", -0.1), answer=" ").problem
+
+
 def test_reasoning_and_stop_texts_are_no_part_of_the_answer():
     tokens = [entry("<think>", -1), entry("12 или 13", -2), entry("</think>\n\n1", -3), entry("3", -0.5)]
     assert read(*tokens, answer="13", has_reasoning=True) == TokenLogprobs((1, 1), (-3, -0.5))

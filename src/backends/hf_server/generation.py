@@ -252,7 +252,7 @@ def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -
 
 def _penalty(loaded: Loaded, inputs: Mapping[str, Any], penalty: float) -> RepetitionPenaltyLogitsProcessor:
     """Return the penalty as transformers 5.23 makes it (generation/utils.py): padding on the left is not repeated."""
-    mask = None if loaded.model.config.is_encoder_decoder else inputs.get("attention_mask")
+    mask = None if getattr(loaded.model.config, "is_encoder_decoder", False) else inputs.get("attention_mask")
     padding = None if mask is None else (mask != 0).int().argmax(dim=1)
     return RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=padding)
 

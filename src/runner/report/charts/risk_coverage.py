@@ -50,7 +50,8 @@ def draw(compared: Comparison) -> go.Figure | None:
             name=name,
             showlegend=False,
             marker={"color": color, "size": 11, "symbol": style.symbol(compared, candidate)},
-            hovertemplate=f"{say('chart.risk_coverage.mark')}<extra>%{{fullData.name}}</extra>",
+            hovertemplate=say("chart.risk_coverage.mark", share="%{x:.0%}", risk="%{y:.1%}")
+            + "<extra>%{fullData.name}</extra>",
         )
     for at in sorted({at for candidate in shown for at in automation.risks(candidate)}):
         chart.add_hline(y=at, line={"color": style.SOFT, "width": 1, "dash": "dot"})
@@ -70,5 +71,7 @@ def _line(compared: Comparison, candidate: Candidate) -> tuple[list[float], list
     coverage, risk = risk_by_coverage(answers)
     coverage = coverage * len(coverage) / len(answers)
     first = min(_FEWEST, len(coverage)) - 1
-    kept = np.unique(np.linspace(first, len(coverage) - 1, POINTS).astype(int)) if len(coverage) else []
+    if not len(coverage):
+        return [], []
+    kept = np.unique(np.linspace(first, len(coverage) - 1, POINTS).astype(int))
     return [round(float(coverage[at]), 4) for at in kept], [round(float(risk[at]), 4) for at in kept]
