@@ -154,14 +154,19 @@ class Confidence:
         main = self._main(known)
         assert main is not None
         judged = self._judged(scores, main)
-        probabilities = self._probabilities(cases)
+        by_tokens = self._uses_tokens(cases)
+        probabilities = self._by_tokens(cases) if by_tokens else self._by_repeats(cases)
         for case in cases:
             verdict = judged.get((case.sample_id, case.repeat), _Judged(None, f"{main} has no score", {}))
             probability, reason, detail = probabilities[case.sample_id, case.repeat]
+            spans = self._spans(case) if verdict.parts and by_tokens else {}
+            if spans and probability is not None:
+                probability, detail = self._of_values(case, spans)
             yield _score(case, "probability", probability, reason, detail=detail)
             wrong = None if verdict.value is None else self._is_wrong(verdict.value, known[main])
             yield _score(case, "wrong", wrong, f"{main}: {verdict.reason}", detail=main)
-            yield from self._of_keys(case, verdict.parts, by_kie="kie_f1" in known)
+            if by_tokens:
+                yield from self._of_keys(case, verdict.parts, spans, by_kie="kie_f1" in known)
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (values, number), shape (..., 2), into means, shape (...)."""
@@ -186,20 +191,37 @@ class Confidence:
 
     # ------------------------------------------------------------------------------------------ how sure it was
 
-    def _probabilities(self, cases: Sequence[Case]) -> dict[Key, tuple[float | None, str, str]]:
-        """Return probability, the reason where there is none, and where it comes from, of each answer."""
-        by_tokens = self.source == "tokens" or (
-            self.source == "auto" and any("token_logprobs" in case.facts for case in cases)
-        )
-        if by_tokens:
-            return {(case.sample_id, case.repeat): self._by_tokens(case) for case in cases}
-        return self._by_repeats(cases)
+    def _uses_tokens(self, cases: Sequence[Case]) -> bool:
+        if self.source == "auto":
+            return any("token_logprobs" in case.facts for case in cases)
+        return self.source == "tokens"
 
-    def _by_tokens(self, case: Case) -> tuple[float | None, str, str]:
+    def _by_tokens(self, cases: Sequence[Case]) -> dict[Key, tuple[float | None, str, str]]:
+        """Return probability, the reason where there is none, and where it comes from, of each answer."""
+        found: dict[Key, tuple[float | None, str, str]] = {}
+        for case in cases:
+            tokens = _tokens(case)
+            if isinstance(tokens, str):
+                one: tuple[float | None, str, str] = (None, tokens, "")
+            else:
+                detail = f"{len(tokens.logprobs)} tokens, {self.of}"
+                one = (tokens.confidence(self.of), "the answer has no tokens", detail)
+            found[case.sample_id, case.repeat] = one
+        return found
+
+    def _spans(self, case: Case) -> dict[str, json_spans.Span]:
+        """Return where the values of a JSON answer stand; nothing where its tokens are not known."""
+        if case.prediction is None or isinstance(_tokens(case), str):
+            return {}
+        of_scalars = any(reference.lstrip().startswith("[") for reference in case.references)
+        return json_spans.of_answer(case.prediction, of_scalars=of_scalars)
+
+    def _of_values(self, case: Case, spans: Mapping[str, json_spans.Span]) -> tuple[float | None, str]:
+        """Return the probability of all values of a JSON answer: spaces, line ends and keys say nothing of them."""
         tokens = _tokens(case)
-        if isinstance(tokens, str):
-            return None, tokens, ""
-        return tokens.confidence(self.of), "the answer has no tokens", f"{len(tokens.logprobs)} tokens, {self.of}"
+        assert isinstance(tokens, AnswerTokens)
+        places = list(spans.values())
+        return tokens.confidence(self.of, places), f"{len(tokens.within(places))} tokens of its values, {self.of}"
 
     def _by_repeats(self, cases: Sequence[Case]) -> dict[Key, tuple[float | None, str, str]]:
         """Return the share of the other repeats of a question that gave the same answer."""
@@ -222,16 +244,16 @@ class Confidence:
             found[case.sample_id, case.repeat] = one
         return found
 
-    def _of_keys(self, case: Case, parts: Mapping[str, float], *, by_kie: bool) -> Iterator[Score]:
+    def _of_keys(
+        self, case: Case, parts: Mapping[str, float], spans: Mapping[str, json_spans.Span], *, by_kie: bool
+    ) -> Iterator[Score]:
         """Yield how sure the model was of the value under each key of its JSON, and whether that is wrong."""
         tokens = _tokens(case)
-        if not parts or isinstance(tokens, str):
+        if isinstance(tokens, str):
             return
-        assert case.prediction is not None
-        of_scalars = any(reference.lstrip().startswith("[") for reference in case.references)
-        spans = json_spans.by_key(json_spans.of_answer(case.prediction, of_scalars=of_scalars), numbered=not by_kie)
+        places = json_spans.by_key(spans, numbered=not by_kie)
         for key, value in parts.items():
-            probability = tokens.confidence(self.of, spans[key]) if key in spans else None
+            probability = tokens.confidence(self.of, places[key]) if key in places else None
             yield _score(case, "probability", probability, "the answer has no value under this key", key)
             yield _score(case, "wrong", float(value < 1 - 1e-9), "", key)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from metrics import json_answers
 from metrics.normalisation import visible
@@ -70,7 +70,7 @@ def _after_space(text: str, at: int) -> int:
     return space.end()
 
 
-def by_key(spans: dict[str, Span], *, numbered: bool) -> dict[str, list[Span]]:
+def by_key(spans: Mapping[str, Span], *, numbered: bool) -> dict[str, list[Span]]:
     """Return the spans by key. Without numbers all items of a list share a key: `items[].price`."""
     keys: dict[str, list[Span]] = {}
     for path, span in spans.items():

@@ -106,7 +106,9 @@ def if_calibrated(items: Items, count: int = BINS, *, draws: int = 200, seed: in
 def calibration_interval(
     items: Items, count: int = BINS, *, confidence: float = CONFIDENCE, replicates: int = REPLICATES, seed: int = 0
 ) -> Interval | None:
-    """Return the basic bootstrap interval of the calibration error over documents; None with fewer than two.
+    """Return the basic bootstrap interval of the calibration error over documents.
+
+    None with fewer than two, or if all are alike.
 
     A resample has a larger error than the sample, as the sample has a larger one than the population. So the interval
     is mirrored at the figure (Davison & Hinkley 1997, chapter 5.2), which takes this bias off. It is cut at 0.
@@ -124,7 +126,7 @@ def calibration_interval(
         np.abs(weights @ gaps).sum(axis=1) / (weights @ sizes) for weights in _resamples(documents, replicates, seed)
     ]
     whole = percentile_interval(np.concatenate(drawn), confidence)
-    if whole is None:
+    if whole is None or whole.low == whole.high:  # of documents that are all alike: no certainty
         return None
     value = float(np.abs(gaps.sum(axis=0)).sum() / sizes.sum())
     return Interval(min(1.0, max(0.0, 2 * value - whole.high)), min(1.0, max(0.0, 2 * value - whole.low)))
@@ -157,7 +159,10 @@ def area(items: Items) -> float:
 def area_interval(
     items: Items, *, confidence: float = CONFIDENCE, replicates: int = REPLICATES, seed: int = 0
 ) -> Interval | None:
-    """Return the percentile bootstrap interval of `area` over documents; None with fewer than two."""
+    """Return the percentile bootstrap interval of `area` over documents.
+
+    None with fewer than two documents, or if all are alike.
+    """
     found = items.measured
     documents = int(found.documents.max()) + 1 if len(found) else 0
     if documents < MIN_DOCUMENTS:
@@ -171,7 +176,8 @@ def area_interval(
         numbers = counts.cumsum(axis=1)
         risk = np.divide(errors, numbers, out=np.zeros_like(errors), where=numbers > 0)
         areas.append((risk * counts).sum(axis=1) / counts.sum(axis=1))
-    return percentile_interval(np.concatenate(areas), confidence)
+    found_area = percentile_interval(np.concatenate(areas), confidence)
+    return None if found_area is None or found_area.low == found_area.high else found_area
 
 
 def _smoothed(confidence: Array, errors: Array, counts: Array | None = None) -> Array:

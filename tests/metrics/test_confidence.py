@@ -107,6 +107,9 @@ def test_the_value_of_a_key_has_the_tokens_of_its_characters_and_of_its_end():
     assert found["probability", "номер", "a", 0].value == pytest.approx(0.8 * 0.5 * 0.99)
     assert found["probability", "цены[]", "a", 0].value == pytest.approx(0.7 * 0.98 * 0.6 * 0.97)
     assert (found["wrong", "номер", "a", 0].value, found["wrong", "цены[]", "a", 0].value) == (0, 1)
+    values = 0.8 * 0.5 * 0.99 * 0.7 * 0.98 * 0.6 * 0.97
+    assert found["probability", "", "a", 0].value == pytest.approx(values), "of all its values, and of nothing else"
+    assert found["probability", "", "a", 0].detail == "7 tokens of its values, product"
     assert found["wrong", "", "a", 0].detail == "kie_strict"
     assert found["wrong", "", "a", 0].value == 1
     structured = scored([answered(TEXT, truth, tokens=TOKENS)], "structured")
@@ -124,6 +127,7 @@ def test_a_key_that_the_answer_lacks_is_wrong_and_has_no_probability():
     found = scored([answered(broken, truth, tokens=TOKENS[:-1])], "kie")
     assert found["probability", "номер", "a", 0].value is None
     assert found["wrong", "номер", "a", 0].value == 1
+    assert found["probability", "", "a", 0].detail == "14 tokens, product", "no whole JSON: all of its text"
 
 
 def read(text, *, of_scalars=False):
