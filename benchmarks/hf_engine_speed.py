@@ -98,7 +98,9 @@ def _typed(inputs: dict[str, Any], dtype: Any) -> dict[str, Any]:
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}
 
 
-async def ask(engine: Engine, images: list[bytes], size: int, batches: int, tokens: int) -> tuple[int, float]:
+async def ask(
+    engine: Engine, images: list[bytes], size: int, batches: int, tokens: int, *, logprobs: bool
+) -> tuple[int, float]:
     """Ask the engine for as many answers, `size` at a time; return tokens and seconds."""
     left = iter(range(size * batches))
     received = 0
@@ -107,9 +109,10 @@ async def ask(engine: Engine, images: list[bytes], size: int, batches: int, toke
         nonlocal received
         for number in left:
             parts = (ImagePart(images[number % len(images)], "image/png"), TextPart("What is the surname?"))
-            request = GenerationRequest("1", (Message("user", parts),), Sampling(max_tokens=tokens))
+            request = GenerationRequest("1", (Message("user", parts),), Sampling(max_tokens=tokens), logprobs=logprobs)
             generation = await client.ask(request)
             assert generation.error is None, generation.error
+            assert (generation.token_logprobs is not None) == logprobs
             received += generation.completion_tokens or 0
 
     async with Client(engine.endpoint, max_connections=size) as client:
@@ -172,10 +175,10 @@ class Ours:
         self._images = [path.read_bytes() for path in sorted(folder.glob("*.png"))]
         self._engine = start(HfBackend(), spec, log_path=folder / "engine.log", timeout_s=600)
 
-    def turn(self, size: int, batches: int) -> Turn:
+    def turn(self, size: int, batches: int, *, logprobs: bool = False) -> Turn:
         """Answer so many batches."""
         before = cpu_s(self._engine)
-        tokens, seconds = asyncio.run(ask(self._engine, self._images, size, batches, self._tokens))
+        tokens, seconds = asyncio.run(ask(self._engine, self._images, size, batches, self._tokens, logprobs=logprobs))
         return Turn(tokens, seconds, cpu_s(self._engine) - before)
 
     def close(self) -> None:

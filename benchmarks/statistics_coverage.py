@@ -1,4 +1,4 @@
-"""Do the promises of docs/statistics.md hold? Simulations of non-inferiority, verdicts, intervals and power.
+"""Do the promises of docs/statistics.md hold? Simulations of non-inferiority, verdicts, intervals, passing.
 
     python benchmarks/statistics_coverage.py [--families 300] [--samples 1000]
 
@@ -19,6 +19,7 @@ from metrics.api import Measure
 from metrics.corpus_test import corpus_test
 from metrics.paired_verdict import against_the_best
 from metrics.registry import create
+from metrics.selective import Items, may_pass
 from metrics.significance import holm, signed_rank
 from metrics.statistics import ratio_of_sums
 
@@ -187,13 +188,54 @@ def intervals(samples: int) -> Iterator[Limit]:
             yield Limit(f"coverage of the 95% interval, {name}, {n} documents", covered / samples, ">=", COVERED)
 
 
+def sure_and_wrong(
+    random: np.random.Generator, documents: int, answers: int, together: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw confidences, most of them near 1, and answers that are wrong more often than they say.
+
+    On a share `together` of the documents all answers are wrong or right together.
+    """
+    confidence = random.beta(8, 0.3, (documents, answers))
+    alike = random.random((documents, 1)) < together
+    fate = np.where(alike, random.random((documents, 1)), random.random((documents, answers)))
+    return confidence, fate < (1 - confidence) ** 0.7
+
+
+def passing(samples: int) -> Iterator[Limit]:
+    """Yield how often more of what passes without a person is wrong than was said; and the mean share that passes."""
+    random = np.random.default_rng(9)
+    ranked = np.sort(sure_and_wrong(random, 500_000, 1, 0.0)[0].ravel())[::-1]
+    true = np.cumsum((1 - ranked) ** 0.7) / np.arange(1, len(ranked) + 1)
+    for documents, answers, together, risk in (
+        *((100, 1, 0.0, 0.05), (300, 1, 0.0, 0.05), (1000, 1, 0.0, 0.05), (1000, 1, 0.0, 0.01)),
+        *((100, 4, 0.3, 0.05), (300, 4, 0.3, 0.05), (300, 4, 0.9, 0.05)),
+    ):
+        broken, shares = 0, []
+        for _ in range(samples):
+            sure, wrong = sure_and_wrong(random, documents, answers, together)
+            found = may_pass(Items(np.repeat(np.arange(documents), answers), sure.ravel(), wrong.ravel()), risk)
+            shares.append(0.0 if found is None else found.share)
+            if found is not None and found.passed:
+                above = len(ranked) if found.threshold < 0 else np.searchsorted(-ranked, -found.threshold)
+                broken += bool(true[above - 1] > risk)
+        best = float(np.flatnonzero(true <= risk)[-1] + 1) / len(ranked)
+        what = f"more than {risk:.0%} wrong of what passes, {documents} documents with {answers} answers"
+        what += f", together on {together:.0%}" if together else ""
+        yield Limit(f"{what} (passes: {np.mean(shares):.0%} of {best:.0%})", broken / samples, "<=", FALSE)
+
+
 def main() -> int:
     """Simulate and print; return 1 where a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", type=int, default=300)
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
-    parts = (non_inferiority(options.samples), verdicts(options.families), intervals(options.samples))
+    parts = (
+        non_inferiority(options.samples),
+        verdicts(options.families),
+        intervals(options.samples),
+        passing(options.families),
+    )
     return max([tell([limit]) for part in parts for limit in part])
 
 

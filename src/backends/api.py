@@ -81,13 +81,17 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One question to an engine. `key` is the caller's name for it and comes back with the answer."""
+    """One question to an engine. `key` is the caller's name for it and comes back with the answer.
+
+    `logprobs` asks for the log-probabilities of the answer's tokens.
+    """
 
     key: str
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     pixels: Pixels = Pixels()
     response_schema: Mapping[str, Any] | None = None
+    logprobs: bool = False
 
 
 # -------------------------------------------------------------------------------------------------- answers
@@ -149,6 +153,21 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """The tokens of an answer's text, without reasoning and the end of the turn, and how probable each was.
+
+    `lengths` are the numbers of characters that each token adds to the text; their sum is the text's. It is 0 for a
+    piece of a character, which the token that completes it adds. `logprobs` are natural logarithms of the
+    probabilities before temperature and penalties (SGLang: behind the temperature), among what a schema allows.
+    `problem` says why they can't be told although the engine sent some; then both are empty.
+    """
+
+    lengths: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One answer, or the failure in its place: exactly one of `text` and `error` is set.
 
@@ -183,6 +202,7 @@ class Generation:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     remarks: tuple[str, ...] = ()
+    token_logprobs: TokenLogprobs | None = None  # None: not asked for, or the engine sent none
 
     def __post_init__(self) -> None:
         """Refuse a generation that is both or neither."""

@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from backends import failures, wire
-from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing
+from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing, TokenLogprobs
 from backends.events import MAX_ANSWER_BYTES, BadStream, EventStream, bad_response
 from backends.redaction import redact
 from backends.stream import Answer, count, seconds
@@ -110,7 +110,7 @@ class Client:
         clock.end()
         if failure is not None:
             return Generation(request.key, None, self._redact(failure), timing=clock.timing(answer, whole=False))
-        return _generation(request.key, answer, clock, form, wire.adaptations(self.endpoint, form))
+        return _generation(request, answer, clock, form, wire.adaptations(self.endpoint, form))
 
     async def _send(self, request: GenerationRequest, form: Endpoint, attempt: _Attempt) -> Failure | None:
         """Send a request in one form; where the endpoint refuses a stream, again without one."""
@@ -210,9 +210,11 @@ def _status(failure: Failure) -> int:
     return int(status[1]) if status else 400
 
 
-def _generation(key: str, answer: Answer, clock: _Clock, form: Endpoint, adaptations: tuple[str, ...]) -> Generation:
+def _generation(
+    request: GenerationRequest, answer: Answer, clock: _Clock, form: Endpoint, adaptations: tuple[str, ...]
+) -> Generation:
     return Generation(
-        key=key,
+        key=request.key,
         text=answer.text,
         error=None,
         timing=clock.timing(answer, whole=True),
@@ -228,7 +230,15 @@ def _generation(key: str, answer: Answer, clock: _Clock, form: Endpoint, adaptat
         prompt_digest=answer.prompt_digest,
         served_model=answer.served_model,
         remarks=(*answer.remarks, *adaptations),
+        token_logprobs=_logprobs(request, answer),
     )
+
+
+def _logprobs(request: GenerationRequest, answer: Answer) -> TokenLogprobs | None:
+    """Return the tokens of an answer's text; None where they were not asked for or not sent."""
+    if not request.logprobs:
+        return None  # some servers send them to everyone
+    return answer.logprobs.of(answer.text, has_reasoning=answer.reasoning is not None, stop=request.sampling.stop)
 
 
 async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:

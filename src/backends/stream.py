@@ -19,6 +19,7 @@ from backends import chunks, reasoning
 from backends.api import Failure
 from backends.events import MAX_ANSWER_BYTES, BadStream, ServerEvent, bad_response
 from backends.failures import error_in, from_error_object
+from backends.token_logprobs import Reader
 
 # Tokens that end a turn and are never part of an answer. A server that leaves one in the text decodes it by mistake.
 _END_OF_TURN = re.compile(r"(?:<\|(?:im_end|endoftext|eot_id|eom_id|end|return)\|>|</s>|<end_of_turn>)\s*$")
@@ -43,6 +44,7 @@ class Answer:
         self.images: Any = None
         self.token_ids: list[int] | None = None
         self.prompt_token_ids: list[int] | None = None
+        self.logprobs = Reader()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -122,6 +124,8 @@ class Answer:
         if (token_ids := choice.get("token_ids")) is not None:
             self.token_ids = self.token_ids or []
             self.token_ids.extend(map(int, token_ids))
+        if (told := choice.get("logprobs")) is not None:
+            self.logprobs.add(told)
         piece = chunks.read(choice)
         if not any(piece) and not self._unread and chunks.unread(choice):
             self._unread = event.data

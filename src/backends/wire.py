@@ -34,6 +34,7 @@ SET_BY = {
     "seed": "sampling.seed",
     "stop": "sampling.stop",
     "response_format": "response_schema",
+    "logprobs": "sampling.logprobs",
     "top_k": "sampling.top_k",
     "repetition_penalty": "sampling.repetition_penalty",
 }
@@ -44,7 +45,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 # What `adapted` may leave out of requests.
-MAY_BE_LEFT_OUT = ("temperature", "top_p", "seed", "stream_options")
+MAY_BE_LEFT_OUT = ("temperature", "top_p", "seed", "stream_options", "logprobs")
 # Anthropic: "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
 _EITHER = re.compile(r"cannot both|only one", re.IGNORECASE)
 
@@ -190,6 +191,8 @@ def _all_settings(request: GenerationRequest, endpoint: Endpoint) -> dict[str, A
     if request.response_schema is not None:
         schema = {"name": "answer", "schema": dict(request.response_schema), "strict": True}
         settings["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.logprobs:
+        settings["logprobs"] = True
     # vLLM and SGLang take -1 for no limit; SGLang refuses 0.
     local = {
         "top_k": sampling.top_k if sampling.top_k > 0 else -1,

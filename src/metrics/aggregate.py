@@ -220,7 +220,7 @@ def aggregate_group(
 
 def _group_paths(groups: Iterable[Group]) -> dict[Group, str]:
     """Return the end of a metric's name for each group: empty for all cases, else `/by/<doc_class>[/<field>]`."""
-    paths = {group: "".join(f"/{_segment(name)}" for name in group if name is not None) for group in groups}
+    paths = {group: "".join(f"/{segment(name)}" for name in group if name is not None) for group in groups}
     taken: dict[str, list[Group]] = defaultdict(list)
     for group, path in paths.items():
         taken[path].append(group)
@@ -230,7 +230,7 @@ def _group_paths(groups: Iterable[Group]) -> dict[Group, str]:
     return {group: f"/by{path}" if path else "" for group, path in paths.items()}
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
     """Return a name as one level of a tracked metric's name."""
     clean = _REFUSED.sub("_", unicodedata.normalize("NFC", name))
     if not clean.strip("."):

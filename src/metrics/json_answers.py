@@ -11,6 +11,7 @@ value counts, as in most parsers, and `repeated` lists the key.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -32,11 +33,15 @@ _KEY = re.compile(r"[\"'”»]\s*:")  # distinguishes broken JSON from a bracket
 
 @dataclass(frozen=True, slots=True)
 class JsonMatch:
-    """A JSON value, or None with the reason. `repeated` are the keys that an object contains more than once."""
+    """A JSON value, or None with the reason. `repeated` are the keys that an object contains more than once.
+
+    `start` is where it begins in the text; -1 where there is none.
+    """
 
     value: Any = None
     reason: str = ""
     repeated: tuple[str, ...] = ()
+    start: int = -1
 
 
 def find(text: str, *, of_scalars: bool = False) -> JsonMatch:
@@ -45,7 +50,11 @@ def find(text: str, *, of_scalars: bool = False) -> JsonMatch:
     A list counts only if it is empty or contains an object or a list, since "[1]" may be a footnote. With `of_scalars`
     any list counts.
     """
-    fenced = [match for block in _FENCE.finditer(text) for match in _top_level(block["inner"], of_scalars=of_scalars)]
+    fenced = [
+        dataclasses.replace(match, start=match.start + block.start("inner")) if match.start >= 0 else match
+        for block in _FENCE.finditer(text)
+        for match in _top_level(block["inner"], of_scalars=of_scalars)
+    ]
     candidates = fenced or list(_top_level(text, of_scalars=of_scalars))
     return candidates[-1] if candidates else JsonMatch(reason="no JSON object or list in the answer")
 
@@ -105,7 +114,7 @@ def _value(text: str, start: int) -> tuple[JsonMatch | None, int]:
         value, end = decoder.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, start
-    return JsonMatch(value, repeated=tuple(repeated)), end
+    return JsonMatch(value, repeated=tuple(repeated), start=start), end
 
 
 def _key(key: str) -> str:

@@ -9,10 +9,10 @@ Another package adds a metric with lines in its pyproject.toml, without a change
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics.api import Metric
+from metrics.api import Measure, Metric
 from registries import Registry, RegistryError, UnknownName, hint
 
 GROUP = "runner.metrics"
@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, str] = {
     "kie": "metrics.kie:KeyInformation",
     "page": "metrics.page:Page",
     "grounding": "metrics.grounding:Grounding",
+    "confidence": "metrics.confidence:Confidence",
     "abstention": "metrics.abstention:Abstention",
     "text": "metrics.language:TextStatistics",
     "spelling": "metrics.spelling:Spelling",
@@ -104,6 +105,25 @@ def create_all(configured: Mapping[str, Mapping[str, Any] | None]) -> list[Metri
             owner[measure.name] = name
         metrics.append(metric)
     return metrics
+
+
+def check_needs(metrics: Sequence[Metric]) -> None:
+    """Raise MetricError where a metric needs the scores of another that is not there.
+
+    Such a metric has the methods `needs(measures)`, which returns the names of the measures whose scores it takes, or
+    raises ValueError, and `score_after(cases, scores, measures)` in place of `score`.
+    """
+    for metric in metrics:
+        if (needs := getattr(metric, "needs", None)) is not None:
+            try:
+                needs(measures_of_others(metric, metrics))
+            except ValueError as error:
+                raise MetricError(str(error)) from error
+
+
+def measures_of_others(metric: Metric, metrics: Iterable[Metric]) -> list[Measure]:
+    """Return the measures that the other metrics yield."""
+    return [measure for other in metrics if other is not metric for measure in other.measures]
 
 
 def _check_names(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -31,10 +31,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedEngine]:
     engine.close()
 
 
-def ask(engine: ServedEngine, picture: bytes) -> Generation:
+def ask(engine: ServedEngine, picture: bytes, *, logprobs: bool = False) -> Generation:
     parts = (ImagePart(picture, "image/png"), TextPart("Фамилия?"))
     sampling = Sampling(max_tokens=4, repetition_penalty=1.1, stop=("#",), seed=3)
-    request = GenerationRequest("one", (Message("user", parts),), sampling, Pixels(3136, 50176))
+    request = GenerationRequest("one", (Message("user", parts),), sampling, Pixels(3136, 50176), logprobs=logprobs)
 
     async def run() -> Generation:
         async with Client(engine.endpoint, timeout_s=patient(60)) as client:
@@ -65,6 +65,15 @@ def test_the_hf_engine_takes_every_value_we_send_and_gives_its_account(engine: S
     assert stats.needed_gib is None  # no GPU: nobody knows
     assert stats.facts["dtype"] == "float32"
     assert engine.load_s is not None and engine.load_s > 0
+
+
+def test_the_hf_engine_tells_how_probable_each_token_of_the_text_was(engine: ServedEngine) -> None:
+    without, given = ask(engine, blank()), ask(engine, blank(), logprobs=True)
+    assert given.text == without.text and without.token_logprobs is None
+    told = given.token_logprobs
+    assert told is not None and not told.problem and given.text
+    assert sum(told.lengths) == len(given.text) and len(told.lengths) == len(told.logprobs)
+    assert all(-20 < logprob <= 0 for logprob in told.logprobs)
 
 
 def test_one_bad_image_fails_alone(engine: ServedEngine) -> None:

@@ -89,7 +89,7 @@ def compared(
     # Smaller than the documents, so that a limit which doesn't reach an engine shows in its prompts. SGLang's is fixed
     # at its start.
     limit = ("model.max_pixels=25088",) if backend == "vllm" else ()
-    experiment = ("experiment=backend_parity", "tracking=none", "metrics=[exact_match,cer]")
+    experiment = ("experiment=backend_parity", "tracking=none", "metrics=[exact_match,cer,confidence]")
     ended = cli(*experiment, *limit, f"backend=hf,{backend}", f"dataset.limit={SAMPLES}", timeout=1100)
     yield Compared(backend, cli, ended)
 
@@ -109,6 +109,21 @@ def test_answers_agree(compared: Compared):
     same = sum(hf[said] == other[said] for hf, other in pairs)
     differing = [(hf["text"], other["text"]) for hf, other in pairs if hf[said] != other[said]]
     assert same / SAMPLES >= 0.95, differing
+
+
+def test_log_probabilities_agree(compared: Compared):
+    """HF's beside the other engine's, in float32: what one token's text brings, and how probable it was."""
+    found = results(compared.cli.folder)
+    pairs = list(zip(found["hf"]["rows"], found[compared.backend]["rows"], strict=True))
+    told = [(hf["token_logprobs"], other["token_logprobs"]) for hf, other in pairs if hf["text"] == other["text"]]
+    assert len(told) / SAMPLES >= 0.95
+    for hf, other in told:
+        assert hf["problem"] == other["problem"] == ""
+        assert hf["lengths"] == other["lengths"]
+        assert hf["logprobs"] == pytest.approx(other["logprobs"], abs=0.02), "0.0023 was seen"
+    for result in found.values():
+        assert result["metrics"]["confidence/measured"] == 1.0
+        assert 0 < result["metrics"]["confidence/probability"] <= 1
 
 
 def test_the_parity_gate_says_what_each_engine_saw(compared: Compared):

@@ -13,12 +13,24 @@ from backends.chat_server.protocol import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """The text that a token completed, empty for a piece of a character, and the logarithm of its probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the answer, of the reasoning, or of both, with the tokens that were sampled since the last piece."""
+    """A piece of the answer, of the reasoning, or of both, with the tokens that were sampled since the last piece.
+
+    `logprobs` are those of the tokens whose text is known, which may be ahead of `text`.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     reasoning: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +91,14 @@ class Completion:
         content: dict[str, Any] = {"role": "assistant"} if first else {}
         if delta.reasoning:
             content["reasoning_content"] = delta.reasoning
-        return self._chunk({**content, "content": delta.text}, None, delta.token_ids)
+        return self._chunk({**content, "content": delta.text}, None, delta)
 
-    def end(self, finished: Finished, token_ids: tuple[int, ...]) -> list[bytes]:
-        """Return the last events: the finish reason, the usage if the request asks for it, and [DONE]."""
-        events = [self._chunk({}, finished.reason, token_ids)]
+    def end(self, finished: Finished, rest: Delta) -> list[bytes]:
+        """Return the last events: the finish reason, the usage if the request asks for it, and [DONE].
+
+        `rest` has the tokens without text at the end, such as the end of the turn.
+        """
+        events = [self._chunk({}, finished.reason, rest)]
         if self._request.include_usage:
             head = {**self._head, "object": "chat.completion.chunk"}
             events.append(_event({**head, "choices": [], **_measurements(finished)}))
@@ -93,25 +108,40 @@ class Completion:
         """Return the events that end a stream after an error."""
         return [_event(error.body()), b"data: [DONE]\n\n"]
 
-    def whole(self, text: str, reasoning: str, token_ids: tuple[int, ...], finished: Finished) -> dict[str, Any]:
+    def whole(self, answer: Delta, finished: Finished) -> dict[str, Any]:
         """Return the body of an answer that isn't streamed."""
-        message = {"role": "assistant", "content": text}
-        if reasoning:
-            message["reasoning_content"] = reasoning
+        message = {"role": "assistant", "content": answer.text}
+        if answer.reasoning:
+            message["reasoning_content"] = answer.reasoning
         choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finished.reason}
-        if self._request.return_token_ids:
-            choice["token_ids"] = list(token_ids)
+        self._tell_tokens(choice, answer)
         prompt = {} if self._prompt_ids is None else {"prompt_token_ids": self._prompt_ids}
         return {**self._head, "object": "chat.completion", "choices": [choice], **prompt, **_measurements(finished)}
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None, token_ids: tuple[int, ...]) -> bytes:
-        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
+    def _tell_tokens(self, choice: dict[str, Any], delta: Delta) -> None:
+        """Add what the request asks for of the tokens."""
         if self._request.return_token_ids:
-            choice["token_ids"] = list(token_ids)
+            choice["token_ids"] = list(delta.token_ids)
+        if self._request.logprobs:
+            choice["logprobs"] = {"content": [_logprob(token) for token in delta.logprobs]}
+
+    def _chunk(self, content: dict[str, Any], reason: str | None, delta: Delta) -> bytes:
+        choice: dict[str, Any] = {"index": 0, "delta": content, "finish_reason": reason}
+        self._tell_tokens(choice, delta)
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
         if self._prompt_ids is not None:
             chunk["prompt_token_ids"], self._prompt_ids = self._prompt_ids, None
         return _event(chunk)
+
+
+def _logprob(token: TokenLogprob) -> dict[str, Any]:
+    """Return a token in OpenAI's form. Its bytes are those of its text, so that the joined bytes are the answer's."""
+    return {
+        "token": token.text,
+        "logprob": token.logprob,
+        "bytes": list(token.text.encode("utf-8", "replace")),
+        "top_logprobs": [],
+    }
 
 
 def _measurements(finished: Finished) -> dict[str, Any]:

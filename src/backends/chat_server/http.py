@@ -163,13 +163,13 @@ async def _stream(request: web.Request, ticket: Ticket, completion: Completion) 
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
     first = True
-    rest: tuple[int, ...] = ()  # tokens without text at the end, such as the end-of-turn token
+    rest = Delta("", ())  # tokens without text at the end, such as the end-of-turn token
     while isinstance(event, Delta):
         if event.text or event.reasoning:
             await response.write(completion.chunk(event, first=first))
             first = False
         else:
-            rest = event.token_ids
+            rest = event
         event = await ticket.next_event()
     last = completion.failure(event.error) if isinstance(event, Failed) else completion.end(event, rest)
     await response.write(b"".join(last))
@@ -178,16 +178,18 @@ async def _stream(request: web.Request, ticket: Ticket, completion: Completion) 
 
 
 async def _whole(ticket: Ticket, completion: Completion) -> web.Response:
-    texts: list[str] = []
-    thoughts: list[str] = []
-    tokens: list[int] = []
+    pieces: list[Delta] = []
     while isinstance(event := await ticket.next_event(), Delta):
-        texts.append(event.text)
-        thoughts.append(event.reasoning)
-        tokens.extend(event.token_ids)
+        pieces.append(event)
     if isinstance(event, Failed):
         raise event.error
     assert isinstance(event, Finished)
-    body = completion.whole("".join(texts), "".join(thoughts), tuple(tokens), event)
+    answer = Delta(
+        text="".join(piece.text for piece in pieces),
+        token_ids=tuple(token for piece in pieces for token in piece.token_ids),
+        reasoning="".join(piece.reasoning for piece in pieces),
+        logprobs=tuple(token for piece in pieces for token in piece.logprobs),
+    )
+    body = completion.whole(answer, event)
     dumped = json.dumps(body, ensure_ascii=False)
     return web.Response(text=dumped, content_type="application/json")

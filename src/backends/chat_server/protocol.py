@@ -21,7 +21,7 @@ ROLES = ("system", "developer", "user", "assistant")
 # OpenAI parameters that this server does not support, with their neutral values, which are accepted.
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
-    "logprobs": (False,),
+    "top_logprobs": (0,),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
     "min_p": (0,),
@@ -33,7 +33,7 @@ HARMLESS = ("user", "metadata", "store")
 KNOWN = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "stop", "stream", "stream_options", "mm_processor_kwargs", "return_token_ids"),
-    *("media_io_kwargs", "response_format", "chat_template_kwargs"),
+    *("media_io_kwargs", "response_format", "chat_template_kwargs", "logprobs"),
 )
 
 
@@ -89,6 +89,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     return_token_ids: bool = False
+    logprobs: bool = False
     response_schema: str | None = None
     template_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,6 +119,7 @@ def parse_chat_request(body: Any, served_model: str) -> ChatRequest:
         stream=_flag(body, "stream"),
         include_usage=_flag(stream_options, "include_usage"),
         return_token_ids=_flag(body, "return_token_ids"),
+        logprobs=_flag(body, "logprobs"),
         response_schema=_response_schema(body),
         template_options=_template_options(body),
     )

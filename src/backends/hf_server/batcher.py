@@ -205,6 +205,9 @@ def _prepare(ticket: Ticket, family: Family, context: int | None) -> None:
             what = f"{family.name} gives whole answers, which can't be held to a schema"
             raise RequestError(what, code="unsupported_parameter", param="response_format")
         constraint.check(schema, family.tokenizer)
+    if ticket.request.logprobs and isinstance(family, DirectFamily):
+        what = f"{family.name} gives whole answers, and no probabilities of tokens"
+        raise RequestError(what, code="unsupported_parameter", param="logprobs")
     try:
         prepared = family.prepare(ticket.request)
     except (MemoryError, RuntimeError) as error:

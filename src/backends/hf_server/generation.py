@@ -10,14 +10,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
-from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing
+from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing, TokenLogprob
 from backends.chat_server.errors import RequestError
 from backends.chat_server.protocol import ChatRequest, Sampling
 from backends.hf_server.constraint import Constraint
 from backends.hf_server.families import Prepared
 from backends.hf_server.loaded import Loaded
+from backends.hf_server.logprobs import ChosenLogprobs
 from backends.hf_server.reasoning import ReasoningSplit
 from backends.hf_server.text_stream import TextStream
 
@@ -55,22 +62,26 @@ class Row:
         self._reasoning = ReasoningSplit(ticket.prepared.prompt)
         self._tokens = 0
         self._unsent: list[int] = []
+        self._unsent_logprobs: list[TokenLogprob] = []
 
     @property
     def began(self) -> bool:
         """Whether a token was generated, so that the request can't be repeated."""
         return self._tokens > 0
 
-    def add(self, token: int, now: float) -> None:
-        """Add the next token, which was generated at `now`."""
+    def add(self, token: int, now: float, logprob: float | None = None) -> None:
+        """Add the next token, which was generated at `now`, with its log-probability if the request asks for it."""
         if self._first_token_at is None:
             self._first_token_at = now
         self._tokens += 1
         self._unsent.append(token)
         if token in self._eos:
+            self._tell(logprob, "")
             self.finish("stop", now)
             return
-        self._send(self._text.feed(token))
+        text = self._text.feed(token)
+        self._tell(logprob, self._text.grown)
+        self._send(text)
         if self._text.stopped:
             self.finish("stop", now)
         elif self._tokens >= self.ticket.request.sampling.max_tokens:
@@ -81,7 +92,11 @@ class Row:
         if self.done:
             return
         self.done = True
-        self._send(self._text.finish(), last=True)
+        rest = self._text.finish()
+        if self._text.grown and self._unsent_logprobs:  # the broken character with which an answer was cut off
+            last = self._unsent_logprobs[-1]
+            self._unsent_logprobs[-1] = TokenLogprob(last.text + self._text.grown, last.logprob)
+        self._send(rest, last=True)
         ticket, prepared = self.ticket, self.ticket.prepared
         first = now if self._first_token_at is None else self._first_token_at
         timing = Timing(self._started - ticket.arrived, ticket.prepare_s, first - self._started, now - first)
@@ -102,11 +117,16 @@ class Row:
             self.done = True
             self.ticket.emit(Failed(error))
 
+    def _tell(self, logprob: float | None, text: str) -> None:
+        if logprob is not None:
+            self._unsent_logprobs.append(TokenLogprob(text, logprob))
+
     def _send(self, text: str, *, last: bool = False) -> None:
         reasoning, answer = self._reasoning.feed(text, last=last)
         if reasoning or answer or (last and self._unsent):
-            self.ticket.emit(Delta(answer, tuple(self._unsent), reasoning))
+            self.ticket.emit(Delta(answer, tuple(self._unsent), reasoning, tuple(self._unsent_logprobs)))
             self._unsent.clear()
+            self._unsent_logprobs.clear()
 
 
 class Watcher(StoppingCriteria):
@@ -116,18 +136,19 @@ class Watcher(StoppingCriteria):
     or a disconnected client ends its row at once, and reading the tokens is the only synchronisation with the device.
     """
 
-    def __init__(self, rows: Sequence[Row], constraint: Constraint | None = None):
-        self._rows, self._constraint = rows, constraint
+    def __init__(self, rows: Sequence[Row], constraint: Constraint | None = None, chosen: ChosenLogprobs | None = None):
+        self._rows, self._constraint, self._chosen = rows, constraint, chosen
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **options: Any) -> torch.BoolTensor:  # noqa: ARG002
         """Return which rows are done, (batch,). `input_ids` is (batch, tokens); the last column is new."""
         tokens = input_ids[:, -1].tolist()
         now = time.perf_counter()
-        for number, (row, token) in enumerate(zip(self._rows, tokens, strict=True)):
+        logprobs = [None] * len(tokens) if self._chosen is None else self._chosen.of(input_ids[:, -1])
+        for number, (row, token, logprob) in enumerate(zip(self._rows, tokens, logprobs, strict=True)):
             if row.ticket.cancelled:
                 row.done = True
             elif not row.done:
-                row.add(token, now)
+                row.add(token, now, logprob if row.ticket.request.logprobs else None)
                 if self._constraint is not None:
                     self._follow(self._constraint, number, token, now)
         return torch.tensor([row.done for row in self._rows], device=input_ids.device)
@@ -153,8 +174,9 @@ def run_batch(loaded: Loaded, tickets: Sequence[Waiting]) -> None:
         inputs = loaded.family.collate([ticket.prepared for ticket in tickets])
         _seed(sampling)
         constraint = _constraint(loaded, tickets)
-        stopping = StoppingCriteriaList([Watcher(rows, constraint)])
-        generate(loaded, inputs, sampling, sampling.max_tokens, stopping, constraint)
+        chosen = ChosenLogprobs() if any(ticket.request.logprobs for ticket in tickets) else None
+        stopping = StoppingCriteriaList([Watcher(rows, constraint, chosen)])
+        generate(loaded, inputs, sampling, sampling.max_tokens, stopping, constraint, chosen)
     except Exception as exception:  # noqa: BLE001 - the server must survive a failing batch
         error = as_request_error(exception, loaded, len(tickets))
     now = time.perf_counter()
@@ -180,10 +202,11 @@ def generate(
     max_new_tokens: int,
     stopping: StoppingCriteriaList | None = None,
     constraint: Constraint | None = None,
+    chosen: ChosenLogprobs | None = None,
 ) -> None:
     """Call the model's `generate` with `inputs` on its device. Floating-point inputs are converted to its dtype.
 
-    `constraint` holds the rows to their schemas.
+    `constraint` holds the rows to their schemas. `chosen` sees the logits behind it and before the penalty.
     """
     placed = {
         name: value.to(loaded.device, loaded.dtype if value.is_floating_point() else None)
@@ -192,12 +215,17 @@ def generate(
         for name, value in inputs.items()
     }
     config = generation_config(loaded, sampling, max_new_tokens)
+    processors = LogitsProcessorList([one for one in (constraint, chosen) if one is not None])
+    if chosen is not None and sampling.repetition_penalty != 1.0:
+        # By itself transformers puts the penalty first. Behind the mask it gives the same scores.
+        config.repetition_penalty = 1.0
+        processors.append(_penalty(loaded, placed, sampling.repetition_penalty))
     with torch.inference_mode():
         loaded.model.generate(
             **placed,
             generation_config=config,
             stopping_criteria=stopping,
-            logits_processor=LogitsProcessorList([constraint] if constraint else []),
+            logits_processor=processors,
         )
 
 
@@ -220,6 +248,13 @@ def generation_config(loaded: Loaded, sampling: Sampling, max_new_tokens: int) -
         eos_token_id=list(loaded.eos_ids) or None,
         pad_token_id=loaded.pad_id,
     )
+
+
+def _penalty(loaded: Loaded, inputs: Mapping[str, Any], penalty: float) -> RepetitionPenaltyLogitsProcessor:
+    """Return the penalty as transformers 5.23 makes it (generation/utils.py): padding on the left is not repeated."""
+    mask = None if getattr(loaded.model.config, "is_encoder_decoder", False) else inputs.get("attention_mask")
+    padding = None if mask is None else (mask != 0).int().argmax(dim=1)
+    return RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=padding)
 
 
 def _constraint(loaded: Loaded, tickets: Sequence[Waiting]) -> Constraint | None:

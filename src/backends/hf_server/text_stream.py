@@ -24,6 +24,7 @@ class TextStream:
         self._settled = 0  # the tokens before this index end with a complete character
         self._returned = 0  # number of characters of the window's text that were returned
         self._held = ""  # text that may be the beginning of a stop text
+        self.grown = ""  # what the last token, or the end, completed, whether it is returned or held back
         self.stopped = False
 
     def feed(self, token: int) -> str:
@@ -37,13 +38,15 @@ class TextStream:
         if not text.endswith(REPLACEMENT):
             self._window, self._settled = self._settled, len(self._ids)
             self._returned = len(self._decode(self._ids[self._window : self._settled]))
+        self.grown = piece
         return self._release(piece)
 
     def finish(self) -> str:
         """Return the text that was held back, because the answer ends here."""
+        self.grown = ""
         if self.stopped:
             return ""
-        rest = self._decode(self._ids[self._window :])[self._returned :]
+        self.grown = rest = self._decode(self._ids[self._window :])[self._returned :]
         text = self._release(rest)
         if not self.stopped:
             text, self._held = text + self._held, ""

@@ -79,6 +79,8 @@ class Server(ChatServer):
             raise RequestError("an OCR program needs the picture of a page to read", param="messages")
         if request.response_schema is not None:
             raise RequestError("an OCR program can't be held to a schema", code="unsupported_parameter")
+        if request.logprobs:
+            raise RequestError("an OCR program has no probabilities of tokens", code="unsupported_parameter")
         if request.pixels.min_pixels or request.pixels.max_pixels:
             raise RequestError("an OCR program reads pictures as they are", code="unsupported_parameter")
         reading = asyncio.get_running_loop().run_in_executor(self._workers, self._read, request, arrived)

@@ -264,6 +264,7 @@ class Questions:
             sampling=self.job.sampling(asked.repeat),
             pixels=pixels,
             response_schema=self.job.response_schema,
+            logprobs=self.job.logprobs,
         )
 
 

@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "parity", "load", "goodput", "ocr",
+    "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {

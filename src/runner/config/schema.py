@@ -40,6 +40,9 @@ class SamplingConfig:
     thinking: str | None = None
     repeats: int = within(1, 1, MOST_REPEATS)
     seed: int | None = 0  # repeat number N of a question is sent seed + N
+    # true: the log-probability of each token of an answer is asked for and stored; null: where metrics=[confidence]
+    # needs it and the engine can give it
+    logprobs: bool | None = None
 
 
 @dataclass

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from backends.api import Generation
+from metrics.answer_tokens import AnswerTokens
 from metrics.api import Case, Score
 from runner.datasets.api import Image, Sample
 from runner.store import to_json
@@ -61,6 +62,7 @@ class AnswerRow(TypedDict):
     cached_tokens: NotRequired[int | None]
     reasoning_tokens: NotRequired[int | None]
     remarks: NotRequired[list[str]]
+    token_logprobs: NotRequired[dict[str, Any] | None]  # the fields of backends.api.TokenLogprobs
     lowered_max_pixels: NotRequired[int | None]
     columns: NotRequired[dict[str, str]]
     rival: NotRequired[str]
@@ -132,6 +134,8 @@ def case(row: Mapping[str, Any]) -> Case:
         facts["answerable"] = row["answerable"]
     if sizes := row.get("image_sizes"):
         facts["image_sizes"] = sizes
+    if told := row.get("token_logprobs"):
+        facts["token_logprobs"] = AnswerTokens.of(told["lengths"], told["logprobs"], told["problem"])
     if columns := row.get("columns"):
         facts["columns"] = columns  # what a table of another program knows besides
     if error:

@@ -15,7 +15,7 @@ from metrics.api import Metric
 from runner import store
 from runner.config import Config
 from runner.datasets.api import Dataset, Sample
-from runner.planning import checkpoints
+from runner.planning import checkpoints, logprobs
 from runner.planning.arrivals import Arrivals
 from runner.prompts import Prompt, Rendered
 from runner.prompts.ocr import Ocr
@@ -87,6 +87,11 @@ class Job:
         """Return the schema that the engine is held to; None where it is not."""
         schema = self.prompt.schema
         return schema.content if schema is not None and schema.is_enforced else None
+
+    @property
+    def logprobs(self) -> bool:
+        """Whether the log-probabilities of the answers' tokens are asked for."""
+        return logprobs.asked(self.config)
 
     def messages(self, prompt: Rendered, images: tuple[ImagePart | VideoPart, ...]) -> tuple[Message, ...]:
         """Return the chat turns of a rendered prompt with these pictures."""

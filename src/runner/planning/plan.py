@@ -21,6 +21,7 @@ from runner.planning import (
     arrivals,
     constraint_check,
     hub_check,
+    logprobs,
     machine_check,
     model_checks,
     opened,
@@ -50,6 +51,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     if here and config.stage != "score" and spec_and_backend is not None:
         attempt(problems, lambda: hub_check.check(config, spec_and_backend[0]))
     metrics = attempt(problems, lambda: _metrics(config))
+    attempt(problems, lambda: logprobs.check(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
     due = None if samples is None else attempt(problems, lambda: _arrivals(config, samples))
     prompt = attempt(problems, lambda: opened.prompt(config.prompt))
@@ -129,6 +131,7 @@ def warn(job: Job) -> None:
 def _metrics(config: Config) -> dict[str, Metric]:
     try:
         created = metric_registry.create_all(metric_files.resolved(config.metrics))
+        metric_registry.check_needs(created)
     except ValueError as error:
         raise Refused(Problem(str(error), "metrics")) from error
     return dict(zip(config.metrics, created, strict=True))

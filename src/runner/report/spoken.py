@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 
+from runner.report import automation
 from runner.report.decision import Decision, decide
 from runner.report.model import Comparison, Report
 from runner.report.trust import Distrust, warnings
@@ -51,6 +52,8 @@ def lines(report: Report) -> Iterator[str]:
         taken = say("verdict.taken", label=decision.taken.label) if decision.taken else say("verdict.undecided")
         where = f" ({compared.dataset})" if len(shown) > 1 else ""
         yield f"{say('section.verdict')}{where}: {taken}. {decision.reason}"
+        for sentence in automation.sentences(compared, decision):
+            yield f"  {sentence}"
         for distrust in about(compared, decision):
             named = distrust.candidate is not None and distrust.candidate is not decision.taken
             of = f"{distrust.candidate.label}: " if named and distrust.candidate else ""

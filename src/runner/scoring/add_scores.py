@@ -19,7 +19,7 @@ from runner.base.errors import Problem, Refused
 from runner.config import metric_files
 from runner.jobs import tracking
 from runner.jobs.folder import JobFolder
-from runner.scoring import asked_metrics, score
+from runner.scoring import asked_metrics, confidence, score
 from runner.scoring.judging import Judged, Judging, judge
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,22 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
         or (name in before and asked_metrics.is_meant(wanted.composed, name, before[name], chosen[name]))
     } | ({"judge"} if wanted.judging is not None else set())
     merged, keep = _merged(folder, cases, before, asked, meant, new=new)
+    try:
+        metric_registry.check_needs(list(merged.values()))
+    except ValueError as error:
+        raise Refused(Problem(str(error), "metrics")) from error
     versions = described["metric_versions"]
     notes = [_kept_note(name, versions.get(name), merged[name].version) for name in sorted(keep)]
     timed = record.get("timed", True)
     aggregates = score.score(folder, cases, merged, timed=timed, keep=keep)
+    of_confidence, told_of_it = confidence.figures(folder, cases, merged)
     # 2. Sum up.
     measures = {f"{measure.group}/{measure.name}" for metric in merged.values() for measure in metric.measures}
     record["metrics"] = {
         **{name: value for name, value in record["metrics"].items() if _stays(name, measures)},
         **score.values(aggregates),
         **score.repeats(folder, cases),
+        **of_confidence,
         **judged.figures,
         "samples/unscored": score.unscored(aggregates),
     }
@@ -86,8 +92,8 @@ def add_scores(where: Path, wanted: Wanted, *, new: bool) -> dict[str, float]:
     record["aggregates"] = [*(dataclasses.asdict(figure) for figure in aggregates), *left]
     older = [note for note in record["notes"] if wanted.judging is None or not note.startswith("judge")]
     empty = score.without_figure(aggregates, folder)
-    older = [note for note in older if not note.startswith(score.NO_FIGURE)]
-    record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes, *empty]))
+    older = [note for note in older if not note.startswith((score.NO_FIGURE, f"{confidence.GROUP}: "))]
+    record["notes"] = list(dict.fromkeys([*older, *filter(None, notes), *judged.notes, *empty, *told_of_it]))
     record["scored_at"] = time.time()
     described["metric_versions"] = versions | {
         name: metric.version for name, metric in merged.items() if name not in keep or name not in versions
@@ -182,7 +188,7 @@ def _stays(name: str, measures: set[str]) -> bool:
     group, _, rest = name.partition("/")
     if f"{group}/{rest.partition('/')[0]}" in measures:
         return False
-    return group != "repeats" and name != "samples/unscored"
+    return group not in ("repeats", confidence.GROUP) and name != "samples/unscored"
 
 
 def _kept_note(name: str, version: str | None, current: str) -> str:

@@ -10,6 +10,7 @@ from typing import TextIO
 from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
 from metrics.api import Case, Metric, Score
+from metrics.registry import measures_of_others
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
 from runner.jobs.folder import JobFolder
@@ -77,12 +78,32 @@ def _scored(
     keep: frozenset[str] | None,
 ) -> Iterator[Score]:
     """Yield the scores of each metric in turn, the older ones where they are kept and complete."""
+    last = {name: metric for name, metric in metrics.items() if hasattr(metric, "needs")}
+    handed: dict[str, list[Score]] = defaultdict(list)  # scores that metrics at the end take, by measure
+    for metric in last.values():
+        handed |= {name: [] for name in metric.needs(measures_of_others(metric, metrics.values()))}
     with Progress("scoring", len(metrics), quiet=True) as progress:
-        for name, metric in metrics.items():
+        for name, metric in sorted(metrics.items(), key=lambda one: one[0] in last):
             progress.say(name)
-            complete = _complete(metric, cases, older) if keep and name in keep else None
-            yield from metric.score(cases) if complete is None else complete
+            # Scores that were made of others are made anew with them.
+            complete = _complete(metric, cases, older) if keep and name in keep and name not in last else None
+            for row in _made(metric, cases, handed, metrics) if complete is None else complete:
+                if row.name in handed:
+                    handed[row.name].append(row)
+                yield row
             progress.advance()
+
+
+def _made(
+    metric: Metric, cases: Sequence[Case], handed: Mapping[str, list[Score]], metrics: Mapping[str, Metric]
+) -> Iterable[Score]:
+    """Return the scores of a metric, from those of others where it takes them."""
+    if not hasattr(metric, "needs"):
+        return metric.score(cases)
+    others = measures_of_others(metric, metrics.values())
+    taken = [row for name in metric.needs(others) for row in handed[name]]
+    made: Iterable[Score] = metric.score_after(cases, taken, others)  # type: ignore[attr-defined]
+    return made
 
 
 def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from backends.api import Failure, Generation, Timing
+from backends.api import Failure, Generation, Timing, TokenLogprobs
 
 _CRC = b',"crc":"%08x"}'
 _CRC_BYTES = len(_CRC % 0)
@@ -26,6 +26,7 @@ _LINE = json.JSONEncoder(ensure_ascii=False)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Generation))
 _ERROR_FIELDS = tuple(field.name for field in dataclasses.fields(Failure))
 _TIMING_FIELDS = tuple(field.name for field in dataclasses.fields(Timing))
+_LOGPROBS_FIELDS = tuple(field.name for field in dataclasses.fields(TokenLogprobs))
 
 
 def digest(value: Any) -> str:
@@ -49,7 +50,7 @@ def to_json(generation: Generation) -> dict[str, Any]:
     `dataclasses.asdict` would do the same, but copies every token, which makes it ten times slower.
     """
     row = {name: getattr(generation, name) for name in _FIELDS}
-    for name, fields in (("error", _ERROR_FIELDS), ("timing", _TIMING_FIELDS)):
+    for name, fields in (("error", _ERROR_FIELDS), ("timing", _TIMING_FIELDS), ("token_logprobs", _LOGPROBS_FIELDS)):
         part = row[name]
         row[name] = None if part is None else {field: getattr(part, field) for field in fields}
     return row
@@ -62,6 +63,9 @@ def from_json(row: Mapping[str, Any]) -> Generation:
     values["timing"] = Timing(**row["timing"]) if row.get("timing") else None
     values["token_ids"] = tuple(row["token_ids"]) if row.get("token_ids") is not None else None
     values["remarks"] = tuple(row.get("remarks") or ())
+    if (told := row.get("token_logprobs")) is not None:
+        lengths, logprobs = tuple(told.get("lengths") or ()), tuple(told.get("logprobs") or ())
+        values["token_logprobs"] = TokenLogprobs(lengths, logprobs, told.get("problem") or "")
     return Generation(**values)
 
 

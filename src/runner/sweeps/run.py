@@ -34,7 +34,7 @@ from runner.planning import environments, prices
 from runner.planning.job import Job
 from runner.planning.plan import plan, warn
 from runner.report import background
-from runner.scoring import judging, score
+from runner.scoring import confidence, judging, score
 from runner.store import Shelf
 from runner.sweeps import ahead
 
@@ -131,6 +131,9 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
         record.metrics["ocr/mean_s"] = seconds
     record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
+    of_confidence, told_of_it = confidence.figures(folder, cases, wanted)
+    record.metrics |= of_confidence
+    record.notes += told_of_it
     record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
     _costs(job, record, seen.costs, generated.measured if generated.timed else None)
     if job.dataset.is_search:

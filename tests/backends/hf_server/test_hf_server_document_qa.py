@@ -14,6 +14,7 @@ import pytest
 from backends.chat_server.completions import Delta, Failed, Finished
 from backends.chat_server.errors import LoadError, RequestError
 from backends.chat_server.protocol import parse_chat_request
+from backends.hf_server import batcher
 from backends.hf_server.settings import Settings
 
 needs_tesseract = pytest.mark.skipif(
@@ -212,6 +213,13 @@ def test_the_best_span_lies_within_the_page_and_the_limit():
 def test_what_it_can_not_be_asked(loaded, parts, values, words):
     with pytest.raises(RequestError, match=words):
         loaded.family.prepare(request(*[page("A")] * parts, **values))
+
+
+@needs_tesseract
+def test_it_has_no_probabilities_of_tokens(loaded):
+    ticket = SimpleNamespace(request=request(page("A"), logprobs=True))
+    with pytest.raises(RequestError, match="no probabilities of tokens"):
+        batcher._prepare(ticket, loaded.family, None)
 
 
 @needs_tesseract

@@ -98,6 +98,7 @@ def test_what_can_not_be_read_is_refused_and_is_no_empty_answer():
         body(),
         body(video),
         body(url(png(size=(30, 20))), mm_processor_kwargs={"max_pixels": 100}),
+        body(url(png(size=(30, 20))), logprobs=True),
         body(url(b"no picture")),
         body(url(png(size=(1200, 20)))),
         body(url(png(size=(30, 20))), stream=True) | {"model": "other"},
@@ -106,7 +107,15 @@ def test_what_can_not_be_read_is_refused_and_is_no_empty_answer():
     assert all(status >= 400 for status, _ in refused)
     for said, expected in zip(
         words,
-        ("needs the picture", "no videos", "as they are", "can't be decoded", "Image too large", "other"),
+        (
+            "needs the picture",
+            "no videos",
+            "as they are",
+            "no probabilities of tokens",
+            "can't be decoded",
+            "Image too large",
+            "other",
+        ),
         strict=True,
     ):
         assert expected in said

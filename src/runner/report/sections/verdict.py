@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.report import automation
 from runner.report.decision import Decision
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
@@ -18,6 +19,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     return {
         "taken": decision.taken,
         "reason": decision.reason,
+        "automation": automation.sentences(compared, decision),
         "tiles": _tiles(compared, decision.taken) if decision.taken else [],
         "distrust": against,
         "others": [warning for warning in all_warnings if warning not in against],
