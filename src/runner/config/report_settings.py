@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "parity", "load", "goodput", "ocr",
+    "samples", "harness", "repeats", "parity", "load", "goodput", "capacity", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -35,6 +35,8 @@ METRICS = {
     "harness": ("overhead_share",),
     "load": ("offered_per_s", "in_flight_mean", "late_p99_s", "late_share", "held_share"),
     "goodput": ("requests_per_s", "share"),
+    "capacity": ("requests_per_second", "pages_per_hour", "usd_per_1000_pages", "at_least_per_second",
+                 "below_per_second", "steps", "requests"),
     "ocr": ("mean_s",),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit

@@ -8,7 +8,7 @@ from typing import Any
 from backends.api import Backend, EngineSpec
 from runner.base import machine, paths
 from runner.config import Config
-from runner.config.load import CLOSED
+from runner.config.load import OPEN
 from runner.config.request_form import request_form
 from runner.planning import arrivals, backend_code, checkpoints, environments
 from runner.prompts import ocr
@@ -53,6 +53,6 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
-        **({"load": arrivals.described(config.load)} if config.load.arrivals != CLOSED else {}),
+        **({"load": arrivals.described(config.load)} if config.load.arrivals in OPEN else {}),
         **({"replicas": str(replicas)} if (replicas := config.backend.replicas) > 1 else {}),
     }
