@@ -23,6 +23,7 @@ each `resolution` above the one before, so that the same rates are compared, and
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,9 @@ class Judged:
     """What the looks at one rate say.
 
     `share` of the requests in the settled parts kept all limits; of the limit that is kept worst in comparison with
-    its share, `worst` is the name, `low` and `high` are the interval. `shown`: intervals decided, not shares alone. `behind` is the share of requests that came and
-    did not end within the settled parts, and `in_flight` how many were under way on average (rate times latency).
+    its share, `worst` is the name, `low` and `high` are the interval. `shown`: intervals decided, not shares
+    alone. `behind` is the share of requests that came and did not end within the settled parts, and `in_flight` how
+    many were under way on average (rate times latency).
     """
 
     verdict: Verdict
@@ -154,7 +156,7 @@ def _design_effect(kept: Sequence[Sequence[bool]], share: float) -> float:
 
 def _batches(look: Sequence[bool]) -> list[Sequence[bool]]:
     ends = [round(number * len(look) / BATCHES) for number in range(BATCHES + 1)]
-    return [look[begin:end] for begin, end in zip(ends, ends[1:], strict=False) if end > begin]
+    return [look[begin:end] for begin, end in itertools.pairwise(ends) if end > begin]
 
 
 @dataclass(frozen=True)

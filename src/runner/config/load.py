@@ -38,7 +38,7 @@ class LoadConfig:
     # load=capacity: the fewest requests of one look at a rate; null: as many as the percentiles of report.slo need
     requests: int | None = within(None, 10, 1000000)
     resolution: float = within(0.1, 0.01, 1)  # load=capacity: neighbouring rates differ by this share
-    looks: int = within(3, 1, 20)  # load=capacity: a rate is looked at so often before it counts as not shown to hold
+    looks: int = within(4, 1, 20)  # load=capacity: a rate is looked at so often before it counts as not shown to hold
     steps: int = within(12, 1, 100)  # load=capacity: so many rates are tried at most
     picture_repeats: int = within(1, 1, 10000)  # load=capacity: how often one look may send the same picture
 

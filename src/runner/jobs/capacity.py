@@ -115,8 +115,11 @@ def figures(found: Found, used: Costs, price: Price | None, usd_per_hour: float 
     }
     holds, fails, engines = found.holds, found.fails, found.replicas
     if found.outcome.ending != "found" or holds is None:
-        values |= {"capacity/at_least_per_second": holds / engines} if holds is not None else {}
-        values |= {"capacity/below_per_second": fails / engines} if fails is not None else {}
+        for bound, rate in (("at_least", holds), ("below", fails)):
+            if rate is not None:
+                values[f"capacity/{bound}_requests_per_second"] = rate / engines
+                if pages := 3600 * rate * found.search.pages_per_request:
+                    values[f"capacity/{bound}_pages_per_hour"] = pages / engines
         return values
     values["capacity/requests_per_second"] = holds / engines
     if pages_per_hour := 3600 * holds * found.search.pages_per_request:
@@ -148,9 +151,8 @@ def notes(found: Found) -> Iterator[str]:
             f"capacity: {rates} lies so near to the limit that {rule.looks} looks did not decide; the shares alone "
             "did (load.looks, load.requests: more of them decide more)"
         )
-    if late := [step for step in found.steps if step.judged.verdict == "fails" and _late(step)]:
-        rates = ", ".join(f"{step.rate:g}/s" for step in late)
-        yield f"capacity: at {rates} requests left over 10 ms late on our side: the engine may carry more"
+    if any(step.rate == found.fails and _late(step) for step in borders):
+        yield f"capacity: at {found.fails:g}/s requests left over 10 ms late on our side: the engine may carry more"
     if found.search.picture_repeats > 1:
         yield (
             f"capacity: one look sent a picture up to {found.search.picture_repeats}x (load.picture_repeats): an "

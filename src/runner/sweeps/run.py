@@ -101,7 +101,7 @@ def _judge(
 
 def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
     """Generate, have the answers judged, score, measure."""
-    generated, answers = Generated(), Answers(folder, job.config.report.slo)
+    generated, answers = Generated(), Answers(folder, None if job.capacity else job.config.report.slo)
     spending, number = _spending(job), HydraConfig.get().job.get("num")
     found: Found | None = None
     ahead.prepare(number)

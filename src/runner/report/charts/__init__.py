@@ -26,6 +26,7 @@ BUILT_IN: Mapping[str, str] = {
     "trade_off": "runner.report.charts.trade_off:draw",
     "cost": "runner.report.charts.cost:draw",
     "heat_map": "runner.report.charts.heat_map:draw",
+    "knee": "runner.report.charts.knee:draw",
     "latency": "runner.report.charts.latency:draw",
     "memory": "runner.report.charts.memory:draw",
     "concurrency": "runner.report.charts.concurrency:draw",
