@@ -49,7 +49,7 @@ def find(
 
     if asked.timed and job.config.concurrency == 1 and not _holds_alone(search, seen):
         return ended(Outcome(None, None, "never"))
-    looking = _Looking(job, search, shelf, gate, quiet, is_cold=asked.started == 0)
+    looking = _Looking(job, search, shelf, gate, quiet, is_cold=not asked.fresh)
     first = ladder.at_most(job.config.load.rate or _rate(asked, seen))
     walk = sustainable.search(first, ladder.at_most(highest), ladder, search.steps)
     rung = next(walk)

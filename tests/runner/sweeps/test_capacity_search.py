@@ -34,6 +34,10 @@ from tests.runner.asking.test_open_load import Clock
 PICTURES = 60
 
 
+class Stopped(Exception):
+    """What ends a command in the middle of a load."""
+
+
 class Queue:
     """An endpoint of so many servers; `service` draws how long each needs for an answer, in seconds."""
 
@@ -64,7 +68,7 @@ class QueueClient:
         if queue.breaks_in is not None:
             queue.breaks_in -= 1
             if queue.breaks_in < 0:
-                raise KeyboardInterrupt
+                raise Stopped
         begin = clock()
         async with self.free:
             await asyncio.sleep(queue.service(queue.draw))
@@ -127,11 +131,13 @@ SLO = "report.slo={latency/p95_s: 0.4}"
 
 
 def test_the_capacity_of_known_servers_is_found_to_the_resolution(search, tmp_path: Path):
-    """Four servers of 0.1 s: at 36.9 requests a second 95% end within 0.4 s (simulated with 400,000 requests)."""
-    queue = Queue(4, steady(0.1))
-    found = search(queue, SLO)
+    """Four servers of 0.1 s: at 35.6 requests a second 95% end within 0.4 s (benchmarks/capacity_search.py).
+
+    With another seed a search may end elsewhere: how often is what that benchmark counts.
+    """
+    found = search(Queue(4, steady(0.1)), SLO, "load.seed=1")
     assert found.outcome.ending == "found" and found.holds is not None and found.fails is not None
-    assert found.holds == pytest.approx(36.9, rel=0.1)
+    assert found.holds == pytest.approx(35.6, rel=0.1)
     assert found.fails == pytest.approx(found.holds * 1.1, rel=0.001)
     verdicts = rates(found)
     assert all((verdict == "holds") == (rate <= found.holds) for rate, verdict in verdicts.items())
@@ -146,10 +152,10 @@ def test_the_capacity_of_known_servers_is_found_to_the_resolution(search, tmp_pa
 
 
 def test_the_capacity_is_found_where_service_times_vary(search):
-    """Four servers of 0.1 s on average, exponential: the share within 0.8 s falls slowly with the rate."""
-    found = search(Queue(4, lambda draw: draw.expovariate(10)), "report.slo={latency/p95_s: 0.8}")
+    """Four servers of 0.1 s on average, exponential: 32.9 requests a second (benchmarks/capacity_search.py)."""
+    found = search(Queue(4, lambda draw: draw.expovariate(10)), "report.slo={latency/p95_s: 0.5}", "load.seed=1")
     assert found.outcome.ending == "found"
-    assert found.holds == pytest.approx(36.2, rel=0.2)  # benchmarks/capacity_search.py: how often within 10%
+    assert found.holds == pytest.approx(32.9, rel=0.1)
     assert any(len(step.looks) > 1 for step in found.steps), "near the limit one look does not decide"
 
 
@@ -186,13 +192,13 @@ def test_too_few_steps_leave_bounds(search):
     found = search(Queue(4, steady(0.1)), SLO, "load.steps=3")
     assert found.outcome.ending == "steps" and len(found.steps) == 3
     values = figures.figures(found, Costs(), None, None)
-    assert values["capacity/at_least_requests_per_second"] < 36.9 < values["capacity/below_requests_per_second"]
+    assert values["capacity/at_least_requests_per_second"] < 35.6 < values["capacity/below_requests_per_second"]
     assert "capacity/requests_per_second" not in values
 
 
 def test_a_queue_that_grows_does_not_hold_however_generous_the_objective(search):
-    """One server of 0.1 s and a limit of 30 s: 11 a second is no capacity, though a short load would end in time."""
-    found = search(Queue(1, steady(0.1)), "report.slo={latency/p95_s: 30}")
+    """One server of 0.1 s and a limit of 5 s: 11 a second is no capacity, though a short load would end in time."""
+    found = search(Queue(1, steady(0.1)), "report.slo={latency/p95_s: 5}")
     assert found.outcome.ending == "found" and found.holds is not None
     assert 9 < found.holds < 10.6
 
@@ -214,29 +220,30 @@ def test_no_capacity_is_told_where_a_limited_time_is_not_known(search):
 
 
 def test_the_percentiles_of_several_limits_are_each_kept(search):
-    """The tighter limit decides: half of the requests within 0.11 s, and not 95% within 4 s."""
-    found = search(Queue(4, steady(0.1)), "report.slo={latency/p50_s: 0.11, latency/p99_s: 4}", "load.requests=300")
+    """The tighter limit decides: half of the requests within 0.11 s, and not 99% within 0.8 s."""
+    found = search(Queue(4, steady(0.1)), "report.slo={latency/p50_s: 0.11, latency/p99_s: 0.8}", "load.requests=300", "load.resolution=0.2")
     assert found.outcome.ending == "found" and found.holds is not None and found.holds < 36
     assert {step.judged.worst for step in found.steps if step.judged.verdict == "fails"} == {"latency/p50_s"}
 
 
 def test_a_stopped_search_asks_only_what_is_missing(search):
-    whole = search(Queue(4, steady(0.1)), SLO, "sampling.seed=1")
+    few = (SLO, "load.steps=3", "load.requests=200")
+    whole = search(Queue(4, steady(0.1)), *few, "sampling.seed=1")
     queue = Queue(4, steady(0.1))
-    queue.breaks_in = PICTURES + 3 + 445 + 100
-    with pytest.raises(KeyboardInterrupt):
-        search(queue, SLO)
+    queue.breaks_in = PICTURES + 3 + 200 + 100
+    with pytest.raises(Stopped):
+        search(queue, *few)
     assert len(queue.loads[-1]) == 101, "it was stopped within its second look"
     queue.breaks_in, begun = None, len(queue.loads)
-    found = search(queue, SLO)
+    found = search(queue, *few)
     looks = [look for step in found.steps for look in step.looks]
     again = [len(one) for one in queue.loads[begun:]]
     assert again[0] == 3, "a warm-up, since this process has asked nothing yet"
     assert again[1:] == [len(look.sent) for look in looks[1:]], "neither the questions nor the first look"
     assert rates(found) == rates(whole) and found.holds == whole.holds
     begun = len(queue.loads)
-    assert rates(search(queue, SLO)) == rates(found) and len(queue.loads) == begun, "all is in the store"
-    assert len(search(queue, SLO, "reuse=never").steps) and len(queue.loads) > begun
+    assert rates(search(queue, *few)) == rates(found) and len(queue.loads) == begun, "all is in the store"
+    assert len(search(queue, *few, "reuse=never").steps) and len(queue.loads) > begun
 
 
 def test_no_picture_is_sent_twice_in_a_look_unless_asked_for(search):
