@@ -128,7 +128,9 @@ def main() -> int:
         sent = sum(total for _, total in results) / count
         told = "".join(f" {end:>+7.1%}" for end in ends)
         far_told = f"{far[1] / count:>8.1%} {far[2] / count:>5.1%}"
-        print(f"{case.name:40} {true:7.2f}{told} {far_told} {sent:9.0f}  ({time.monotonic() - began:.0f} s)", flush=True)
+        print(
+            f"{case.name:40} {true:7.2f}{told} {far_told} {sent:9.0f}  ({time.monotonic() - began:.0f} s)", flush=True
+        )
     every = len(CASES) * given.searches
     return tell(
         [

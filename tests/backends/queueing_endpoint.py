@@ -13,7 +13,8 @@ import threading
 from types import TracebackType
 
 from aiohttp import web
-from scripted_endpoint import GOOD, open_stream
+
+from tests.backends.scripted_endpoint import GOOD, open_stream
 
 
 class QueueingEndpoint:

@@ -67,6 +67,7 @@ class Found:
     steps: Sequence[Step]
     outcome: Outcome
     highest: float  # rate that the dataset is large enough for
+    may_remember: bool = True  # pictures or beginnings of prompts: an endpoint, or an engine that was told to
     unknown: str = ""  # the limit whose time is not known of an answer
 
     @property
@@ -153,10 +154,10 @@ def notes(found: Found) -> Iterator[str]:
         )
     if any(step.rate == found.fails and _late(step) for step in borders):
         yield f"capacity: at {found.fails:g}/s requests left over 10 ms late on our side: the engine may carry more"
-    if found.search.picture_repeats > 1:
+    if found.search.picture_repeats > 1 and found.may_remember:
         yield (
-            f"capacity: one look sent a picture up to {found.search.picture_repeats}x (load.picture_repeats): an "
-            "engine or endpoint that keeps pictures, or beginnings of prompts, answers sooner than it would to others"
+            f"capacity: one look sent a picture up to {found.search.picture_repeats}x (load.picture_repeats): where "
+            "pictures, or beginnings of prompts, are kept, answers come sooner than users get them who send others"
         )
     if found.replicas > 1:
         yield f"capacity: rates were offered to {found.replicas} engines together; the figures are for one of them"

@@ -43,9 +43,11 @@ def find(
     ladder, longest_s = Ladder(search.rule.resolution), _longest_s(search, asked, seen)
     highest = search.highest(longest_s)
     steps: list[Step] = []
+    backend = job.config.backend
+    may_remember = bool(backend.base_url or backend.prefix_cache or backend.mm_cache)
 
     def ended(outcome: Outcome, unknown: str = "") -> Found:
-        return Found(search, replicas, steps, outcome, highest, unknown)
+        return Found(search, replicas, steps, outcome, highest, may_remember, unknown)
 
     if asked.timed and job.config.concurrency == 1 and not _holds_alone(search, seen):
         return ended(Outcome(None, None, "never"))

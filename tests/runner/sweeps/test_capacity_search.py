@@ -4,6 +4,7 @@ Time passes only while everything waits (`Clock` of the open load's tests), so a
 """
 
 import asyncio
+import itertools
 import random
 import statistics
 from collections.abc import Callable
@@ -221,7 +222,12 @@ def test_no_capacity_is_told_where_a_limited_time_is_not_known(search):
 
 def test_the_percentiles_of_several_limits_are_each_kept(search):
     """The tighter limit decides: half of the requests within 0.11 s, and not 99% within 0.8 s."""
-    found = search(Queue(4, steady(0.1)), "report.slo={latency/p50_s: 0.11, latency/p99_s: 0.8}", "load.requests=300", "load.resolution=0.2")
+    found = search(
+        Queue(4, steady(0.1)),
+        "report.slo={latency/p50_s: 0.11, latency/p99_s: 0.8}",
+        "load.requests=300",
+        "load.resolution=0.2",
+    )
     assert found.outcome.ending == "found" and found.holds is not None and found.holds < 36
     assert {step.judged.worst for step in found.steps if step.judged.verdict == "fails"} == {"latency/p50_s"}
 
@@ -292,5 +298,5 @@ def test_times_of_a_look_are_random_and_its_rate_is_exact(tmp_path: Path):
     assert job.capacity is not None
     first, second = (list(job.capacity.arrivals(8.0, look, 400).due()) for look in (1, 2))
     assert first[-1] == second[-1] == 50.0 and len(first) == 401 and first[:-1] != second[:-1]
-    gaps = [later - one for one, later in zip(first, first[1:], strict=False)]
+    gaps = [later - one for one, later in itertools.pairwise(first)]
     assert statistics.stdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.25), "as between users who know nothing"

@@ -10,6 +10,7 @@ from runner.report.charts import style
 from runner.report.model import Candidate, Comparison
 
 MARKS = {"holds": "circle", "fails": "x"}
+TICKS = [digit * 10.0**power for power in range(-4, 5) for digit in (1, 2, 5)]  # of seconds, on a logarithmic axis
 
 
 def draw(compared: Comparison) -> go.Figure | None:
@@ -43,18 +44,20 @@ def draw(compared: Comparison) -> go.Figure | None:
         _lines(chart, compared, candidate, found, limited)
     chart.add_hline(y=searched[0][1]["objective"][limited], line={"color": style.SOFT, "dash": "dot"}, yref="y2")
     time = limited.removesuffix("_s").replace("/", " ").replace("_", " ")
+    chart.update_layout(yaxis2={"domain": [0, 0.46], "automargin": True})
     chart.update_layout(
         showlegend=True,
         xaxis={"title": {"text": say("chart.knee.x")}, "rangemode": "tozero", "anchor": "y2"},
         yaxis={"title": {"text": say("chart.knee.goodput")}, "rangemode": "tozero", "domain": [0.54, 1]},
-        yaxis2={"title": {"text": f"{time}, {say('unit.s')}"}, "type": "log", "domain": [0, 0.46], "automargin": True},
+        yaxis2={"title": {"text": f"{time}, {say('unit.s')}"}, "type": "log", "tickvals": TICKS},
     )
     return chart
 
 
 def _shown(found: dict[str, Any]) -> str:
-    """Return the limit whose percentile is drawn: of the latency, where that is limited."""
-    return next((name for name in found["objective"] if name.startswith("latency/")), next(iter(found["objective"])))
+    """Return the limit whose percentile is drawn: the one that is kept worst at the lowest rate that does not hold."""
+    failing = [step["decisive_limit"] for step in found["steps"] if step["verdict"] == "fails"]
+    return str(failing[0]) if failing else next(iter(found["objective"]))
 
 
 def _lines(chart: go.Figure, compared: Comparison, candidate: Candidate, found: dict[str, Any], limited: str) -> None:

@@ -34,7 +34,7 @@ def objective(compared: Comparison, found: Mapping[str, Any]) -> str:
     """Return an objective in words: latency p95 ≤ 3 s."""
     say = compared.texts
     limits = found["objective"].items()
-    return say.listed([f"{_limit(name)} ≤ {figure('latency/limit_s', limit, say)}" for name, limit in limits])
+    return say.listed([f"{_limit(name)} ≤ {say.number(limit, 'g')}\u202f{say('unit.s')}" for name, limit in limits])
 
 
 def _limit(name: str) -> str:
@@ -56,7 +56,7 @@ def _row(compared: Comparison, candidate: Candidate, found: Mapping[str, Any]) -
         "per_day": _whole(compared, None if pages is None else HOURS * pages) or MISSING,
         "engines": MISSING if (engines := _engines(compared, pages)) is None else say.number(engines, ".0f"),
         "usd": figure("cost/usd", candidate.metric("capacity/usd_per_1000_pages"), say),
-        "percentiles": ", ".join(_percentiles(compared, at_rate)) if at_rate else MISSING,
+        "percentiles": list(_percentiles(compared, at_rate)) if at_rate else [MISSING],
         "in_flight": MISSING if at_rate is None else say.number(at_rate["in_flight_mean"] / found["replicas"], ".1f"),
     }
 
@@ -109,7 +109,7 @@ def _assumptions(compared: Comparison, searches: list[Mapping[str, Any]]) -> Ite
     yield say("capacity.caches") if repeats == 1 else say("capacity.repeats", most=repeats)
 
 
-def _steps(compared: Comparison, found: Mapping[str, Any]) -> list[dict[str, str]]:
+def _steps(compared: Comparison, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     say = compared.texts
     rows = []
     for step in found["steps"]:
@@ -125,7 +125,7 @@ def _steps(compared: Comparison, found: Mapping[str, Any]) -> list[dict[str, str
                 "requests": f"{step['settled_requests']}",
                 "share": figure("goodput/share", step["share"], say),
                 "interval": f"{_limit(step['decisive_limit'])} {say.interval(*ends)}\u202f%",
-                "percentiles": ", ".join(_percentiles(compared, step)),
+                "percentiles": list(_percentiles(compared, step)),
                 "goodput": _digits(compared, step["goodput_per_s"]),
                 "behind": figure("load/held_share", step["behind_share"] + 0.0, say),
                 "in_flight": say.number(step["in_flight_mean"], ".1f"),
