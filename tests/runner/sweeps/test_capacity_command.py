@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from runner.jobs.folder import JobFolder
 from tests.backends.fake_backend import wait_until
 from tests.backends.queueing_endpoint import QueueingEndpoint
 from tests.conftest import CommandLine
@@ -22,8 +23,8 @@ def given(dataset: Path, *urls: str) -> tuple[str, ...]:
 
 
 def jobs(cli: CommandLine) -> list[dict[str, Any]]:
-    paths = sorted(cli.folder.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
-    return [json.loads(path.read_text(encoding="utf-8")) | {"folder": path.parent} for path in paths]
+    folders = sorted(JobFolder.paths_below(cli.folder))
+    return [json.loads((one / "metrics.json").read_text(encoding="utf-8")) | {"folder": one} for one in folders]
 
 
 def test_the_verdict_takes_the_candidate_that_carries_enough(cli: CommandLine, tmp_path: Path):
@@ -43,8 +44,8 @@ def test_the_verdict_takes_the_candidate_that_carries_enough(cli: CommandLine, t
     assert described["ending"] == "ceiling" and described["steps"]
     assert second["metrics"]["capacity/at_least_pages_per_hour"] == 3600 * described["holds_per_s"]
     assert "capacity/pages_per_hour" not in second["metrics"], "a bound is no capacity"
-    assert len({json.dumps(row) for row in (json.loads(one)[-1]["content"][0] for one in quick.asked)}) <= 11
-    assert "take" in ended.out and quick.url in ended.out.split("Verdict:")[1], ended.out
+    verdict = ended.out.split("Verdict:")[1].splitlines()[0]
+    assert "take" in verdict and quick.url.split("/")[2] in verdict, ended.out
     page = next(cli.folder.rglob("report.html")).read_text(encoding="utf-8")
     assert "What one engine carries" in page and "The knee" in page
 
@@ -53,7 +54,7 @@ def test_a_killed_search_asks_only_what_is_missing(cli: CommandLine, tmp_path: P
     (tmp_path / "data").mkdir()
     dataset = pictures(tmp_path / "data", 10)
     with QueueingEndpoint(100, 0.01) as endpoint:
-        command = (*given(dataset, endpoint.url), "metrics=[]", "tracking=none")
+        command = (*given(dataset, endpoint.url), "metrics=[]", "tracking=none", "load.rate=4")
         endpoint.halt_after = 3 + 10 + 10 + 4  # a warm-up, the questions, a look, and a part of the next one
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
