@@ -131,6 +131,12 @@ class Questions:
     def _in_order(self) -> Iterator[Asked]:
         """Yield all questions. An open load asks about all samples before it asks about one of them again."""
         repeats = self.job.config.sampling.repeats
+        if (chosen := self.job.chosen) is not None:
+            wanted = {number for number, _ in chosen}
+            samples = {number: sample for number, sample in enumerate(self.job.dataset) if number in wanted}
+            for place, (number, repeat) in enumerate(chosen):
+                yield Asked(place, samples[number], repeat, self._rendered(samples[number]))
+            return
         if self.job.arrivals is not None:
             for repeat in range(repeats):
                 for number, sample in enumerate(self.job.dataset):

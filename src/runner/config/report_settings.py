@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.base.errors import Problem
+from runner.config.values import within
 
 LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "ocr",
+    "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "capacity", "ocr",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -35,6 +36,8 @@ METRICS = {
     "harness": ("overhead_share",),
     "load": ("offered_per_s", "in_flight_mean", "late_p99_s", "late_share", "held_share"),
     "goodput": ("requests_per_s", "share"),
+    "capacity": ("requests_per_second", "pages_per_hour", "usd_per_1000_pages", "at_least_requests_per_second",
+                 "below_requests_per_second", "at_least_pages_per_hour", "below_pages_per_hour", "steps", "requests"),
     "ocr": ("mean_s",),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
@@ -78,6 +81,9 @@ class ReportConfig:
     constraints: dict[str, str] = field(default_factory=dict)  # what a candidate must meet: {latency/p95_s: "<1.5"}
     # service level objective: what users must not wait longer for, in seconds: {ttft/p95_s: 1, latency/p95_s: 3}
     slo: dict[str, float] = field(default_factory=dict)
+    pages_per_day: float | None = within(None, 1)  # with load=capacity: how many engines carry so many?
+    # the share of a day's pages that come in its busiest hour; null: they come evenly, 1/24 in each
+    busiest_hour_share: float | None = within(None, 1 / 24, 1)
     baseline: str | None = None  # a job's name or folder; null: the first job
     confidence: float = 0.95  # of intervals and tests
     language: str = "en"  # en or ru

@@ -90,25 +90,14 @@ class Seen:
         A failure is not good, nor is an answer that was cut within its thinking.
         """
         self.judged += 1
-        timing, remarks = row["timing"], row.get("remarks") or ()
-        if row["error"] is not None or not timing or "cut_before_answer" in remarks:
+        if (waits := waited(row)) is None:
             return
-        waited = {
-            "latency": timing["latency_s"],
-            "ttft": timing["ttft_s"],
-            "ttft/answer": timing.get("answer_ttft_s"),
-            "tpot": _per_token(row),
-        }
-        if not row["text"] and "not_streamed" not in remarks:  # no first piece is waited for beyond the end
-            waited |= {"ttft": timing["latency_s"], "ttft/answer": timing["latency_s"], "tpot": 0.0}
-        elif waited["tpot"] is None and timing["ttft_s"] is not None and timing.get("tokens_after_first") == 0:
-            waited["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
-        times = {name: limited(name) for name in self.slo}
-        if any(waited[time] is None for time in times.values()):
+        times = {name: waits[limited(name)] for name in self.slo}
+        if any(time is None for time in times.values()):
             self.judged -= 1
             self.unknown += 1
             return
-        self.good += all(waited[time] <= self.slo[name] for name, time in times.items())
+        self.good += all(time <= self.slo[name] for name, time in times.items() if time is not None)
 
     def _answered(self, row: Mapping[str, Any], *, timed: bool) -> None:
         length, timing = len(row["text"]), row["timing"]
@@ -128,6 +117,27 @@ class Seen:
                 self.answer_ttft.append(timing["answer_ttft_s"])
         if (tpot := _per_token(row)) is not None:
             self.tpot.append(tpot)
+
+
+def waited(row: Mapping[str, Any]) -> dict[str, float | None] | None:
+    """Return what a user waited for an answer, in seconds by what a limit limits; None: it failed, or is none.
+
+    A time that is not known is None. An answer that was cut within its thinking is none.
+    """
+    timing, remarks = row["timing"], row.get("remarks") or ()
+    if row["error"] is not None or not timing or "cut_before_answer" in remarks:
+        return None
+    waits = {
+        "latency": timing["latency_s"],
+        "ttft": timing["ttft_s"],
+        "ttft/answer": timing.get("answer_ttft_s"),
+        "tpot": _per_token(row),
+    }
+    if not row["text"] and "not_streamed" not in remarks:  # no first piece is waited for beyond the end
+        waits |= {"ttft": timing["latency_s"], "ttft/answer": timing["latency_s"], "tpot": 0.0}
+    elif waits["tpot"] is None and timing["ttft_s"] is not None and timing.get("tokens_after_first") == 0:
+        waits["tpot"] = 0.0  # an answer of one piece keeps nobody waiting between its pieces
+    return waits
 
 
 def limited(name: str) -> str:

@@ -9,6 +9,7 @@ verdicts.jsonl     what each judge said of each answer, in each order, with what
                    {"sample_id": "0", "repeat": 0, "judge": "gpt_4o_mini", "order": 1, "state": "valid",
                     "candidate": {"usefulness": 8.0}, "rival": {"usefulness": 9.0}, "explanation": "…", "problem": "",
                     "rival_answer": "…", "replies": ["…"], "prompt_tokens": 612, "cost_usd": 0.00014}
+capacity.json      what a search for the highest rate found (load=capacity): each rate that was tried, and why it holds
 scores_*.csv       the scores as tables for people
 engine.log         the engine's log; engine-1.log and so on for further replicas
 run_id             the id of its MLflow run
@@ -36,8 +37,8 @@ from runner.jobs.rows import AnswerRow, Record, case
 
 CONFIG, ENVIRONMENT, RECORD = "config.yaml", "environment.json", "metrics.json"
 ANSWERS, SCORES, VERDICTS = "answers.jsonl", "scores.jsonl", "verdicts.jsonl"
-LOG, RUN_ID = "engine.log", "run_id"
-FILES = (CONFIG, ANSWERS, SCORES, VERDICTS, RECORD, ENVIRONMENT, LOG)  # what a job's run in MLflow holds
+LOG, RUN_ID, CAPACITY = "engine.log", "run_id", "capacity.json"
+FILES = (CONFIG, ANSWERS, SCORES, VERDICTS, CAPACITY, RECORD, ENVIRONMENT, LOG)  # what a job's run in MLflow holds
 TABLES = ("scores_by_id.csv", "scores_by_field.csv", "scores_by_class.csv", "scores_general.csv")
 ANSWERS_TABLE = "answers.json"  # the answers as MLflow compares them; made for the upload
 COPIES = "artifacts"  # MLflow keeps copies of a job's files in folders of this name
@@ -176,6 +177,11 @@ class JobFolder:
             "The same command finds them in the store and asks the rest"
         )
 
+    @functools.cached_property
+    def capacity(self) -> dict[str, Any] | None:
+        """What a search for the highest rate found, as jobs.capacity.Found describes it; None where there was none."""
+        return _json(self.path / CAPACITY) if (self.path / CAPACITY).is_file() else None
+
     @property
     def metrics(self) -> Mapping[str, float]:
         """Its figures; what was not measured is absent."""
@@ -313,6 +319,10 @@ class JobFolder:
     def write_environment(self, described: Mapping[str, Any]) -> None:
         """Write environment.json."""
         write_json(self.path / ENVIRONMENT, described)
+
+    def write_capacity(self, described: Mapping[str, Any]) -> None:
+        """Write capacity.json."""
+        write_json(self.path / CAPACITY, described)
 
     def write_record(self, record: Record) -> None:
         """Write metrics.json in one step."""

@@ -16,7 +16,7 @@ from runner import store
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config
-from runner.config.load import CLOSED, LoadConfig
+from runner.config.load import OPEN, LoadConfig
 from runner.config.schema import MOST_REPEATS
 from runner.datasets.paths import resolve
 from runner.datasets.text_files import read_csv
@@ -50,12 +50,12 @@ class Arrivals:
 
 
 def planned(config: Config, questions: int) -> Arrivals | None:
-    """Return the arrivals of a job with so many questions; None for a closed load.
+    """Return the arrivals of a job with so many questions; None where they are asked as answers come.
 
     Raise Refused where there are fewer questions than requests: none is sent twice unless `sampling.repeats` says so.
     """
     load = config.load
-    if load.arrivals == CLOSED:
+    if load.arrivals not in OPEN:
         return None
     trace = _trace(load) if load.arrivals == "trace" else ()
     times = _times(load, trace)

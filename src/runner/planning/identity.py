@@ -8,7 +8,7 @@ from typing import Any
 from backends.api import Backend, EngineSpec
 from runner.base import machine, paths
 from runner.config import Config
-from runner.config.load import CLOSED
+from runner.config.load import OPEN
 from runner.config.request_form import request_form
 from runner.planning import arrivals, backend_code, checkpoints, environments, logprobs
 from runner.prompts import ocr
@@ -53,7 +53,7 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": str(config.concurrency),
-        **({"load": arrivals.described(config.load)} if config.load.arrivals != CLOSED else {}),
+        **({"load": arrivals.described(config.load)} if config.load.arrivals in OPEN else {}),
         # Not part of the identity: the text is the same. But they take time, and answers without them lack them.
         **({"logprobs": "sent"} if logprobs.asked(config) else {}),
         **({"replicas": str(replicas)} if (replicas := config.backend.replicas) > 1 else {}),

@@ -19,6 +19,7 @@ from runner.config.request_form import request_form
 from runner.datasets.api import Dataset
 from runner.planning import (
     arrivals,
+    capacity,
     constraint_check,
     hub_check,
     logprobs,
@@ -54,6 +55,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
     attempt(problems, lambda: logprobs.check(config))
     samples = attempt(problems, lambda: opened.dataset(config.dataset))
     due = None if samples is None else attempt(problems, lambda: _arrivals(config, samples))
+    search = None if samples is None else attempt(problems, lambda: capacity.planned(config, samples))
     prompt = attempt(problems, lambda: opened.prompt(config.prompt))
     recogniser = attempt(problems, lambda: ocr.find(config.prompt))
     if samples is not None:
@@ -79,6 +81,7 @@ def plan(cfg: DictConfig | Config, *, here: bool = False) -> Job:
         conditions=conditions(config, spec),
         ocr=recogniser,
         arrivals=due,
+        capacity=search,
     )
 
 

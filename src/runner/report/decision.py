@@ -73,7 +73,7 @@ def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -
     if constraint.is_metric:
         value = candidate.metric(constraint.name)
         if value is None:
-            return Check(constraint, None, "–")
+            return _check_bounds(compared, candidate, constraint)
         return Check(constraint, constraint.holds(value), compared.texts.number(value, ".4g"))
     value_in_config = _config(
         candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name
@@ -88,6 +88,17 @@ def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -
     return Check(
         constraint, constraint.holds(float(value_in_config) if number else str(value_in_config)), str(value_in_config)
     )
+
+
+def _check_bounds(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
+    """Check a figure that is not known by its bounds, where these decide, as those of a capacity may."""
+    group, _, name = constraint.name.partition("/")
+    low, high = (candidate.metric(f"{group}/{bound}_{name}") for bound in ("at_least", "below"))
+    if constraint.sign in (">", ">=") and low is not None and constraint.holds(low):
+        return Check(constraint, True, f"≥\u202f{compared.texts.number(low, '.4g')}")
+    if constraint.sign in (">", ">=") and high is not None and not constraint.holds(high):
+        return Check(constraint, False, f"<\u202f{compared.texts.number(high, '.4g')}")
+    return Check(constraint, None, "–")
 
 
 def _config(candidate: Candidate, key: str) -> Any:

@@ -35,7 +35,7 @@ def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
         return _digits(value, say), ""
     if last == "s" and group in ("latency", "ttft", "tpot", "engine", "load"):
         return (say.number(1000 * value, ".0f"), "ms") if value < 1 else (say.number(value, ".2f"), "s")
-    if group == "cost":
+    if group == "cost" or name.startswith("capacity/usd"):
         return _digits(value, say), "USD"
     if group == "energy":
         return _digits(value, say), "J"

@@ -23,6 +23,7 @@ from runner.report.decision import Decision
 from runner.report.model import Comparison, Report
 from runner.report.sections import (
     answers,
+    capacity,
     charts,
     comparison,
     constraint,
@@ -39,6 +40,7 @@ HERE = Path(__file__).parent
 SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
+    "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
     "constraint": constraint,

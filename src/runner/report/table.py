@@ -49,6 +49,7 @@ def comparison(results: Sequence[JobFolder]) -> ComparisonTable:
         "latency p50 s": ([_number(result, "latency/p50_s", ".3f") for result in results], 40),
         "p95 s": ([_number(result, "latency/p95_s", ".3f") for result in results], 70),
         "tokens/s": ([_number(result, "throughput/output_tokens_per_s", ".1f") for result in results], 30),
+        **_capacity(results),
         f"{_memory_kind(results)} peak GiB": ([_memory(result) for result in results], 50),
         **_money(results),
         "failed": ([_failed(result) for result in results], 95),
@@ -117,6 +118,23 @@ def _money(results: Sequence[JobFolder]) -> dict[str, tuple[list[str], int]]:
     if not any(result.metric(PER_PAGES) is not None for result in results):
         return {}
     return {"USD per 1,000 pages": ([_number(result, PER_PAGES, ".3g") for result in results], 65)}
+
+
+def _capacity(results: Sequence[JobFolder]) -> dict[str, tuple[list[str], int]]:
+    """Return the column of pages an hour where the highest rate of a job was looked for: a figure, or its bounds."""
+    if not any(result.metric("capacity/steps") is not None for result in results):
+        return {}
+    names = {"": "pages_per_hour", "≥ ": "at_least_pages_per_hour", "< ": "below_pages_per_hour"}
+    cells = [
+        ", ".join(
+            f"{sign}{value:,.0f}"
+            for sign, name in names.items()
+            if (value := result.metric(f"capacity/{name}")) is not None
+        )
+        or MISSING
+        for result in results
+    ]
+    return {"carries pages/h": (cells, 75)}
 
 
 def _memory_kind(results: Sequence[JobFolder]) -> str:

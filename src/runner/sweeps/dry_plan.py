@@ -125,9 +125,21 @@ def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence
         untold = [group[0].job.name for spec, group in starting.items() if loads[spec] is None]
         yield f"starting engines: {_sum(told, untold)}"
     yield from _money(forecasts)
+    yield from _searches(forecasts)
     if any(one.elsewhere and one.seconds for one in forecasts):
         yield "* from answers under other conditions (GPU, concurrency, engine arguments)"
     yield "nothing was started (plan=dry)"
+
+
+def _searches(forecasts: Sequence[Forecast]) -> Iterator[str]:
+    """Yield what searches for the highest rate ask beyond the questions; how many steps they take is not known."""
+    searches = [one.job.capacity for one in forecasts if one.job.capacity is not None]
+    if searches:
+        fewest, rule, steps = searches[0].requests, searches[0].rule, searches[0].steps
+        yield (
+            f"load=capacity: then each job looks for its highest rate, with {fewest} requests or more in each look, up "
+            f"to {rule.looks} looks at a rate and {steps} rates; neither their time nor their cost is counted here"
+        )
 
 
 def _money(forecasts: Sequence[Forecast]) -> Iterator[str]:

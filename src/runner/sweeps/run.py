@@ -25,8 +25,10 @@ from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
 from runner.config import decisive
+from runner.jobs import capacity as capacity_figures
 from runner.jobs import costs, figures, notes
 from runner.jobs.answers import Answers
+from runner.jobs.capacity import Found
 from runner.jobs.folder import RUNNING, JobFolder, this_process
 from runner.jobs.job_files import apart
 from runner.jobs.rows import Record, describe_image
@@ -36,7 +38,7 @@ from runner.planning.plan import plan, warn
 from runner.report import background
 from runner.scoring import confidence, judging, score
 from runner.store import Shelf
-from runner.sweeps import ahead
+from runner.sweeps import ahead, capacity
 
 log = logging.getLogger(__name__)
 WORTH_PREPARING = 100  # answers; fewer are there before another process has imported anything
@@ -99,13 +101,17 @@ def _judge(
 
 def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
     """Generate, have the answers judged, score, measure."""
-    generated, answers = Generated(), Answers(folder, job.config.report.slo)
+    generated, answers = Generated(), Answers(folder, None if job.capacity else job.config.report.slo)
     spending, number = _spending(job), HydraConfig.get().job.get("num")
+    found: Found | None = None
     ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
             quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
             generate(job, shelf, generated, answers.add, quiet, beside, spending)
+            if job.capacity is not None:
+                _not_all_failed(job, generated)
+                found = capacity.find(job, shelf, generated, answers.seen, spending, quiet)
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
@@ -136,6 +142,8 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.notes += told_of_it
     record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
     _costs(job, record, seen.costs, generated.measured if generated.timed else None)
+    if found is not None:
+        _capacity(job, record, found, seen.costs)
     if job.dataset.is_search:
         found, told = largest_input.figures(list(folder.rows()))
         record.metrics |= found
@@ -178,6 +186,14 @@ def _costs(job: Job, record: Recorder, used: costs.Costs, measured: Mapping[str,
     record.metrics |= found
     if (note := costs.note(used, prices.told(job.config), found)) is not None:
         record.notes.append(note)
+
+
+def _capacity(job: Job, record: Recorder, found: Found, used: costs.Costs) -> None:
+    """Record what a search for the highest rate found."""
+    price, hour = prices.of_tokens(job.config), prices.of_an_hour(job.config)
+    record.metrics |= capacity_figures.figures(found, used, price, hour)
+    record.notes += capacity_figures.notes(found)
+    record.folder.write_capacity(found.described())
 
 
 def _prepare_report(job: Job) -> None:

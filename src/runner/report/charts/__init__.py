@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, str] = {
     "cost": "runner.report.charts.cost:draw",
     "heat_map": "runner.report.charts.heat_map:draw",
     "risk_coverage": "runner.report.charts.risk_coverage:draw",
+    "knee": "runner.report.charts.knee:draw",
     "latency": "runner.report.charts.latency:draw",
     "memory": "runner.report.charts.memory:draw",
     "concurrency": "runner.report.charts.concurrency:draw",

@@ -22,6 +22,8 @@ COLUMNS = (
     "throughput/requests_per_s",
     "throughput/output_tokens_per_s",
     "goodput/requests_per_s",
+    "capacity/requests_per_second",
+    "capacity/pages_per_hour",
     "MEMORY",
     "energy/joules_per_request",
     "cost/usd_per_1000_pages",
@@ -142,7 +144,7 @@ def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     # The figures of a job that did not finish are shown, and never marked as the best.
     finished = [other for other in compared.candidates if other.finished]
     values = [known for other in finished if (known := other.metric(name)) is not None]
-    most = name.startswith(("throughput/", "judge/"))
+    most = name.startswith(("throughput/", "goodput/", "capacity/", "judge/"))
     best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
     # Of these figures only money has an interval.
     note = " – ".join(figure(name, end, compared.texts, unit=False) for end in candidate.interval(name) or ())
