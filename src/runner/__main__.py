@@ -39,12 +39,13 @@ config.register()
 def job(cfg: DictConfig) -> float | None:
     """Run one job. Its modules are imported here, so that --help and --cfg stay fast."""
     from runner.sweeps import run, sweep
+    from runner.sweeps.racing import race
 
     if not gc.get_freeze_count():
         gc.freeze()  # modules and configs live as long as the process: no collection needs to scan them again
     gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return run.run(cfg)
+        return race.enter(cfg) if cfg.race.active else run.run(cfg)
     try:
         return sweep.single(cfg)
     except RunnerError as error:

@@ -15,6 +15,7 @@ from typing import Any
 from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import Constraint, parse_constraints
 from runner.jobs.costs import PER_PAGES
+from runner.jobs.folder import JobFolder
 from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
@@ -70,28 +71,29 @@ def decide(compared: Comparison) -> Decision:
 
 
 def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
-    if constraint.is_metric:
-        value = candidate.metric(constraint.name)
-        if value is None:
-            return Check(constraint, None, "–")
-        return Check(constraint, constraint.holds(value), compared.texts.number(value, ".4g"))
-    value_in_config = _config(
-        candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name
-    )
-    if value_in_config is None:
+    value, met = _constrained(candidate.result, constraint), is_met(candidate.result, constraint)
+    if value is None:
         return Check(constraint, None, "–")
-    number = (
-        isinstance(value_in_config, int | float)
-        and not isinstance(value_in_config, bool)
-        and constraint.sign not in ("=", "!=")
-    )
-    return Check(
-        constraint, constraint.holds(float(value_in_config) if number else str(value_in_config)), str(value_in_config)
-    )
+    return Check(constraint, met, compared.texts.number(value, ".4g") if constraint.is_metric else str(value))
 
 
-def _config(candidate: Candidate, key: str) -> Any:
-    value: Any = candidate.result.config
+def is_met(result: JobFolder, constraint: Constraint) -> bool | None:
+    """Return whether a job meets a constraint; None if what it limits was not measured, or isn't in the config."""
+    value = _constrained(result, constraint)
+    if value is None:
+        return None
+    if constraint.is_metric:
+        return constraint.holds(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and constraint.sign not in ("=", "!=")
+    return constraint.holds(float(value) if number else str(value))
+
+
+def _constrained(result: JobFolder, constraint: Constraint) -> Any:
+    """Return the figure, or the value in the config, that a constraint limits; None if there is none."""
+    if constraint.is_metric:
+        return result.metric(constraint.name)
+    key = "model.licence" if constraint.name in ("licence", "license") else constraint.name
+    value: Any = result.config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
