@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "parity", "load", "goodput", "ocr",
+    "samples", "harness", "repeats", "parity", "load", "goodput", "ocr", "race",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -36,6 +36,7 @@ METRICS = {
     "load": ("offered_per_s", "in_flight_mean", "late_p99_s", "late_share", "held_share"),
     "goodput": ("requests_per_s", "share"),
     "ocr": ("mean_s",),
+    "race": ("documents", "stopped"),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)

@@ -8,7 +8,7 @@ Recommend none if all of them fail alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,7 @@ def decide(compared: Comparison) -> Decision:
     front = frozenset(candidate.label for candidate in _front(compared, axes))
     without_choice = Decision(None, "", checks, front, axes)
     taken, reason = _recommend(compared, without_choice)
+    reason = " ".join([reason, *_raced(compared, taken)])
     return Decision(taken, reason, checks, front, axes)
 
 
@@ -104,7 +105,7 @@ def _constrained(result: JobFolder, constraint: Constraint) -> Any:
 
 def _axes(compared: Comparison) -> tuple[str, ...]:
     """Return the axes of the Pareto front: of quality, latency, memory and money those that all finished ones have."""
-    finished = [candidate for candidate in compared.candidates if candidate.finished]
+    finished = [candidate for candidate in compared.candidates if candidate.ranked]
     wanted = [tracked(compared.measure)] if compared.measure else []
     wanted += ["latency/p95_s", *([compared.memory] if compared.memory else []), PER_PAGES]
     return tuple(
@@ -114,7 +115,7 @@ def _axes(compared: Comparison) -> tuple[str, ...]:
 
 def _front(compared: Comparison, axes: Sequence[str]) -> list[Candidate]:
     """Return the finished candidates that no other dominates (better on an axis, and worse on none)."""
-    points = {candidate: _losses(compared, candidate, axes) for candidate in compared.candidates if candidate.finished}
+    points = {candidate: _losses(compared, candidate, axes) for candidate in compared.candidates if candidate.ranked}
     return [
         candidate
         for candidate, losses in points.items()
@@ -148,7 +149,7 @@ def _dominates(losses: Sequence[float], other_losses: Sequence[float]) -> bool:
 def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | None, str]:
     """Return the recommended candidate and the reason, or None and why there is none."""
     say, measure = compared.texts, compared.measure
-    finished = [candidate for candidate in compared.candidates if candidate.finished]
+    finished = [candidate for candidate in compared.candidates if candidate.ranked]
     if not finished:
         return None, say("verdict.none_finished")
     eligible = [candidate for candidate in finished if decision.eligible(candidate)]
@@ -161,6 +162,9 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         measure, [value for candidate in scored if (value := compared.quality(candidate)) is not None]
     ):
         return None, all_fail.reason(compared, scored)
+    if len(finished) == 1 and any(candidate.stopped for candidate in compared.candidates):
+        value = _told(compared, scored[0])
+        return scored[0], say("verdict.only_left", measure=say.name(measure.name), value=value)
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(scored) == 1 and len(eligible) > 1:
@@ -179,6 +183,19 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         taken, cost = cheaper
         return taken, _reason_cheaper(compared, taken, best, cost)
     return best, _reason_best(compared, best, others, rivals, len(scored))
+
+
+def _raced(compared: Comparison, taken: Candidate | None) -> Iterator[str]:
+    """Yield what a race did: whom it stopped, and whether it ended before all documents were asked."""
+    say, races = compared.texts, [candidate.result.race for candidate in compared.candidates]
+    stopped = [candidate for candidate in compared.candidates if candidate.stopped]
+    error = next((say.number(race["error"], ".3g") for race in races if race is not None), "")
+    if stopped:
+        names = say.listed([candidate.label for candidate in stopped])
+        yield say("verdict.race_stopped", n=len(stopped), names=names, error=error)
+    if taken is not None and taken.result.cut_short:
+        race = taken.result.record["race"]
+        yield say("verdict.race_ended", documents=race["documents"], of=race["of"])
 
 
 def _costs(compared: Comparison, candidate: Candidate) -> list[float]:

@@ -99,9 +99,9 @@ class Part:
 
 
 class Lane:
-    """A candidate of a race: how far it was asked, its scores, and which others were shown to be better.
+    """A candidate of a race: how far it was asked, its scores, and whether it is stopped.
 
-    `beaten_by` maps a rival to the number of documents that showed it.
+    `worse` is how many documents showed that it is worse than others, and the one of whom they showed it most.
     """
 
     def __init__(self, under_way: UnderWay, standings: Standings, metric: Metric, measure: Measure) -> None:
@@ -111,7 +111,7 @@ class Lane:
         self.failed = self.finished = False
         self.may_win = True  # nothing that is known so far excludes that it is recommended
         self.scores = standings.scores()
-        self.beaten_by: dict[Lane, int] = {}
+        self.worse: tuple[int, Lane] | None = None
         self._place = {sample.id: number for number, sample in enumerate(under_way.job.dataset)}
 
     @property
@@ -121,13 +121,13 @@ class Lane:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it is shown to be worse than a candidate that may be recommended, directly or by way of others."""
-        return self._is_worse(set())
+        """Whether it is shown to be worse than others that may be recommended."""
+        return self.worse is not None
 
-    def _is_worse(self, seen: set[Lane]) -> bool:
-        others = [rival for rival in self.beaten_by if rival not in seen]
-        seen = {*seen, *others}
-        return any((rival.may_win and not rival.failed) or rival._is_worse(seen) for rival in others)
+    def compare(self, rivals: Sequence[Lane]) -> None:
+        """Look whether it is shown to be worse than these, the candidates that may be recommended."""
+        found = self._standings.worse_after(self.scores, self.asked, [(rival.scores, rival.asked) for rival in rivals])
+        self.worse = None if found is None else (found[0], rivals[found[1]])
 
     def ask(self, samples: Sequence[Sample], end: int) -> None:
         """Ask about the documents of a block, of which the last is number `end`, and score the answers."""
@@ -205,20 +205,18 @@ class Race:
             with contextlib.suppress(Exception), lane.under_way.told_if_it_fails():
                 lane.ask(samples, end)
                 lane.failed = False
-        for lane in filter(self._is_asked_on, self.lanes):
-            self._compare(lane)
+        self._compare()
 
-    def _compare(self, lane: Lane) -> None:
-        was_stopped = lane.is_stopped
-        for rival in self.lanes:
-            shared = min(lane.asked, rival.asked)
-            if rival is lane or rival in lane.beaten_by or rival.failed or not shared:
-                continue
-            after = self.standings.worse_after(lane.scores, rival.scores, shared)
-            if after is not None:
-                lane.beaten_by[rival] = after
-        if lane.is_stopped and not was_stopped:
-            log.info("%s: %s", lane.title, self._reason(lane))
+    def _compare(self) -> None:
+        """Compare each candidate that was not asked everything with those that may be recommended."""
+        rivals = [lane for lane in self.lanes if lane.may_win and not lane.failed]
+        for lane in filter(self._is_asked_on, self.lanes):
+            was_stopped = lane.is_stopped
+            lane.compare([rival for rival in rivals if rival is not lane])
+            if lane.is_stopped and not was_stopped:
+                log.info("%s: %s", lane.title, self._reason(lane))
+            elif was_stopped and not lane.is_stopped:
+                log.info("%s: asked on, since those that are better can't be recommended", lane.title)
 
     def _is_decided(self) -> bool:
         """Whether a single candidate can still be recommended, and no figure that is measured later may change that."""
@@ -235,10 +233,8 @@ class Race:
         for lane in self._in_order:
             if lane.asked == len(self.documents):
                 self._finish(lane)
-        left = self._left()
-        for lane in left:
-            log.info("%s: asked on, since those that were better can't be recommended", lane.title)
-        return bool(left)
+        self._compare()
+        return bool(self._left())
 
     def _finish(self, lane: Lane) -> None:
         """Complete a candidate's job, and see whether it meets the constraints."""
@@ -259,34 +255,30 @@ class Race:
     def _outcome(self, lane: Lane) -> tuple[dict[str, Any], str | None]:
         """Return what a job's record keeps of the race, and what people are told of it."""
         generated = lane.under_way.generated
-        better = self._better(lane) if lane.is_stopped else []
+        after, rival = lane.worse or (None, None)
         return {
             "documents": lane.asked,
             "of": len(self.documents),
             "questions": len(generated.keys) + len(generated.failures),
-            "stopped": bool(better),
-            "worse_than": [rival.under_way.folder.path.name for rival in better],
-            "decided_after": min((lane.beaten_by[rival] for rival in better), default=None),
+            "stopped": lane.is_stopped,
+            "worse_than": rival.under_way.folder.path.name if rival else None,
+            "decided_after": after,
             "measure": self.measure.name,
             "error": self.error,
-            "candidates": len(self.lanes),
+            "candidates": self._planned,
         }, self._reason(lane)
-
-    def _better(self, lane: Lane) -> list[Lane]:
-        """Return the rivals that a stopped candidate is worse than, the one that showed it first before the others."""
-        return sorted(lane.beaten_by, key=lambda rival: lane.beaten_by[rival])
 
     def _reason(self, lane: Lane) -> str | None:
         """Say why a candidate was not asked everything; None if it was."""
         asked = f"{lane.asked} of {len(self.documents)} documents"
-        if lane.is_stopped:
-            rival = self._better(lane)[0]
+        if lane.worse is not None:
+            _, rival = lane.worse
             shared = min(lane.asked, rival.asked)
             difference = self.standings.difference(lane.scores, rival.scores, shared)
             return (
                 f"race: stopped after {asked}, its figures are of these: by {self.measure.name} it is worse than "
-                f"{rival.title}, on all documents together by more than {self.margin:g} ({difference:+.3f} on these "
-                f"{shared}; race.error={self.error:g})"
+                f"others, above all {rival.title}, on all documents together by more than {self.margin:g} "
+                f"({difference:+.3f} on these {shared}; race.error={self.error:g})"
             )
         if lane.asked < len(self.documents):
             return (

@@ -1,12 +1,14 @@
-"""Which candidate of a race is shown to be worse than which, from the scores of the documents both were asked about.
+"""Which candidates of a race are shown to be worse than others, from the scores of the documents asked so far.
 
-The documents are asked in a random order. For each pair of candidates the difference on each document is one bet of
-metrics.sequential, against "on all documents together the one is worse than the other by `report.margin` at most". A
-candidate that is worse by less may still be recommended, being cheaper, so it is not stopped.
+The documents are asked in a random order. A candidate bets against each of its k - 1 rivals with a (k - 1)th of its
+wealth (metrics.sequential): that on all documents together the rival is better by more than `report.margin`. One that
+is worse by less may still be recommended, being cheaper. A candidate is shown to be worse once the wealth has grown to
+1 / `race.error`. Against a rival that is itself asked no more the wealth stays as it was.
 
-The candidate that is best on all documents is stopped only if one of its k - 1 true hypotheses is rejected, each with a
-probability of at most error / (k - 1), however often they are looked at. So it is stopped with a probability of at most
-`race.error`. The same holds for each of several candidates that are equally good.
+For the candidate that is best on all documents every such bet is a losing one, and the wealth of losing bets exceeds
+1 / `race.error` with a probability of at most `race.error`, however often one looks. The same holds for each of several
+that are equally good, and for each that is within the margin. Rivals may be left out later, whatever the reason: the
+others count no more for that.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metrics.api import Measure
-from metrics.sequential import first_rejection
+from metrics.sequential import log_wealth
 
 if TYPE_CHECKING:
     from metrics.api import Array
@@ -40,7 +42,7 @@ class Standings:
         self._ends = np.cumsum(sizes)
         self._begins = self._ends - sizes
         self._places = {sample: place for place, sample in enumerate(itertools.chain.from_iterable(documents))}
-        self._alpha = error / max(candidates - 1, 1)
+        self._limit = np.log(max(candidates - 1, 1) / error)
         # The sum over a document of the differences of its samples lies within this.
         largest = (measure.high - measure.low) * max(sizes)
         self._scale = (1 if measure.better == "higher" else -1) / largest
@@ -56,14 +58,29 @@ class Standings:
         for sample, value in values.items():
             scores[self._places[sample]] = value
 
-    def worse_after(self, candidate: Array, rival: Array, asked: int) -> int | None:
-        """Return after how many documents a candidate is shown to be worse than a rival; None if it isn't.
+    def worse_after(self, candidate: Array, asked: int, rivals: Sequence[tuple[Array, int]]) -> tuple[int, int] | None:
+        """Return after how many documents a candidate is shown to be worse than some rival; None if it isn't.
 
-        Both were asked about the first `asked` documents.
+        With it comes the number of the rival against whom most was won. `asked` is about how many documents the
+        candidate was asked; `rivals` are the scores of each rival and about how many it was asked.
         """
-        differences = np.nan_to_num(rival - candidate)[: self._ends[asked - 1]]
-        scaled = self._scale * np.add.reduceat(differences, self._begins[:asked])
-        return first_rejection(scaled, self._bound, len(self._ends), self._alpha)
+        wealth = [self._wealth(candidate, scores, asked, others) for scores, others in rivals if min(asked, others)]
+        numbers = [number for number, (_, others) in enumerate(rivals) if min(asked, others)]
+        if not wealth:
+            return None
+        hits = np.flatnonzero(np.logaddexp.reduce(wealth, axis=0) >= self._limit)
+        if not len(hits):
+            return None
+        first = int(hits[0])
+        return first + 1, numbers[int(np.argmax([one[first] for one in wealth]))]
+
+    def _wealth(self, candidate: Array, rival: Array, asked: int, others: int) -> Array:
+        """Return the logarithm of the wealth (asked,) of bets that the rival is better."""
+        shared = min(asked, others)
+        differences = np.nan_to_num(rival - candidate)[: self._ends[shared - 1]]
+        scaled = self._scale * np.add.reduceat(differences, self._begins[:shared])
+        log = log_wealth(scaled, self._bound, len(self._ends))
+        return np.concatenate([log, np.full(asked - shared, log[-1])])
 
     def difference(self, candidate: Array, rival: Array, asked: int) -> float:
         """Return candidate minus rival: the mean over the samples of the first `asked` documents with both scores."""
