@@ -60,7 +60,7 @@ def race(scores: np.ndarray, margin: float = MARGIN) -> Outcome:
             break
     means = scores.mean(axis=1)
     stopped = set(range(count)) - left
-    good = set(np.flatnonzero(means >= means.max() - margin))
+    good = set(np.flatnonzero(means >= means.max() - margin - 1e-9))
     return Outcome(float(asked.sum() / scores.size), len(stopped), bool(stopped & good))
 
 
@@ -108,17 +108,23 @@ def alike(documents: int) -> Scores:
 
 
 def at_the_margin(documents: int, ruined: float) -> Scores:
-    """Return sweeps in which seven candidates are better than the first by the margin, and by nothing more.
+    """Return sweeps in which seven candidates, which answer alike, are better than the first by exactly the margin.
 
-    The first is ruined on a share of the documents, a little better on the others: the hardest case for a test.
+    Anything that is said against the first is wrong, and nowhere is it said sooner. With `ruined` the first is a little
+    better on most documents and fails on that share of them; without, half of the differences have either sign.
     """
+    if ruined:
+        bad = round(ruined * documents)
+        worse = np.where(np.arange(documents) < bad, 0.9, (MARGIN * documents - 0.9 * bad) / (documents - bad))
+    else:
+        lead, differing = round(MARGIN * documents), documents // 5
+        worse = np.zeros(documents)
+        worse[:differing] = np.where(np.arange(differing) < (differing + lead) // 2, 1, -1)
 
     def draw(random: np.random.Generator) -> np.ndarray:
-        bad = round(ruined * documents)
-        lift = (MARGIN * documents - 0.9 * bad) / (documents - bad)
-        first = random.permutation(np.where(np.arange(documents) < bad, 0.05, 0.95 - lift))
-        rivals = np.full((CANDIDATES - 1, documents), 0.95)
-        return np.vstack([first, rivals])
+        differences = random.permutation(worse)
+        first = np.where(differences > 0, 0.0, 1.0)
+        return np.vstack([first, np.repeat((first + differences)[None], CANDIDATES - 1, axis=0)])
 
     return draw
 
@@ -160,8 +166,8 @@ def main() -> int:
         "two close ones lead: 0.90, 0.89, others 0.8": right([0.9, 0.89, *[0.8] * 6], 400),
         "all right on 80%, nothing differs": right([0.8] * CANDIDATES, 400),
         "the same answers but for 2%": alike(400),
-        "seven better by exactly the margin, the first ruined on 1%": at_the_margin(400, 0.01),
-        "seven better by exactly the margin on every document": at_the_margin(400, 0.0),
+        "seven better by exactly the margin, right and wrong": at_the_margin(400, 0.0),
+        "seven better by exactly the margin, the first fails on 5%": at_the_margin(400, 0.05),
     }
     for name, draw in others.items():
         asked, wrong, _ = run(name, draw)
