@@ -45,7 +45,10 @@ def job(cfg: DictConfig) -> float | None:
         gc.freeze()  # modules and configs live as long as the process: no collection needs to scan them again
     gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return race.enter(cfg) if cfg.race.active else run.run(cfg)
+        if cfg.race.active:
+            race.enter(cfg)  # the race itself begins when all jobs have entered
+            return None
+        return run.run(cfg)
     try:
         return sweep.single(cfg)
     except RunnerError as error:

@@ -163,8 +163,7 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
     ):
         return None, all_fail.reason(compared, scored)
     if len(finished) == 1 and any(candidate.stopped for candidate in compared.candidates):
-        value = _told(compared, scored[0])
-        return scored[0], say("verdict.only_left", measure=say.name(measure.name), value=value)
+        return scored[0], say("verdict.only_left", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(scored) == 1 and len(eligible) > 1:

@@ -67,7 +67,8 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         }
         for candidate in compared.candidates
     ]
-    return {"names": names, "rows": rows, "axes": decision.axes, "baseline": compared.baseline}
+    stopped = any(candidate.stopped for candidate in compared.candidates)
+    return {"names": names, "rows": rows, "axes": decision.axes, "baseline": compared.baseline, "stopped": stopped}
 
 
 def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> FigureCell:

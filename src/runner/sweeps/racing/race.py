@@ -52,7 +52,8 @@ def launched(launcher: Any, batch: Sequence[Sequence[str]], specs: Sequence[Engi
     """
     global _begun
     engines.expect(specs)
-    _begun = begun = []
+    begun: list[UnderWay] = []
+    _begun = begun
     try:
         returns: list[JobReturn] = list(launcher.launch(batch, initial_job_idx=0))
     except BaseException:

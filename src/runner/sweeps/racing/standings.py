@@ -23,6 +23,8 @@ from metrics.api import Measure
 from metrics.sequential import log_wealth
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from metrics.api import Array
 
 
@@ -38,13 +40,13 @@ class Standings:
         """Raise ValueError for a measure without a range."""
         if measure.high is None:
             raise ValueError(f"{measure.name} has no range")
-        sizes = [len(samples) for samples in documents]
-        self._ends = np.cumsum(sizes)
-        self._begins = self._ends - sizes
+        sizes = np.array([len(samples) for samples in documents], dtype=np.int64)
+        self._ends: NDArray[np.int64] = np.cumsum(sizes)
+        self._begins: NDArray[np.int64] = self._ends - sizes
         self._places = {sample: place for place, sample in enumerate(itertools.chain.from_iterable(documents))}
         self._limit = np.log(max(candidates - 1, 1) / error)
         # The sum over a document of the differences of its samples lies within this.
-        largest = (measure.high - measure.low) * max(sizes)
+        largest = (measure.high - measure.low) * int(sizes.max())
         self._scale = (1 if measure.better == "higher" else -1) / largest
         # Of all samples, though some may have no score: the margin of those that have is smaller, and exceeded sooner.
         self._bound = margin * len(self._places) / largest
