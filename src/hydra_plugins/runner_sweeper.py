@@ -52,6 +52,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.refuse_scoring(configs)
         planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
         sweep.check_judges([config for config, _ in planned])
+        if any(cfg.race.active for cfg in configs):
+            self._refuse_race([config for config, _ in planned])
         order = by_engine([spec for _, spec in planned])
         batch, configs = [batch[index] for index in order], [configs[index] for index in order]
         planned = [planned[index] for index in order]
@@ -77,6 +79,17 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             results = sweep.finish(folder, len(batch))
         sweep.check(results, len(batch))
         return [result.return_value for result in returns]
+
+    def _refuse_race(self, configs: Sequence[Any]) -> None:
+        """Refuse what can't race. Raise Refused."""
+        from runner.base.errors import Problem, Refused
+        from runner.planning.plan import plan
+        from runner.sweeps.racing import checks
+
+        if type(self.launcher) is not BasicLauncher:
+            what = "candidates of a race are compared while they are asked, and workers know nothing of each other"
+            raise Refused(Problem(what, "race", "leave out workers, or race=false"))
+        checks.refuse([plan(config) for config in configs])
 
     def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
         """Add the name of its folder to the overrides of each job, unless the user has chosen another pattern."""
@@ -138,6 +151,10 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.sweeps import ahead, groups
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
+        if configs[0].race.active:
+            from runner.sweeps.racing import race
+
+            return race.launched(self.launcher, batch, specs)
         if type(self.launcher) is BasicLauncher:
             ahead.expect(configs, specs)
             return list(self.launcher.launch(batch, initial_job_idx=0))

@@ -65,6 +65,7 @@ def decisive(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
     unused += ["prompt.schema_mode", "prompt.schema_template"] if cfg.prompt.schema is None else []
     unused += [f"judge.{name}" for name in cfg.judge if name != "name"] if cfg.judge.kind == "none" else []
     unused += [f"load.{name}" for name in cfg.load] if cfg.load.arrivals == "closed" else []
+    unused += [f"race.{name}" for name in cfg.race] if not cfg.race.active else []
     for name in cfg:
         if name not in SILENT:
             for key, value in _flat(OmegaConf.to_container(cfg, resolve=False)[name], str(name)):

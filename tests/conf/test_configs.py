@@ -18,7 +18,7 @@ from tests.conf import effective
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = (
     *("model", "quant", "backend", "env", "dataset", "prompt", "sampling", "load"),
-    *("metrics", "judge", "tracking", "report"),
+    *("race", "metrics", "judge", "tracking", "report"),
 )
 # Groups of keyed entries, of which several may be chosen; of those below `judge` the choice of judge decides.
 LISTS = ("metrics", "judge/model")
@@ -51,6 +51,7 @@ def test_all_files_are_looked_at():
 def test_file_composes(path: Path):
     group = path.parent.relative_to(CONF).as_posix()
     value = f"[{path.stem}]" if group in LISTS else path.stem
+    value = f"'{value}'" if group == "race" else value  # or Hydra takes true and false for no texts
     choice = []
     if group == "judge/prompt":
         choice = [f"judge={OmegaConf.load(path).kind}"]

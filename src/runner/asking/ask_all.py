@@ -28,11 +28,13 @@ class Starts:
     """What became of the engines while they were asked. It is filled on the way, so that an interruption loses nothing.
 
     `started` counts engines, also those that were started again; `restarts` how often that was; `load_s` is in seconds.
+    `warmed`: an earlier part of the same questions has warmed up the engine, so that only one started anew needs it.
     """
 
     started: int = 0
     restarts: int = 0
     load_s: float | None = None
+    warmed: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -71,10 +73,12 @@ class AskAll:
         first = next(asks, None)
         if first is None:
             return
+        before = self.starts.started
         engine = self._acquired()
         asks = itertools.chain([first], asks)
         try:
-            self._warm_up(engine, first)
+            if not self.starts.warmed or self.starts.started > before:
+                self._warm_up(engine, first)
         except load.EngineGone as error:
             report = self._ended(engine, error)
             if not self.probes:
@@ -153,6 +157,7 @@ class AskAll:
 
     def _warm_up(self, engine: Fleet, first: load.Ask) -> None:
         """Ask the first question a few times, without counting: first calls allocate and compile, batches too."""
+        self.starts.warmed = True
         if not self.warmup:
             return
         self.progress.say("warming up")

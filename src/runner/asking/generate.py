@@ -32,14 +32,16 @@ def generate(
 ) -> None:
     """Bring the store to hold an answer, or a failure be known, for every sample and repeat of the job.
 
-    `result` is filled on the way, so that it says what was done even when this raises. `keep` takes each answer and
+    `result` is filled on the way, so that it says what was done even when this raises. A job may be asked in parts, as
+    several jobs with other samples: then each goes on with the `result` of the one before. `keep` takes each answer and
     each failure once, when it is there. `quiet` returns when nothing else of ours needs the cores; it is called before
     an engine of this machine is asked. `beside` begins what is done while answers come. `gate` lets requests pass that
     are paid for, within a budget.
     """
-    result.total = total = job.questions
+    total = job.questions
+    result.total += total
     # What probes for a limit is meant to fail beyond it.
-    result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, total)
+    result.allowed = None if job.dataset.probes else allowed_failures(job.config.max_failed, result.total)
     for key, omitted in request_form(job.config).not_sent.items():
         result.notes.append(f"not sent: {', '.join(omitted)} ({key}): the endpoint's own values hold")
     with Progress(job.title, total) as progress:

@@ -22,6 +22,8 @@ from runner.config.quoting import UnreadableValue, quoted
 
 # Keys that take one text, or a list of them.
 FILTERS = ("dataset.split", "dataset.doc_class", "dataset.field")
+# A group whose files are called true and false.
+TRUTHS = "race"
 # Overrides that begin with these may start a sweep without -m.
 SWEEPING = ("hydra.mode", "experiment")
 
@@ -115,7 +117,7 @@ def is_of_texts(override: str) -> bool:
     key = override.partition("=")[0].lstrip("+")
     kind = lookup.kind_at(key)
     inner = lookup.without_none(typing.get_args(kind)[-1]) if typing.get_origin(kind) in (list, dict) else kind
-    return inner is str or key in FILTERS
+    return inner is str or key in FILTERS or key == TRUTHS
 
 
 def _takes_list(key: str) -> bool:

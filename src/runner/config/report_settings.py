@@ -18,7 +18,7 @@ LANGUAGES = ("en", "ru")
 # The first parts of the names of tracked metrics; docs/report.md explains these names.
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
-    "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "capacity", "ocr",
+    "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "capacity", "ocr", "race",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -39,6 +39,7 @@ METRICS = {
     "capacity": ("requests_per_second", "pages_per_hour", "usd_per_1000_pages", "at_least_requests_per_second",
                  "below_requests_per_second", "at_least_pages_per_hour", "below_pages_per_hour", "steps", "requests"),
     "ocr": ("mean_s",),
+    "race": ("documents", "stopped"),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)

@@ -17,6 +17,7 @@ from runner.config.judge import JudgeConfig
 from runner.config.load import LoadConfig
 from runner.config.model import ModelConfig, QuantConfig
 from runner.config.prompt import PromptConfig
+from runner.config.race import RaceConfig
 from runner.config.report_settings import ReportConfig
 from runner.config.values import one_of, within
 
@@ -75,6 +76,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
+    race: RaceConfig = field(default_factory=RaceConfig)
     concurrency: int = within(1, 1, 10000)
     # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)

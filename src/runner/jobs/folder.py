@@ -202,6 +202,19 @@ class JobFolder:
         return self.metrics.get(name)
 
     @property
+    def race(self) -> Mapping[str, Any] | None:
+        """What became of it in a race, as `Record` tells it; None where it did not race."""
+        return self.record.get("race")
+
+    @property
+    def cut_short(self) -> str | None:
+        """Say that a race left it with figures of fewer documents than there are; None where it did not."""
+        race = self.race
+        if race is None or race["documents"] == race["of"]:
+            return None
+        return f"{'stopped' if race['stopped'] else 'ended'} at {race['documents']} of {race['of']} documents"
+
+    @property
     def changed_at(self) -> float:
         """When its record was written last, Unix time."""
         return (self.path / RECORD).stat().st_mtime

@@ -50,7 +50,15 @@ def besides(choice: Mapping[str, str]) -> str:
 
 
 def names(results: Sequence[JobFolder]) -> dict[Path, str]:
-    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does."""
+    """Name jobs by model and quantisation, equal ones by what else differs, or by their folders where nothing does.
+
+    A job that a race cut short has that in its name, too: its figures are those of fewer documents.
+    """
+    cut = {result.path: result.cut_short for result in results}
+    return {path: f"{name} [{cut[path]}]" if cut[path] else name for path, name in _names(results).items()}
+
+
+def _names(results: Sequence[JobFolder]) -> dict[Path, str]:
     name_of: dict[Path, str] = {}
     more = [besides(choice) for choice in choices(results)]
     labels = [f"{result.name} ({other})" if other else result.name for result, other in zip(results, more, strict=True)]

@@ -72,7 +72,10 @@ class Record(TypedDict):
     """What metrics.json holds. `metrics` has only what was measured; `aggregates` are metrics.aggregate.Aggregate.
 
     `status` is `running` from the start of a job to its end, then `finished`, `failed` or `killed`. While it runs
-    `finished_at` is None and `process` names who runs it. Times are Unix times in seconds.
+    `finished_at` is None and `process` names who runs it. Times are Unix times in seconds. `race` is there if the job
+    raced (docs/racing.md): it was asked `questions` about `documents` of all documents (`of`); `stopped` as worse than
+    others, above all the job in the folder `worse_than`, as the first `decided_after` documents showed, by `measure`,
+    at `error`.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Record(TypedDict):
     timed: NotRequired[bool]
     scored_at: NotRequired[float]
     process: NotRequired[dict[str, Any]]
+    race: NotRequired[dict[str, Any]]
 
 
 def answer_row(sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> dict[str, Any]:

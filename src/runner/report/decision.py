@@ -8,13 +8,14 @@ Recommend none if all of them fail alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from metrics.paired_verdict import PairedVerdict
 from runner.config.report_settings import Constraint, parse_constraints
 from runner.jobs.costs import PER_PAGES
+from runner.jobs.folder import JobFolder
 from runner.report import all_fail
 from runner.report.figures import figure
 from runner.report.model import Candidate, Comparison, tracked
@@ -63,6 +64,7 @@ def decide(compared: Comparison) -> Decision:
     front = frozenset(candidate.label for candidate in _front(compared, axes))
     without_choice = Decision(None, "", checks, front, axes)
     taken, reason = _recommend(compared, without_choice)
+    reason = " ".join([reason, *_raced(compared, taken)])
     return Decision(taken, reason, checks, front, axes)
 
 
@@ -70,28 +72,16 @@ def decide(compared: Comparison) -> Decision:
 
 
 def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
-    if constraint.is_metric:
-        value = candidate.metric(constraint.name)
-        if value is None:
-            return _check_bounds(compared, candidate, constraint)
-        return Check(constraint, constraint.holds(value), compared.texts.number(value, ".4g"))
-    value_in_config = _config(
-        candidate, "model.licence" if constraint.name in ("licence", "license") else constraint.name
-    )
-    if value_in_config is None:
-        return Check(constraint, None, "–")
-    number = (
-        isinstance(value_in_config, int | float)
-        and not isinstance(value_in_config, bool)
-        and constraint.sign not in ("=", "!=")
-    )
-    return Check(
-        constraint, constraint.holds(float(value_in_config) if number else str(value_in_config)), str(value_in_config)
-    )
+    value, met = _constrained(candidate.result, constraint), is_met(candidate.result, constraint)
+    if value is None:
+        return _check_bounds(compared, candidate, constraint)
+    return Check(constraint, met, compared.texts.number(value, ".4g") if constraint.is_metric else str(value))
 
 
 def _check_bounds(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
     """Check a figure that is not known by its bounds, where these decide, as those of a capacity may."""
+    if not constraint.is_metric:
+        return Check(constraint, None, "–")
     group, _, name = constraint.name.partition("/")
     low, high = (candidate.metric(f"{group}/{bound}_{name}") for bound in ("at_least", "below"))
     if constraint.sign in (">", ">=") and low is not None and constraint.holds(low):
@@ -101,8 +91,23 @@ def _check_bounds(compared: Comparison, candidate: Candidate, constraint: Constr
     return Check(constraint, None, "–")
 
 
-def _config(candidate: Candidate, key: str) -> Any:
-    value: Any = candidate.result.config
+def is_met(result: JobFolder, constraint: Constraint) -> bool | None:
+    """Return whether a job meets a constraint; None if what it limits was not measured, or isn't in the config."""
+    value = _constrained(result, constraint)
+    if value is None:
+        return None
+    if constraint.is_metric:
+        return constraint.holds(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and constraint.sign not in ("=", "!=")
+    return constraint.holds(float(value) if number else str(value))
+
+
+def _constrained(result: JobFolder, constraint: Constraint) -> Any:
+    """Return the figure, or the value in the config, that a constraint limits; None if there is none."""
+    if constraint.is_metric:
+        return result.metric(constraint.name)
+    key = "model.licence" if constraint.name in ("licence", "license") else constraint.name
+    value: Any = result.config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
@@ -113,7 +118,7 @@ def _config(candidate: Candidate, key: str) -> Any:
 
 def _axes(compared: Comparison) -> tuple[str, ...]:
     """Return the axes of the Pareto front: of quality, latency, memory and money those that all finished ones have."""
-    finished = [candidate for candidate in compared.candidates if candidate.finished]
+    finished = [candidate for candidate in compared.candidates if candidate.ranked]
     wanted = [tracked(compared.measure)] if compared.measure else []
     wanted += ["latency/p95_s", *([compared.memory] if compared.memory else []), PER_PAGES]
     return tuple(
@@ -123,7 +128,7 @@ def _axes(compared: Comparison) -> tuple[str, ...]:
 
 def _front(compared: Comparison, axes: Sequence[str]) -> list[Candidate]:
     """Return the finished candidates that no other dominates (better on an axis, and worse on none)."""
-    points = {candidate: _losses(compared, candidate, axes) for candidate in compared.candidates if candidate.finished}
+    points = {candidate: _losses(compared, candidate, axes) for candidate in compared.candidates if candidate.ranked}
     return [
         candidate
         for candidate, losses in points.items()
@@ -157,7 +162,7 @@ def _dominates(losses: Sequence[float], other_losses: Sequence[float]) -> bool:
 def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | None, str]:
     """Return the recommended candidate and the reason, or None and why there is none."""
     say, measure = compared.texts, compared.measure
-    finished = [candidate for candidate in compared.candidates if candidate.finished]
+    finished = [candidate for candidate in compared.candidates if candidate.ranked]
     if not finished:
         return None, say("verdict.none_finished")
     eligible = [candidate for candidate in finished if decision.eligible(candidate)]
@@ -170,6 +175,8 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         measure, [value for candidate in scored if (value := compared.quality(candidate)) is not None]
     ):
         return None, all_fail.reason(compared, scored)
+    if len(finished) == 1 and any(candidate.stopped for candidate in compared.candidates):
+        return scored[0], say("verdict.only_left", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(finished) == 1:
         return scored[0], say("verdict.only_one", measure=say.name(measure.name), value=_told(compared, scored[0]))
     if len(scored) == 1 and len(eligible) > 1:
@@ -188,6 +195,19 @@ def _recommend(compared: Comparison, decision: Decision) -> tuple[Candidate | No
         taken, cost = cheaper
         return taken, _reason_cheaper(compared, taken, best, cost)
     return best, _reason_best(compared, best, others, rivals, len(scored))
+
+
+def _raced(compared: Comparison, taken: Candidate | None) -> Iterator[str]:
+    """Yield what a race did: whom it stopped, and whether it ended before all documents were asked."""
+    say, races = compared.texts, [candidate.result.race for candidate in compared.candidates]
+    stopped = [candidate for candidate in compared.candidates if candidate.stopped]
+    error = next((say.number(race["error"], ".3g") for race in races if race is not None), "")
+    if stopped:
+        names = say.listed([candidate.label for candidate in stopped])
+        yield say("verdict.race_stopped", n=len(stopped), names=names, error=error)
+    if taken is not None and taken.result.cut_short:
+        race = taken.result.record["race"]
+        yield say("verdict.race_ended", documents=race["documents"], of=race["of"])
 
 
 def _costs(compared: Comparison, candidate: Candidate) -> list[float]:

@@ -84,8 +84,17 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
         _candidate(result, choice, label, read, samples)
         for result, choice, label in zip(results, chosen, labels, strict=True)
     ]
+    for candidate in candidates:
+        if candidate.result.cut_short:  # wherever it is named, its figures stand nearby
+            word = "race.stopped" if candidate.stopped else "race.ended"
+            race = candidate.result.record["race"]
+            mark = texts(word, documents=race["documents"], of=race["of"])
+            candidate.label = f"{candidate.label} ({mark})"
+            candidate.runs = {
+                name: dataclasses.replace(run, name=candidate.label) for name, run in candidate.runs.items()
+            }
     named = (candidate for candidate in candidates if settings.baseline in _names(candidate))
-    baseline = next(named, next((candidate for candidate in candidates if candidate.finished), candidates[0]))
+    baseline = next(named, next((candidate for candidate in candidates if candidate.ranked), candidates[0]))
     compared = Comparison(
         dataset=str(results[0].config["dataset"]["name"]),
         candidates=candidates,

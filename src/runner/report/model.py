@@ -94,6 +94,17 @@ class Candidate:
         """Tell whether the job finished."""
         return self.result.status == "finished"
 
+    @property
+    def stopped(self) -> bool:
+        """Tell whether a race stopped it as worse than another: then its figures are of fewer documents."""
+        race = self.result.race
+        return race is not None and bool(race["stopped"])
+
+    @property
+    def ranked(self) -> bool:
+        """Tell whether its figures are held against those of others: it finished, and no race stopped it."""
+        return self.finished and not self.stopped
+
     def metric(self, name: str) -> float | None:
         """Return a tracked metric, or None if it was not measured."""
         return self.result.metrics.get(name)

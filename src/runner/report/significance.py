@@ -17,6 +17,11 @@ def against(compared: Comparison) -> tuple[dict[str, dict[str, PairedVerdict]], 
     by_measure: dict[str, dict[str, PairedVerdict]] = {}
     notes: list[str] = []
     others = [candidate for candidate in compared.candidates if candidate is not compared.baseline]
+    # Whom a race stopped, it stopped for the differences so far: a test that knows nothing of that looks too sure.
+    if compared.baseline.stopped:
+        notes.append(compared.texts("race.baseline", baseline=compared.baseline.label))
+        others = []
+    others = [candidate for candidate in others if not candidate.stopped]
     for measure in compared.measures:
         name = compared.metrics[measure.name][0]
         notes += [

@@ -38,6 +38,8 @@ def comparison(results: Sequence[JobFolder]) -> ComparisonTable:
     """Return results side by side: what distinguishes the jobs, quality, latency, speed, memory, failures."""
     choice_by_job = choices(results)
     columns = [Column(key, tuple(choice[key] for choice in choice_by_job), identity=True) for key in choice_by_job[0]]
+    if any(result.cut_short for result in results):
+        columns.append(Column("race", tuple(result.cut_short or "all documents" for result in results), identity=True))
     columns += [
         _measured(results, name, "quality", weight)
         for name, weight in zip(quality_names(results), (100, 60), strict=False)

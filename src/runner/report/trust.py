@@ -83,7 +83,8 @@ def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
 def other_questions(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of a job that was not asked all the questions of the others."""
     asked = {sample for sample, _ in candidate.answers}
-    if candidate.finished and len(asked) < len(compared.samples):
+    # What a race cut short says so in its name.
+    if candidate.finished and not candidate.result.cut_short and len(asked) < len(compared.samples):
         yield compared.texts("trust.other_questions", n=len(asked), total=len(compared.samples))
 
 

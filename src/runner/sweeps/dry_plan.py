@@ -72,6 +72,10 @@ def show(jobs: Sequence[Job]) -> None:
     terminal_table.show_rows(header, rows, identity=4, elsewhere="a wider terminal")
     for line in _summary(forecasts, groups):
         terminal.say(line)
+    if jobs[0].config.race.active:
+        from runner.sweeps.racing import blocks  # which looks up earlier answers as this module does
+
+        terminal.say(str(blocks.planned(jobs)))
 
 
 def forecast(job: Job) -> Forecast:

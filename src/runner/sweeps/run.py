@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import time
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from backends.api import Generation
 from metrics.api import Case, Metric
 from runner import store
 from runner.asking import engines, fetching, largest_input
 from runner.asking.budget import Ledger, Spending
 from runner.asking.generate import generate
-from runner.asking.questions import Generated
+from runner.asking.questions import Generated, Keep
 from runner.base import machine, paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
 from runner.config import decisive
 from runner.jobs import capacity as capacity_figures
+from runner.datasets.api import Sample
 from runner.jobs import costs, figures, notes
 from runner.jobs.answers import Answers
 from runner.jobs.capacity import Found
@@ -49,34 +52,147 @@ def run(cfg: DictConfig, job: Job | None = None) -> float | None:
 
     Raises RunnerError with what went wrong; the job's folder then says it too.
     """
-    folder = JobFolder(Path(HydraConfig.get().runtime.output_dir))
-    job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(folder.path.name, cfg))
-    log.info("%s: %s", job.title, " ".join(HydraConfig.get().overrides.task) or "the defaults of conf/config.yaml")
-    warn(job)
-    if has_idle_cores():
-        _prepare_report(job)
-    judges = judging.judges_now(job.config)
-    if judges is not None:
-        with open_dict(cfg):  # so that its scores can be compared and summed up later
-            cfg.metrics.judge = judges.options
-    record = Recorder(folder, job, cfg)
-    try:
-        metrics = _stages(job, folder, record, judges)
-    except KeyboardInterrupt:
-        log.warning("%s: interrupted; what was answered is being saved (once more stops at once)", job.title)
-        record.close("killed", "interrupted before it was done; what was answered is in the store")
-        raise
-    except OSError as error:
-        # A full disk, a folder that can't be written: the system's own words say which.
-        record.close("failed", f"{error}")
-        raise JobFailed(f"{error}") from error
-    except Exception as error:
-        if not isinstance(error, RunnerError):
-            log.exception("%s: unexpected error", job.title)
-        record.close("failed", str(error) if isinstance(error, RunnerError) else traceback.format_exc())
-        raise
-    record.close("finished")
-    return _objective(job, metrics)
+    under_way = UnderWay(cfg, job)
+    with under_way.told_if_it_fails():
+        under_way.ask()
+        under_way.finish()
+    return under_way.objective
+
+
+class UnderWay:
+    """A job that has begun: its folder says that it runs. All questions are asked, or one part after the other."""
+
+    def __init__(self, cfg: DictConfig, job: Job | None = None) -> None:
+        """Begin it in the folder that Hydra names. Raise Refused or JobFailed where that can't be."""
+        self.folder = JobFolder(Path(HydraConfig.get().runtime.output_dir))
+        self.job = job = dataclasses.replace(job or plan(cfg, here=True), apart=apart(self.folder.path.name, cfg))
+        overrides = " ".join(HydraConfig.get().overrides.task)
+        log.info("%s: %s", job.title, overrides or "the defaults of conf/config.yaml")
+        warn(job)
+        if has_idle_cores():
+            _prepare_report(job)
+        self._judges = judging.judges_now(job.config)
+        if self._judges is not None:
+            with open_dict(cfg):  # so that its scores can be compared and summed up later
+                cfg.metrics.judge = self._judges.options
+        self.record = Recorder(self.folder, job, cfg)
+        self.generated, self._spending = Generated(), _spending(job)
+        self._number = HydraConfig.get().job.get("num")
+        self.objective: float | None = None
+        self._open: Answers | None = None
+        self._capacity: Found | None = None
+        with self.told_if_it_fails():
+            self._open = Answers(self.folder, None if job.capacity else job.config.report.slo)
+
+    @contextlib.contextmanager
+    def told_if_it_fails(self) -> Iterator[None]:
+        """Where what is done within fails, let the folder and the run say so. Raise RunnerError."""
+        title = self.job.title
+        try:
+            yield
+        except KeyboardInterrupt:
+            log.warning("%s: interrupted; what was answered is being saved (once more stops at once)", title)
+            self.interrupted()
+            raise
+        except OSError as error:
+            # A full disk, a folder that can't be written: the system's own words say which.
+            self._close("failed", f"{error}")
+            raise JobFailed(f"{error}") from error
+        except Exception as error:
+            if not isinstance(error, RunnerError):
+                log.exception("%s: unexpected error", title)
+            self._close("failed", str(error) if isinstance(error, RunnerError) else traceback.format_exc())
+            raise
+
+    def ask(self, part: Job | None = None, keep: Keep | None = None) -> None:
+        """Ask all questions, or those of `part`, which is this job with fewer samples.
+
+        `keep` takes each answer in place of `self.keep`, to which it hands it on with its place in the whole job.
+        """
+        job, number = part or self.job, self._number
+        if part is None:
+            ahead.prepare(number)
+        quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
+        with Shelf.of(paths.store_dir(), job.spec) as shelf:
+            generate(job, shelf, self.generated, keep or self.keep, quiet, beside, self._spending)
+            _not_all_failed(job, self.generated)
+            if job.capacity is not None and self._open is not None:
+                self._capacity = capacity.find(job, shelf, self.generated, self._open.seen, self._spending, quiet)
+
+    def keep(self, place: int, sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> None:
+        """Keep an answer or a failure; `place` is the question's among all questions of the job."""
+        assert self._open is not None
+        self._open.add(place, sample, repeat, generation, prompt)
+
+    def finish(self) -> None:
+        """Score what was asked, have it judged, sum up, and complete the folder."""
+        cases = self._take_answers()
+        _answers_came(self.job)
+        if self._judges is None or not self._judges.needs_memory:
+            ahead.after(self._number, self.job)
+        self.objective = _objective(self.job, self._summed_up(cases))
+        self.record.close("finished")
+
+    def interrupted(self) -> None:
+        """Close a job that is not done."""
+        self._close("killed", "interrupted before it was done; what was answered is in the store")
+
+    def _close(self, status: str, error: str) -> None:
+        """Close the job with what came until now: it belongs into the folder."""
+        self._take_answers()
+        self.record.close(status, error)
+
+    def _take_answers(self) -> list[Case]:
+        """Close the file of answers and take over what came, once."""
+        answers, self._open = self._open, None
+        if answers is None:
+            return []
+        self.record.generated(self.generated)
+        _paid(self.record, self._spending)
+        cases = answers.close()
+        self._seen = answers.seen
+        if (told := fetching.look()) is not None:
+            self.record.notes.append(told)
+        return cases
+
+    def _summed_up(self, cases: Sequence[Case]) -> dict[str, float]:
+        """Score the answers, have them judged, and return all figures."""
+        job, folder, record, generated, judges = self.job, self.folder, self.record, self.generated, self._judges
+        # stage=generate leaves the scores to a later stage=score.
+        wanted = dict(job.metrics) if job.config.stage == "all" else {}
+        if judges is not None:
+            wanted |= _judge(job, judges, folder, cases, record)
+            record.add_version("judge", judges.metric.version)
+        total = len(generated.keys) + len(generated.failures)
+        known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
+        log.info("%s: scoring%s", job.title, known)
+        aggregates = score.score(folder, cases, wanted, timed=generated.timed)
+        seen = self._seen
+        record.aggregates = [dataclasses.asdict(one) for one in aggregates]
+        if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
+            record.metrics["ocr/mean_s"] = seconds
+        record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
+        of_confidence, notes_of_confidence = confidence.figures(folder, cases, wanted)
+        record.metrics |= of_confidence
+        record.notes += notes_of_confidence
+        record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
+        _costs(job, record, seen.costs, generated.measured if generated.timed else None)
+        if self._capacity is not None:
+            _capacity(job, record, self._capacity, seen.costs)
+        if job.dataset.is_search:
+            found, told = largest_input.figures(list(folder.rows()))
+            record.metrics |= found
+            record.notes.append(told)
+        record.metrics["samples/unscored"] = score.unscored(aggregates)
+        record.metrics["samples/truncated"] = seen.truncated
+        record.metrics["samples/refused"] = seen.refused
+        if omitted := notes.not_sent(seen):
+            record.environment["not_sent"] = omitted
+            folder.write_environment(record.environment)
+        for remark in notes.remarks(generated):
+            log.warning("%s: %s", job.title, remark)
+        record.notes += [*job.reading_notes(), *notes.notes(generated, seen)]
+        return record.metrics
 
 
 def _objective(job: Job, metrics: dict[str, float]) -> float | None:
@@ -97,67 +213,6 @@ def _judge(
     record.metrics |= judged.figures
     record.notes += judged.notes
     return {"judge": judges.metric}
-
-
-def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judging | None) -> dict[str, float]:
-    """Generate, have the answers judged, score, measure."""
-    generated, answers = Generated(), Answers(folder, None if job.capacity else job.config.report.slo)
-    spending, number = _spending(job), HydraConfig.get().job.get("num")
-    found: Found | None = None
-    ahead.prepare(number)
-    with Shelf.of(paths.store_dir(), job.spec) as shelf:
-        try:
-            quiet, beside = functools.partial(_settled, job), functools.partial(ahead.beside, number, job)
-            generate(job, shelf, generated, answers.add, quiet, beside, spending)
-            if job.capacity is not None:
-                _not_all_failed(job, generated)
-                found = capacity.find(job, shelf, generated, answers.seen, spending, quiet)
-        finally:
-            # Whatever ended the generation: what came until then belongs into the folder.
-            record.generated(generated)
-            _paid(record, spending)
-            cases = answers.close()
-            if (told := fetching.look()) is not None:
-                record.notes.append(told)
-    _answers_came(job)
-    if judges is None or not judges.needs_memory:
-        ahead.after(number, job)
-    _not_all_failed(job, generated)
-    # stage=generate leaves the scores to a later stage=score.
-    wanted = dict(job.metrics) if job.config.stage == "all" else {}
-    if judges is not None:
-        wanted |= _judge(job, judges, folder, cases, record)
-        record.add_version("judge", judges.metric.version)
-    total = len(generated.keys) + len(generated.failures)
-    known = f" ({generated.reused} of {total} answers were in the store)" if generated.reused else ""
-    log.info("%s: scoring%s", job.title, known)
-    aggregates = score.score(folder, cases, wanted, timed=generated.timed)
-    seen = answers.seen
-    record.aggregates = [dataclasses.asdict(one) for one in aggregates]
-    if job.ocr is not None and (seconds := job.ocr.mean_s()) is not None:
-        record.metrics["ocr/mean_s"] = seconds
-    record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
-    of_confidence, told_of_it = confidence.figures(folder, cases, wanted)
-    record.metrics |= of_confidence
-    record.notes += told_of_it
-    record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
-    _costs(job, record, seen.costs, generated.measured if generated.timed else None)
-    if found is not None:
-        _capacity(job, record, found, seen.costs)
-    if job.dataset.is_search:
-        found, told = largest_input.figures(list(folder.rows()))
-        record.metrics |= found
-        record.notes.append(told)
-    record.metrics["samples/unscored"] = score.unscored(aggregates)
-    record.metrics["samples/truncated"] = seen.truncated
-    record.metrics["samples/refused"] = seen.refused
-    if omitted := notes.not_sent(seen):
-        record.environment["not_sent"] = omitted
-        folder.write_environment(record.environment)
-    for remark in notes.remarks(generated):
-        log.warning("%s: %s", job.title, remark)
-    record.notes += [*job.reading_notes(), *notes.notes(generated, seen)]
-    return record.metrics
 
 
 def _spending(job: Job) -> Spending | None:
@@ -240,6 +295,7 @@ class Recorder:
         self.aggregates: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.timed = True
+        self._race: dict[str, Any] | None = None
         self.started_at, self._began = time.time(), time.monotonic()
         try:
             folder.create(cfg)
@@ -280,6 +336,8 @@ class Recorder:
         total = self.job.questions
         if self.job.dataset.probes:
             total = len(generated.keys) + len(generated.failures)  # a search asks some, a limit ends the rest
+        elif self._race is not None:
+            total = self._race["questions"]
         self.metrics |= {
             "samples/total": total,
             "samples/reused": generated.reused,
@@ -293,6 +351,12 @@ class Recorder:
             self.environment["engine"] = facts
             self.folder.write_environment(self.environment)
         self.folder.keep_logs(generated.log_paths)
+
+    def raced(self, outcome: Mapping[str, Any], note: str | None) -> None:
+        """Keep what became of the job in its race, as `Record` tells it, and how many questions it was asked."""
+        self._race = dict(outcome)
+        self.notes += [] if note is None else [note]
+        self.metrics |= {"race/documents": outcome["documents"], "race/stopped": float(outcome["stopped"])}
 
     def add_version(self, metric: str, version: str) -> None:
         """Keep the version of a metric that is none of the job's own."""
@@ -322,6 +386,8 @@ class Recorder:
             "notes": list(dict.fromkeys(self.notes)),
             "aggregates": self.aggregates,
         }
+        if self._race is not None:
+            record["race"] = self._race
         self.folder.write_record(record if ended else {**record, "process": this_process()})
 
 

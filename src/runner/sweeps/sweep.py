@@ -57,6 +57,9 @@ def single(cfg: DictConfig) -> float | None:
         return None
     if cfg.stage == "score":
         return scored(cfg, folder)
+    if cfg.race.active:
+        _take_back(folder)
+        raise Refused(Problem("one candidate has no rival", "race", "-m with several candidates, or race=false"))
     jobs, link = [_planned(cfg, folder)], True
     try:
         with prepared(cfg):
@@ -80,6 +83,8 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
     try:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
+        if cfg.race.active:
+            raise Refused(Problem("one candidate has no rival", "race", "-m with several candidates, or race=false"))
         job = plan(cfg, here=cfg.plan == "dry")
         check_judges([job.config])
         if cfg.plan == "dry":

@@ -30,9 +30,12 @@ FIGURES = {
 }
 
 
-def run_name(name: str, config: DictConfig, environment: Mapping[str, Any]) -> str:
-    """Return a name that tells a run from its neighbours: model, quant, backend, and what else the command set."""
-    parts = [f"{name}-{config.backend.name}"]
+def run_name(name: str, config: DictConfig, environment: Mapping[str, Any], cut_short: str | None = None) -> str:
+    """Return a name that tells a run from its neighbours: model, quant, backend, and what else the command set.
+
+    `cut_short` is what a race did to the job.
+    """
+    parts = [f"{name}-{config.backend.name}", *([f"[{cut_short}]"] if cut_short else [])]
     if "answers_from" not in environment:
         parts += [_short(override) for override in environment["overrides"] if _tells(override)]
     whole = " ".join(parts)

@@ -145,6 +145,9 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     load = config.get("load") or {}  # configs of old sweeps lack it
     if load.get("arrivals", CLOSED) != CLOSED:
         params |= {f"load.{name}": value for name, value in load.items() if value is not None}
+    race = config.get("race") or {}
+    if race.get("active"):
+        params |= {f"race.{name}": race[name] for name in ("error", "seed")}
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
@@ -170,10 +173,10 @@ class _Described:
 
 def _described(job: JobFolder) -> _Described:
     return _Described(
-        _tags(job.composed, job.environment),
+        _tags(job.composed, job.environment) | ({"runner.race": job.cut_short} if job.cut_short else {}),
         _params(job.composed, job.environment),
         description.text(job, job.composed, job.environment),
-        description.run_name(job.name, job.composed, job.environment),
+        description.run_name(job.name, job.composed, job.environment, job.cut_short),
     )
 
 

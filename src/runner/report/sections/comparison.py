@@ -61,7 +61,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
             "candidate": candidate,
             "taken": candidate is decision.taken,
             "optimal": candidate.label in decision.optimal,
-            "out": bool(compared.settings.constraints) and candidate.finished and not decision.eligible(candidate),
+            "out": bool(compared.settings.constraints) and candidate.ranked and not decision.eligible(candidate),
             "quality": [_quality(compared, candidate, measure) for measure in compared.measures],
             "cells": [_cell(compared, candidate, name) for name in names],
             "failed": _count(candidate, "samples/failed"),
@@ -69,7 +69,8 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         }
         for candidate in compared.candidates
     ]
-    return {"names": names, "rows": rows, "axes": decision.axes, "baseline": compared.baseline}
+    stopped = any(candidate.stopped for candidate in compared.candidates)
+    return {"names": names, "rows": rows, "axes": decision.axes, "baseline": compared.baseline, "stopped": stopped}
 
 
 def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> FigureCell:
@@ -78,8 +79,8 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Fi
     if value is None:
         return FigureCell(MISSING, None)
     mark, word, title = _mark(compared, candidate, measure)
-    # The figures of a job that did not finish are shown, and never marked as the best.
-    finished = [other for other in compared.candidates if other.finished]
+    # The figures of a job that did not finish, or that a race stopped, are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.ranked]
     values = [known for other in finished if (known := other.metric(name)) is not None]
     best = (max if measure.better == "higher" else min)(values, default=None)
     return FigureCell(
@@ -90,7 +91,7 @@ def _quality(compared: Comparison, candidate: Candidate, measure: Measure) -> Fi
         mark=mark,
         word=word,
         title=title,
-        best=candidate.finished and value == best and len(set(values)) > 1,
+        best=candidate.ranked and value == best and len(set(values)) > 1,
     )
 
 
@@ -108,12 +109,28 @@ def _bar(
 
 
 def _mark(compared: Comparison, candidate: Candidate, measure: Measure) -> tuple[str, str, str]:
+    if candidate.stopped:
+        return "■", "stopped", _why_stopped(compared, candidate)
     if candidate is compared.baseline:
         return "", "", ""
     verdict = compared.verdicts.get(measure.name, {}).get(candidate.label)
     if verdict is None:
         return "", "", ""
     return (*WORDS[verdict.word], _explained(compared, verdict, measure))
+
+
+def _why_stopped(compared: Comparison, candidate: Candidate) -> str:
+    """Return what a race showed of a candidate that it stopped."""
+    race, say = candidate.result.record["race"], compared.texts
+    labels = {other.result.path.name: other.label for other in compared.candidates}
+    return say(
+        "race.why",
+        rival=labels.get(race["worse_than"], race["worse_than"]),
+        measure=say.name(race["measure"]),
+        after=race["decided_after"],
+        margin=say.number(compared.settings.margin, "g"),
+        error=say.number(race["error"], ".3g"),
+    )
 
 
 def _explained(compared: Comparison, verdict: PairedVerdict, measure: Measure) -> str:
@@ -141,11 +158,11 @@ def _explained(compared: Comparison, verdict: PairedVerdict, measure: Measure) -
 
 def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     value = candidate.metric(name)
-    # The figures of a job that did not finish are shown, and never marked as the best.
-    finished = [other for other in compared.candidates if other.finished]
+    # The figures of a job that did not finish, or that a race stopped, are shown, and never marked as the best.
+    finished = [other for other in compared.candidates if other.ranked]
     values = [known for other in finished if (known := other.metric(name)) is not None]
     most = name.startswith(("throughput/", "goodput/", "capacity/", "judge/"))
-    best = candidate.finished and len(set(values)) > 1 and value == (max if most else min)(values)
+    best = candidate.ranked and len(set(values)) > 1 and value == (max if most else min)(values)
     # Of these figures only money has an interval.
     note = " – ".join(figure(name, end, compared.texts, unit=False) for end in candidate.interval(name) or ())
     return FigureCell(figure(name, value, compared.texts), value, note=note, best=best)

@@ -84,12 +84,21 @@ class _CompareCommand:
         for by_pair in self.verdicts.values():
             for verdict in by_pair.values():
                 print(verdict)  # noqa: T201
-        for note in (*self.unmatched, *self.skipped):
+        for note in (*self.unmatched, *self.skipped, *self._cut_short()):
             print(f"note: {note}")  # noqa: T201
         if self.options.changed:
             show.write_samples(self.options.changed, samples)
             print(f"changed samples: {self.options.changed}")  # noqa: T201
         return self._decided(outcomes)
+
+    def _cut_short(self) -> list[str]:
+        """Return what must be known of jobs that a race cut short."""
+        jobs = {job.folder: job for pair in self.pairs for job in pair if job.result.cut_short}
+        return [
+            f"{job.name}: its figures are those of these documents, tests are on what both sides answered, "
+            "and p values don't count the looks of the race before them"
+            for job in jobs.values()
+        ]
 
     def _pair(self, first: Scored, second: Scored) -> list[Outcome]:
         from runner.studies.compare import config_difference, gates, show

@@ -86,6 +86,9 @@ def chosen(jobs: Sequence[Scored], name: str) -> Scored:
     for job in jobs:
         if name in (job.name, str(job.folder), job.folder.name, job.result.run_id):
             return job
+    for job in jobs:  # what a race did to it needn't be said
+        if job.result.cut_short and job.name == f"{name} [{job.result.cut_short}]":
+            return job
     raise CantCompare(f"no job is called {name!r}; jobs: {', '.join(job.name for job in jobs)}")
 
 

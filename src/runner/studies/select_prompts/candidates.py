@@ -103,6 +103,11 @@ def _problems(group: Sequence[Scored], measure: str) -> list[Problem]:
         if job.result.environment["dataset_digest"] != first.result.environment["dataset_digest"]:
             what = f"{name} was asked other questions than in {first.folder}"
             problems.append(Problem(what, str(job.folder), "one dataset, split and filter for all prompts"))
+        if job.result.cut_short:
+            what = f"{name} was {job.result.cut_short} by a race, so its prompts were not asked the same questions"
+            problems.append(
+                Problem(what, str(job.folder), "the same sweep with race=false: what was answered is stored")
+            )
         if job.result.config["sampling"] != first.result.config["sampling"]:
             problems.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
     if len({prompt_config(job).ocr for job in group}) > 1:
