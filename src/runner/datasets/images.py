@@ -8,6 +8,7 @@ rest is cut off, the engine fails that sample.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
@@ -182,6 +183,11 @@ def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
     if all(isinstance(band, tuple) and band[1] - band[0] < FLAT for band in extrema):
         return (Remark("is one flat colour: nothing can be read on it", name),)
     return ()
+
+
+def as_png(image: EncodedImage) -> EncodedImage:
+    """Return the same pixels as PNG, under the same digest. Raise BadImage."""
+    return dataclasses.replace(image, data=png(image.picture()), media_type="image/png")
 
 
 def png(picture: PilImage) -> bytes:

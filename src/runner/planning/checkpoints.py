@@ -28,6 +28,7 @@ class Checkpoint:
     location: str
     revision: str
     digest: str
+    files: tuple[str, ...] = ()  # those that are loaded, where not all of them are
 
 
 def find(config: Config) -> Checkpoint:
@@ -36,7 +37,12 @@ def find(config: Config) -> Checkpoint:
         return _endpoint(config)
     if config.model.weights == "dummy":
         return _dummy(config)
+    from runner.planning import gguf  # which asks for environments, and these for checkpoints
+
     location, revision = _named(config)
+    if gguf.is_asked_for(config) and paths.resolve(location).exists():
+        there, files, digest = gguf.in_folder(config, location, _key(config))
+        return Checkpoint(str(there), "", digest, files)
     if (folder := paths.resolve(location)).is_dir():
         if not (folder / "config.json").is_file():
             raise Refused(Problem(f"{location} holds no config.json", _key(config), "name the folder of a checkpoint"))
@@ -45,6 +51,9 @@ def find(config: Config) -> Checkpoint:
         raise Refused(Problem(f"there is no folder {location}", _key(config), "a folder, or a hub name: owner/name"))
     try:
         commit = hub.commit(location, revision)
+        if gguf.is_asked_for(config):
+            files, digest = gguf.at_hub(config, location, commit, _key(config))
+            return Checkpoint(location, commit, digest, files)
     except hub.Denied as denied:
         where = f"model={config.model.name} quant={config.quant.name}"
         raise Refused(Problem(denied.denial.what, where, denied.denial.remedy)) from denied
@@ -95,7 +104,8 @@ def _valid_quants(config: Config) -> Iterator[str]:
     from omegaconf import OmegaConf
 
     for file in sorted((paths.conf_dir() / "quant").glob("*.yaml")):
-        needed = OmegaConf.select(OmegaConf.load(file), "checkpoint") or []
+        content = OmegaConf.load(file)  # one that chooses a backend has its keys below `quant`
+        needed = OmegaConf.select(content, "checkpoint") or OmegaConf.select(content, "quant.checkpoint") or []
         if any(name in config.model.checkpoints for name in needed):
             yield file.stem
 
