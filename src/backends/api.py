@@ -286,8 +286,8 @@ class Launch:
     one through which the server takes its API key, which is made when it is started. `peak_gauge` names a Prometheus
     gauge of `statistics_path` whose peak matters: it is polled, and the body after holds one more line with the highest
     value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream. `headers`, `rename`,
-    `extra` and `unread` are those of its `Endpoint`. `private_path` is answered to our key alone, by which we know
-    that it is our server.
+    `extra`, `unread`, `dialect`, `adapt` and `stream` are those of its `Endpoint`. `private_path` is answered to our
+    key alone, by which we know that it is our server.
 
     What an environment adds: `port_variable` gets the engine's port. `ready_marker` stands in the log when what is
     started before the engine is there; the engine's own time counts from then. `known_failures` are looked for in the
@@ -309,6 +309,9 @@ class Launch:
     rename: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    dialect: Literal["local", "openai"] = "local"
+    adapt: bool = False
+    stream: bool = True
     private_path: str = ""
     port_variable: str = ""
     ready_marker: str = ""

@@ -2,8 +2,8 @@
 
     {"general.architecture": "qwen2vl", "general.file_type": 7, ...}
 
-The format is that of the ggml project, version 2 and 3, little-endian: magic, version, two counts, then (key, type, value).
-Arrays, such as a vocabulary, are skipped: the value of an array is its length.
+The format is that of the ggml project, version 2 and 3, little-endian: magic, version, two counts, then (key, type,
+value). Arrays, such as a vocabulary, are skipped: the value of an array is its length.
 """
 
 from __future__ import annotations

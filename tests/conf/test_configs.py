@@ -122,7 +122,7 @@ def test_a_model_says_what_a_reviewer_needs(model: str):
     # openai.yaml says of all models of a provider what they take; the others are of one model.
     assert len(text.splitlines()) <= (40 if model == "openai" else 20)
     assert cfg.licence
-    assert set(cfg.backends) <= {"hf", "vllm", "sglang", "openai", "ocr"}
+    assert set(cfg.backends) <= {"hf", "vllm", "sglang", "openai", "ocr", "litellm"}
     assert cfg.backends or cfg.unsupported or model.startswith("demo_")
     assert bool(cfg.trust_remote_code) == bool(cfg.why_remote_code)
     assert {*cfg.env, *cfg.engine_args} <= {"hf", "vllm", "sglang", "ocr"}

@@ -109,6 +109,9 @@ class ServedEngine:
             rename=launch.rename,
             extra=launch.extra,
             unread=launch.unread,
+            dialect=launch.dialect,
+            adapt=launch.adapt,
+            stream=launch.stream,
         )
         self.load_s: float | None = None
         self.on_close: Callable[[], None] | None = None

@@ -18,6 +18,7 @@ from runner.config import Config
 from runner.planning import hub
 
 log = logging.getLogger(__name__)
+PROVIDERS = "litellm"  # a backend whose models run elsewhere, though its proxy is started here
 LARGE_BYTES = 256 * 2**20
 
 
@@ -33,7 +34,7 @@ class Checkpoint:
 
 def find(config: Config) -> Checkpoint:
     """Return the checkpoint of one job. Raise Refused where there is none, saying what would be valid."""
-    if config.backend.base_url:
+    if config.backend.base_url or config.backend.name == PROVIDERS:
         return _endpoint(config)
     if config.model.weights == "dummy":
         return _dummy(config)
@@ -63,11 +64,11 @@ def find(config: Config) -> Checkpoint:
 def _endpoint(config: Config) -> Checkpoint:
     """Name a model that somebody else serves: its files are unknown, so address and name stand for its content."""
     name = config.model.path or config.model.name
-    if name == "openai":
+    if name in ("openai", PROVIDERS):
         raise Refused(
             Problem("which model of the endpoint?", "model.name", "its name there, such as model.name=gpt-4o")
         )
-    return Checkpoint(name, "", f"{config.backend.base_url} {name}")
+    return Checkpoint(name, "", f"{config.backend.base_url or PROVIDERS} {name}")
 
 
 def _key(config: Config) -> str:
