@@ -252,8 +252,8 @@ class Answer:
     @property
     def _told_reasoning(self) -> int | None:
         details = self.usage.get("completion_tokens_details")
-        told = count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
-        return count(self.usage.get("reasoning_tokens")) if told is None else told
+        tokens = count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+        return count(self.usage.get("reasoning_tokens")) if tokens is None else tokens
 
     @property
     def _counted_reasoning(self) -> int | None:
@@ -300,8 +300,8 @@ class Answer:
     def cached_tokens(self) -> int | None:
         """The number of prompt tokens that the server found in its cache, by its own account."""
         details = self.usage.get("prompt_tokens_details")
-        told = count(details.get("cached_tokens")) if isinstance(details, dict) else None
-        return count(self.usage.get("prompt_cache_hit_tokens")) if told is None else told  # DeepSeek's word
+        tokens = count(details.get("cached_tokens")) if isinstance(details, dict) else None
+        return count(self.usage.get("prompt_cache_hit_tokens")) if tokens is None else tokens  # DeepSeek's word
 
     @property
     def image_tokens(self) -> int | None:

@@ -169,7 +169,7 @@ def composed(batch: Sequence[Sequence[str]], compositions: Any) -> tuple[list[li
             jobs.append(list(overrides))
             configs.append(cfg)
             continue
-        others = [one for one in overrides if not one.lstrip("+").startswith("prompt.schema_mode=")]
+        others = [override for override in overrides if not override.lstrip("+").startswith("prompt.schema_mode=")]
         jobs += ([*others, f"prompt.schema_mode={mode}"] for mode in ("told", "constrained"))
         configs += map(compositions.config, jobs[-2:])
     return jobs, configs

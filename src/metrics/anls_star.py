@@ -142,9 +142,9 @@ def similarity_of_rows(first: Sequence[Any], second: Sequence[Any], at_threshold
     sums = np.zeros((len(first), len(second)))
     for key in keys:
         columns = [[row[key] for row in rows] for rows in (first, second)]
-        found = process.cdist(*columns, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
-        found[found <= 0.5 if at_threshold == "paper" else found < 0.5] = 0.0
-        sums += found
+        similarities = process.cdist(*columns, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
+        similarities[similarities <= 0.5 if at_threshold == "paper" else similarities < 0.5] = 0.0
+        sums += similarities
     return sums
 
 
@@ -159,14 +159,14 @@ def equal_pairs(reference: Sequence[Any], answer: Sequence[Any]) -> list[tuple[i
     """
     is_shorter = len(reference) <= len(answer)
     short, long = (reference, answer) if is_shorter else (answer, reference)
-    free, found = list(range(len(long))), []
+    free, pairs = list(range(len(long))), []
     for at, item in enumerate(short):
         place = next((place for place in free if long[place] == item), None)
         if place is None:
             return None
         free.remove(place)
-        found.append((at, place) if is_shorter else (place, at))
-    return found
+        pairs.append((at, place) if is_shorter else (place, at))
+    return pairs
 
 
 def assignment(scores: Sequence[Sequence[float]] | Array) -> list[tuple[int, int]]:

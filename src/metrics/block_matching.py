@@ -1,6 +1,6 @@
 """Says which blocks of an answer are which blocks of the reference, whatever their order and however they are cut.
 
-wanted [abcdef, xyz], found [xyz, abc, def]  ->  {abcdef: abc + def}, {xyz: xyz}
+wanted [abcdef, xyz], predicted [xyz, abc, def]  ->  {abcdef: abc + def}, {xyz: xyz}
 """
 
 from __future__ import annotations
@@ -22,52 +22,52 @@ _COMMON = 0.5  # share of its letters' runs that a part has in common with the w
 
 @dataclass(slots=True)
 class Pair:
-    """Blocks that stand for the same text: numbers of `wanted` and of `found`, both without a gap."""
+    """Blocks that stand for the same text: numbers of `wanted` and of `predicted`, both without a gap."""
 
     wanted: range
-    found: range
+    predicted: range
 
 
-def match(wanted: Sequence[str], found: Sequence[str]) -> list[Pair]:
+def match(wanted: Sequence[str], predicted: Sequence[str]) -> list[Pair]:
     """Return which blocks belong together, in the order of `wanted`. A block that is in no pair is missing or extra.
 
     Equal blocks are paired first, then the closest (the assignment with the smallest sum of distances), then parts of a
     block that was cut otherwise; at last neighbours of a pair that make it more alike.
     """
-    pairs = list(_equal(wanted, found))
-    free, open_ = left(wanted, found, pairs)
+    pairs = list(_equal(wanted, predicted))
+    free, open_ = left(wanted, predicted, pairs)
     if free and open_:
-        pairs += _closest(wanted, found, free, open_)
-        free, open_ = left(wanted, found, pairs)
+        pairs += _closest(wanted, predicted, free, open_)
+        free, open_ = left(wanted, predicted, pairs)
     if free and open_:
-        pairs += _parts(wanted, found, free, open_)
-        free, open_ = left(wanted, found, pairs)
-        pairs += [Pair(pair.found, pair.wanted) for pair in _parts(found, wanted, open_, free)]
-        free, open_ = left(wanted, found, pairs)
+        pairs += _parts(wanted, predicted, free, open_)
+        free, open_ = left(wanted, predicted, pairs)
+        pairs += [Pair(pair.predicted, pair.wanted) for pair in _parts(predicted, wanted, open_, free)]
+        free, open_ = left(wanted, predicted, pairs)
     if free or open_:
-        _grow(wanted, found, pairs, set(free), set(open_))
+        _grow(wanted, predicted, pairs, set(free), set(open_))
     return sorted(pairs, key=lambda pair: pair.wanted.start)
 
 
-def closest(wanted: Sequence[str], found: Sequence[str], alike: float) -> dict[int, int]:
-    """Return the number of `found` for each number of `wanted`: the assignment with the smallest sum of distances.
+def closest(wanted: Sequence[str], predicted: Sequence[str], alike: float) -> dict[int, int]:
+    """Return the number of `predicted` for each number of `wanted`: the assignment with the smallest sum of distances.
 
     Texts are not paired if edits / length of the longer one reaches `alike`. Ties go to the order of the page.
     """
-    if not wanted or not found:
+    if not wanted or not predicted:
         return {}
     costs = process.cdist(
-        wanted, found, scorer=Levenshtein.normalized_distance, score_cutoff=min(alike, 1.0), dtype=np.float64
+        wanted, predicted, scorer=Levenshtein.normalized_distance, score_cutoff=min(alike, 1.0), dtype=np.float64
     )
-    away = np.abs(np.arange(len(wanted))[:, None] / len(wanted) - np.arange(len(found))[None] / len(found))
+    away = np.abs(np.arange(len(wanted))[:, None] / len(wanted) - np.arange(len(predicted))[None] / len(predicted))
     rows, columns = linear_sum_assignment(np.minimum(costs, 1.0) + 1e-6 * away)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if costs[row, column] < alike}
 
 
-def _equal(wanted: Sequence[str], found: Sequence[str]) -> Iterator[Pair]:
+def _equal(wanted: Sequence[str], predicted: Sequence[str]) -> Iterator[Pair]:
     """Yield equal blocks, those that stand several times in their order."""
     places: dict[str, deque[int]] = defaultdict(deque)
-    for number, text in enumerate(found):
+    for number, text in enumerate(predicted):
         places[text].append(number)
     for number, text in enumerate(wanted):
         if waiting := places.get(text):
@@ -75,20 +75,20 @@ def _equal(wanted: Sequence[str], found: Sequence[str]) -> Iterator[Pair]:
             yield Pair(range(number, number + 1), range(place, place + 1))
 
 
-def left(wanted: Sequence[str], found: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
+def left(wanted: Sequence[str], predicted: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
     """Return the numbers of blocks that are in no pair, of both sides."""
     taken = {number for pair in pairs for number in pair.wanted}
-    used = {number for pair in pairs for number in pair.found}
+    used = {number for pair in pairs for number in pair.predicted}
     return (
         [number for number in range(len(wanted)) if number not in taken],
-        [number for number in range(len(found)) if number not in used],
+        [number for number in range(len(predicted)) if number not in used],
     )
 
 
-def _closest(wanted: Sequence[str], found: Sequence[str], free: list[int], open_: list[int]) -> Iterator[Pair]:
-    chosen = closest([wanted[number] for number in free], [found[number] for number in open_], ALIKE)
-    for one, other in chosen.items():
-        yield Pair(range(free[one], free[one] + 1), range(open_[other], open_[other] + 1))
+def _closest(wanted: Sequence[str], predicted: Sequence[str], free: list[int], open_: list[int]) -> Iterator[Pair]:
+    chosen = closest([wanted[number] for number in free], [predicted[number] for number in open_], ALIKE)
+    for free_place, open_place in chosen.items():
+        yield Pair(range(free[free_place], free[free_place] + 1), range(open_[open_place], open_[open_place] + 1))
 
 
 def _parts(wholes: Sequence[str], parts: Sequence[str], free: list[int], open_: list[int]) -> list[Pair]:
@@ -117,12 +117,12 @@ def _runs(text: str) -> set[str]:
     return {text[place : place + _GRAM] for place in range(len(text) - _GRAM + 1)}
 
 
-def _grow(wanted: Sequence[str], found: Sequence[str], pairs: list[Pair], free: set[int], open_: set[int]) -> None:
+def _grow(wanted: Sequence[str], predicted: Sequence[str], pairs: list[Pair], free: set[int], open_: set[int]) -> None:
     """Add to pairs the neighbours that are in no pair and whose text the other side has."""
-    texts, left_over, waiting = (wanted, found), (free, open_), deque(pairs)
+    texts, left_over, waiting = (wanted, predicted), (free, open_), deque(pairs)
     while waiting and (free or open_):
         pair = waiting.popleft()
-        spans = [pair.wanted, pair.found]
+        spans = [pair.wanted, pair.predicted]
         joined = [_joined(texts[side], spans[side]) for side in (0, 1)]
         edits = Levenshtein.distance(*joined)
         if not edits:
@@ -136,7 +136,7 @@ def _grow(wanted: Sequence[str], found: Sequence[str], pairs: list[Pair], free: 
                     break
                 left_over[side].remove(number)
                 joined[side], edits, spans[side] = longer, changed, _with(spans[side], number)
-        pair.wanted, pair.found = spans
+        pair.wanted, pair.predicted = spans
 
 
 def _belongs(edits: int, changed: int, added: str) -> bool:

@@ -36,10 +36,12 @@ _ALONE = re.compile(rf"^\s*{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER
 
 def written(text: str) -> list[Box]:
     """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order."""
-    found = [tuple(float(number) for number in one.groups() if number is not None) for one in _WRITTEN.finditer(text)]
-    if not found and (alone := _ALONE.match(text[:500])):
-        found = [tuple(map(float, alone.groups()))]
-    return found  # type: ignore[return-value]
+    read = [
+        tuple(float(number) for number in match.groups() if number is not None) for match in _WRITTEN.finditer(text)
+    ]
+    if not read and (alone := _ALONE.match(text[:500])):
+        read = [tuple(map(float, alone.groups()))]
+    return read  # type: ignore[return-value]
 
 
 def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
@@ -63,14 +65,14 @@ def wrong(box: Box) -> str:
     return ""
 
 
-def iou(one: Box, other: Box) -> float:
+def iou(first: Box, second: Box) -> float:
     """Return intersection over union of two boxes, 0 to 1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
     if width <= 0 or height <= 0:
         return 0.0
     both = width * height
-    return both / (area(one) + area(other) - both)
+    return both / (area(first) + area(second) - both)
 
 
 def area(box: Box) -> float:
@@ -92,12 +94,14 @@ def picture_size(path: str) -> Size | None:
     return (height, width) if turned else (width, height)
 
 
-def paired(wanted: Sequence[Box], found: Sequence[Box]) -> list[float]:
+def paired(wanted: Sequence[Box], predicted: Sequence[Box]) -> list[float]:
     """Return for each wanted box the IoU with its partner, 0 without one: the pairing with the highest sum."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    overlaps = np.array([[iou(one, other) for other in found] for one in wanted]).reshape(len(wanted), len(found))
+    overlaps = np.array([[iou(reference, prediction) for prediction in predicted] for reference in wanted]).reshape(
+        len(wanted), len(predicted)
+    )
     values = [0.0] * len(wanted)
     for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
         values[row] = float(overlaps[row, column])

@@ -71,9 +71,9 @@ class Extraction:
 
 def compare(reference: Tree, answer: Tree) -> Extraction:
     """Compare two trees."""
-    found = Extraction()
-    _compare(found, reference, answer, "")
-    return found
+    result = Extraction()
+    _compare(result, reference, answer, "")
+    return result
 
 
 def leaves(tree: Tree, key: str = "") -> Iterator[Leaf]:
@@ -88,69 +88,69 @@ def leaves(tree: Tree, key: str = "") -> Iterator[Leaf]:
         yield key, tree if isinstance(tree, str) else None
 
 
-def _compare(found: Extraction, reference: Tree, answer: Tree, key: str) -> None:
+def _compare(result: Extraction, reference: Tree, answer: Tree, key: str) -> None:
     if isinstance(answer, list) and len(answer) == 1 and isinstance(reference, dict | str):
         answer = answer[0]  # a list that holds one value and the value itself are the same
     elif isinstance(reference, list) and reference and isinstance(answer, dict | str):
         answer = [answer]
     if isinstance(reference, str) and isinstance(answer, str):
-        _pair(found, key, equal=reference == answer)
+        _pair(result, key, equal=reference == answer)
     elif isinstance(reference, dict) and reference and (answer is None or isinstance(answer, dict)):
         given = answer or {}
         for name, inner in reference.items():
-            _compare(found, inner, given.get(name), f"{key}.{name}" if key else name)
+            _compare(result, inner, given.get(name), f"{key}.{name}" if key else name)
         for name, inner in given.items():
             if name not in reference:
-                _extra(found, leaves(inner, f"{key}.{name}" if key else name))
+                _extra(result, leaves(inner, f"{key}.{name}" if key else name))
     elif isinstance(reference, list) and reference and isinstance(answer, list):
-        _items(found, reference, answer, f"{key}[]")
+        _items(result, reference, answer, f"{key}[]")
     else:
-        _lacking(found, leaves(reference, key), leaves(answer, key))
+        _lacking(result, leaves(reference, key), leaves(answer, key))
 
 
-def _pair(found: Extraction, key: str, *, equal: bool) -> None:
-    counts = found.keys.setdefault(key, Counts())
+def _pair(result: Extraction, key: str, *, equal: bool) -> None:
+    counts = result.keys.setdefault(key, Counts())
     counts.answered += 1
     counts.wanted += 1
     if equal:
         counts.right += 1
-        found.right += 1
+        result.right += 1
     else:
-        found.wrong.append(key)
+        result.wrong.append(key)
 
 
-def _lacking(found: Extraction, wanted: Iterable[Leaf], given: Iterable[Leaf]) -> None:
+def _lacking(result: Extraction, wanted: Iterable[Leaf], given: Iterable[Leaf]) -> None:
     """Count leaves of a reference without a partner, as missing or as null. `given` is what stands in their place."""
     values = [key for key, text in given if text is not None]
     for key, text in wanted:
         if text is not None:
-            found.keys.setdefault(key, Counts()).wanted += 1
-            found.missing.append(key)
+            result.keys.setdefault(key, Counts()).wanted += 1
+            result.missing.append(key)
         else:
-            found.nulls += 1
-            found.nulls_right += not values
+            result.nulls += 1
+            result.nulls_right += not values
     for key in values:
-        found.keys.setdefault(key, Counts()).answered += 1
-        found.invented.append(key)
+        result.keys.setdefault(key, Counts()).answered += 1
+        result.invented.append(key)
 
 
-def _extra(found: Extraction, given: Iterable[Leaf]) -> None:
+def _extra(result: Extraction, given: Iterable[Leaf]) -> None:
     """Count the values of an answer under a key that the reference doesn't have."""
-    _lacking(found, (), given)
+    _lacking(result, (), given)
 
 
-def _items(found: Extraction, reference: Sequence[Tree], answer: Sequence[Tree], key: str) -> None:
+def _items(result: Extraction, reference: Sequence[Tree], answer: Sequence[Tree], key: str) -> None:
     pairs = _paired(reference, answer)
     for row, column in pairs.items():
-        _compare(found, reference[row], answer[column], key)
+        _compare(result, reference[row], answer[column], key)
     for row, item in enumerate(reference):
         if row not in pairs:
             # The nulls of a row that was dropped are not right, since nothing was said of them.
-            _lacking(found, (leaf for leaf in leaves(item, key) if leaf[1] is not None), ())
+            _lacking(result, (leaf for leaf in leaves(item, key) if leaf[1] is not None), ())
     taken = set(pairs.values())
     for column, item in enumerate(answer):
         if column not in taken:
-            _extra(found, leaves(item, key))
+            _extra(result, leaves(item, key))
 
 
 def _paired(reference: Sequence[Tree], answer: Sequence[Tree]) -> dict[int, int]:
@@ -163,7 +163,7 @@ def _paired(reference: Sequence[Tree], answer: Sequence[Tree]) -> dict[int, int]
     if (sums := similarity_of_rows(reference, answer, "docvqa")) is not None:
         return {row: column for row, column in assignment(sums) if sums[row, column] > 0}
     wanted, given = ([dict(_numbered(item)) for item in items] for items in (reference, answer))
-    scores = [[_alike(one, other) for other in given] for one in wanted]
+    scores = [[_alike(reference_item, answer_item) for answer_item in given] for reference_item in wanted]
     return {row: column for row, column in assignment(scores) if scores[row][column] > 0}
 
 
@@ -171,8 +171,8 @@ def _alike(wanted: dict[str, str], given: dict[str, str]) -> float:
     """Return the sum of the similarities of the values that two items have under the same keys."""
     total = 0.0
     for key, text in wanted.items():
-        if (other := given.get(key)) is not None:
-            total += 1 + _EQUAL if text == other else similarity(text, other)
+        if (answer_item := given.get(key)) is not None:
+            total += 1 + _EQUAL if text == answer_item else similarity(text, answer_item)
     return total
 
 

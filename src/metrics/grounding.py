@@ -92,14 +92,14 @@ class Grounding:
         """Yield a score for each case and measure."""
         read: dict[int, _Read | str] = {number: self._read(case) for number, case in enumerate(cases)}
         wrong_frame = self._wrong_frame(
-            [(cases[number], one) for number, one in read.items() if isinstance(one, _Read)]
+            [(cases[number], answer) for number, answer in read.items() if isinstance(answer, _Read)]
         )
         for number, case in enumerate(cases):
-            one = read[number]
-            if isinstance(one, str) or wrong_frame:
-                yield from unscored(case, self.measures, one if isinstance(one, str) else wrong_frame)
+            answer = read[number]
+            if isinstance(answer, str) or wrong_frame:
+                yield from unscored(case, self.measures, answer if isinstance(answer, str) else wrong_frame)
                 continue
-            yield from self._scores(case, one)
+            yield from self._scores(case, answer)
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""
@@ -111,7 +111,7 @@ class Grounding:
         if reason:
             return reason
         read = [self._reference(text, case.images[0] if case.images else "") for text in references]
-        if not (wanted := tuple(found for found, problem in read if not problem)):
+        if not (wanted := tuple(box for box, problem in read if not problem)):
             return f"the reference: {read[0][1]}"
         written = tuple(boxes.written(prediction)[:_MOST_BOXES])
         if written and (missing := self._no_size(case, self.frame)):
@@ -148,16 +148,16 @@ class Grounding:
             return "the boxes are in pixels, and the size of the picture can't be told"
         return "the boxes are in pixels of the resized picture, and the engine doesn't say to what size it resized it"
 
-    def _placed(self, case: Case, one: _Read, frame: str) -> list[Box]:
+    def _placed(self, case: Case, answer: _Read, frame: str) -> list[Box]:
         size = self._size(case, frame)
-        return [boxes.placed(box, frame, self.order, size) for box in one.written]
+        return [boxes.placed(box, frame, self.order, size) for box in answer.written]
 
     def _wrong_frame(self, read: Sequence[tuple[Case, _Read]]) -> str:
         """Say that the boxes of the answers are not in the frame that is set; empty where they may be."""
-        given = [(case, one) for case, one in read if one.written]
+        given = [(case, answer) for case, answer in read if answer.written]
         if len(given) < _FEWEST:
             return ""
-        placed = [box for case, one in given for box in self._placed(case, one, self.frame)]
+        placed = [box for case, answer in given for box in self._placed(case, answer, self.frame)]
         outside = sum("page" in boxes.wrong(box) for box in placed) / len(placed)
         tiny = sum(abs(boxes.area(box)) < _TINY for box in placed) / len(placed)
         now = self._mean_iou(given, self.frame)
@@ -170,40 +170,49 @@ class Grounding:
         instead = f"; frame={best} would give a mean IoU of {fits[best]:.2f}" if best and fits[best] > now + 0.1 else ""
         for share, what in ((outside, "outside the page"), (tiny, "tiny")):
             if share >= _MOST_OF_THEM:
-                told = f"the frame seems wrong: {share:.0%} of the boxes are {what} with frame={self.frame}"
-                return f"{told}{instead}; set model.box_frame"
+                message = f"the frame seems wrong: {share:.0%} of the boxes are {what} with frame={self.frame}"
+                return f"{message}{instead}; set model.box_frame"
         if best and fits[best] >= now + _BETTER:
-            told = f"the frame seems wrong: frame={self.frame} gives a mean IoU of {now:.2f}"
-            return f"{told}{instead}; set model.box_frame"
+            message = f"the frame seems wrong: frame={self.frame} gives a mean IoU of {now:.2f}"
+            return f"{message}{instead}; set model.box_frame"
         return ""
 
     def _mean_iou(self, given: Sequence[tuple[Case, _Read]], frame: str) -> float:
         values = [
-            max(functools.reduce(max, boxes.paired(wanted, found)) for wanted in one.wanted)
-            for case, one in given
-            for found in (self._placed(case, one, frame),)
+            max(functools.reduce(max, boxes.paired(wanted, predicted)) for wanted in answer.wanted)
+            for case, answer in given
+            for predicted in (self._placed(case, answer, frame),)
         ]
         return sum(values) / len(values)
 
-    def _scores(self, case: Case, one: _Read) -> Iterator[Score]:
+    def _scores(self, case: Case, answer: _Read) -> Iterator[Score]:
         """Yield the scores of one case."""
-        found = self._placed(case, one, self.frame)
-        problems = list(filter(None, map(boxes.wrong, found)))
-        valid = float(bool(found) and not problems)
+        predicted = self._placed(case, answer, self.frame)
+        problems = list(filter(None, map(boxes.wrong, predicted)))
+        valid = float(bool(predicted) and not problems)
         yield Score(case.sample_id, case.repeat, "grounding_valid", valid, (valid, 1.0))
         if problems:
-            reason = f"{len(problems)} of {len(found)} boxes of the answer: {problems[0]}"
+            reason = f"{len(problems)} of {len(predicted)} boxes of the answer: {problems[0]}"
             yield from unscored(case, self.measures[:3], reason)
             return
-        values = max((boxes.paired(wanted, found) for wanted in one.wanted), key=lambda some: sum(some) / len(some))
+        values = max(
+            (boxes.paired(wanted, predicted) for wanted in answer.wanted), key=lambda some: sum(some) / len(some)
+        )
         hits, count = float(sum(value >= self.threshold for value in values)), float(len(values))
-        detail = f"{len(found)} boxes, {len(values)} wanted, IoU {', '.join(f'{value:.2f}' for value in values[:10])}"
+        detail = (
+            f"{len(predicted)} boxes, {len(values)} wanted, IoU {', '.join(f'{value:.2f}' for value in values[:10])}"
+        )
         for name, numerator, denominator in (
             ("grounding_hit", hits, count),
             ("grounding_iou", sum(values), count),
-            ("grounding_precision", hits, float(len(found))),
+            ("grounding_precision", hits, float(len(predicted))),
         ):
             value = numerator / denominator if denominator else 0.0
             yield Score(
-                case.sample_id, case.repeat, name, value, (numerator, denominator), detail=detail if found else "no box"
+                case.sample_id,
+                case.repeat,
+                name,
+                value,
+                (numerator, denominator),
+                detail=detail if predicted else "no box",
             )

@@ -75,12 +75,12 @@ class JsonSchema:
 
     def error(self, value: Any) -> str:
         """Return the first error of a JSON value, in jsonschema's words and with its place; empty if it is valid."""
-        found = next(self._validator().iter_errors(_plain(value)), None)
-        if found is None:
+        error = next(self._validator().iter_errors(_plain(value)), None)
+        if error is None:
             return ""
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in found.absolute_path)
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
         place = "".join(steps).removeprefix(".") or "the answer"
-        return f"{place}: {found.message[:200]}"
+        return f"{place}: {error.message[:200]}"
 
     def _validator(self) -> Any:
         made = self.__dict__.get("_made")
@@ -190,7 +190,7 @@ def _node(part: Any, whole: Any, name: str, above: tuple[str, ...]) -> Node:
         above = (*above, reference)
     read = [(word, inner, _node(inner, whole, name, above)) for word, inner in others]
     for word in ("anyOf", "oneOf"):  # a number or a text is compared as a text, as with "type": ["number", "string"]
-        kinds = {one.kind for of, inner, one in read if of == word and not _is_null(inner)}
+        kinds = {alternative.kind for of, inner, alternative in read if of == word and not _is_null(inner)}
         node.kind = node.kind or (kinds.pop() if len(kinds) == 1 else "")
     for word, _, other in read:
         _merge(node, other, part)

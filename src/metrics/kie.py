@@ -130,15 +130,15 @@ class KeyInformation:
             if reason or not wanted:
                 yield from unscored(case, self.measures, reason or problem)
                 continue
-            of_scalars = any(one.of_scalars for one in wanted)
+            of_scalars = any(reference.of_scalars for reference in wanted)
             match = json_answers.find(self._seen(prediction), of_scalars=of_scalars)
             answer = extraction.tree(match.value, functools.partial(self._leaf, case.doc_class))
-            found = max((extraction.compare(one.tree, answer) for one in wanted), key=_rank)
+            result = max((extraction.compare(reference.tree, answer) for reference in wanted), key=_rank)
             if match.value is None:
-                found.nulls_right = 0  # it said nothing of them
-            lowered = [_lowered(one.tree) for one in wanted]
+                result.nulls_right = 0  # it said nothing of them
+            lowered = [_lowered(reference.tree) for reference in wanted]
             alike = anls_star(lowered, _lowered(answer), self.at_threshold) if match.value is not None else 0.0
-            yield from self._scores(case, match, found, alike, keys)
+            yield from self._scores(case, match, result, alike, keys)
 
     def combine(self, name: str, totals: Array) -> Array:
         """Turn summed statistics (..., k) into figures (...): a ratio, or a mean over keys."""
@@ -197,37 +197,37 @@ class KeyInformation:
     # --------------------------------------------------------------------------------------------- scores
 
     def _scores(
-        self, case: Case, match: json_answers.JsonMatch, found: Extraction, alike: float, keys: Mapping[str, None]
+        self, case: Case, match: json_answers.JsonMatch, result: Extraction, alike: float, keys: Mapping[str, None]
     ) -> Iterator[Score]:
         """Yield the scores of one case and of its keys. Ratios of nothing weigh nothing.
 
         Where nothing was to be extracted and nothing was, the answer is right: it is shown as 1, everything else as 0.
         """
-        right, answered, wanted = found.right, found.answered, found.wanted
+        right, answered, wanted = result.right, result.answered, result.wanted
         whole = match.value is not None
         empty = float(whole and not answered and not wanted)
-        yield _ratio(case, "kie_f1", 2 * right, answered + wanted, detail=_detail(match, found), of_nothing=empty)
+        yield _ratio(case, "kie_f1", 2 * right, answered + wanted, detail=_detail(match, result), of_nothing=empty)
         yield _ratio(case, "kie_precision", right, answered, of_nothing=empty)
         yield _ratio(case, "kie_recall", right, wanted, of_nothing=empty)
-        yield from _macros(case, found, keys, empty)
-        yield _ratio(case, "kie_strict", whole and found.is_right, 1)
-        yield _ratio(case, "kie_invented", len(found.invented), answered)
-        yield _ratio(case, "kie_missing", len(found.missing), wanted)
-        if found.nulls:
-            yield _ratio(case, "kie_nulls", found.nulls_right, found.nulls)
+        yield from _macros(case, result, keys, empty)
+        yield _ratio(case, "kie_strict", whole and result.is_right, 1)
+        yield _ratio(case, "kie_invented", len(result.invented), answered)
+        yield _ratio(case, "kie_missing", len(result.missing), wanted)
+        if result.nulls:
+            yield _ratio(case, "kie_nulls", result.nulls_right, result.nulls)
         else:
             yield Score(case.sample_id, case.repeat, "kie_nulls", None, reason="no key is null in the reference")
         error = self.schema.error(match.value) if whole and self.schema else ""
         yield _ratio(case, "kie_valid", whole and not error, 1, detail=error or match.reason)
         yield Score(case.sample_id, case.repeat, "kie_anls", alike, (alike, 1.0))
-        for key, counts in found.keys.items():
+        for key, counts in result.keys.items():
             if key in keys:
                 yield from _of_key(case, key, counts)
 
 
-def _rank(found: Extraction) -> tuple[float, int, int]:
+def _rank(result: Extraction) -> tuple[float, int, int]:
     """Return a sort key by which the reference is chosen: highest F1, most right, fewest invented."""
-    return found.f1, found.right, -len(found.invented)
+    return result.f1, result.right, -len(result.invented)
 
 
 def _lowered(tree: Tree) -> Tree:
@@ -262,7 +262,7 @@ def _of_key(case: Case, key: str, counts: Counts) -> Iterator[Score]:
         yield _ratio(case, "kie_recall", counts.right, counts.wanted, key)
 
 
-def _macros(case: Case, found: Extraction, keys: Mapping[str, None], of_nothing: float) -> Iterator[Score]:
+def _macros(case: Case, result: Extraction, keys: Mapping[str, None], of_nothing: float) -> Iterator[Score]:
     """Yield the means over keys; their statistics are (right, answered, wanted) of each known key in turn."""
     if not keys or len(keys) > _MOST_KEYS:
         reason = f"{len(keys):,} different keys in the references: no mean over keys (1 to {_MOST_KEYS})"
@@ -270,18 +270,18 @@ def _macros(case: Case, found: Extraction, keys: Mapping[str, None], of_nothing:
             yield Score(case.sample_id, case.repeat, name, None, reason=reason)
         return
     nothing = Counts()
-    counted = [found.keys.get(key, nothing) for key in keys]
-    stats = tuple(float(n) for one in counted for n in (one.right, one.answered, one.wanted))
-    asked = [one for one in counted if one.wanted]
+    counted = [result.keys.get(key, nothing) for key in keys]
+    stats = tuple(float(n) for counts in counted for n in (counts.right, counts.answered, counts.wanted))
+    asked = [counts for counts in counted if counts.wanted]
     for name, figure in _OF_KEY.items():
         value = sum(map(figure, asked)) / len(asked) if asked else of_nothing
         yield Score(case.sample_id, case.repeat, name, value, stats)
 
 
 _OF_KEY: Mapping[str, Callable[[Counts], float]] = {
-    "kie_f1_macro": lambda one: 2 * one.right / (one.answered + one.wanted),
-    "kie_precision_macro": lambda one: one.right / one.answered if one.answered else 0.0,
-    "kie_recall_macro": lambda one: one.right / one.wanted,
+    "kie_f1_macro": lambda counts: 2 * counts.right / (counts.answered + counts.wanted),
+    "kie_precision_macro": lambda counts: counts.right / counts.answered if counts.answered else 0.0,
+    "kie_recall_macro": lambda counts: counts.right / counts.wanted,
 }
 
 
@@ -303,9 +303,14 @@ def _macro(name: str, totals: Array) -> Array:
     return mean
 
 
-def _detail(match: json_answers.JsonMatch, found: Extraction) -> str:
+def _detail(match: json_answers.JsonMatch, result: Extraction) -> str:
     """Say for people what was wrong."""
     if match.value is None:
         return match.reason
-    told = {"wrong": found.wrong, "missing": found.missing, "invented": found.invented, "given twice": match.repeated}
-    return "; ".join(f"{word}: {', '.join(dict.fromkeys(keys))[:300]}" for word, keys in told.items() if keys)
+    groups = {
+        "wrong": result.wrong,
+        "missing": result.missing,
+        "invented": result.invented,
+        "given twice": match.repeated,
+    }
+    return "; ".join(f"{word}: {', '.join(dict.fromkeys(keys))[:300]}" for word, keys in groups.items() if keys)

@@ -30,13 +30,13 @@ def otsl(text: str) -> str:
     cell on the left, above and both; `nl` ends a row. Tables stand in `<otsl>`; a text of tokens alone is a table.
     """
     if "<otsl>" in text:
-        return _OTSL.sub(lambda found: _table(found[1]), text)
+        return _OTSL.sub(lambda match: _table(match[1]), text)
     return _table(text) if _OTSL_TOKEN.match(text.strip()) else text
 
 
 def _table(source: str) -> str:
     """Return one OTSL table as HTML, its caption before it."""
-    captions = "\n\n".join(found[1] for found in _CAPTION.finditer(source))
+    captions = "\n\n".join(match[1] for match in _CAPTION.finditer(source))
     parts = _OTSL_TOKEN.split(_LOCATION.sub("", _CAPTION.sub("", source)))
     rows: list[list[tuple[str, str]]] = [[]]
     for kind, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -84,11 +84,11 @@ def doctags(text: str) -> str:
     """Return DocTags (SmolDocling, Granite Docling) as Markdown: locations are dropped, tables are OTSL."""
     text = otsl(_LOCATION.sub("", text).replace("<|end_of_text|>", ""))
     if "</formula>" in text:
-        text = _FORMULA.sub(lambda found: f"\n\n$${found[1]}$$\n\n", text)
+        text = _FORMULA.sub(lambda match: f"\n\n$${match[1]}$$\n\n", text)
     if "</section_header" in text or "</title>" in text:
-        text = _HEADING.sub(lambda found: f"\n\n# {' '.join(found[1].split())}\n\n", text)
+        text = _HEADING.sub(lambda match: f"\n\n# {' '.join(match[1].split())}\n\n", text)
     if "</list_item>" in text:
-        text = _ITEM.sub(lambda found: f"\n\n- {found[1]}\n\n", text)
+        text = _ITEM.sub(lambda match: f"\n\n- {match[1]}\n\n", text)
     return _DOCTAG.sub("\n\n", text).strip()
 
 
@@ -130,7 +130,7 @@ def _cut_blocks(source: str) -> list[Any] | None:
     if _CUT.match(source, at) is None:
         return None
     last = {key: re.search(_VALUE.format(key), source[at:], re.DOTALL) for key in ("category", "text")}
-    return [*blocks, {key: _unescaped(found[1]) for key, found in last.items() if found}]
+    return [*blocks, {key: _unescaped(match[1]) for key, match in last.items() if match}]
 
 
 def _unescaped(text: str) -> str:

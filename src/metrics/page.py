@@ -66,7 +66,7 @@ class _Compared:
     """A page of an answer beside one of a reference. Edits are shares; `teds` has a value for each wanted table."""
 
     wanted: _Page
-    found: _Page
+    predicted: _Page
     text_edit: float | None
     order_edit: float | None
     teds: tuple[float, ...]
@@ -161,39 +161,39 @@ class Page:
         formulas = map(page_blocks.formula, blocks.formulas)
         return _Page(tuple(filter(None, texts)), blocks.tables, tuple(filter(None, formulas)), blocks.broken)
 
-    def _compared(self, wanted: _Page, found: _Page) -> _Compared:
-        pairs = block_matching.match(wanted.texts, found.texts)
-        missing, extra = _alone(wanted.texts, found.texts, pairs)
-        teds, structure, tables_missing, tables_extra = self._tables(wanted, found)
-        edits, formulas_missing, formulas_extra = _formulas(wanted.formulas, found.formulas)
+    def _compared(self, wanted: _Page, predicted: _Page) -> _Compared:
+        pairs = block_matching.match(wanted.texts, predicted.texts)
+        missing, extra = _alone(wanted.texts, predicted.texts, pairs)
+        teds, structure, tables_missing, tables_extra = self._tables(wanted, predicted)
+        edits, formulas_missing, formulas_extra = _formulas(wanted.formulas, predicted.formulas)
         return _Compared(
             wanted=wanted,
-            found=found,
-            text_edit=_text_edit(wanted.texts, found.texts, pairs, [*missing, *extra]) if wanted.texts else None,
+            predicted=predicted,
+            text_edit=_text_edit(wanted.texts, predicted.texts, pairs, [*missing, *extra]) if wanted.texts else None,
             order_edit=_order_edit(len(wanted.texts), pairs) if wanted.texts else None,
             teds=teds,
             structure=structure,
             formula_edits=edits,
             missing=sum(map(len, missing)) + tables_missing + formulas_missing,
             extra=sum(map(len, extra)) + tables_extra + formulas_extra,
-            detail=_detail(wanted, missing, extra, len(found.tables)),
+            detail=_detail(wanted, missing, extra, len(predicted.tables)),
         )
 
-    def _tables(self, wanted: _Page, found: _Page) -> tuple[tuple[float, ...], tuple[float, ...], int, int]:
+    def _tables(self, wanted: _Page, predicted: _Page) -> tuple[tuple[float, ...], tuple[float, ...], int, int]:
         """Return TEDS and TEDS of the structure for each wanted table, and the characters missing and extra."""
         matched = block_matching.closest(
-            [table.text for table in wanted.tables], [table.text for table in found.tables], math.inf
+            [table.text for table in wanted.tables], [table.text for table in predicted.tables], math.inf
         )
         values: list[float] = []
         structures: list[float] = []
         for number, table in enumerate(wanted.tables):
-            other = found.tables[matched[number]] if number in matched else None
+            other = predicted.tables[matched[number]] if number in matched else None
             for kept, structure in ((values, False), (structures, True)):
                 count_table = NODES[self.nodes]
                 kept.append(tables.teds(table, other, structure=structure, count_table=count_table) if other else 0.0)
         missing = sum(len(table.text) for number, table in enumerate(wanted.tables) if number not in matched)
         used = set(matched.values())
-        extra = sum(len(table.text) for number, table in enumerate(found.tables) if number not in used)
+        extra = sum(len(table.text) for number, table in enumerate(predicted.tables) if number not in used)
         return tuple(values), tuple(structures), missing, extra
 
     def _scores(self, case: Case, compared: _Compared) -> Iterator[Score]:
@@ -211,7 +211,7 @@ class Page:
         yield _mean(case, "page_formula_edit", compared.formula_edits, "no formula in the reference")
         for name, part, whole in (
             ("page_missing", compared.missing, compared.wanted.letters),
-            ("page_extra", compared.extra, compared.found.letters),
+            ("page_extra", compared.extra, compared.predicted.letters),
         ):
             stats = (float(part), float(whole))
             yield Score(case.sample_id, case.repeat, name, part / whole if whole else 0.0, stats)
@@ -240,50 +240,50 @@ def _rank(compared: _Compared) -> float:
 
 
 def _alone(
-    wanted: Sequence[str], found: Sequence[str], pairs: Sequence[block_matching.Pair]
+    wanted: Sequence[str], predicted: Sequence[str], pairs: Sequence[block_matching.Pair]
 ) -> tuple[list[str], list[str]]:
     """Return the blocks that are missing and those that are extra."""
-    missing, extra = block_matching.left(wanted, found, pairs)
-    return [wanted[number] for number in missing], [found[number] for number in extra]
+    missing, extra = block_matching.left(wanted, predicted, pairs)
+    return [wanted[number] for number in missing], [predicted[number] for number in extra]
 
 
 def _text_edit(
-    wanted: Sequence[str], found: Sequence[str], pairs: Sequence[block_matching.Pair], alone: Sequence[str]
+    wanted: Sequence[str], predicted: Sequence[str], pairs: Sequence[block_matching.Pair], alone: Sequence[str]
 ) -> float:
     """Return edits / length of the longer text, both summed over pairs; a block alone is edited as a whole."""
     edits = length = sum(map(len, alone))
     for pair in pairs:
-        one = "".join(wanted[number] for number in pair.wanted)
-        other = "".join(found[number] for number in pair.found)
-        edits += Levenshtein.distance(one, other)
-        length += max(len(one), len(other))
+        text = "".join(wanted[number] for number in pair.wanted)
+        other = "".join(predicted[number] for number in pair.predicted)
+        edits += Levenshtein.distance(text, other)
+        length += max(len(text), len(other))
     return edits / length
 
 
 def _order_edit(blocks: int, pairs: Sequence[block_matching.Pair]) -> float:
     """Return the edits between the order of the wanted blocks and the answer's order, by the number of blocks."""
-    read = [number for pair in sorted(pairs, key=lambda pair: pair.found.start) for number in pair.wanted]
+    read = [number for pair in sorted(pairs, key=lambda pair: pair.predicted.start) for number in pair.wanted]
     return Levenshtein.distance(range(blocks), read) / blocks
 
 
-def _formulas(wanted: Sequence[str], found: Sequence[str]) -> tuple[tuple[float, ...], int, int]:
+def _formulas(wanted: Sequence[str], predicted: Sequence[str]) -> tuple[tuple[float, ...], int, int]:
     """Return the edits of each wanted formula, and the characters missing and extra."""
-    matched = block_matching.closest(wanted, found, 1.0)
+    matched = block_matching.closest(wanted, predicted, 1.0)
     edits = tuple(
-        Levenshtein.normalized_distance(text, found[matched[number]]) if number in matched else 1.0
+        Levenshtein.normalized_distance(text, predicted[matched[number]]) if number in matched else 1.0
         for number, text in enumerate(wanted)
     )
     used = set(matched.values())
     missing = sum(len(text) for number, text in enumerate(wanted) if number not in matched)
-    return edits, missing, sum(len(text) for number, text in enumerate(found) if number not in used)
+    return edits, missing, sum(len(text) for number, text in enumerate(predicted) if number not in used)
 
 
 def _detail(wanted: _Page, missing: Sequence[str], extra: Sequence[str], found_tables: int) -> str:
     """Say for people what was found."""
-    told = [f"{len(wanted.texts) - len(missing)} of {len(wanted.texts)} blocks"]
+    parts = [f"{len(wanted.texts) - len(missing)} of {len(wanted.texts)} blocks"]
     if wanted.tables or found_tables:
-        told.append(f"{found_tables} tables, {len(wanted.tables)} wanted")
+        parts.append(f"{found_tables} tables, {len(wanted.tables)} wanted")
     for word, blocks in (("missing", missing), ("extra", extra)):
         if blocks:
-            told.append(f"{word}: " + ", ".join(block[:60] for block in blocks[:_SHOWN]))
-    return "; ".join(told)
+            parts.append(f"{word}: " + ", ".join(block[:60] for block in blocks[:_SHOWN]))
+    return "; ".join(parts)

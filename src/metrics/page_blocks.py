@@ -56,17 +56,17 @@ def split(page: str) -> Blocks:
         text = _FENCE.sub("", text)
     if "![" in text or "<" in text:
         text = _PICTURE.sub("", text)
-    found: list[Table] = []
+    page_tables: list[Table] = []
     broken: list[str] = []
-    text = _cut_tables(text, found, broken)
+    text = _cut_tables(text, page_tables, broken)
     formulas: list[str] = []
     for opening, closing in (("$$", "$$"), ("\\[", "\\]")):
         text = _without(text, formulas.append, opening, closing)
     text = _cut_environments(text, formulas)
     if "<" in text:
         text = _LINE_BREAK.sub("\n", _BLOCK_TAG.sub("\n\n", text))
-    texts = tuple(filter(None, map(plain, _paragraphs(text, found))))
-    return Blocks(texts, tuple(found), tuple(filter(None, map(str.strip, formulas))), "; ".join(broken))
+    texts = tuple(filter(None, map(plain, _paragraphs(text, page_tables))))
+    return Blocks(texts, tuple(page_tables), tuple(filter(None, map(str.strip, formulas))), "; ".join(broken))
 
 
 def _without(text: str, keep: Callable[[str], object], opening: str, closing: str) -> str:
@@ -99,37 +99,37 @@ def _cut_environments(text: str, formulas: list[str]) -> str:
     return "\n\n".join((*kept, text[place:])) if kept else text
 
 
-def _cut_tables(text: str, found: list[Table], broken: list[str]) -> str:
-    """Return a text with a mark in place of each HTML table, which are added to `found`."""
+def _cut_tables(text: str, page_tables: list[Table], broken: list[str]) -> str:
+    """Return a text with a mark in place of each HTML table, which are added to `page_tables`."""
     kept, place, start, depth = [], 0, 0, 0
     for tag in _TABLE_TAG.finditer(text):
         depth += -1 if tag[1] else 1
         if depth == 1 and not tag[1]:
             start = tag.start()
         elif depth == 0:
-            _add(tables.of_html(text[start : tag.end()]), found, broken)
+            _add(tables.of_html(text[start : tag.end()]), page_tables, broken)
             kept.append(text[place:start])
             place = tag.end()
         elif depth < 0:  # closed and never opened
             depth = 0
     if depth:
-        _add(tables.of_html(text[start:]), found, broken)
-        broken.append(f"table {len(found)}: <table> is not closed")
+        _add(tables.of_html(text[start:]), page_tables, broken)
+        broken.append(f"table {len(page_tables)}: <table> is not closed")
         kept.append(text[place:start])
         place = len(text)
     return "\n\n".join((*kept, text[place:])) if kept else text
 
 
-def _add(table: Table, found: list[Table], broken: list[str]) -> None:
+def _add(table: Table, page_tables: list[Table], broken: list[str]) -> None:
     """Add a table that has cells. One without is no table."""
     if table.cells:
-        found.append(table)
+        page_tables.append(table)
     else:
         broken.append("a table has no cells")
 
 
-def _paragraphs(text: str, found: list[Table]) -> Iterator[str]:
-    """Yield paragraphs, headings and items of lists. Markdown's tables are added to `found`."""
+def _paragraphs(text: str, page_tables: list[Table]) -> Iterator[str]:
+    """Yield paragraphs, headings and items of lists. Markdown's tables are added to `page_tables`."""
     lines = text.strip().split("\n")
     # Where no line is empty, each is a paragraph: programs of recognition write pages so.
     by_lines = not any(not line or line.isspace() for line in lines)
@@ -140,7 +140,7 @@ def _paragraphs(text: str, found: list[Table]) -> Iterator[str]:
         if "|" in line and (end := _table_end(lines, place)):
             yield " ".join(gathered)
             gathered = []
-            found.append(tables.of_pipes(lines[place:end]))
+            page_tables.append(tables.of_pipes(lines[place:end]))
             place = end
             continue
         place += 1

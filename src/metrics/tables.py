@@ -138,25 +138,25 @@ def _pipe_cells(line: str) -> Row:
     return tuple(Cell(plain(part)) for part in parts)
 
 
-def teds(wanted: Table, found: Table, *, structure: bool = False, count_table: bool = False) -> float:
+def teds(wanted: Table, predicted: Table, *, structure: bool = False, count_table: bool = False) -> float:
     """Return 1 - edit distance / nodes of the larger tree, 0 to 1; `structure`: the texts of cells don't count.
 
     `count_table` says whether the table itself is a node of the larger tree: the paper's formula and the package
     docling-metrics-table count it, the script of PubTabNet and OmniDocBench don't.
     """
-    nodes = max(wanted.nodes, found.nodes) + count_table
+    nodes = max(wanted.nodes, predicted.nodes) + count_table
     if not nodes:
         return 1.0
-    return max(0.0, 1.0 - distance(wanted, found, structure=structure) / nodes)
+    return max(0.0, 1.0 - distance(wanted, predicted, structure=structure) / nodes)
 
 
-def distance(one: Table, other: Table, *, structure: bool = False) -> float:
+def distance(wanted: Table, predicted: Table, *, structure: bool = False) -> float:
     """Return the edit distance of two tables.
 
     Inserting or deleting a node costs 1. Changing a cell costs 1 if it spans other columns or rows, else the edit
     distance of its text by the length of the longer one; changing a row into a cell costs 1.
     """
-    first, second = list(one.rows), list(other.rows)
+    first, second = list(wanted.rows), list(predicted.rows)
     if structure:
         first, second = (
             [tuple(_bare(cell.colspan, cell.rowspan) for cell in row) for row in rows] for rows in (first, second)

@@ -102,7 +102,7 @@ def test_how_a_text_is_cut_into_blocks_is_no_error(answer):
 
 def test_equal_blocks_are_paired_in_their_order():
     pairs = match(["Да", "Нет", "Да"], ["Да", "Да", "Нет"])
-    assert [(pair.wanted.start, pair.found.start) for pair in pairs] == [(0, 0), (1, 2), (2, 1)]
+    assert [(pair.wanted.start, pair.predicted.start) for pair in pairs] == [(0, 0), (1, 2), (2, 1)]
 
 
 def test_a_column_that_is_left_out_costs_its_cells():

@@ -96,7 +96,7 @@ def inside(launch: Launch, settings: ContainerSettings, variables: Mapping[str, 
     serves_ours = argv[:2] == ("python", "-m") and argv[2].startswith("backends.")
     if argv[0] == "python":
         argv = (settings.python, *argv[1:])
-    told = {
+    variables = {
         "HOME": HOME,
         "USER": "runner",  # or a uid without an entry in the image's /etc/passwd has no name, and torch asks for it
         "PYTHONSAFEPATH": "1",
@@ -111,7 +111,7 @@ def inside(launch: Launch, settings: ContainerSettings, variables: Mapping[str, 
     wanted += [Mount(path, str(path)) for path in _named(argv[1:])]
     by_name = [launch.key_variable, *launch.variables, *(name for name in PASSED_ON if name in os.environ)]
     left = tuple(dict.fromkeys(name for name in by_name if name != gpu_claims.VARIABLE))
-    return Inside(argv, _without_doubles(wanted), told, left)
+    return Inside(argv, _without_doubles(wanted), variables, left)
 
 
 def name_of(label: str, digest: str, variables: Mapping[str, str]) -> str:
@@ -181,12 +181,12 @@ def _named(argv: Sequence[str]) -> list[Path]:
 
     With what their links lead to: a snapshot in the hub's cache is a folder of links.
     """
-    found = []
+    targets = []
     for word in argv:
         path = Path(word if word.startswith("/") else word.partition("=")[2])
         if path.is_absolute() and path.exists():
-            found += [path, *_beyond(path)]
-    return found
+            targets += [path, *_beyond(path)]
+    return targets
 
 
 def _beyond(path: Path) -> set[Path]:
@@ -211,9 +211,9 @@ def _without_doubles(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
     kept: list[Mount] = []
     for mount in mounts:
         shown = any(
-            Path(mount.target).is_relative_to(one.target)
-            and one.source / Path(mount.target).relative_to(one.target) == mount.source
-            for one in kept
+            Path(mount.target).is_relative_to(mounted.target)
+            and mounted.source / Path(mount.target).relative_to(mounted.target) == mount.source
+            for mounted in kept
         )
         if not shown:
             kept.append(mount)

@@ -34,8 +34,8 @@ _LIBCUDA = re.compile(r"^\s*libcuda\.so\.1 \(libc6,[^)]*\) => (\S+)$", re.MULTIL
 
 def find_nvcc(site_packages: Path) -> Path | None:
     """Return the nvcc that packages put into site-packages, of the newest CUDA there; None if there is none."""
-    found = sorted(site_packages.glob("nvidia/cu[0-9]*/bin/nvcc"), key=_cuda_version)
-    return found[-1] if found else None
+    compilers = sorted(site_packages.glob("nvidia/cu[0-9]*/bin/nvcc"), key=_cuda_version)
+    return compilers[-1] if compilers else None
 
 
 def variables(site_packages: Path, cache: Path) -> dict[str, str]:
@@ -68,15 +68,15 @@ def driver_library() -> Path | None:
         done = subprocess.run(_LDCONFIG, check=False, capture_output=True, text=True, timeout=_LDCONFIG_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):
         return None
-    found = _LIBCUDA.search(done.stdout)
-    return Path(found[1]) if found else None
+    match = _LIBCUDA.search(done.stdout)
+    return Path(match[1]) if match else None
 
 
-def _toolkit(found: Path, cache: Path) -> Path:
+def _toolkit(nvcc: Path, cache: Path) -> Path:
     """Return the folder of links to `site-packages/nvidia/cu13`, made where it is missing."""
     driver = driver_library()
-    libraries = sorted((found / "lib").iterdir())
-    decisive = json.dumps([str(found), str(driver), [file.name for file in libraries]])
+    libraries = sorted((nvcc / "lib").iterdir())
+    decisive = json.dumps([str(nvcc), str(driver), [file.name for file in libraries]])
     home = cache / f".cuda-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
     if home.is_dir():
         return home
@@ -86,7 +86,7 @@ def _toolkit(found: Path, cache: Path) -> Path:
     stubs.mkdir(parents=True)
     (half / "lib").symlink_to("lib64")  # nvcc.profile of CUDA 13 says lib
     for name in ("bin", "include", "nvvm"):
-        (half / name).symlink_to(found / name)
+        (half / name).symlink_to(nvcc / name)
     for file in libraries:
         (half / "lib64" / file.name).symlink_to(file)
     for file in libraries:

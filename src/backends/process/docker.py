@@ -126,9 +126,11 @@ class DockerEnvironment:
             absent="No such container",
             find=(*docker, "inspect", "--type", "container", "--format", "{{.State.Pid}} {{.Id}}", name),
         )
-        told = with_variables(launch, argv)
+        complete = with_variables(launch, argv)
         failures = container_failures.OF_CONTAINERS
-        return dataclasses.replace(told, variables={**told.variables, **hidden}, known_failures=failures, undo=undo)
+        return dataclasses.replace(
+            complete, variables={**complete.variables, **hidden}, known_failures=failures, undo=undo
+        )
 
     @property
     def _docker(self) -> tuple[str, ...]:
@@ -136,8 +138,8 @@ class DockerEnvironment:
 
     def _image(self, say: Callable[[str], None]) -> Image:
         name = self.settings.image
-        if (found := inspect(self._docker, name)) is not None:
-            return found
+        if (inspected := inspect(self._docker, name)) is not None:
+            return inspected
         if self.settings.pull == "never":
             raise DockerProblem(
                 f"there is no image {name} here, and env.container.pull=never: build it (docs/containers.md), load it "
@@ -145,9 +147,9 @@ class DockerEnvironment:
             )
         pull(self._docker, name, say)
         inspect.cache_clear()
-        if (found := inspect(self._docker, name)) is None:
+        if (inspected := inspect(self._docker, name)) is None:
             raise DockerProblem(f"docker pull {name} ended well, and the image is not there")
-        return found
+        return inspected
 
 
 @functools.lru_cache(maxsize=32)

@@ -128,14 +128,14 @@ class Gpus:
 
     def _instances(self, whole: Any) -> Iterator[Any]:
         """Yield the instances of a divided GPU that are visible here. Their indices may have gaps."""
-        found = False
+        listed = False
         for index in range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(whole)):
             try:
                 yield self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(whole, index)
             except self._nvml.NVMLError:
                 continue
-            found = True
-        if not found:
+            listed = True
+        if not listed:
             self._problems.append("a GPU is divided (MIG), and NVML shows none of its instances here")
 
     def _lists_processes(self, handle: Any) -> bool:

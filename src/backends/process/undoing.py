@@ -36,7 +36,7 @@ def as_order(undo: Undo) -> dict[str, Any]:
 
 def of_order(order: Mapping[str, Any]) -> tuple[Undo, dict[str, str]]:
     """Return what `as_order` told of, and the environment of its commands."""
-    given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in order.items()}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in order.items()}
     variables = given.pop("variables")
     return Undo(**given), dict(variables)
 
@@ -192,15 +192,15 @@ class Left:
 
 def left(folder: Path) -> list[Left]:
     """Return what the records in `folder` tell of whose keepers have died, or are on another host."""
-    found = []
+    leftovers = []
     for path in sorted(folder.glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # it was removed meanwhile
             known = json.loads(path.read_text(encoding="utf-8"))
             if known["host"] != platform.node() or not _lives(known["keeper"], known["keeper_began"]):
                 what = known.get("warning") or f"THE MACHINE {known['name']} MAY STILL RUN"  # an older version's record
                 stop, host, began = tuple(known["stop"]), known["host"], known["started_at"]
-                found.append(Left(known["name"], stop, path, host, began, what))
-    return found
+                leftovers.append(Left(known["name"], stop, path, host, began, what))
+    return leftovers
 
 
 def _lives(pid: int, began: float) -> bool:

@@ -158,8 +158,8 @@ class Spending:
 def most_text_tokens(messages: Sequence[Message], schema: Mapping[str, Any] | None = None) -> int:
     """Return the most tokens that the texts of messages and a schema may take, with what a chat template adds."""
     texts = (part.text for message in messages for part in message.parts if isinstance(part, TextPart))
-    told = len(json.dumps(schema)) if schema else 0
-    return sum(len(text.encode()) for text in texts) + told + _REQUEST_BYTES + _MESSAGE_BYTES * len(messages)
+    of_schema = len(json.dumps(schema)) if schema else 0
+    return sum(len(text.encode()) for text in texts) + of_schema + _REQUEST_BYTES + _MESSAGE_BYTES * len(messages)
 
 
 def tokens_of(generation: Generation) -> tuple[int, int, int]:

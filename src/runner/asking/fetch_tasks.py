@@ -148,8 +148,8 @@ def memory_left() -> float:
     group = Path("/sys/fs/cgroup")
     with contextlib.suppress(OSError, ValueError, StopIteration):  # no limit (`max`), or no control groups
         most = int((group / "memory.max").read_text())
-        told = (line.split() for line in (group / "memory.stat").read_text().splitlines())
-        left = min(left, most - next(int(value) for name, value in told if name == "anon"))
+        fields = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+        left = min(left, most - next(int(value) for name, value in fields if name == "anon"))
     return left
 
 

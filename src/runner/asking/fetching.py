@@ -157,8 +157,8 @@ def _begin_fetch(process: Helper, spec: EngineSpec, files: dict[str, int]) -> in
     return process.begin("fetch", name=spec.checkpoint, commit=spec.revision, files=files, refs=refs)
 
 
-def _is_same(one: EngineSpec, other: EngineSpec) -> bool:
-    return (one.checkpoint, one.revision, one.files) == (other.checkpoint, other.revision, other.files)
+def _is_same(first: EngineSpec, second: EngineSpec) -> bool:
+    return (first.checkpoint, first.revision, first.files) == (second.checkpoint, second.revision, second.files)
 
 
 def _started(*, low: bool) -> Helper:
@@ -181,9 +181,9 @@ def _settled() -> str | None:
     if times is None:
         return None
     began, ended = (time.strftime("%H:%M:%S", time.localtime(at)) for at in times)
-    told = f"the checkpoint of the next engine, {done.spec.checkpoint} ({done.size / 1e9:.2f} GB), was {done.what}"
-    log.info("%s: %s from %s to %s", done.beside, told, began, ended)
-    return f"while it answered, {told}"
+    fetched = f"the checkpoint of the next engine, {done.spec.checkpoint} ({done.size / 1e9:.2f} GB), was {done.what}"
+    log.info("%s: %s from %s to %s", done.beside, fetched, began, ended)
+    return f"while it answered, {fetched}"
 
 
 def _worth_reading(config: Config, spec: EngineSpec) -> list[Path]:

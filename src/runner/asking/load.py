@@ -174,7 +174,7 @@ def one_error(questions: Prefetch[Ask, GenerationRequest | Generation]) -> Itera
         yield
     except* Exception as errors:  # noqa: BLE001 - raised again at once
         # All that wait see the same engine die: one exception says it.
-        error = next((one for one in errors.exceptions if not isinstance(one, EngineGone)), errors.exceptions[0])
+        error = next((error for error in errors.exceptions if not isinstance(error, EngineGone)), errors.exceptions[0])
         if isinstance(error, EngineGone):
             error.unanswered = questions.stop()
         raise error from None

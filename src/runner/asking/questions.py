@@ -122,7 +122,7 @@ class Questions:
             return
         for asked in itertools.islice(self._in_order(), self.job.questions):
             if self.job.dataset.probes and any(
-                largest_input.is_limit(one.error) for one in self.result.failures.values()
+                largest_input.is_limit(generation.error) for generation in self.result.failures.values()
             ):
                 return  # the others are as large
             if (ask := self._ask(asked)) is not None:

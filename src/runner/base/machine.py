@@ -52,8 +52,8 @@ def compute_capabilities() -> tuple[float, ...]:
     Where it names them in another way than by index, or by CUDA's own count of unlike GPUs (CUDA_DEVICE_ORDER is not
     PCI_BUS_ID), it can't be said which they are, and all are returned.
     """
-    found = [None if each is None else float(f"{each[0]}.{each[1]}") for each in capabilities()]
-    known = tuple(each for each in found if each is not None)
+    levels = [None if each is None else float(f"{each[0]}.{each[1]}") for each in capabilities()]
+    known = tuple(each for each in levels if each is not None)
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return known
@@ -63,7 +63,7 @@ def compute_capabilities() -> tuple[float, ...]:
     if len(set(known)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         return known
     if all(name.isdecimal() for name in names):
-        chosen = [found[int(name)] for name in names if int(name) < len(found)]
+        chosen = [levels[int(name)] for name in names if int(name) < len(levels)]
         return tuple(each for each in chosen if each is not None)
     return known
 
@@ -115,19 +115,19 @@ def capabilities() -> tuple[tuple[int, int] | None, ...]:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return ()
-    found: list[tuple[int, int] | None] = []
+    levels: list[tuple[int, int] | None] = []
     try:
         for index in range(pynvml.nvmlDeviceGetCount()):
             try:
                 major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(pynvml.nvmlDeviceGetHandleByIndex(index))
-                found.append((int(major), int(minor)))
+                levels.append((int(major), int(minor)))
             except pynvml.NVMLError:
-                found.append(None)
+                levels.append(None)
     except pynvml.NVMLError:
         return ()
     finally:
         pynvml.nvmlShutdown()
-    return tuple(found)
+    return tuple(levels)
 
 
 @functools.cache

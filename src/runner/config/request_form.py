@@ -49,10 +49,10 @@ class RequestForm:
     @property
     def not_sent(self) -> dict[str, list[str]]:
         """Return the settings that are left out, by the key that says so."""
-        found: dict[str, list[str]] = {}
+        sources: dict[str, list[str]] = {}
         for name in self.omit:
-            found.setdefault(self.by[name], []).append(name)
-        return found
+            sources.setdefault(self.by[name], []).append(name)
+        return sources
 
 
 def request_form(config: Any) -> RequestForm:
@@ -137,7 +137,7 @@ def _thinking(model: Mapping[str, Any], backend: Mapping[str, Any], sampling: Ma
     known = {**_by_name(model, backend, "thinking_by_name")[1], **(model.get("thinking") or {})}
     is_budget = re.fullmatch(r"\d+", word) is not None
     if (chosen := known.get("budget" if is_budget else word)) is None or word == "budget":
-        words = [one if one != "budget" else "a number of tokens" for one in known]
+        words = [level if level != "budget" else "a number of tokens" for level in known]
         has = f"it has: {', '.join(words)}" if words else "leave it out, or say in model.thinking what is then sent"
         raise Refused(Problem(f"model={model.get('name')} has no thinking {word}", "sampling.thinking", has))
     if not is_budget:

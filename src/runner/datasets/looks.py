@@ -32,12 +32,12 @@ def guess(config: DatasetConfig, root: Path) -> Problem | None:
     """Return what the file looks like; None if it looks like the format that was asked for, or like none."""
     try:
         path = resolve(config.path, "dataset.path", root)
-        found = _folder(path) if path.is_dir() else _file(path)
+        guess = _folder(path) if path.is_dir() else _file(path)
     except (Refused, OSError, ValueError):
         return None
-    if found is None or found[1] == config.format or (found[1], config.format) in ALIKE:
+    if guess is None or guess[1] == config.format or (guess[1], config.format) in ALIKE:
         return None
-    word, _, what = found
+    word, _, what = guess
     return Problem(
         f"this looks like {what}", show(path), f"dataset={word} (docs/datasets.md has a table of all formats)"
     )

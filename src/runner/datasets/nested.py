@@ -25,7 +25,7 @@ def value_at(values: Any, key: str) -> Any:
 
 def flat(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return an object with the values of `names` under their keys, and the rest of the object as it is."""
-    reached = {name: found for name in names.values() if (found := value_at(values, name)) is not None}
+    reached = {name: value for name in names.values() if (value := value_at(values, name)) is not None}
     inner = {name.partition(".")[0] for name in names.values() if name not in values and "." in name}
     return {key: value for key, value in values.items() if key not in inner} | reached
 
@@ -50,10 +50,10 @@ def unpacked(given: Any) -> tuple[list[Any], dict[str, bytes]]:
     """Return the names of pictures and the bytes of those that stand in the file. Raise embedded.NoPicture."""
     names: list[Any] = []
     data: dict[str, bytes] = {}
-    for one in given if isinstance(given, list) else [given]:
-        value = one
-        if isinstance(one, Mapping):  # as `datasets` stores a picture
-            value = one.get("bytes") or one.get("path")
+    for item in given if isinstance(given, list) else [given]:
+        value = item
+        if isinstance(item, Mapping):  # as `datasets` stores a picture
+            value = item.get("bytes") or item.get("path")
         if isinstance(value, str) and value.startswith(embedded.DATA_URL):
             value = embedded.decoded(value)
         if isinstance(value, bytes):

@@ -67,8 +67,8 @@ def _objects(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     if isinstance(content, Problem):
         raise Refused(content)
     # A list of messages alone is one conversation.
-    alone = bool(content) and all(isinstance(one, dict) and "role" in one for one in content)
-    yield from ((f"{where}, [{number}]", one) for number, one in enumerate([content] if alone else content))
+    alone = bool(content) and all(isinstance(item, dict) and "role" in item for item in content)
+    yield from ((f"{where}, [{number}]", item) for number, item in enumerate([content] if alone else content))
 
 
 def _parsed(where: str, text: str) -> Any:
@@ -85,7 +85,7 @@ def _values(given: Any, number: str) -> dict[str, Any]:
         raise _Unreadable("is no object with messages")
     body = values.get("body")
     messages = (body if isinstance(body, Mapping) else values).get("messages")
-    if not isinstance(messages, list) or not all(isinstance(one, Mapping) for one in messages):
+    if not isinstance(messages, list) or not all(isinstance(item, Mapping) for item in messages):
         raise _Unreadable("there is no list 'messages'")
     turns: dict[str, list[Any]] = {"system": [], "user": [], "assistant": []}
     for message in messages:

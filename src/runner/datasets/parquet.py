@@ -67,7 +67,7 @@ def _files(path: Path, split: Any) -> list[Path]:
         if state.get("_indices_files") or state.get("_indices_data_files"):
             what = "it was saved with rows selected by an index"
             raise Refused(Problem(what, show(path), "dataset.flatten_indices().save_to_disk(…)"))
-        return [path / one["filename"] for one in state.get("_data_files", [])]
+        return [path / file["filename"] for file in state.get("_data_files", [])]
     if files := sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet")):
         return files
     raise Refused(Problem("holds no *.parquet and no folder that datasets saved", show(path), f"name {READS}"))
@@ -97,11 +97,11 @@ def _batches(file: Path, names: dict[str, str]) -> Iterator[tuple[int, Any]]:
         raise Refused(Problem(f"can't be read: {' '.join(str(error).split())[:300]}", show(file), READS)) from error
 
 
-def _check(file: Path, found: list[str], names: dict[str, str]) -> None:
-    missing = [name for name in names.values() if name not in found and name.partition(".")[0] not in found]
+def _check(file: Path, present: list[str], names: dict[str, str]) -> None:
+    missing = [name for name in names.values() if name not in present and name.partition(".")[0] not in present]
     if missing:
         remedy = "say what it is called: 'dataset.columns={references: answers}' (null: not read)"
-        raise Refused(Problem(f"missing column: {', '.join(missing)}; found: {', '.join(found)}", show(file), remedy))
+        raise Refused(Problem(f"missing column: {', '.join(missing)}; found: {', '.join(present)}", show(file), remedy))
 
 
 def _plain(value: Any, kind: Any) -> Any:

@@ -50,10 +50,10 @@ def _lines(path: Path, where: str, names: Mapping[str, str]) -> Iterator[tuple[i
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
         try:
-            found = list(reader.fieldnames or ())
+            columns = list(reader.fieldnames or ())
             needed = [names[meaning] for meaning in ("id", "question") if meaning in names]
-            if missing := [name for name in needed if name not in found]:
-                what = f"missing column: {', '.join(missing)}; found: {', '.join(found)[:300]}"
+            if missing := [name for name in needed if name not in columns]:
+                what = f"missing column: {', '.join(missing)}; found: {', '.join(columns)[:300]}"
                 raise Refused(Problem(what, where, f"it must be {READS}, separated by tabs"))
             for line in reader:
                 yield reader.line_num, {name: text for name, text in line.items() if isinstance(text, str) and name}
@@ -85,7 +85,7 @@ def _pictures(line: Mapping[str, str], names: Mapping[str, str], shared: Mapping
         return _listed(line.get("image_path", ""))
     if len(text) <= SHORT:
         raise embedded.NoPicture(f"{text!r}, and no line has this index")
-    return [embedded.decoded(one) for one in _listed(text)]
+    return [embedded.decoded(encoded) for encoded in _listed(text)]
 
 
 def _listed(text: str) -> list[str]:
@@ -93,7 +93,7 @@ def _listed(text: str) -> list[str]:
     if not text.startswith("["):
         return [text] if text else []
     try:
-        found = ast.literal_eval(text)
+        values = ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
         raise embedded.NoPicture(f"a list that can't be read ({error})") from error
-    return [str(one) for one in found]
+    return [str(value) for value in values]

@@ -129,10 +129,10 @@ def _below(key: str, groups: Sequence[str]) -> bool:
 
 def _hosts(flat: Sequence[Mapping[str, str]]) -> list[str]:
     """Return host and port of each endpoint, and the path where several are on one host; a key in them is left out."""
-    addresses = [urlsplit(one.get("backend.base_url", "")) for one in flat]
-    hosts = [one.netloc.rpartition("@")[2] for one in addresses]
-    several = len(set(hosts)) < len({(one.netloc, one.path) for one in addresses})
-    return [f"{host}{one.path}" if several else host for host, one in zip(hosts, addresses, strict=True)]
+    addresses = [urlsplit(each.get("backend.base_url", "")) for each in flat]
+    hosts = [address.netloc.rpartition("@")[2] for address in addresses]
+    several = len(set(hosts)) < len({(address.netloc, address.path) for address in addresses})
+    return [f"{host}{address.path}" if several else host for host, address in zip(hosts, addresses, strict=True)]
 
 
 def _judge(config: Mapping[str, Any]) -> str:

@@ -131,9 +131,9 @@ def _read_trace(path: Path, _digest: str | None, rate: float | None) -> tuple[fl
         raise Refused(Problem(what, table.where, "arrival_s: seconds; timestamp: seconds, or 2026-11-28 09:30:00.5"))
     lines = list(table.lines([column]))
     read = [line if isinstance(line, Problem) else _time(line.texts[column], line.where) for line in lines]
-    if problems := [one for one in read if isinstance(one, Problem)]:
+    if problems := [item for item in read if isinstance(item, Problem)]:
         raise Refused(problems[:PROBLEMS])
-    times = sorted(one for one in read if not isinstance(one, Problem))
+    times = sorted(item for item in read if not isinstance(item, Problem))
     if len(times) < 2 or times[0] == times[-1]:
         raise Refused(Problem("a trace needs two different arrival times", table.where))
     stretch = 1.0

@@ -161,8 +161,8 @@ def read_json(location: str, revision: str, name: str) -> dict[str, Any]:
 def image_token(location: str, revision: str) -> int | None:
     """Return the id that stands for a piece of a picture in a prompt; None where the checkpoint doesn't say."""
     values = read_json(location, revision, "config.json")
-    found = (values.get(name) for name in ("image_token_id", "image_token_index"))
-    return next((value for value in found if isinstance(value, int)), None)
+    numbers = (values.get(name) for name in ("image_token_id", "image_token_index"))
+    return next((value for value in numbers if isinstance(value, int)), None)
 
 
 # ------------------------------------------------------------------------------------------ names of contents

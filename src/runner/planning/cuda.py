@@ -56,8 +56,8 @@ def cuda_of(requirements: Path) -> int | None:
     text = _text(requirements)
     if _FOR_CPUS.search(text):
         return None
-    found = _CUDA.search(text) or _CUDA_BY_NAME.search(text)
-    return int(found[1]) if found else None
+    match = _CUDA.search(text) or _CUDA_BY_NAME.search(text)
+    return int(match[1]) if match else None
 
 
 def problem(config: Config, env: EnvConfig) -> Problem | None:
@@ -92,7 +92,7 @@ def too_old(cuda: int) -> str:
     if driver.cuda is not None and driver.cuda < (cuda, 0):
         known = ".".join(map(str, driver.cuda))
         return f"the NVIDIA driver {driver.version} knows CUDA up to {known}: driver {floor.driver} or newer is needed"
-    known_capabilities = [one for one in machine.capabilities() if one is not None]
+    known_capabilities = [capability for capability in machine.capabilities() if capability is not None]
     if floor.capability is not None and known_capabilities and max(known_capabilities) < floor.capability:
         has = ".".join(map(str, max(known_capabilities)))
         return f"this GPU has compute capability {has}: {floor.generation} or newer is needed"

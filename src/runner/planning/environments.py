@@ -121,8 +121,10 @@ def _settings(kind: type[_Settings], given: RemoteConfig | ContainerConfig, **ch
     Raise ValueError for settings that can't be meant.
     """
     values: dict[str, Any] = {field.name: getattr(given, field.name) for field in dataclasses.fields(kind)} | changed
-    told: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
-    return kind(**{key: value for key, value in told.items() if value is not None})
+    settings: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return kind(**{key: value for key, value in settings.items() if value is not None})
 
 
 def _variables(env: EnvConfig) -> dict[str, str]:
@@ -167,11 +169,11 @@ def _files(name: str) -> Iterator[DictConfig]:
     content = OmegaConf.load(file)
     assert isinstance(content, DictConfig)
     order = list(content.pop("defaults", []))
-    for one in order if "_self_" in order else [*order, "_self_"]:
-        if one == "_self_":
+    for entry in order if "_self_" in order else [*order, "_self_"]:
+        if entry == "_self_":
             yield content
         else:
-            yield from _files(one)
+            yield from _files(entry)
 
 
 def _unknown(name: str, where: str) -> Refused:

@@ -59,12 +59,12 @@ def _driver() -> Iterator[Finding]:
 
 def cuda_environments(version: int) -> list[str]:
     """Return the names of conf/env whose requirements pin wheels for a major version of CUDA."""
-    found = []
+    names = []
     for file in sorted((paths.conf_dir() / "env").glob("*.yaml")):
         requirements = OmegaConf.select(OmegaConf.load(file), "requirements")
         if requirements and cuda.cuda_of(paths.resolve(requirements)) == version:
-            found.append(file.stem)
-    return found
+            names.append(file.stem)
+    return names
 
 
 def _gpu(index: int, name: str) -> Finding:

@@ -75,10 +75,10 @@ def forget() -> None:
 
 def commit(name: str, revision: str) -> str:
     """Return the commit of a hub model: that of the cache, else the hub's. Raise Denied where neither is to be had."""
-    found = _commit(name, revision)
-    if isinstance(found, Denial):
-        raise Denied(found)
-    return found
+    answer = _commit(name, revision)
+    if isinstance(answer, Denial):
+        raise Denied(answer)
+    return answer
 
 
 def to_fetch(name: str, of_commit: str, only: tuple[str, ...] = ()) -> dict[str, int]:

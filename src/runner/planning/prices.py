@@ -100,10 +100,10 @@ def of_a_model(price: PriceConfig) -> Price | None:
 def of_an_hour(config: Config) -> float | None:
     """Return what an hour of all engines of a job costs in USD; None where that is not known."""
     env = environments.chosen(config)
-    one = env.price_per_hour
-    if one is None and env.remote is not None:
-        one = env.remote.price_per_hour
-    return None if one is None else one * config.backend.replicas
+    hourly = env.price_per_hour
+    if hourly is None and env.remote is not None:
+        hourly = env.remote.price_per_hour
+    return None if hourly is None else hourly * config.backend.replicas
 
 
 def told(config: Config) -> str:

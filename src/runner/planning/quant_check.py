@@ -57,7 +57,12 @@ def refuse_here(config: Config) -> None:
     if env.kind == "uv":
         _refuse_lacking(config, needed, _required(env), f"env={env.name}")
     elif env.kind == "current":
-        _refuse_lacking(config, needed, {_plain(one) for one in needed if _installed(one)}, "this environment")
+        _refuse_lacking(
+            config,
+            needed,
+            {_plain(requirement) for requirement in needed if _installed(requirement)},
+            "this environment",
+        )
 
 
 def _refuse_gpus(config: Config, cell: Cell, gpus: tuple[float, ...]) -> None:

@@ -35,8 +35,8 @@ def check(config: Config, metrics: Mapping[str, Metric], dataset: Dataset) -> No
         key = (name, metric.version, repr(config.metrics[name]), dataset.digest(), str(config.dataset.images))
         if key not in _FOUND:
             _FOUND[key] = _problems(metric, dataset)
-        if found := _FOUND[key]:
-            raise Refused(_told(config, name, found))
+        if wrong := _FOUND[key]:
+            raise Refused(_told(config, name, wrong))
 
 
 def other_pictures(dataset: Any, metrics: Mapping[str, Metric]) -> list[Problem]:
@@ -45,13 +45,13 @@ def other_pictures(dataset: Any, metrics: Mapping[str, Metric]) -> list[Problem]
     `dataset` is a DatasetConfig, or the stored one of a job.
     """
     names = [name for name, metric in metrics.items() if _is_on_picture(metric)]
-    found = [
+    wrong = [
         (key, remedy)
         for key, usual, remedy in _OTHER_PICTURES
         if names and (getattr(dataset, key, usual) or usual) != usual
     ]
     what = f"{', '.join(names)} counts places on the page, and another picture than the whole page is shown"
-    return [Problem(what, f"dataset.{key}", f"dataset.{remedy}, or metrics without it") for key, remedy in found]
+    return [Problem(what, f"dataset.{key}", f"dataset.{remedy}, or metrics without it") for key, remedy in wrong]
 
 
 def _is_on_picture(metric: Metric) -> bool:
@@ -71,13 +71,13 @@ def _problems(metric: Metric, dataset: Dataset) -> dict[str, str]:
     return problems
 
 
-def _told(config: Config, name: str, found: Mapping[str, str]) -> list[Problem]:
-    shown = dict(list(found.items())[:SHOWN])
+def _told(config: Config, name: str, wrong: Mapping[str, str]) -> list[Problem]:
+    shown = dict(list(wrong.items())[:SHOWN])
     where = places(config.dataset, paths.root(), shown)
     remedy, setting = "correct the reference", f"metrics.{name}"
     if "schema" in (config.metrics[name] or {}):
         remedy, setting = f"{remedy}, or the schema ({setting}.schema)", f"{setting}.schema"
     problems = [Problem(what, where.get(sample, f"sample {sample!r}"), remedy) for sample, what in shown.items()]
-    if more := len(found) - len(shown):
+    if more := len(wrong) - len(shown):
         problems.append(Problem(f"... and {more} more references like these", setting))
     return problems

@@ -103,7 +103,7 @@ def whole_pages(compared: Comparison, candidate: Candidate) -> Iterator[str]:
 def schema_mode(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of candidates that were held to a schema, beside others that were not, unless each was run both ways."""
     modes = {schema_modes.mode(other) for other in compared.candidates}
-    paired = {one.name for pair in schema_modes.pairs(compared) for one in pair}
+    paired = {candidate.name for pair in schema_modes.pairs(compared) for candidate in pair}
     if len(modes) > 1 and schema_modes.ENFORCED in modes and len(paired) < len(compared.candidates):
         yield compared.texts(f"trust.schema_mode.{schema_modes.mode(candidate) or 'none'}")
 

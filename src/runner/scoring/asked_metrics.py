@@ -25,8 +25,8 @@ def for_job(command: DictConfig, job: DictConfig) -> DictConfig:
     raw = OmegaConf.to_container(command.metrics, resolve=False)
     for key in sorted(_references(raw)):
         sources = (command, job, defaults) if is_given(key) else (job, defaults, command)  # an old job lacks new keys
-        found = (OmegaConf.select(source, key, default=_ABSENT) for source in sources)
-        value = next((one for one in found if one is not _ABSENT), _ABSENT)
+        values = (OmegaConf.select(source, key, default=_ABSENT) for source in sources)
+        value = next((value for value in values if value is not _ABSENT), _ABSENT)
         if value is not _ABSENT:
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             OmegaConf.update(cfg, key, plain, merge=False, force_add=True)
@@ -66,4 +66,4 @@ def _references(part: Any) -> set[str]:
     if isinstance(part, str):
         return set(_REFERENCE.findall(part))
     inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    return {key for one in inner for key in _references(one)}
+    return {key for item in inner for key in _references(item)}

@@ -68,7 +68,14 @@ def test_what_can_not_be_held_is_refused(server):
 
 
 @pytest.mark.parametrize(
-    "given", [{"type": "json_schema"}, {"type": "json_schema", "json_schema": {"schema": []}}, "json"]
+    "given",
+    [
+        {"type": "json_schema"},
+        {"type": "json_schema", "json_schema": {"schema": []}},
+        "json",
+        {"json_schema": {"schema": SCHEMA}},  # OpenAI's reference wants the type; without it nothing may be unheld
+        {"type": "json_object"},
+    ],
 )
 def test_a_format_that_is_none_is_refused(server, given):
     status, body = server.ask("Hello", response_format=given)

@@ -74,10 +74,19 @@ def test_without_nvcc_nothing_is_set(environment: UvEnvironment):
 
 
 def test_the_present_environment_has_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUDA_HOME", raising=False)
     packages_of_nvidia(tmp_path / "site")
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / "site"))
     told = environments.find("current").prepare(Launch(("python", "-m", "vllm"))).variables
     assert (Path(told["CUDA_HOME"]) / "bin" / "nvcc").is_file()
+
+
+def test_the_present_environment_keeps_a_toolkit_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    packages_of_nvidia(tmp_path / "site")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / "site"))
+    monkeypatch.setenv("CUDA_HOME", "/usr/local/cuda-13.0")
+    told = environments.find("current").prepare(Launch(("python", "-m", "vllm"))).variables
+    assert not {"CUDA_HOME", "CUDA_PATH", "PATH", "LIBRARY_PATH"} & set(told)
 
 
 def test_the_newest_cuda_is_taken(tmp_path: Path):

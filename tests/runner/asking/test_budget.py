@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backends.api import Failure, Generation, GenerationRequest, ImagePart, Message, Sampling, TextPart
-from runner.asking.budget import Ledger, Spending
+from runner.asking.budget import GIVE_UP_AFTER, Ledger, Spending, most_text_tokens
 from runner.planning.prices import Price
 
 PRICE = Price(input_usd=2.0, output_usd=8.0, image_tokens=500, cached_usd=0.2)
@@ -101,6 +101,34 @@ def test_what_nobody_counted_stays_reserved_in_full(tmp_path: Path, generation: 
     spending.leave(REQUEST, generation)
     assert spending.paid == 0 and spending.doubtful == (0 if sure else pytest.approx(spending.most(REQUEST)))
     assert spending.ledger.committed == pytest.approx(spending.doubtful)
+
+
+@pytest.mark.parametrize(("gives_up", "kind"), [(True, "server_error"), (False, None)])
+def test_only_a_judge_is_given_up_after_failures_in_a_row(tmp_path: Path, gives_up: bool, kind: str | None):
+    """A candidate's questions have their `retries` and its job its `max_failed`; a judge has only this."""
+    spending = Spending(PRICE, Ledger(tmp_path / "b.json", None), gives_up=gives_up)
+    for _ in range(GIVE_UP_AFTER):
+        assert asyncio.run(spending.enter(REQUEST)) is None
+        spending.leave(REQUEST, Generation("k", None, Failure("server_error", "503")))
+    refused = asyncio.run(spending.enter(REQUEST))
+    assert (refused.kind if refused else None) == kind
+
+
+def test_a_refused_key_ends_the_asking_of_either(tmp_path: Path):
+    spending = Spending(PRICE, Ledger(tmp_path / "b.json", None), gives_up=False)
+    assert asyncio.run(spending.enter(REQUEST)) is None
+    spending.leave(REQUEST, Generation("k", None, Failure("unauthorised", "401")))
+    refused = asyncio.run(spending.enter(REQUEST))
+    assert refused is not None and refused.kind == "unauthorised"
+
+
+def test_a_schema_is_input_that_is_paid(tmp_path: Path):
+    schema = {"type": "object", "properties": {f"поле_{number}": {"type": "string"} for number in range(20)}}
+    held = dataclasses.replace(REQUEST, response_schema=schema)
+    spending = Spending(PRICE, Ledger(tmp_path / "b.json", None))
+    more = spending.most(held) - spending.most(REQUEST)
+    assert more == pytest.approx(len(json.dumps(schema)) * PRICE.input_usd / 1e6)
+    assert most_text_tokens(held.messages, schema) - most_text_tokens(held.messages) == len(json.dumps(schema))
 
 
 if __name__ == "__main__":  # one of two workers

@@ -10,7 +10,8 @@ import pytest
 
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart, Timing
 from runner.asking import load, open_load
-from runner.jobs import figures
+from runner.asking.questions import Generated
+from runner.jobs import figures, notes
 from runner.planning.arrivals import Arrivals
 
 
@@ -84,14 +85,16 @@ def every(seconds: float) -> Iterator[float]:
     return (number * seconds for number in itertools.count())
 
 
-def ask(number: int) -> load.Ask:
-    request = GenerationRequest(str(number), (Message("user", (TextPart("?"),)),))
+def ask(number: int, request: GenerationRequest | Generation | None = None) -> load.Ask:
+    request = request or GenerationRequest(str(number), (Message("user", (TextPart("?"),)),))
     return load.Ask(str(number), str(number), 0, lambda: request)
 
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(make: Callable[[], Engine], due: Arrivals, *, on_answer=None, endpoints=1, alive=True, gate=None):
+    def start(
+        make: Callable[[], Engine], due: Arrivals, *, on_answer=None, endpoints=1, alive=True, gate=None, unbuilt=None
+    ):
         answers: dict[str, Generation] = {}
         tally = open_load.OpenTally()
 
@@ -103,7 +106,8 @@ def run(monkeypatch):
             engine = make()
             monkeypatch.setattr(open_load, "Client", engine.client)
             await open_load.open_load(
-                map(ask, range(due.count)), [Endpoint(f"http://{number}", "m") for number in range(endpoints)], tally,
+                (ask(number, (unbuilt or {}).get(number)) for number in range(due.count)),
+                [Endpoint(f"http://{number}", "m") for number in range(endpoints)], tally,
                 due, retries=2, timeout_s=60, alive=lambda: alive, on_answer=kept, gate=gate,
             )  # fmt: skip
             return engine
@@ -215,6 +219,32 @@ def test_a_request_that_a_budget_refuses_was_not_offered_and_is_not_late(run):
     assert [answers[str(n)].error.kind for n in range(6, 10)] == ["over_budget"] * 4
     assert all(answers[str(n)].timing is None for n in range(6, 10))
     assert tally.in_flight_s == pytest.approx(6 * 0.05)
+
+
+def test_what_failed_has_ended_and_the_engine_kept_up(run):
+    """Refusals are no sign of a queue: an engine that refuses half of what is due keeps up with it."""
+    refused = Failure("bad_request", "400")
+    _, _, tally = run(
+        lambda: Engine(lambda _: 0.05, fails=(None, refused) * 50), arrivals(every(0.1), 100, settle_s=1.0)
+    )
+    assert (tally.due, tally.ended, tally.answered) == (90, 90, 45)
+    record = {**dataclasses.asdict(tally), "stats": {}}
+    said = notes.notes(Generated(measured=record), figures.Seen([]))
+    assert not any("did not keep up" in note for note in said)
+    behind = notes.notes(Generated(measured=record | {"ended": 30}), figures.Seen([]))
+    assert any("90 requests were due" in note and "30 of them ended" in note for note in behind)
+
+
+def test_a_question_that_cannot_be_built_was_not_due(run):
+    broken = Generation("3", None, Failure("unreadable_image", "не картинка"))
+    _, answers, tally = run(lambda: Engine(lambda _: 0.05), arrivals(every(0.1), 10), unbuilt={3: broken})
+    assert answers["3"].error.kind == "unreadable_image" and (tally.due, tally.answered) == (9, 9)
+
+
+def test_what_waits_before_the_gate_is_not_the_engines_time(run):
+    """Beside one at a time, the second of two requests waits for 0.5 s on our side."""
+    _, _, tally = run(lambda: Engine(lambda _: 0.5), arrivals([0.0, 0.0, 1.0], 2), gate=Purse(1, 9))
+    assert tally.engine_s == pytest.approx(1.0) and tally.slots_s == pytest.approx(1.0)
 
 
 def test_replicas_share_what_is_under_way(run):

@@ -180,6 +180,31 @@ def test_an_objective_for_the_answer_itself_is_not_one_for_the_first_token():
     assert "goodput/share" not in figures.figures(figures.Seen(rows, limits), None, timed=True)
 
 
+@pytest.mark.parametrize(
+    ("one", "limits", "share"),
+    [
+        # How many tokens came after the first piece is not known: neither good nor bad.
+        (row(tokens=None), {"tpot/p95_s": 0.1}, None),
+        # It came as one piece: nobody waited between pieces.
+        (
+            row(tokens=1) | {"timing": {"latency_s": 1.0, "ttft_s": 1.0, "tokens_after_first": 0}},
+            {"tpot/p95_s": 0.1},
+            1,
+        ),
+        # An answer of no text has no first piece: its end is what was waited for.
+        (row("", latency=0.3, ttft=None, tokens=0), {"ttft/p95_s": 0.5, "tpot/p95_s": 0.1}, 1),
+        (row("", latency=0.7, ttft=None, tokens=0), {"ttft/p95_s": 0.5}, 0),
+        # Of an endpoint that does not stream, the time to the first token is not known, whatever it answered.
+        (row("", latency=0.3, ttft=None, tokens=0, remarks=["not_streamed"]), {"ttft/p95_s": 0.5}, None),
+        # An answer that was cut within its thinking is of no use, however soon it came.
+        (row("", latency=0.1, ttft=0.1, remarks=["cut_before_answer"]), {"latency/p95_s": 1.0}, 0),
+    ],
+)
+def test_a_goodput_counts_only_what_its_limits_can_judge(one, limits, share):
+    values = figures.figures(figures.Seen([one], limits), None, timed=True)
+    assert values.get("goodput/share") == share
+
+
 def test_a_cut_within_the_thinking_is_truncated():
     seen = figures.Seen([row("", remarks=["cut_before_answer"], finish_reason=None), row("", finish_reason="stop")])
     assert seen.truncated == 1

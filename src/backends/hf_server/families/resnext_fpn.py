@@ -59,14 +59,14 @@ _BUILT: Mapping[str, tuple[Any, ...]] = {
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide what is computed. Raise LoadError for a network that is not built here."""
     own = {name.removeprefix("MODEL."): value for name, value in given.items()}
-    found = {name: own.get(name, default) for name, default in DEFAULTS.items()}
+    settings = {name: own.get(name, default) for name, default in DEFAULTS.items()}
     for name, built in _BUILT.items():
-        if found[name] not in built:
+        if settings[name] not in built:
             raise LoadError(
-                f"detectron2_config_args: MODEL.{name}={found[name]} is not built here; "
+                f"detectron2_config_args: MODEL.{name}={settings[name]} is not built here; "
                 f"{', '.join(map(str, built))} can be"
             )
-    return found
+    return settings
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -150,11 +150,11 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of res2 to res5, the finest first."""
-        x, found = self.stem(x), []
+        x, maps = self.stem(x), []
         for stage in range(2, 6):
             x = self.get_submodule(f"res{stage}")(x)
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
 
 class FeaturePyramid(nn.Module):

@@ -32,20 +32,22 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
 
 def _rows(compared: Comparison, told: Candidate, enforced: Candidate) -> Iterator[dict[str, str]]:
     for measure in [*_validity(compared), *compared.measures]:
-        runs = [one.runs.get(measure.name) for one in (told, enforced)]
+        runs = [candidate.runs.get(measure.name) for candidate in (told, enforced)]
         metric = compared.metrics[measure.name][1]
         combine = functools.partial(metric.combine, measure.name)
         yield from _row(compared, told, tracked(measure), measure, combine, runs)
     for name, cost in COSTS.items():
         measure = Measure(name.replace("/", "."), "lower", "mean", 0, None, "mean")
-        yield from _row(compared, told, name, measure, ratio_of_sums, [_costs(one, cost) for one in (told, enforced)])
+        yield from _row(
+            compared, told, name, measure, ratio_of_sums, [_costs(candidate, cost) for candidate in (told, enforced)]
+        )
 
 
 def _validity(compared: Comparison) -> list[Measure]:
     """Return the measure of valid answers, unless it stands among the others."""
-    shown = {one.name for one in compared.measures}
-    found = [name for name in VALIDITY if name in compared.metrics and name not in shown][:1]
-    return [one for name in found for one in compared.metrics[name][1].measures if one.name == name]
+    shown = {measure.name for measure in compared.measures}
+    names = [name for name in VALIDITY if name in compared.metrics and name not in shown][:1]
+    return [measure for name in names for measure in compared.metrics[name][1].measures if measure.name == name]
 
 
 def _costs(candidate: Candidate, cost: Callable[[CandidateAnswer], float | None]) -> ScoredRun | None:

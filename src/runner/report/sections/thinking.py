@@ -42,14 +42,14 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
 
 def word(candidate: Candidate) -> str:
     """Return how much a job's model was told to think: a word, or a budget in tokens. Old jobs were not told."""
-    told = (candidate.result.config.get("sampling") or {}).get("thinking")
-    return "by_itself" if told is None else YAML_WORDS.get(str(told).lower(), str(told).lower())
+    setting = (candidate.result.config.get("sampling") or {}).get("thinking")
+    return "by_itself" if setting is None else YAML_WORDS.get(str(setting).lower(), str(setting).lower())
 
 
-def _amount(told: str) -> tuple[int, int]:
-    if re.fullmatch(r"\d+", told):  # budgets follow the words that say that it doesn't think much
-        return ORDER.index("by_itself"), int(told)
-    return (ORDER.index(told) if told in ORDER else len(ORDER)), 0
+def _amount(setting: str) -> tuple[int, int]:
+    if re.fullmatch(r"\d+", setting):  # budgets follow the words that say that it doesn't think much
+        return ORDER.index("by_itself"), int(setting)
+    return (ORDER.index(setting) if setting in ORDER else len(ORDER)), 0
 
 
 def _besides(config: Mapping[str, Any]) -> str:
@@ -77,8 +77,8 @@ def _row(compared: Comparison, least: Candidate, candidate: Candidate, verdict: 
 
 
 def _told(compared: Comparison, candidate: Candidate) -> str:
-    told = word(candidate)
-    return compared.texts("thinking.by_itself") if told == "by_itself" else told
+    setting = word(candidate)
+    return compared.texts("thinking.by_itself") if setting == "by_itself" else setting
 
 
 def _difference(compared: Comparison, verdict: PairedVerdict, *, percent: bool) -> str:

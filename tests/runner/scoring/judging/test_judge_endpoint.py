@@ -353,3 +353,12 @@ def test_the_remedies_for_refused_settings_are_the_judges_and_work(cli: CommandL
     assert f"What helps: {remedies[0]}" in said and f"What helps: {remedies[1]}" in said
     cli(*command, *remedies)
     assert {one["state"] for found in verdicts(job(cli)).values() for one in found} == {"valid"}
+
+
+def test_a_setting_of_the_judge_that_is_out_of_range_is_named_as_the_judges(cli: CommandLine, scripted):
+    def script(body, _number):
+        return Reply(status=400, words="Invalid 'max_tokens': must be less than or equal to 64.")
+
+    cli(*SCORE, f"answers={table(cli, ['one'])}", "judge=absolute", *scripted(script).arguments())
+    said = json.dumps(verdicts(job(cli)), ensure_ascii=False)
+    assert f"It is set by {WHERE}.max_tokens" in said and "sampling." not in said
