@@ -8,6 +8,7 @@ off: the runner asks again, and it measures. Standard library only: this runs in
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -41,9 +42,7 @@ def main(arguments: list[str]) -> None:
     path = f"/proc/{os.getpid()}/fd/{file}"
     flags = ["--config", path, "--host", asked.host, "--port", asked.port, "--telemetry", "False"]
     sys.argv = ["litellm", *flags]
-    from litellm_cli.main import proxy_server
-
-    proxy_server()
+    importlib.import_module("litellm_cli.main").proxy_server()  # which only its environment has
 
 
 def settings(parameters: dict[str, Any], timeout_s: float) -> dict[str, Any]:

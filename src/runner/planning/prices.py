@@ -19,6 +19,7 @@ from runner.config.request_form import request_form
 from runner.planning import checkpoints, environments
 
 PER = 1e6  # prices are for a million tokens
+_KINDS = ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost")  # of the table
 _TABLE = "litellm/model_prices_and_context_window_backup.json"
 
 
@@ -74,20 +75,23 @@ def _of_the_table(site_packages: Path, name: str) -> PriceConfig | None:
     try:
         table = json.loads((site_packages / _TABLE).read_text(encoding="utf-8"))
         entry = table.get(name) or table.get(name.partition("/")[2]) or {}
-        costs = [entry.get(key) for key in ("input_cost_per_token", "output_cost_per_token")]
+        read, written, cached = (_cost(entry.get(kind)) for kind in _KINDS)
     except (OSError, ValueError, AttributeError):
         return None
-    if not all(isinstance(cost, (int, float)) and cost > 0 for cost in costs):
+    if read is None or written is None:
         return None
-    cached = entry.get("cache_read_input_token_cost")
     version = next((one.name.split("-")[1] for one in site_packages.glob("litellm-*.dist-info")), "?")
     return PriceConfig(
-        input_usd=round(costs[0] * PER, 9),
-        output_usd=round(costs[1] * PER, 9),
-        cached_usd=round(cached * PER, 9) if isinstance(cached, (int, float)) and cached > 0 else None,
+        input_usd=read,
+        output_usd=written,
+        cached_usd=cached,
         date=time.strftime("%Y-%m-%d"),
         source=f"the table of litellm {version.removesuffix('.dist')}",
     )
+
+
+def _cost(of_a_token: object) -> float | None:
+    return round(of_a_token * PER, 9) if isinstance(of_a_token, (int, float)) and of_a_token > 0 else None
 
 
 def of_a_model(price: PriceConfig) -> Price | None:
