@@ -44,7 +44,7 @@ check: $(READY)  ## Formatting, lint, types, layers
 test-docs: $(READY)  ## Run the commands of README, getting started and scoring in a fresh clone and an empty folder
 	$(PY) tools/documented_commands.py
 
-test-engines: $(READY)  ## Real vLLM and SGLang on a CPU, in environments of their own (13 GB), against the HF engine
+test-engines: $(READY)  ## Real vLLM, SGLang and llama.cpp on a CPU, and LiteLLM's proxy, in environments of their own (14 GB)
 	$(PY) -m pytest -m engine -n 0 -rA tests
 
 test-docker: $(READY)  ## Engines in containers of a real Docker daemon, started here (Debian: docker.io docker-registry debootstrap; root)

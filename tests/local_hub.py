@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             return self._send(200, json.dumps(listed).encode())
         info = {"id": name, "modelId": name, "sha": commit, "gated": "manual" if model.is_gated else False}
-        siblings = [{"rfilename": path} for path in sorted(model.files)]
+        siblings = [{"rfilename": path, "size": _size(content)} for path, content in sorted(model.files.items())]
         return self._send(200, json.dumps(info | {"private": False, "tags": [], "siblings": siblings}).encode())
 
     def _file(self, model: Repository, commit: str, path: str) -> None:

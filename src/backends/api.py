@@ -220,6 +220,8 @@ class EngineSpec:
     `checkpoint` is a folder, a hub name or an endpoint's model; `digest` names its content (empty for an endpoint).
     `weights` is `real` or `dummy` (the architecture with random weights). `args` are further settings as sorted
     (name, value) pairs of text: dtype, attention, batch size, pixels where they are fixed at start, engine arguments.
+    `files` are the names of the files in the checkpoint that are loaded, where not all of them are: of GGUF the model
+    first, and then its projector for pictures, if it has one.
     `largest_pixels` is the largest area in pixels to which requests will limit a picture, for an engine that reserves
     memory for its largest picture; None: some request sets no limit. It tells no two specs apart.
     """
@@ -232,6 +234,7 @@ class EngineSpec:
     env: str = "current"
     weights: str = "real"
     args: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...] = ()
     largest_pixels: int | None = field(default=None, compare=False, repr=False)
 
     def with_limits_of(self, other: EngineSpec) -> EngineSpec:
@@ -302,7 +305,9 @@ class Launch:
     environment; secrets go there and never into `argv`, which any user of the machine can read. `key_variable` is the
     one through which the server takes its API key, which is made when it is started. `peak_gauge` names a Prometheus
     gauge of `statistics_path` whose peak matters: it is polled, and the body after holds one more line with the highest
-    value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream.
+    value seen, `runner_peak 0.25`. `token_ids` says whether they may be asked for in a stream. `headers`, `rename`,
+    `extra`, `unread`, `dialect`, `adapt` and `stream` are those of its `Endpoint`. `private_path` is answered to our
+    key alone, by which we know that it is our server.
 
     What an environment adds: `port_variable` gets the engine's port. `ready_marker` stands in the log when what is
     started before the engine is there; the engine's own time counts from then. `known_failures` are looked for in the
@@ -320,6 +325,14 @@ class Launch:
     reset_path: str | None = None
     peak_gauge: str | None = None
     token_ids: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    dialect: Literal["local", "openai"] = "local"
+    adapt: bool = False
+    stream: bool = True
+    private_path: str = ""
     port_variable: str = ""
     ready_marker: str = ""
     known_failures: tuple[KnownFailure, ...] = ()
@@ -338,7 +351,8 @@ class Endpoint:
     prompt; where it is known, they are counted for engines that don't. `omit` and `rename` are settings of a request
     that the endpoint refuses, or knows by another name; `extra` is added to the body of each. `stream=False` asks for
     answers in one piece. `adapt`: what it refuses by name is sent otherwise, or left out, and remarks of the answer say
-    so; `refused` are names of the limit of tokens that it refused.
+    so; `refused` are names of the limit of tokens that it refused. `unread` are media types of pictures that it would
+    leave out without a word, so that they are never sent.
     """
 
     url: str
@@ -354,6 +368,7 @@ class Endpoint:
     stream: bool = True
     adapt: bool = False
     refused: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,9 @@ class Client:
             words = f"{', '.join(refused)} can't be sent to an OpenAI endpoint"
             message = f"{words}: leave the default, or dialect=local{knows}"
             return Generation(request.key, None, Failure("bad_request", message))
+        if unread := wire.unread(request, self.endpoint):
+            message = f"{', '.join(unread)}: the engine leaves out such pictures without a word; convert them to PNG"
+            return Generation(request.key, None, Failure("bad_request", message))
         attempt, form = _Attempt(), self._form
         try:
             failure = await self._send(request, form, attempt)

@@ -15,6 +15,8 @@ GROUP = "runner.backends"
 BUILT_IN = {
     "hf": "backends.hf:HfBackend",
     "ocr": "backends.ocr:OcrBackend",
+    "litellm": "backends.litellm:LiteLlmBackend",
+    "llama_cpp": "backends.llama_cpp:LlamaCppBackend",
     "openai": "backends.openai:OpenAiBackend",
     "sglang": "backends.sglang:SglangBackend",
     "vllm": "backends.vllm:VllmBackend",

@@ -99,6 +99,9 @@ class Answer:
             self.usage = dict(usage)
         if timing := chunk.get("timing"):
             self.timing = dict(timing)
+        if told := chunk.get("timings"):  # llama.cpp b10434, in milliseconds; the prompt's include its pictures
+            parts = {"prefill_s": seconds(told.get("prompt_ms")), "decode_s": seconds(told.get("predicted_ms"))}
+            self.timing = {name: value / 1000 for name, value in parts.items() if value is not None}
         self.images = chunk.get("images") or self.images
         if (prompt := chunk.get("prompt_token_ids")) is not None:
             self.prompt_token_ids = list(map(int, prompt))

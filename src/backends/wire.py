@@ -75,6 +75,12 @@ def unsendable(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...
     return tuple(name for name, is_needed in matters.items() if is_needed)
 
 
+def unread(request: GenerationRequest, endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the media types of pictures that the endpoint would leave out: its answer would be one without them."""
+    parts = (part for message in request.messages for part in message.parts)
+    return tuple(sorted({part.media_type for part in parts if isinstance(part, ImagePart)} & set(endpoint.unread)))
+
+
 def body(request: GenerationRequest, endpoint: Endpoint, *, stream: bool = True) -> bytes:
     """Return the JSON body that sends `request` to `endpoint`. `stream=False` asks for an answer in one piece."""
     pieces = [_json(_settings(request, endpoint, stream=stream))[:-1], b',"messages":[']

@@ -34,7 +34,10 @@ def spec(backend: Backend, **args: str) -> EngineSpec:
         args = {"base_url": "http://127.0.0.1:9/v1", "api_key_variable": "OPENAI_API_KEY", **args}
     if backend.name == "ocr":
         args = {"engine_args.engine": "tesseract", **args}
-    return EngineSpec(backend.name, "org/model", args=tuple(sorted(args.items())))
+    if backend.name == "litellm":
+        args = {"api_key_variable": "OPENAI_API_KEY", **args}
+    quant = "gguf_q8_0" if backend.name == "llama_cpp" else "native"
+    return EngineSpec(backend.name, "org/model", quant=quant, args=tuple(sorted(args.items())))
 
 
 def launched(backend: Backend, **args: str) -> Launch | Endpoint:
@@ -85,14 +88,14 @@ def test_the_key_goes_through_a_variable_that_it_names(backend: Backend) -> None
     assert launch.key_variable not in launch.variables
 
 
-@pytest.mark.parametrize("name", ["hf", "ocr", "openai", "sglang", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "litellm", "llama_cpp", "ocr", "openai", "sglang", "vllm"])
 def test_an_unknown_setting_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     with pytest.raises(ValueError, match=r"no setting '?batchsize.*it has:"):
         launched(registry.find(name), batchsize="4")
 
 
-@pytest.mark.parametrize("name", ["hf", "sglang", "vllm"])
+@pytest.mark.parametrize("name", ["hf", "llama_cpp", "sglang", "vllm"])
 def test_an_unknown_engine_argument_is_passed_on(name: str) -> None:
     argv = launched(registry.find(name), **{"engine_args.such-a-flag": "7"}).argv
     assert argv[argv.index("--such-a-flag") + 1] == "7"

@@ -100,7 +100,19 @@ class ServedEngine:
         self.spec = spec
         self.launch = launch
         url = f"http://127.0.0.1:{port}{launch.api_path}"
-        self.endpoint = Endpoint(url, launch.model, api_key=key, token_ids=launch.token_ids)
+        self.endpoint = Endpoint(
+            url,
+            launch.model,
+            api_key=key,
+            headers=launch.headers,
+            token_ids=launch.token_ids,
+            rename=launch.rename,
+            extra=launch.extra,
+            unread=launch.unread,
+            dialect=launch.dialect,
+            adapt=launch.adapt,
+            stream=launch.stream,
+        )
         self.load_s: float | None = None
         self.on_close: Callable[[], None] | None = None
         self._backend, self._port = backend, port
@@ -211,7 +223,8 @@ class ServedEngine:
     def _is_ours(self) -> bool:
         """Whether what answers takes our key: another engine may have got the port a moment before this one."""
         try:
-            status, _ = local_http.ask(self._port, f"{self.launch.api_path}/models", self.endpoint.api_key, 5.0)
+            path = self.launch.private_path or f"{self.launch.api_path}/models"
+            status, _ = local_http.ask(self._port, path, self.endpoint.api_key, 5.0)
         except (OSError, HTTPException):
             return False
         return status not in (401, 403)

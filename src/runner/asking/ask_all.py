@@ -203,7 +203,10 @@ class AskAll:
     def _formed(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that is sent requests in the form that the model's config asks for."""
         form = request_form(self.who.config)
-        return dataclasses.replace(endpoint, omit=form.omit, rename=form.rename, extra=form.extra)
+        if self.who.config.backend.base_url:  # whose own words are a part of the form, which may take them back
+            return dataclasses.replace(endpoint, omit=form.omit, rename=form.rename, extra=form.extra)
+        rename, extra = {**endpoint.rename, **form.rename}, {**endpoint.extra, **form.extra}
+        return dataclasses.replace(endpoint, omit=form.omit, rename=rename, extra=extra)
 
 
 def allowed_failures(max_failed: float | None, total: int) -> float | None:

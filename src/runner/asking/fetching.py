@@ -158,7 +158,7 @@ def _begin_fetch(process: Helper, spec: EngineSpec, files: dict[str, int]) -> in
 
 
 def _is_same(first: EngineSpec, second: EngineSpec) -> bool:
-    return (first.checkpoint, first.revision) == (second.checkpoint, second.revision)
+    return (first.checkpoint, first.revision, first.files) == (second.checkpoint, second.revision, second.files)
 
 
 def _started(*, low: bool) -> Helper:
@@ -195,6 +195,9 @@ def _worth_reading(config: Config, spec: EngineSpec) -> list[Path]:
         folder = Path(spec.checkpoint) if is_folder else None
     if folder is None or not folder.is_dir():
         return []
-    sizes = {name: (folder / name).stat().st_size for name in hub.names(folder)}
-    chosen = [folder / name for name in hub.needed(sizes)]
+    if spec.files:
+        chosen = [folder / name for name in spec.files if (folder / name).is_file()]
+    else:
+        sizes = {name: (folder / name).stat().st_size for name in hub.names(folder)}
+        chosen = [folder / name for name in hub.needed(sizes)]
     return chosen if sum(path.stat().st_size for path in chosen) >= WORTH_READING else []

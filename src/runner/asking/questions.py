@@ -18,7 +18,7 @@ from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.api import Sample
 from runner.datasets.encoded import BadImage, EncodedImage
-from runner.datasets.images import read_images
+from runner.datasets.images import as_png, read_images
 from runner.planning.job import Job
 from runner.prompts import PromptError, Rendered
 from runner.store import Shelf
@@ -264,6 +264,8 @@ class Questions:
             # Stored under this key, the answer would later be taken for one about the earlier picture.
             names = ", ".join(str(image.path) for image in asked.sample.images)
             raise BadImage(f"{names}: changed while the job ran; start it again")
+        unread = getattr(self.job.backend, "unread", ())
+        images = tuple(as_png(image) if image.media_type in unread else image for image in images)
         return GenerationRequest(
             key=key,
             messages=self.job.messages(asked.rendered(), parts_of(images)),

@@ -8,6 +8,7 @@ rest is cut off, the engine fails that sample.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
@@ -186,6 +187,11 @@ def _flat(name: str, picture: PilImage) -> tuple[Remark, ...]:
         # As 12 bits in a file of 16 are, which every viewer shows black.
         return (Remark("has hardly any contrast: its colours span less than an eighth of what is shown", name),)
     return ()
+
+
+def as_png(image: EncodedImage) -> EncodedImage:
+    """Return the same pixels as PNG, under the same digest. Raise BadImage."""
+    return dataclasses.replace(image, data=png(image.picture()), media_type="image/png")
 
 
 def png(picture: PilImage) -> bytes:

@@ -18,6 +18,7 @@ from runner.config import Config
 from runner.planning import hub
 
 log = logging.getLogger(__name__)
+PROVIDERS = "litellm"  # a backend whose models run elsewhere, though its proxy is started here
 LARGE_BYTES = 256 * 2**20
 
 
@@ -28,15 +29,21 @@ class Checkpoint:
     location: str
     revision: str
     digest: str
+    files: tuple[str, ...] = ()  # those that are loaded, where not all of them are
 
 
 def find(config: Config) -> Checkpoint:
     """Return the checkpoint of one job. Raise Refused where there is none, saying what would be valid."""
-    if config.backend.base_url:
+    if config.backend.base_url or config.backend.name == PROVIDERS:
         return _endpoint(config)
     if config.model.weights == "dummy":
         return _dummy(config)
+    from runner.planning import gguf  # which asks for environments, and these for checkpoints
+
     location, revision = _named(config)
+    if gguf.is_asked_for(config) and paths.resolve(location).exists():
+        there, files, digest = gguf.in_folder(config, location, _key(config))
+        return Checkpoint(str(there), "", digest, files)
     if (folder := paths.resolve(location)).is_dir():
         if not (folder / "config.json").is_file():
             raise Refused(Problem(f"{location} holds no config.json", _key(config), "name the folder of a checkpoint"))
@@ -45,6 +52,9 @@ def find(config: Config) -> Checkpoint:
         raise Refused(Problem(f"there is no folder {location}", _key(config), "a folder, or a hub name: owner/name"))
     try:
         commit = hub.commit(location, revision)
+        if gguf.is_asked_for(config):
+            files, digest = gguf.at_hub(config, location, commit, _key(config))
+            return Checkpoint(location, commit, digest, files)
     except hub.Denied as denied:
         where = f"model={config.model.name} quant={config.quant.name}"
         raise Refused(Problem(denied.denial.what, where, denied.denial.remedy)) from denied
@@ -54,11 +64,11 @@ def find(config: Config) -> Checkpoint:
 def _endpoint(config: Config) -> Checkpoint:
     """Name a model that somebody else serves: its files are unknown, so address and name stand for its content."""
     name = config.model.path or config.model.name
-    if name == "openai":
+    if name in ("openai", PROVIDERS):
         raise Refused(
             Problem("which model of the endpoint?", "model.name", "its name there, such as model.name=gpt-4o")
         )
-    return Checkpoint(name, "", f"{config.backend.base_url} {name}")
+    return Checkpoint(name, "", f"{config.backend.base_url or PROVIDERS} {name}")
 
 
 def _key(config: Config) -> str:
@@ -95,7 +105,8 @@ def _valid_quants(config: Config) -> Iterator[str]:
     from omegaconf import OmegaConf
 
     for file in sorted((paths.conf_dir() / "quant").glob("*.yaml")):
-        needed = OmegaConf.select(OmegaConf.load(file), "checkpoint") or []
+        content = OmegaConf.load(file)  # one that chooses a backend has its keys below `quant`
+        needed = OmegaConf.select(content, "checkpoint") or OmegaConf.select(content, "quant.checkpoint") or []
         if any(name in config.model.checkpoints for name in needed):
             yield file.stem
 

@@ -30,7 +30,7 @@ from runner.base import command_line, machine, paths
 from runner.base.errors import Refused
 from runner.base.tracking_address import default_uri, ui_command
 from runner.config import Config, EnvConfig, quant_support
-from runner.planning import environments, gpu_findings, image_check
+from runner.planning import environments, gpu_findings, image_check, server_findings
 from runner.planning.finding import Finding
 
 _GIB = 2**30
@@ -176,6 +176,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     room,
     hub,
     recognition,
+    server_findings.servers,
     containers,
     built,
     machines,

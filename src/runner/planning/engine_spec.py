@@ -7,12 +7,13 @@ from typing import Any
 
 from backends import registry as backend_registry
 from backends.api import Backend, EngineSpec
+from backends.llama_cpp import LlamaCppBackend
 from backends.ocr import OcrBackend
 from runner.base import paths
 from runner.base.errors import Problem, Refused, attempt
 from runner.config import Config
 from runner.config.request_form import request_form
-from runner.planning import checkpoints, environments, model_checks, ocr_program, pixel_limits, quant_check
+from runner.planning import checkpoints, environments, gguf, model_checks, ocr_program, pixel_limits, quant_check
 from runner.planning.checkpoints import Checkpoint
 
 
@@ -33,6 +34,8 @@ def served(config: Config) -> tuple[EngineSpec, Backend]:
     _oom_policy(config, backend)
     spec = _spec(config, checkpoint, env, backend)
     _launchable(backend, spec)
+    if isinstance(backend, LlamaCppBackend):
+        return gguf.with_program(config, spec), backend
     return (ocr_program.named(config, spec, backend) if isinstance(backend, OcrBackend) else spec), backend
 
 
@@ -61,6 +64,7 @@ def _spec(config: Config, checkpoint: Checkpoint, env: str, server: Backend) -> 
         checkpoint=checkpoint.location,
         revision=checkpoint.revision,
         digest=checkpoint.digest,
+        files=checkpoint.files,
         quant=config.quant.name,
         env=env,
         weights=config.model.weights,

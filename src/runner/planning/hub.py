@@ -9,6 +9,7 @@ not asked again by this process: each try would cost its time-out, for each mode
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -68,6 +69,7 @@ def forget() -> None:
     _asked_as.clear()
     _commit.cache_clear()
     _offered.cache_clear()
+    _gguf.cache_clear()
     gives.cache_clear()
 
 
@@ -79,16 +81,21 @@ def commit(name: str, revision: str) -> str:
     return answer
 
 
-def to_fetch(name: str, of_commit: str) -> dict[str, int]:
+def to_fetch(name: str, of_commit: str, only: tuple[str, ...] = ()) -> dict[str, int]:
     """Return the files, with sizes in bytes, that an engine would have to fetch: none where the cache has the weights.
 
-    Raise Denied where weights are missing and the hub doesn't give them.
+    `only` are the files that it loads, where not all of them are (GGUF). Raise Denied where weights are missing and the
+    hub doesn't give them.
     """
     folder = snapshot(name, of_commit)
     absent = lacking(folder) if folder is not None else ("config.json",)
+    if only:
+        absent = tuple(file for file in only if folder is None or not (folder / file).is_file())
     if not absent:
         return {}
-    offered = _offered(name, of_commit)
+    offered = _gguf(name, of_commit) if only else _offered(name, of_commit)
+    if only and not isinstance(offered, Denial):
+        return {file: size for file, size in offered if file in absent}
     if isinstance(offered, Denial):
         if folder is None:
             raise Denied(offered)
@@ -110,7 +117,23 @@ def snapshot(name: str, of_commit: str) -> Path | None:
         cached = try_to_load_from_cache(name, file, revision=of_commit or None)
         if isinstance(cached, str):
             return Path(cached).parent
+    # Repositories of GGUF files have no config: their folder is looked for as huggingface_hub lays it out.
+    repository = cache_folder() / f"models--{name.replace('/', '--')}"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        ref = repository / "refs" / (of_commit or "main")
+        commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else of_commit
+        folder = repository / "snapshots" / commit
+        if commit and any(folder.rglob("*.gguf")):
+            return folder
     return None
+
+
+def gguf_files(name: str, of_commit: str) -> tuple[str, ...]:
+    """Return the names of all GGUF files of a hub model. Raise Denied where the hub doesn't tell."""
+    offered = _gguf(name, of_commit)
+    if isinstance(offered, Denial):
+        raise Denied(offered)
+    return tuple(file for file, _ in offered)
 
 
 def lacking(folder: Path) -> tuple[str, ...]:
@@ -197,10 +220,28 @@ def _offered(name: str, of_commit: str) -> tuple[tuple[str, int], ...] | Denial:
             return _not_reached(name, of_commit)
         if not _gives_config(name, of_commit):
             what = f"{name} at the hub holds no config.json, so it is no checkpoint that an engine loads"
-            return Denial(what, "another repository: adapters go to model.adapter, GGUF files are not served")
+            return Denial(what, "another repository: adapters go to model.adapter, GGUF files to backend=llama_cpp")
         listed = HfApi().list_repo_tree(name, recursive=True, revision=of_commit)
         files = {entry.path: int(size) for entry in listed if (size := getattr(entry, "size", None)) is not None}
         return tuple(needed(files).items())
+    except Exception as error:  # noqa: BLE001  as above
+        return _told(error, name, of_commit)
+
+
+@functools.cache
+def _gguf(name: str, of_commit: str) -> tuple[tuple[str, int], ...] | Denial:
+    """Return the GGUF files of a commit with their sizes, once the hub has said that it gives one of them."""
+    from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+
+    try:
+        if _Unreachable.why is not None:
+            return _not_reached(name, of_commit)
+        told = HfApi().model_info(name, revision=of_commit, files_metadata=True, timeout=ANSWERS_WITHIN_S)
+        files = {one.rfilename: int(one.size or 0) for one in told.siblings or () if one.rfilename.endswith(".gguf")}
+        if files:
+            url = hf_hub_url(name, next(iter(files)), revision=of_commit)
+            get_hf_file_metadata(url, timeout=ANSWERS_WITHIN_S)
+        return tuple(files.items())
     except Exception as error:  # noqa: BLE001  as above
         return _told(error, name, of_commit)
 

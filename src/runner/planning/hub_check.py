@@ -34,7 +34,7 @@ def to_fetch(config: Config, spec: EngineSpec) -> dict[str, int]:
     if not uses_our_cache(config, spec):
         return {}
     try:
-        return hub.to_fetch(spec.checkpoint, spec.revision)
+        return hub.to_fetch(spec.checkpoint, spec.revision, spec.files)
     except hub.Denied as denied:
         where = f"model={config.model.name} quant={config.quant.name}"
         raise Refused(Problem(denied.denial.what, where, denied.denial.remedy)) from denied
@@ -48,11 +48,14 @@ def check(config: Config, spec: EngineSpec) -> None:
 def room(planned: Iterable[tuple[Config, EngineSpec]]) -> None:
     """Refuse checkpoints that together need more disk than is free, each counted once."""
     sizes = {
-        (spec.checkpoint, spec.revision): sum(to_fetch(config, spec).values())
+        (spec.checkpoint, spec.revision, spec.files): sum(to_fetch(config, spec).values())
         for config, spec in planned
         if config.reuse != "answers" and config.stage != "score"  # stored answers may be all that is wanted
     }
-    wanted = {name: size for (name, _), size in sizes.items() if size}
+    wanted: dict[str, int] = {}
+    for (name, *_), size in sizes.items():
+        if size:
+            wanted[name] = wanted.get(name, 0) + size
     if not wanted:
         return
     folder = hub.cache_folder()

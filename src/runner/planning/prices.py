@@ -6,14 +6,21 @@ A price that is not known is None and never 0: what it would be a part of is the
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from backends.process.uv_environment import UvEnvironment
 from runner.base.errors import Problem, Refused
 from runner.config import Config, JudgeModelConfig, PriceConfig
 from runner.config.request_form import request_form
-from runner.planning import environments
+from runner.planning import checkpoints, environments
 
 PER = 1e6  # prices are for a million tokens
+_KINDS = ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost")  # of the table
+_TABLE = "litellm/model_prices_and_context_window_backup.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,44 @@ class Price:
 
 def of_tokens(config: Config) -> Price | None:
     """Return the price of a job's tokens; None where it is not known."""
-    return of_a_model(config.model.price)
+    return of_a_model(_settings(config))
+
+
+def _settings(config: Config) -> PriceConfig:
+    """Return `model.price`, or what LiteLLM's table says of a model that it is asked for. A given price wins."""
+    given = config.model.price
+    if config.backend.name != checkpoints.PROVIDERS or not (given.input_usd is None and given.output_usd is None):
+        return given
+    env = environments.resolve(config)
+    if not isinstance(env, UvEnvironment) or not env.is_built():
+        return given  # before its environment was built there is no table
+    found = _of_the_table(env.site_packages(), config.model.path or config.model.name)
+    return given if found is None else dataclasses.replace(found, image_tokens=given.image_tokens)
+
+
+@functools.cache
+def _of_the_table(site_packages: Path, name: str) -> PriceConfig | None:
+    """Return a model's price in LiteLLM's table; None where it has none. Its 0 stands for a price that it lacks."""
+    try:
+        table = json.loads((site_packages / _TABLE).read_text(encoding="utf-8"))
+        entry = table.get(name) or table.get(name.partition("/")[2]) or {}
+        read, written, cached = (_cost(entry.get(kind)) for kind in _KINDS)
+    except (OSError, ValueError, AttributeError):
+        return None
+    if read is None or written is None:
+        return None
+    version = next((one.name.split("-")[1] for one in site_packages.glob("litellm-*.dist-info")), "?")
+    return PriceConfig(
+        input_usd=read,
+        output_usd=written,
+        cached_usd=cached,
+        date=time.strftime("%Y-%m-%d"),
+        source=f"the table of litellm {version.removesuffix('.dist')}",
+    )
+
+
+def _cost(of_a_token: object) -> float | None:
+    return round(of_a_token * PER, 9) if isinstance(of_a_token, (int, float)) and of_a_token > 0 else None
 
 
 def of_a_model(price: PriceConfig) -> Price | None:
@@ -68,7 +112,7 @@ def of_an_hour(config: Config) -> float | None:
 
 def told(config: Config) -> str:
     """Return in words by which prices a job's cost is reckoned; empty where none is known."""
-    price, parts = config.model.price, []
+    price, parts = _settings(config), []
     if (tokens := of_tokens(config)) is not None:
         cached = "" if tokens.cached_usd is None else f", {tokens.cached_usd:g} for cached input"
         words = f"{tokens.input_usd:g} USD for a million tokens of input, {tokens.output_usd:g} of output{cached}"
@@ -94,7 +138,7 @@ def _unbudgeted(config: Config, *, pictures: bool) -> list[Problem]:
     """Return why the budget of a job that is paid for by its tokens can't be kept."""
     price, problems, otherwise = of_tokens(config), [], "or budget_usd=null"
     if price is None:
-        if config.backend.base_url is None:
+        if config.backend.base_url is None and config.backend.name != checkpoints.PROVIDERS:
             return []  # an engine of ours: nobody counts its tokens
         what = "its price is not known, so no budget can be kept"
         remedy = f"model.price.input_usd and .output_usd, USD for a million tokens, {otherwise}"

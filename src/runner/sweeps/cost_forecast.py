@@ -14,7 +14,7 @@ from runner.asking.questions import JobAsk, Questions
 from runner.datasets.api import Sample
 from runner.jobs import costs
 from runner.jobs.rows import answer_row, describe_image
-from runner.planning import prices
+from runner.planning import checkpoints, prices
 from runner.planning.job import Job
 from runner.planning.prices import Price
 from runner.scoring.judging.forecast import tokens
@@ -97,7 +97,9 @@ def _likely(
     pixels = job.pixels
     rule = (
         None
-        if job.config.backend.base_url or not job.config.model.images
+        if job.config.backend.base_url
+        or job.config.backend.name == checkpoints.PROVIDERS
+        or not job.config.model.images
         else visual_input.resize_rule(job.spec.checkpoint, job.spec.revision, pixels.min_pixels, pixels.max_pixels)
     )
     total = 0.0

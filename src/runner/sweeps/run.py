@@ -239,7 +239,11 @@ def _paid(record: Recorder, spending: Spending | None) -> None:
 def _costs(job: Job, record: Recorder, used: costs.Costs, measured: Mapping[str, Any] | None) -> None:
     found = costs.figures(used, prices.of_tokens(job.config), prices.of_an_hour(job.config), measured)
     record.metrics |= found
-    if (note := costs.note(used, prices.told(job.config), found)) is not None:
+    told = prices.told(job.config)
+    if told and "prices" not in record.environment:  # they came with the environment, which was built meanwhile
+        record.environment["prices"] = told
+        record.folder.write_environment(record.environment)
+    if (note := costs.note(used, told, found)) is not None:
         record.notes.append(note)
 
 

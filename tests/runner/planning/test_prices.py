@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+
 import pytest
 
+from backends.process.uv_environment import UvEnvironment
 from runner.base.errors import Refused
-from runner.config import Config
+from runner.config import Config, EnvConfig, ModelConfig
 from runner.planning import prices
 
 
@@ -55,3 +60,43 @@ def test_an_hour_is_that_of_all_replicas():
     automatic = config()
     automatic.env.name, automatic.backend.env, automatic.env.price_per_hour = "auto", "current", 0.5
     assert prices.of_an_hour(automatic) == 0.5, "a price is no setting of an environment"
+
+
+def test_litellms_table_gives_the_price_where_the_model_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {
+        "claude-x": {
+            "input_cost_per_token": 1e-06,
+            "output_cost_per_token": 5e-06,
+            "cache_read_input_token_cost": 1e-07,
+        },
+        "gigachat/Free": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+    }
+    (tmp_path / "litellm").mkdir()
+    (tmp_path / prices._TABLE).write_text(json.dumps(table))
+    (tmp_path / "litellm-1.2.3.dist-info").mkdir()
+    monkeypatch.setattr(UvEnvironment, "site_packages", lambda _: tmp_path)
+    monkeypatch.setattr(UvEnvironment, "is_built", lambda _: True)
+
+    def asked(name: str) -> Config:
+        config = Config(model=ModelConfig(name="litellm", path=name))
+        config.backend.name, config.backend.env = "litellm", "litellm"
+        config.env = EnvConfig(name="litellm", kind="uv", requirements="envs/litellm.txt")
+        return config
+
+    known = asked("anthropic/claude-x")
+    price = prices.of_tokens(known)
+    assert price is not None and (price.input_usd, price.output_usd, price.cached_usd) == (1.0, 5.0, 0.1)
+    assert "the table of litellm 1.2.3" in prices.told(known) and time.strftime("%Y-%m-%d") in prices.told(known)
+    assert prices.of_tokens(asked("gigachat/Free")) is None, "its 0 is no price"
+    assert prices.of_tokens(asked("gigachat/Unknown")) is None
+    known.model.price.input_usd, known.model.price.output_usd = 7.0, 8.0
+    given = prices.of_tokens(known)
+    assert given is not None and given.input_usd == 7.0, "a given price wins"
+    monkeypatch.setattr(UvEnvironment, "is_built", lambda _: False)
+    assert prices.of_tokens(asked("anthropic/claude-x")) is None, "before the environment is built there is no table"
+    asked_with_a_budget = asked("anthropic/claude-x")
+    asked_with_a_budget.budget_usd = 1.0
+    with pytest.raises(Refused, match="its price is not known"):
+        prices.check(asked_with_a_budget, pictures=False)

@@ -17,7 +17,7 @@ from runner.planning import doctor, engine_spec, hub, machine_check, quant_check
 from tests.conftest import ROOT
 
 LOCAL = "model.path=assets/demo_models/demo_s/bf16"  # stands in for weights that are not here
-BACKENDS = ("hf", "vllm", "sglang")
+BACKENDS = ("hf", "vllm", "sglang", "llama_cpp")
 
 
 def given(*overrides: str) -> Config:
@@ -45,7 +45,9 @@ def test_every_quantisation_has_a_cell_for_each_engine_and_a_source_with_a_line(
     for quant, row in table.cells.items():
         assert set(row) == set(BACKENDS), quant
         for backend, cell in row.items():
-            is_read = re.search(r"\.py:\d+|METADATA|^torch: any device|^transformers modeling_utils", cell.source)
+            is_read = re.search(
+                r"\.py:\d+|METADATA|^llama\.cpp b\d+|^torch: any device|^transformers modeling_utils", cell.source
+            )
             assert is_read, f"{quant} {backend}: {cell.source}"
             assert (cell.refused is None and cell.only is None) or cell.instead, f"{quant} {backend} shows no way out"
 
@@ -238,7 +240,8 @@ def test_an_unknown_word_in_the_table_is_told(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("gpu", [(7.5,)], indirect=True)
 @pytest.mark.usefixtures("gpu")
 def test_doctor_shows_what_works_on_the_gpu():
-    hf, vllm, sglang = (finding.what for finding in doctor.quantisations())
-    assert "not: none left" in hf
+    hf, vllm, sglang, llama_cpp = (finding.what for finding in doctor.quantisations())
+    assert "not: gguf_f16, gguf_q8_0, gguf_q4_k_m (" in hf
+    assert "quant=gguf_f16, gguf_q8_0, gguf_q4_k_m;" in llama_cpp
     assert "compute capability 7.5" in vllm and "not: bf16, bnb_int8" in vllm
     assert "not: bf16, gptq_int4, gptq_int8, w8a8, w4a16, bnb_int8, bnb_nf4, fp8" in sglang

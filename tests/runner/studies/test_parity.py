@@ -71,6 +71,16 @@ def test_what_decides_no_figure_keeps_no_pair_apart(tmp_path: Path) -> None:
     assert compared(tmp_path).other.label == "vllm"
 
 
+def test_gguf_files_stand_beside_the_hf_engines_whole_precision(tmp_path: Path) -> None:
+    job(tmp_path / "a", "backend=hf", **HF)
+    job(tmp_path / "b", "backend=hf", "quant=bf16", **HF)
+    job(tmp_path / "c", "quant=gguf_q8_0", token_ids=None)
+    job(tmp_path / "d", "quant=gguf_q4_k_m", token_ids=None, text="Петрова")
+    q4, q8 = sorted(parity.compare(JobFolder.below(tmp_path)), key=lambda one: one.other.label)
+    assert (q8.group, q8.other.label, q8.same_text) == (q4.group, "llama_cpp (gguf_q8_0)", 1)
+    assert (q4.baseline.folder.name, q4.other.label, q4.agreement) == ("a", "llama_cpp (gguf_q4_k_m)", 0.0)
+
+
 def test_visual_tokens_are_derived_from_the_text_that_another_backend_counted(tmp_path: Path) -> None:
     job(tmp_path / "a", "backend=hf", **HF)
     job(tmp_path / "b", "backend=sglang", prompt_tokens=60, token_ids=None)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from runner.config import decisive
 from runner.jobs.folder import JobFolder
-from runner.studies.parity.seen import Seen, Side, backend, derived, label, side
+from runner.studies.parity.seen import Seen, Side, backend, derived, is_gguf, label, quant, side
+
+_WHOLE = ("fp32", "bf16", "fp16", "native")  # beside which a GGUF file is put: the first of them that was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,33 @@ class Comparison:
 
 
 def compare(results: Sequence[JobFolder]) -> list[Comparison]:
-    """Lay jobs that differ in their backend alone side by side; the HF engine, else the first, is the baseline."""
+    """Lay jobs that differ in their backend alone side by side; the HF engine, else the first, is the baseline.
+
+    GGUF files are read by no backend but llama.cpp, so its jobs stand beside the HF engine's of the whole precision.
+    """
+    comparisons = []
+    for group in _groups(results, ["backend", "env"]):
+        group.sort(key=lambda result: backend(result) != "hf")
+        if not is_gguf(group[0]) and len({label(result) for result in group}) > 1:
+            sides = derived([side(result) for result in group])
+            comparisons += [_compared(group[0].name, sides[0], other) for other in sides[1:]]
+    for group in _groups(results, ["backend", "env", "quant"]):
+        whole = [result for result in group if backend(result) == "hf" and quant(result) in _WHOLE]
+        of_gguf = [result for result in group if is_gguf(result)]
+        if whole and of_gguf:
+            baseline = min(whole, key=lambda result: _WHOLE.index(quant(result)))
+            sides = derived([side(result) for result in (baseline, *of_gguf)])
+            comparisons += [_compared(baseline.name, sides[0], other) for other in sides[1:]]
+    return comparisons
+
+
+def _groups(results: Sequence[JobFolder], but: list[str]) -> list[list[JobFolder]]:
     groups: dict[str, list[JobFolder]] = {}
     for result in results:
         if result.has_answers:
-            shared = decisive.only(result.config, but=["backend", "env"])
+            shared = decisive.only(result.config, but=but)
             groups.setdefault(json.dumps(shared, sort_keys=True, default=str), []).append(result)
-    comparisons = []
-    for group in groups.values():
-        group.sort(key=lambda result: backend(result) != "hf")
-        if len({label(result) for result in group}) > 1:
-            sides = derived([side(result) for result in group])
-            comparisons += [_compared(group[0].name, sides[0], other) for other in sides[1:]]
-    return comparisons
+    return list(groups.values())
 
 
 def other_inputs(results: Sequence[JobFolder]) -> dict[Path, str]:

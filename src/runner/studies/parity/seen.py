@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backends.llama_cpp import QUANT
 from runner.asking import visual_input
 from runner.config.request_form import request_form
 from runner.jobs.folder import JobFolder
@@ -52,9 +53,22 @@ def backend(result: JobFolder) -> str:
     return str(result.config["backend"]["name"])
 
 
+def quant(result: JobFolder) -> str:
+    """Return the name of a job's quantisation."""
+    return str(result.config["quant"]["name"])
+
+
+def is_gguf(result: JobFolder) -> bool:
+    """Say whether a job's model came from GGUF files."""
+    return quant(result).startswith(QUANT)
+
+
 def label(result: JobFolder) -> str:
-    """Return a job's backend and, where it has one of its own, its environment: `vllm (vllm_cpu)`."""
-    env = str(result.environment.get("env", "")).partition("@")[0]
+    """Return a job's backend and, where it has one of its own, its environment: `vllm (vllm_cpu)`.
+
+    Of GGUF files it is the quantisation, of which several may stand beside one baseline: `llama_cpp (gguf_q8_0)`.
+    """
+    env = quant(result) if is_gguf(result) else str(result.environment.get("env", "")).partition("@")[0]
     return f"{backend(result)} ({env})" if env not in ("", "current") else backend(result)
 
 
