@@ -15,8 +15,9 @@ from metrics.api import Metric
 from runner import store
 from runner.config import Config
 from runner.datasets.api import Dataset, Sample
-from runner.planning import capacity, checkpoints
+from runner.planning import checkpoints
 from runner.planning.arrivals import Arrivals
+from runner.planning.capacity import Chosen, Search
 from runner.prompts import Prompt, Rendered
 from runner.prompts.ocr import Ocr
 
@@ -40,8 +41,8 @@ class Job:
     conditions: Mapping[str, str]
     ocr: Ocr | None = None  # what reads the text of the pages, where the prompt wants it
     arrivals: Arrivals | None = None  # when requests are due; None: a closed load
-    capacity: capacity.Search | None = None  # how the highest rate is looked for, after all questions were asked
-    chosen: Sequence[capacity.Chosen] | None = None  # with arrivals: which questions are asked; None: all in order
+    capacity: Search | None = None  # how the highest rate is looked for, after all questions were asked
+    chosen: Sequence[Chosen] | None = None  # with arrivals: which questions are asked; None: all in order
     apart: str = ""  # what tells it from the other jobs of its sweep, besides model and quant
 
     @property

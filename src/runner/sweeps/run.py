@@ -103,7 +103,7 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     """Generate, have the answers judged, score, measure."""
     generated, answers = Generated(), Answers(folder, None if job.capacity else job.config.report.slo)
     spending, number = _spending(job), HydraConfig.get().job.get("num")
-    found: Found | None = None
+    carried: Found | None = None
     ahead.prepare(number)
     with Shelf.of(paths.store_dir(), job.spec) as shelf:
         try:
@@ -111,7 +111,7 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
             generate(job, shelf, generated, answers.add, quiet, beside, spending)
             if job.capacity is not None:
                 _not_all_failed(job, generated)
-                found = capacity.find(job, shelf, generated, answers.seen, spending, quiet)
+                carried = capacity.find(job, shelf, generated, answers.seen, spending, quiet)
         finally:
             # Whatever ended the generation: what came until then belongs into the folder.
             record.generated(generated)
@@ -139,8 +139,8 @@ def _stages(job: Job, folder: JobFolder, record: Recorder, judges: judging.Judgi
     record.metrics |= score.values(aggregates) | score.repeats(folder, cases)
     record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
     _costs(job, record, seen.costs, generated.measured if generated.timed else None)
-    if found is not None:
-        _capacity(job, record, found, seen.costs)
+    if carried is not None:
+        _capacity(job, record, carried, seen.costs)
     if job.dataset.is_search:
         found, told = largest_input.figures(list(folder.rows()))
         record.metrics |= found
