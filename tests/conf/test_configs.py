@@ -58,7 +58,8 @@ def test_file_composes(path: Path):
     elif group == "judge/model":
         choice = ["judge=absolute"]
     elif group == "load" and value != "closed":  # no file can know these
-        choice = ["load.path=arrivals.csv" if value == "trace" else "load.rate=2"]
+        needed = {"trace": "load.path=arrivals.csv", "capacity": "report.slo={latency/p95_s: 3}"}
+        choice = [needed.get(value, "load.rate=2")]
     cfg = composed(*choice, f"{group}={value}")
     assert list(config.check_values(cfg)) == []
     chosen = OmegaConf.select(cfg, group.replace("/", "."))
