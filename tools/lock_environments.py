@@ -28,7 +28,7 @@ from uv import find_uv_bin
 ENVS = Path(__file__).resolve().parents[1] / "envs"
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64")
-BOTH = {"hf-torch": "hf-cuda", "hf-gptq": "hf-cuda"}
+BOTH = {"hf-torch": "hf-cuda", "hf-gptq": "hf-cuda", "hf-fp8": "hf-cuda"}
 _OF_CUDA = ("nvidia-", "cuda-", "triton")
 _PROJECT = """[project]
 name = "envs"
