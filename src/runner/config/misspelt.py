@@ -21,6 +21,9 @@ from runner.config import lookup
 
 # Groups from which several files may be chosen at once: they hold independent entries, or are merged on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
+# The word of a file that was named in place of a word, by its ending.
+_OF_ENDING = {"jsonl": "jsonl", "json": "json_list", "xlsx": "spreadsheet", "xls": "spreadsheet", "ods": "spreadsheet",
+              "parquet": "parquet", "csv": "annotations", "tsv": "vlmevalkit", "txt": "FILE", "yaml": "FILE"}  # fmt: skip
 
 
 def remedy(error: Exception) -> str | None:
@@ -90,18 +93,15 @@ def _container(kind: object, key: str) -> str | None:
 def _path_for_a_word(missing: str) -> str | None:
     """Return the message where a group was given a path in place of a word: dataset=/data/q.jsonl."""
     group, _, value = missing.partition("/")
-    if not ("/" in value or "\\" in value or (value.count(".") and not (paths.conf_dir() / group / value).exists())):
+    word = _OF_ENDING.get(value.rpartition(".")[2].lower(), "FORMAT")
+    if not ("/" in value or "\\" in value or (group in ("dataset", "prompt") and word != "FORMAT")):
         return None
-    first = value.partition("/")[0]  # a group within this one, as judge/model; empty before an absolute path
-    if not (paths.conf_dir() / group).is_dir() or (first and (paths.conf_dir() / group / first).is_dir()):
+    first = value.partition("/")[0]  # a group within this one, as judge/model
+    within = first not in ("", ".", "..") and (paths.conf_dir() / group / first).is_dir()
+    if within or not (paths.conf_dir() / group).is_dir():
         return None
-    ending = value.rpartition(".")[2].lower()
-    word = {
-        "dataset": "dataset=" + {"jsonl": "jsonl", "json": "json_list", "xlsx": "spreadsheet", "parquet": "parquet",
-                                 "csv": "annotations", "tsv": "vlmevalkit"}.get(ending, "FORMAT"),
-        "prompt": "prompt=collection",
-        "model": "model=WORD",
-    }.get(group)  # fmt: skip
+    words = {"dataset": f"dataset={word}", "prompt": "prompt=collection", "model": "model=WORD"}
+    word = words.get(group, "")
     what = f"{group} takes a word, as {group}=NAME for conf/{group}/NAME.yaml, and no path"
     return f"{what}: {word} {group}.path={value}" if word else what
 
