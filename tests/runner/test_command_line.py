@@ -93,6 +93,11 @@ def test_typo_in_a_key(cli: CommandLine):
         ("+model=[demo_s,demo_m]", "To run each: -m model=demo_s,demo_m"),
         ("+a.b=1", "there is no such key"),
         ("++model.foo=1", "model.foo"),
+        ("judge.model.name=x", "entries with keys of their own: judge/model=[NAME] judge.model.NAME.name=..."),
+        ("+judge.model.base_url=x", "judge/model=[NAME] judge.model.NAME.base_url=..."),
+        ("dataset=/data/q.jsonl", "and no path: dataset=jsonl dataset.path=/data/q.jsonl"),
+        ("dataset=q.xlsx", "dataset=spreadsheet dataset.path=q.xlsx"),
+        ("prompt=prompts/best.csv", "prompt=collection prompt.path=prompts/best.csv"),
         (
             "report.constraints=[latency/p95_s<2]",
             "takes a mapping: 'report.constraints={NAME: VALUE}'",

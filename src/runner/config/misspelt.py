@@ -21,11 +21,16 @@ from runner.config import lookup
 
 # Groups from which several files may be chosen at once: they hold independent entries, or are merged on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
+# The word of a file that was named in place of a word, by its ending.
+_OF_ENDING = {"jsonl": "jsonl", "json": "json_list", "xlsx": "spreadsheet", "xls": "spreadsheet", "ods": "spreadsheet",
+              "parquet": "parquet", "csv": "annotations", "tsv": "vlmevalkit", "txt": "FILE", "yaml": "FILE"}  # fmt: skip
 
 
 def remedy(error: Exception) -> str | None:
     """Return what is wrong and what was probably meant; None if the error is not about a key or a choice."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        if place := _path_for_a_word(error.missing_cfg_file):
+            return place
         group, _, name = error.missing_cfg_file.rpartition("/")
         # Hydra knows no options where a list was given: metrics=[cer,wre]
         options = error.options or sorted(path.stem for path in (paths.conf_dir() / group).glob("*.yaml"))
@@ -34,6 +39,8 @@ def remedy(error: Exception) -> str | None:
     is_merged = str(error).startswith("Error merging override")
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and is_merged:
         override = str(error).splitlines()[0].removeprefix("Error merging override ").strip().strip("'")
+        if entry := _entry(override.lstrip("+").partition("=")[0]):
+            return f"{override}: {entry}"
         kind = lookup.kind_at(str(cause.full_key))
         if isinstance(cause, ValidationError):
             expected = lookup.expected(kind, cause.value)
@@ -46,6 +53,8 @@ def remedy(error: Exception) -> str | None:
     parent, _, name = wrong.rpartition(".")
     keys = _keys(parent)
     prefix = f"{parent}." if parent else ""
+    if entry := _entry(wrong):
+        return entry
     if keys is None:  # a mapping that takes any key
         return f"{parent} has no {name} yet; a + adds it: +{wrong}=..."
     close = difflib.get_close_matches(name, keys, n=1)
@@ -59,6 +68,17 @@ def remedy(error: Exception) -> str | None:
     return f"there is no key {wrong}" + lookup.suggestion(name, keys, prefix)
 
 
+def _entry(key: str) -> str | None:
+    """Return where a key belongs that was written beside the entries of a mapping: judge.model.name=gpt-4o."""
+    parent, _, name = key.rpartition(".")
+    names = _keys(key) if typing.get_origin(lookup.kind_at(parent)) is dict else None
+    if names is None or name not in names:
+        return None
+    group = parent.replace(".", "/")
+    chosen = f"{group}=[NAME] {parent}.NAME" if (paths.conf_dir() / group).is_dir() else f"{parent}.NAME"
+    return f"{parent} has entries with keys of their own: {chosen}.{name}=..."
+
+
 def _container(kind: object, key: str) -> str | None:
     """Return the form in which a key with several values is written on a command line; None for another key."""
     if typing.get_origin(kind) is list:
@@ -68,6 +88,22 @@ def _container(kind: object, key: str) -> str | None:
     if (names := lookup.keys(kind)) is not None:
         return f"{key} takes its own keys, such as {key}.{names[0]}=VALUE"
     return None
+
+
+def _path_for_a_word(missing: str) -> str | None:
+    """Return the message where a group was given a path in place of a word: dataset=/data/q.jsonl."""
+    group, _, value = missing.partition("/")
+    word = _OF_ENDING.get(value.rpartition(".")[2].lower(), "FORMAT")
+    if not ("/" in value or "\\" in value or (group in ("dataset", "prompt") and word != "FORMAT")):
+        return None
+    first = value.partition("/")[0]  # a group within this one, as judge/model
+    within = first not in ("", ".", "..") and (paths.conf_dir() / group / first).is_dir()
+    if within or not (paths.conf_dir() / group).is_dir():
+        return None
+    words = {"dataset": f"dataset={word}", "prompt": "prompt=collection", "model": "model=WORD"}
+    word = words.get(group, "")
+    what = f"{group} takes a word, as {group}=NAME for conf/{group}/NAME.yaml, and no path"
+    return f"{what}: {word} {group}.path={value}" if word else what
 
 
 def missing_part(overrides: Sequence[str]) -> str | None:

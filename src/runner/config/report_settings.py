@@ -162,13 +162,16 @@ def constraint_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"no metric begins with {group!r}", where, f"{hint}known: {', '.join(METRIC_GROUPS)}")
         elif constraint.is_metric and (unknown := unknown_metric(name)):
             yield Problem(unknown, where)
+        elif not constraint.is_metric and (unknown := _unknown_key(name)):
+            yield Problem(unknown, where, "figures have their group before them: quality/exact_match, latency/p95_s")
         elif not constraint.bound:
             yield Problem("it has no value to compare with", where, 'such as "<1.5"')
         elif constraint.is_metric or constraint.sign in ("<", "<=", ">", ">="):
             try:
                 float(constraint.bound)
             except ValueError:
-                remedy = 'a metric is compared with a number, such as "<1.5"'
+                number = _as_number(constraint.bound)
+                remedy = f"write {constraint.sign}{number}" if number else 'a number is needed, such as "<1.5"'
                 yield Problem(f"{constraint.bound!r} is not a number", where, remedy)
 
 
@@ -187,6 +190,25 @@ def unknown_metric(name: str, measured: Iterable[str] = ()) -> str | None:
     near = near or [metric for metric in sorted(known) if metric.startswith(name)]
     hint = f"; did you mean {near[0]}?" if near and rest else ""
     return f"there is no metric {name}{hint or '; there are: ' + ', '.join(sorted(known))}"
+
+
+def _unknown_key(name: str) -> str | None:
+    """Return the message for a name without a group that is no key of the config either; None for a key."""
+    from runner.config import lookup  # imports this module
+
+    if name in ("licence", "license") or lookup.kind_at(name) is not None:
+        return None
+    groups = [group for group, metrics in METRICS.items() if name in metrics]
+    return f"{name} is no key of the config; did you mean {groups[0] if groups else 'quality'}/{name}?"
+
+
+def _as_number(text: str) -> str | None:
+    """Return `0,5` and `90%` as they are written here, 0.5 and 0.9; None for anything else."""
+    match = re.fullmatch(r"([+-]?\d+(?:[.,]\d+)?)\s*(%?)", text)
+    if match is None:
+        return None
+    value = float(match[1].replace(",", "."))
+    return f"{value / 100 if match[2] else value:g}"
 
 
 def _parse(name: str, value: Any) -> Constraint:

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace, downloads: Path) -> int:
     from runner.base.terminal import say
-    from runner.config.report_settings import unknown_metric
+    from runner.config.report_settings import constraint_problems, unknown_metric
     from runner.jobs.folder import NO_JOB, JobFolder
     from runner.report import spoken, write
     from runner.report.table import show
@@ -62,6 +62,9 @@ def _report(options: argparse.Namespace, downloads: Path) -> int:
         measured = {metric for result in results for metric in result.metrics}
         if "/" in name and (problem := unknown_metric(name, measured)):
             raise ValueError(f"--constraint: {problem}")
+    # Before anything is shown, because the conditions are what the page is asked for.
+    if problems := list(constraint_problems(dict(map(_constraint, options.constraint or ())))):
+        raise ValueError("--constraint: " + "; ".join(f"{one.what} -> {one.remedy}" for one in problems))
     out = options.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
     title = options.experiment or "/".join(searched[0].resolve().parts[-2:])
     if not folders:

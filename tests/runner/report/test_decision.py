@@ -290,6 +290,11 @@ def test_what_a_constraint_means(written: str, value: float | str, holds: bool):
         ({"memory/peak": "<1"}, "there is no metric memory/peak"),
         ({"latency/p95_s": "fast"}, "'fast' is not a number"),
         ({"latency/p95_s": "<"}, "no value to compare with"),
+        ({"exact_match": ">=0.9"}, "did you mean quality/exact_match?"),
+        ({"p95_s": "<1"}, "did you mean latency/p95_s?"),
+        ({"model.licens": "mit"}, "model.licens is no key of the config"),
+        ({"latency/p95_s": "<=0,5"}, "write <=0.5"),
+        ({"quality/exact_match": ">=90%"}, "write >=0.9"),
     ],
 )
 def test_constraints_that_can_t_be_read(constraints: dict[str, str], said: str):
