@@ -74,8 +74,8 @@ class Record(TypedDict):
     `status` is `running` from the start of a job to its end, then `finished`, `failed` or `killed`. While it runs
     `finished_at` is None and `process` names who runs it. Times are Unix times in seconds. `race` is there if the job
     raced (docs/racing.md): it was asked `questions` about `documents` of all documents (`of`); `stopped` as worse than
-    others, above all the job in the folder `worse_than`, as the first `decided_after` documents showed, by `measure`,
-    at `error`.
+    others, above all the job in the folder `worse_than`, as the first `decided_after` documents showed, by `measure`
+    and more than `margin`, at `error`.
     """
 
     name: str

@@ -22,9 +22,13 @@ from metrics.api import Measure
 from runner import config
 from runner.base import paths
 from runner.base.errors import Refused
+from runner.jobs.folder import JobFolder
 from runner.planning.job import Job
 from runner.planning.plan import plan
+from runner.report import loading
+from runner.report.decision import decide
 from runner.studies.compare.command import main as compare
+from runner.studies.select_prompts.candidates import find_candidates
 from runner.sweeps.racing import blocks, checks
 from runner.sweeps.racing.standings import Standings
 from tests.conftest import CommandLine
@@ -120,6 +124,23 @@ def test_every_place_that_shows_figures_of_a_stopped_candidate_says_so(raced: Ra
     assert compare([str(sweep), "--baseline", bad.name, "--measure", "exact_match"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"[{told}]" in shown and "don't count the looks of the race" in shown
+
+
+def test_stopped_candidates_are_not_ranked_tested_or_chosen_from(raced: Raced):
+    sweep = max(raced.folder.glob("multirun/*/*"))
+    results = JobFolder.below(sweep)
+    (bad,) = (result.path.name for result in results if result.name.startswith("bad"))
+    for baseline in (None, bad):
+        (compared,) = loading.build(results, loading.settings_of(results, baseline=baseline), "", sweep).comparisons
+        decision = decide(compared)
+        stopped = {candidate.label for candidate in compared.candidates if candidate.stopped}
+        assert len(stopped) == 2 and all("(stopped: " in label for label in stopped)
+        assert decision.taken is not None and decision.taken.label not in stopped and not stopped & decision.optimal
+        tested = {label for verdicts in compared.verdicts.values() for label in verdicts}
+        assert not tested & stopped and bool(tested) == (baseline is None)
+        assert any("no tests against bad" in note for note in compared.notes) == (baseline is not None)
+    with pytest.raises(Refused, match="by a race, so its prompts were not asked the same questions"):
+        find_candidates([sweep], "cer")
 
 
 def test_a_race_that_was_killed_goes_on_with_the_same_decisions(cli: CommandLine, raced: Raced):

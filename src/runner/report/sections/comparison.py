@@ -128,7 +128,7 @@ def _why_stopped(compared: Comparison, candidate: Candidate) -> str:
         rival=labels.get(race["worse_than"], race["worse_than"]),
         measure=say.name(race["measure"]),
         after=race["decided_after"],
-        margin=say.number(compared.settings.margin, "g"),
+        margin=say.number(race["margin"], "g"),
         error=say.number(race["error"], ".3g"),
     )
 

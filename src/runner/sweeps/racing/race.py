@@ -265,6 +265,7 @@ class Race:
             "worse_than": rival.under_way.folder.path.name if rival else None,
             "decided_after": after,
             "measure": self.measure.name,
+            "margin": self.margin,
             "error": self.error,
             "candidates": self._planned,
         }, self._reason(lane)
