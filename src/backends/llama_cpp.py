@@ -18,7 +18,8 @@ from backends.prometheus import Metrics, risen
 
 QUANT = "gguf_"  # before the precision in the words of quant=
 _MIB_PER_GIB = 1024
-_SETTINGS = ("batch_size", "threads", "device", "prefix_cache", "min_pixels", "max_pixels")
+# `trust_remote_code` asks for nothing here: a GGUF file has no code of its repository.
+_SETTINGS = ("batch_size", "threads", "device", "prefix_cache", "min_pixels", "max_pixels", "trust_remote_code")
 # Flags that are ours to give, and the key that decides them.
 _OURS = {
     "host": "nothing: engines listen on 127.0.0.1",

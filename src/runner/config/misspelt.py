@@ -22,8 +22,11 @@ from runner.config import lookup
 # Groups from which several files may be chosen at once: they hold independent entries, or are merged on purpose.
 SEVERAL = ("metrics", "judge/model", "experiment", "workers")
 # The word of a file that was named in place of a word, by its ending.
-_OF_ENDING = {"jsonl": "jsonl", "json": "json_list", "xlsx": "spreadsheet", "xls": "spreadsheet", "ods": "spreadsheet",
-              "parquet": "parquet", "csv": "annotations", "tsv": "vlmevalkit", "txt": "FILE", "yaml": "FILE"}  # fmt: skip
+_OF_ENDING = {
+    **{"jsonl": "jsonl", "json": "json_list", "parquet": "parquet", "csv": "annotations", "tsv": "vlmevalkit"},
+    **dict.fromkeys(("xlsx", "xls", "ods"), "spreadsheet"),
+    **dict.fromkeys(("txt", "yaml", "yml"), "FILE"),
+}
 
 
 def remedy(error: Exception) -> str | None:

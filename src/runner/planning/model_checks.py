@@ -13,6 +13,7 @@ from runner.config.model import DTYPES
 from runner.datasets.api import Dataset
 
 MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
+PICTURES_ALONE = ("openai", "litellm", "llama_cpp")
 OUR_ENGINES = ("hf", "vllm", "sglang", "ocr")  # of which a model's file says whether they can run it
 
 
@@ -32,7 +33,7 @@ def shows_videos(config: Config) -> bool:
     """Whether videos are sent as moving pictures. Raise Refused for a backend of ours that takes none."""
     if config.dataset.video_as != "video":
         return False
-    if config.backend.name not in MOVING and config.backend.name in (*OUR_ENGINES, "openai"):
+    if config.backend.name not in MOVING and config.backend.name in (*OUR_ENGINES, *PICTURES_ALONE):
         what = f"backend={config.backend.name} is not sent videos as such"
         raise Refused(Problem(what, "dataset.video_as", f"dataset.video_as=pictures; video with: {', '.join(MOVING)}"))
     return True

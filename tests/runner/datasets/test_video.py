@@ -275,3 +275,5 @@ def test_who_is_sent_a_moving_picture(tmp_path: Path):
     assert planned(tmp_path, "dataset.video_as=video").spec == planned(tmp_path).spec, "hf needs no other engine"
     with pytest.raises(Refused, match=r"video_as=pictures; video with: hf, vllm"):
         planned(tmp_path, "backend=sglang", "dataset.video_as=video")
+    with pytest.raises(Refused, match=r"backend=llama_cpp is not sent videos"):
+        planned(tmp_path, "quant=gguf_q8_0", "dataset.video_as=video")
