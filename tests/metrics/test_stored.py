@@ -3,7 +3,6 @@
 import pytest
 
 from metrics.aggregate import aggregate
-from metrics.api import Case
 from metrics.registry import InvalidOptionError, create
 from tests.metrics.cases import case
 
@@ -64,6 +63,6 @@ def test_the_version_says_which_columns():
 
 @pytest.mark.parametrize("column", ["Раи\u0306он", "Район\u00a0", {"column": "Рай\u00adон"}])
 def test_a_column_is_found_by_what_its_name_looks_like(column):
-    one = Case("1", "d", "", (), facts={"columns": {"Район": "2,5"}})
+    one = case("", facts={"columns": {"Район": "2,5"}})
     (score,) = create("stored", {"columns": {"x": column}}).score([one])
     assert score.value == 2.5
