@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from metrics.api import Case, Measure, Score
+from metrics.normalisation import label
 from metrics.numerals import figure, has_decimal_comma
 from metrics.statistics import ratio_of_sums
 
@@ -32,7 +33,7 @@ class _ColumnSource:
     def of(cls, measure: str, option: object) -> _ColumnSource:
         """Parse an entry of the configuration: a column's name, or options by name."""
         if isinstance(option, str):
-            return cls(option)
+            return cls(label(option))
         if not isinstance(option, Mapping) or not isinstance(option.get("column"), str):
             raise TypeError(
                 f"columns.{measure} is {option!r}: name a column, such as Perplexity or {{column: Perplexity}}"
@@ -42,6 +43,8 @@ class _ColumnSource:
             raise ValueError(f"columns.{measure} has unknown options: {', '.join(unknown)}")
         if options.get("better", "higher") not in ("higher", "lower"):
             raise ValueError(f"columns.{measure}.better is {options['better']!r}; valid: higher, lower")
+        # Headers are read in the same way (runner.datasets.text_files, sheets).
+        options |= {name: label(str(options[name])) for name in ("column", "divide_by") if options.get(name)}
         valid = options.get("valid")
         if valid is not None:
             numbers = isinstance(valid, Sequence) and len(valid) == 2 and all(isinstance(n, int | float) for n in valid)

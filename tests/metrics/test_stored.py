@@ -59,3 +59,10 @@ def test_a_decimal_comma_is_read_and_told_by_the_column():
 
 def test_the_version_says_which_columns():
     assert create("stored", {"columns": {"ratio": RATIO}}).version == "2 ratio=C / R within [0, 10]"
+
+
+@pytest.mark.parametrize("column", ["Раи\u0306он", "Район\u00a0", {"column": "Рай\u00adон"}])
+def test_a_column_is_found_by_what_its_name_looks_like(column):
+    one = case("", facts={"columns": {"Район": "2,5"}})
+    (score,) = create("stored", {"columns": {"x": column}}).score([one])
+    assert score.value == 2.5

@@ -177,8 +177,10 @@ class _Builder:
 
     def _region(self, row: Row, images: tuple[Image, ...]) -> tuple[Image, ...]:
         """Return the part of the page that the row names. The questions, and so the digest, do not change."""
+        column = str(self._config.region)
+        column = column if column in row.meta else cells.label(column)  # as headers of tables are read
         try:
-            return regions.cut(images, row.meta, str(self._config.region), self._config.region_margin)
+            return regions.cut(images, row.meta, column, self._config.region_margin)
         except ValueError as error:
             self._findings.add(Problem(str(error), row.where, "dataset.region=null shows whole pages"))
             return images
