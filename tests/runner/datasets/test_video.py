@@ -276,4 +276,4 @@ def test_who_is_sent_a_moving_picture(tmp_path: Path):
     with pytest.raises(Refused, match=r"video_as=pictures; video with: hf, vllm"):
         planned(tmp_path, "backend=sglang", "dataset.video_as=video")
     with pytest.raises(Refused, match=r"backend=llama_cpp is not sent videos"):
-        planned(tmp_path, "quant=gguf_q8_0", "dataset.video_as=video")
+        planned(tmp_path, "model=demo_m", "quant=gguf_q8_0", "dataset.video_as=video")
