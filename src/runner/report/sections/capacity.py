@@ -50,7 +50,7 @@ def _row(compared: Comparison, candidate: Candidate, found: Mapping[str, Any]) -
         "candidate": candidate.label,
         "rate": rate,
         "fails": say("capacity.not_at", rate=_digits(compared, found["fails_per_s"] / found["replicas"]))
-        if pages is not None and found["fails_per_s"]
+        if found["ending"] == "found"
         else say(f"capacity.ending.{found['ending']}"),
         "per_hour": per_hour,
         "per_day": _whole(compared, None if pages is None else HOURS * pages) or MISSING,
