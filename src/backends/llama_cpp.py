@@ -74,8 +74,8 @@ class LlamaCppBackend:
 
     name = "llama_cpp"
     pixels_at_start = True  # --image-max-tokens is a flag of the server, and no part of a request
-    # Without ffmpeg a picture in WebP is left out without a word, and the question answered without it (b10434,
-    # tools/mtmd/mtmd-helper.cpp); such pictures are sent as PNG.
+    # b10434 leaves out a picture in WebP without a word and answers the question without it, with ffmpeg 5.1 installed,
+    # too (findings/llama_cpp_webp.sh); such pictures are sent as PNG.
     unread = ("image/webp",)
 
     def launch(self, spec: EngineSpec, port: int) -> Launch:
