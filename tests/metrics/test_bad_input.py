@@ -6,6 +6,7 @@ import math
 import pytest
 
 from metrics.aggregate import aggregate
+from metrics.answer_tokens import AnswerTokens
 from metrics.api import Case
 from metrics.registry import BUILT_IN, create
 from metrics.remote import WorkerMetric
@@ -14,7 +15,8 @@ from .cases import case, score
 from .test_rubric import rubric
 
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
-HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge")]  # what others computed, or said
+# Not here is what others computed or said; confidence needs tokens, or repeats, and what other metrics say.
+HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge", "confidence")]
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
 STRUCTURED = ["structured", "kie", "page", "grounding"]  # what they read, a reference may not have
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}
@@ -57,6 +59,15 @@ def test_any_text_is_an_answer_and_has_a_finite_score_or_a_reason(metric, name):
         assert one.reason if one.value is None else math.isfinite(one.value)
         if metric not in ("text", "abstention", *STRUCTURED):
             assert one.value is not None
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_text_has_a_confidence_if_its_tokens_are_known(name):
+    text = ODD[name]
+    tokens = AnswerTokens.of([len(text)], [-0.1]) if text else AnswerTokens.of([], [])
+    for one in score("confidence", asked("confidence", text, token_logprobs=tokens)).values():
+        assert one.value is not None or (one.name, text, one.reason) == ("probability", "", "the answer has no tokens")
+        assert one.value is None or math.isfinite(one.value)
 
 
 @pytest.mark.parametrize("metric", [name for name in HERE if name not in (*WITHOUT_REFERENCE, *STRUCTURED)])
