@@ -166,7 +166,8 @@ def test_a_thinking_model_is_scored_by_its_answer_alone(qwen, bodies, monkeypatc
     assert sum(len(event.token_ids) for event in deltas) == ticket.events[-1].completion_tokens == 4
     completion = Completion(ticket.request, "model")
     assert b'"reasoning_content": "Hm"' in b"".join(completion.chunk(event, first=False) for event in deltas)
-    assert completion.whole("Six", "Hm", (), ticket.events[-1])["choices"][0]["message"]["reasoning_content"] == "Hm"
+    whole = completion.whole(Delta("Six", (), reasoning="Hm"), ticket.events[-1])
+    assert whole["choices"][0]["message"]["reasoning_content"] == "Hm"
 
 
 def test_a_variable_of_the_chat_template_reaches_the_prompt(qwen, bodies, monkeypatch):

@@ -79,7 +79,7 @@ def test_it_is_asked_with_the_sampling_of_the_request(loaded, bodies):
     text, finished = answered(loaded, bodies.request(bodies.picture(112, 84), max_tokens=9))
     assert text == "(112, 84) What? 9 0.000 7", "its own weights and our question"
     assert finished.completion_tokens is None
-    whole = Completion(parse_chat_request(bodies.request(), "model"), "model").whole(text, "", (), finished)
+    whole = Completion(parse_chat_request(bodies.request(), "model"), "model").whole(Delta(text, ()), finished)
     assert whole["usage"] == {}, "what nobody counted is not told"
     drawn = [answered(loaded, bodies.request(bodies.picture(), temperature=1, seed=seed))[0] for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
