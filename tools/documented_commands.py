@@ -47,7 +47,7 @@ DATA = "{root}/data/demo_documents"
 KNOWN = (
     Known("make demo", says="report:"),
     Known("make test", left_out="it is a target of its own, and takes minutes"),
-    Known("python -m runner --help", says="model: demo_m"),
+    Known("python -m runner --help", says="demo_m, demo_s"),
     Known("python -m runner --help model", says="qwen2vl_2b"),
     Known("python -m runner --cfg job model=demo_s", says="name: demo_s"),
     Known("python -m runner -m model=demo_s,demo_m quant=bf16,w4a16", says="report:"),
