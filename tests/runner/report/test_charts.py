@@ -55,6 +55,17 @@ def test_the_front_holds_those_that_none_beats_in_both(tmp_path: Path):
     assert sorted(point["x"][0] for point in points) == [0.5, 0.7, 1.0]
 
 
+def test_a_candidate_that_a_race_stopped_is_not_on_the_front(tmp_path: Path):
+    job(tmp_path / "1", "model=demo_m", **{"latency/p95_s": 1.0})
+    job(tmp_path / "22", "model=demo_s", wrong=3, **{"latency/p95_s": 0.5})
+    record = json.loads((tmp_path / "22" / "metrics.json").read_text())
+    race = {"documents": 3, "of": 12, "questions": 3, "stopped": True, "worse_than": "1", "decided_after": 3,
+            "measure": "exact_match", "margin": 0.01, "error": 0.05, "candidates": 2}  # fmt: skip
+    (tmp_path / "22" / "metrics.json").write_text(json.dumps(record | {"race": race}))
+    front, *points = drawn(tmp_path)["trade_off"]["data"]
+    assert front["x"] == [1.0] and sorted(point["x"][0] for point in points) == [0.5, 1.0]
+
+
 def test_the_heat_map_has_a_row_per_field(tmp_path: Path):
     job(tmp_path / "1")
     job(tmp_path / "22", "model=demo_s", wrong=3)

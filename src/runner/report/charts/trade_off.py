@@ -49,7 +49,9 @@ def against(compared: Comparison, costs: Sequence[str | None], title: str) -> go
         height=380 + (0 if beside else style.room_for_legend(labels) + style.LEGEND_LINE),
         legend={"orientation": "h", "y": -0.25},
     )
-    front = _front(shown, quality, across, higher=measure.better == "higher")
+    front = _front(
+        [candidate for candidate in shown if candidate.ranked], quality, across, higher=measure.better == "higher"
+    )
     chart.add_scatter(
         x=[candidate.metric(across) for candidate in front],
         y=[candidate.metric(quality) for candidate in front],
