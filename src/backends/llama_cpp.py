@@ -7,7 +7,6 @@ Settings come as `EngineSpec.args`; `engine_args.<name>` becomes the flag `--<na
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -183,9 +182,11 @@ def _paths(spec: EngineSpec) -> list[str]:
     """Return where the files are: in the checkpoint's folder, or in the hub's cache under its commit."""
     folder = spec.checkpoint
     if spec.revision:
-        home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
-        cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
-        folder = f"{Path(cache).expanduser()}/models--{spec.checkpoint.replace('/', '--')}/snapshots/{spec.revision}"
+        from huggingface_hub import constants
+        from huggingface_hub.file_download import repo_folder_name
+
+        repository = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
+        folder = f"{Path(constants.HF_HUB_CACHE).expanduser()}/{repository}/snapshots/{spec.revision}"
     return [f"{folder}/{name}" for name in spec.files]
 
 

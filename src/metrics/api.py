@@ -140,3 +140,18 @@ class Metric(Protocol):
         The result is NaN where the aggregate is undefined (nothing was scored).
         """
         ...
+
+
+@runtime_checkable
+class MetricOfOthers(Metric, Protocol):
+    """A metric that makes its scores of those of the other metrics; it is asked after them."""
+
+    def needs(self, measures: Sequence[Measure]) -> tuple[str, ...]:
+        """Return which of the other metrics' measures it takes. Raise ValueError where one that it needs is missing."""
+        ...
+
+    def score_after(
+        self, cases: Sequence[Case], scores: Iterable[Score], measures: Sequence[Measure]
+    ) -> Iterable[Score]:
+        """Yield what `score` would, from the scores of the measures that `needs` named, of all other `measures`."""
+        ...

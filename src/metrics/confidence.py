@@ -26,6 +26,7 @@ from metrics.text import ExactMatch
 if TYPE_CHECKING:
     from metrics.api import Array
 
+PASS_AT = (0.01, 0.05)  # as in conf/metrics/confidence.yaml
 SOURCES = ("auto", "tokens", "repeats")
 # The measures that say whether an answer as a whole is right, the strictest of each metric; the first that is there.
 MAIN = ("kie_strict", "exact_match", "json_match", "grounding_hit", "anls", "found", "page_overall", "cer", "wer")
@@ -89,7 +90,7 @@ class Confidence:
         source: str = "auto",
         measure: str = "auto",
         level: float | None = None,
-        pass_at: Sequence[float] = (0.01, 0.05),
+        pass_at: Sequence[float] = PASS_AT,
         bins: int = BINS,
         temperature: float | None = None,
     ) -> None:

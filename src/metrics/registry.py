@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics.api import Measure, Metric
+from metrics.api import Measure, Metric, MetricOfOthers
 from registries import Registry, RegistryError, UnknownName, hint
 
 GROUP = "runner.metrics"
@@ -108,15 +108,11 @@ def create_all(configured: Mapping[str, Mapping[str, Any] | None]) -> list[Metri
 
 
 def check_needs(metrics: Sequence[Metric]) -> None:
-    """Raise MetricError where a metric needs the scores of another that is not there.
-
-    Such a metric has the methods `needs(measures)`, which returns the names of the measures whose scores it takes, or
-    raises ValueError, and `score_after(cases, scores, measures)` in place of `score`.
-    """
+    """Raise MetricError where a metric needs the scores of another that is not there."""
     for metric in metrics:
-        if (needs := getattr(metric, "needs", None)) is not None:
+        if isinstance(metric, MetricOfOthers):
             try:
-                needs(measures_of_others(metric, metrics))
+                metric.needs(measures_of_others(metric, metrics))
             except ValueError as error:
                 raise MetricError(str(error)) from error
 

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from backends import gguf_header, llama_cpp_server, wire
 from backends.api import Endpoint, EngineSpec, Generation, GenerationRequest, ImagePart, Launch, Message, TextPart
@@ -68,7 +69,7 @@ def test_each_slot_holds_a_whole_question() -> None:
 
 
 def test_of_a_hub_model_it_loads_the_commit_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", "/cache")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/cache")
     of_hub = EngineSpec("llama_cpp", "org/name", "d", "abc", "gguf_q8_0", files=("a/m-Q8_0.gguf", "mmproj.gguf"))
     argv = LlamaCppBackend().launch(of_hub, 1).argv
     assert value(argv, "--model") == "/cache/models--org--name/snapshots/abc/a/m-Q8_0.gguf"

@@ -163,20 +163,16 @@ def _too_few(requests: int, least: int, pictures: int, repeats: int) -> Problem:
 
 def _groups(samples: Iterable[Sample], *, pictures: bool) -> tuple[tuple[int, ...], ...]:
     """Return the numbers of samples that share pictures, also by way of others; a sample without any stands alone."""
-    leader: dict[object, object] = {}
+    from scipy.cluster.hierarchy import DisjointSet  # which no other load needs
 
-    def find(one: object) -> object:
-        while (above := leader.setdefault(one, one)) is not one:
-            leader[one] = leader[above]
-            one = above
-        return one
-
-    numbers = 0
+    sets, numbers = DisjointSet(), []
     for number, sample in enumerate(samples):
-        numbers = number + 1
+        numbers.append(number)
+        sets.add(number)
         for image in sample.images if pictures else ():
-            leader[find(image)] = find(number)
+            sets.add(image)
+            sets.merge(number, image)
     groups: dict[object, list[int]] = {}
-    for number in range(numbers):
-        groups.setdefault(find(number), []).append(number)
+    for number in numbers:
+        groups.setdefault(sets[number], []).append(number)
     return tuple(map(tuple, groups.values()))

@@ -32,6 +32,7 @@ from runner.base.tracking_address import default_uri, ui_command
 from runner.config import Config, EnvConfig, quant_support
 from runner.planning import environments, gpu_findings, image_check, server_findings
 from runner.planning.finding import Finding
+from runner.planning.hub import cache_folder
 
 _GIB = 2**30
 _ROOM_GIB = 10  # for an environment of vLLM with CUDA, while it is built
@@ -118,7 +119,7 @@ def hub() -> Iterator[Finding]:
     """Look for the model hub and its cache."""
     from huggingface_hub import constants
 
-    cache = Path(constants.HF_HUB_CACHE)
+    cache = cache_folder()
     cached = sorted(path.name.removeprefix("models--").replace("--", "/") for path in cache.glob("models--*"))
     yield Finding("ok", f"{len(cached)} cached models in {cache}: {', '.join(cached) or 'none'}")
     if constants.HF_HUB_OFFLINE:

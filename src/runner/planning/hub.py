@@ -112,13 +112,14 @@ def asked_as(name: str, of_commit: str) -> list[str]:
 def snapshot(name: str, of_commit: str) -> Path | None:
     """Return the cache's folder of a commit, None where it holds no config of it."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.file_download import repo_folder_name
 
     for file in CONFIGS:
         cached = try_to_load_from_cache(name, file, revision=of_commit or None)
         if isinstance(cached, str):
             return Path(cached).parent
     # Repositories of GGUF files have no config: their folder is looked for as huggingface_hub lays it out.
-    repository = cache_folder() / f"models--{name.replace('/', '--')}"
+    repository = cache_folder() / repo_folder_name(repo_id=name, repo_type="model")
     with contextlib.suppress(OSError, UnicodeDecodeError):
         ref = repository / "refs" / (of_commit or "main")
         commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else of_commit

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from metrics.confidence import PASS_AT
 from metrics.statistics import CONFIDENCE
 from runner.report.decision import Decision
 from runner.report.model import Candidate, Comparison
 from runner.scoring.confidence import GROUP, percent
-
-_PASS_AT = (0.01, 0.05)  # as in conf/metrics/confidence.yaml
 
 
 def sentences(compared: Comparison, decision: Decision) -> list[str]:
@@ -23,7 +22,7 @@ def sentences(compared: Comparison, decision: Decision) -> list[str]:
 def risks(candidate: Candidate) -> tuple[float, ...]:
     """Return the shares of wrong answers that a job names (`metrics.confidence.pass_at`)."""
     options = candidate.result.config["metrics"].get(GROUP) or {}
-    return tuple(map(float, options.get("pass_at") or _PASS_AT))
+    return tuple(map(float, options.get("pass_at") or PASS_AT))
 
 
 def _sentence(compared: Comparison, candidate: Candidate, risk: float) -> str:

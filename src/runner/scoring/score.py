@@ -9,7 +9,7 @@ from typing import TextIO
 
 from metrics import splits
 from metrics.aggregate import Aggregate, aggregate, metric_values
-from metrics.api import Case, Metric, Score
+from metrics.api import Case, Metric, MetricOfOthers, Score
 from metrics.registry import measures_of_others
 from metrics.repeats import consistency, intraclass_correlation, spread
 from runner.base.progress import Progress
@@ -78,12 +78,12 @@ def _scored(
     keep: frozenset[str] | None,
 ) -> Iterator[Score]:
     """Yield the scores of each metric in turn, the older ones where they are kept and complete."""
-    last = {name: metric for name, metric in metrics.items() if hasattr(metric, "needs")}
+    last = {name: metric for name, metric in metrics.items() if isinstance(metric, MetricOfOthers)}
     handed: dict[str, list[Score]] = defaultdict(list)  # scores that metrics at the end take, by measure
-    for metric in last.values():
-        handed |= {name: [] for name in metric.needs(measures_of_others(metric, metrics.values()))}
+    for of_others in last.values():
+        handed |= {name: [] for name in of_others.needs(measures_of_others(of_others, metrics.values()))}
     with Progress("scoring", len(metrics), quiet=True) as progress:
-        for name, metric in sorted(metrics.items(), key=lambda one: one[0] in last):
+        for name, metric in sorted(metrics.items(), key=lambda item: item[0] in last):
             progress.say(name)
             # Scores that were made of others are made anew with them.
             complete = _complete(metric, cases, older) if keep and name in keep and name not in last else None
@@ -98,12 +98,11 @@ def _made(
     metric: Metric, cases: Sequence[Case], handed: Mapping[str, list[Score]], metrics: Mapping[str, Metric]
 ) -> Iterable[Score]:
     """Return the scores of a metric, from those of others where it takes them."""
-    if not hasattr(metric, "needs"):
+    if not isinstance(metric, MetricOfOthers):
         return metric.score(cases)
     others = measures_of_others(metric, metrics.values())
-    taken = [row for name in metric.needs(others) for row in handed[name]]
-    made: Iterable[Score] = metric.score_after(cases, taken, others)  # type: ignore[attr-defined]
-    return made
+    taken = (row for name in metric.needs(others) for row in handed[name])
+    return metric.score_after(cases, taken, others)
 
 
 def _written(scores: Iterable[Score], file: TextIO, columns: tables.Columns, parts: list[Score]) -> Iterator[Score]:

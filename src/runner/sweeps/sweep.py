@@ -24,6 +24,7 @@ from runner.planning.plan import plan
 from runner.report import background, table
 from runner.scoring import judging
 from runner.studies import published, summaries
+from runner.sweeps.racing import checks
 from runner.sweeps.run import run
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def single(cfg: DictConfig) -> float | None:
         return scored(cfg, folder)
     if cfg.race.active:
         _take_back(folder)
-        raise Refused(Problem("one candidate has no rival", "race", "-m with several candidates, or race=false"))
+        raise Refused(checks.ALONE)
     jobs, link = [_planned(cfg, folder)], True
     try:
         with prepared(cfg):
@@ -84,7 +85,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         if cfg.stage == "score":
             raise Refused(Problem("scoring asks and starts nothing", "plan", "leave out plan, or stage=score"))
         if cfg.race.active:
-            raise Refused(Problem("one candidate has no rival", "race", "-m with several candidates, or race=false"))
+            raise Refused(checks.ALONE)
         job = plan(cfg, here=cfg.plan == "dry")
         check_judges([job.config])
         if cfg.plan == "dry":

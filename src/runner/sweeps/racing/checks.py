@@ -11,6 +11,8 @@ from runner.config.report_settings import ReportConfig
 from runner.planning.job import Job
 from runner.report.loading import PREFERRED
 
+ALONE = Problem("one candidate has no rival", "race", "-m with several candidates, or race=false")
+
 
 def refuse(jobs: Sequence[Job]) -> None:
     """Refuse candidates that can't race against each other. Raise Refused with all reasons."""
@@ -40,7 +42,7 @@ def decided(job: Job) -> tuple[Metric, Measure]:
 def _problems(jobs: Sequence[Job]) -> Iterator[Problem]:
     first = jobs[0]
     if len(jobs) < 2:
-        yield Problem("one candidate has no rival", "race", "several candidates, or race=false")
+        yield ALONE
     if any(job.config.race != first.config.race for job in jobs):
         yield Problem("the jobs of a sweep race all together, or none does", "race", "one value of each race.… key")
     if len({job.dataset.digest() for job in jobs}) > 1:
