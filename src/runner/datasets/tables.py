@@ -208,7 +208,7 @@ SEVERAL = "are lists of texts, and each list counts as one answer; JSON lines ta
 def several(reference: str) -> bool:
     """Return whether a cell holds a list of texts, as JSON, Python and numpy write it: ["7", "семь"]."""
     return (
-        re.fullmatch(r"""\[\s*(?:"[^"]*"|'[^']*')(?:\s*,?\s*(?:"[^"]*"|'[^']*'))*\s*\]""", reference.strip())
+        re.fullmatch(r"""\[\s*(?:"[^"]*"|'[^']*')(?:(?:\s*,\s*|\s*)(?:"[^"]*"|'[^']*'))*\s*\]""", reference.strip())
         is not None
     )
 
