@@ -46,7 +46,7 @@ def test_boxes_and_tables(tmp_path: Path, open_page: Callable[..., Opened]):
     legend = page.locator(".legend label")
     expect(legend).to_have_count(3)
     expect(legend.first).to_contain_text("эталон")
-    expect(page.locator(".boxlist").nth(1)).to_contain_text("не оценено")
+    expect(page.locator(".boxlist").nth(1)).to_contain_text("ответ не оценён")
     legend.nth(1).click()
     expect(cover.locator(".f0")).to_be_hidden()
     cover.click(position={"x": 10, "y": 10})

@@ -491,10 +491,12 @@
         const part = make("div", "part");
         part.append(this.label(number));
         this.fill(part, sample, number, Infinity);
-        if (this.entries(sample, number).length) part.append(...this.prompted(sample, number));
         for (const [, , more] of this.entries(sample, number)) {
           if (more?.boxes) part.append(window.drawn.told(more.boxes, this.say));
           if (more?.tables) part.append(...window.drawn.tables(more.tables, this.data.candidates[number], this.say));
+        }
+        if (this.entries(sample, number).length) part.append(...this.prompted(sample, number));
+        for (const [, , more] of this.entries(sample, number)) {
           if (more?.length) part.append(make("p", "soft", this.say.cut.replace("{length}", more.length)));
           if (more?.s !== undefined) part.append(make("p", "soft", `${this.say.latency}: ${decimal(more.s)}\u202f${this.say.seconds}`));
           for (const [name, value, detail] of more?.remarks ?? [])
