@@ -24,8 +24,8 @@ from runner.report.pictures import find
 MOST_BOXES = 60  # of an answer; more would hide the page
 MOST_TABLES = 10  # of an answer
 MOST_CELLS = 1_500  # of a table
-MOST_CELLS_IN_ALL = 400_000  # of a candidate: about 8 MB of the page
-MOST_READ = 12_000_000  # characters of a candidate's pages that are looked at for tables: some seconds
+MOST_CELLS_IN_ALL = 400_000  # of all candidates, each has its share: about 8 MB of the page
+MOST_READ = 12_000_000  # characters of all answers that are looked at for tables: a quarter of a minute
 LABEL, CELL = 80, 300  # characters
 Kind = TypeVar("Kind")
 
@@ -33,23 +33,31 @@ Kind = TypeVar("Kind")
 class Drawn:
     """Turns the answers of one candidate into what is drawn of them, as plain values for JSON."""
 
-    def __init__(self, candidate: Candidate, folders: Sequence[Path]) -> None:
+    def __init__(self, candidate: Candidate, folders: Sequence[Path], candidates: int = 1) -> None:
         self._folders = folders
         self._grounding = _metric(candidate, Grounding)
         self._page = _metric(candidate, Page)
-        self._cells, self._read = MOST_CELLS_IN_ALL, MOST_READ
+        self._cells, self._read = MOST_CELLS_IN_ALL // candidates, MOST_READ // candidates
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to draw."""
         return self._grounding is not None or self._page is not None
 
     def of(self, sample: ReportSample, answer: CandidateAnswer) -> dict[str, Any]:
-        """Return `boxes` and `tables` of an answer, each only where there is something to draw."""
+        """Return `boxes` and `tables` of an answer, each only where there is something to draw.
+
+        `undrawn` stands for tables that the page has no room for.
+        """
         made: dict[str, Any] = {}
         if self._grounding is not None and (boxes := self._boxes(self._grounding, sample, answer)):
             made["boxes"] = boxes
-        if self._page is not None and answer.text is not None and (found := self._tables(self._page, sample, answer)):
-            made["tables"] = found
+        if self._page is not None and answer.text is not None:
+            self._read -= len(answer.text)
+            if self._cells <= 0 or self._read <= 0:
+                if any(mark in text for text in sample.references for mark in ("<table", "|")):
+                    made["undrawn"] = True
+            elif found := self._tables(self._page, sample, answer):
+                made["tables"] = found
         return made
 
     def _case(self, sample: ReportSample, answer: CandidateAnswer) -> Case:
@@ -85,9 +93,6 @@ class Drawn:
 
     def _tables(self, metric: Page, sample: ReportSample, answer: CandidateAnswer) -> list[dict[str, Any]]:
         """Return for each table the rows of the reference and of the answer, and TEDS; None for a side without one."""
-        self._read -= len(answer.text or "") + sum(map(len, sample.references))
-        if self._cells <= 0 or self._read <= 0:
-            return []
         made = []
         for wanted, predicted, teds in metric.tables_beside(self._case(sample, answer))[:MOST_TABLES]:
             shown, other = _cut(wanted), _cut(predicted)

@@ -11,6 +11,7 @@ from metrics import boxes
 from metrics.tables import ALONE, CHANGED, SAME, differences, of_html, of_pipes
 from runner import report
 from runner.jobs.folder import JobFolder
+from runner.report import drawn
 from tests.runner.report.jobs import scored_job
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -112,3 +113,14 @@ def test_a_huge_table_is_cut_and_the_page_says_so(tmp_path: Path):
                answers=[f"<table>{rows}</table>"], references=["|a|\n|-|\n|b|"])  # fmt: skip
     (pair,) = data(tmp_path)["answers"][0][0][0][2]["tables"]
     assert pair["cut"] and sum(map(len, pair["given"])) == 1500
+
+
+def test_tables_without_room_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drawn, "MOST_CELLS_IN_ALL", 4)
+    page = "|a|b|\n|-|-|\n|1|2|"
+    for name in ("a", "bb"):
+        scored_job(tmp_path / name, "metrics=[exact_match,page]", answers=[page] * 2, references=[page] * 2)
+    for answers in data(tmp_path)["answers"]:
+        (first,), (second,) = answers
+        assert "tables" in first[2] and "undrawn" not in first[2]
+        assert "tables" not in second[2] and second[2]["undrawn"], "each candidate has its share"

@@ -27,7 +27,7 @@ PHRASES = (
     "next", "document", "picture", "latency", "printed", "nothing", "empty", "seconds", "field", "kind", "sort",
     "whose", "everyone", "any_of", "whole_class", "link", "prompt", "prompt_is_question", "prompt_cut", "system",
     "more_answers", "unknown", "more_columns", "boxes", "box_outside", "no_box", "boxes_more", "no_table",
-    "tables_cut", "cell_changed", "cell_missing", "cell_extra",
+    "tables_cut", "undrawn", "cell_changed", "cell_missing", "cell_extra",
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         "measure": _measure(compared),
         "samples": (_sample(sample, pictures, names) for sample in samples),
         "answers": (
-            _answers(rows[candidate], samples, cut, prompts, Drawn(candidate, folders))
+            _answers(rows[candidate], samples, cut, prompts, Drawn(candidate, folders, len(compared.candidates)))
             for candidate in compared.candidates
         ),
         "names": list(names),

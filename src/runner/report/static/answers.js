@@ -493,6 +493,7 @@
         this.fill(part, sample, number, Infinity);
         for (const [, , more] of this.entries(sample, number)) {
           if (more?.boxes) part.append(window.drawn.told(more.boxes, this.say));
+          if (more?.undrawn) part.append(make("p", "soft", this.say.undrawn));
           if (more?.tables) part.append(...window.drawn.tables(more.tables, this.data.candidates[number], this.say));
         }
         if (this.entries(sample, number).length) part.append(...this.prompted(sample, number));
