@@ -52,7 +52,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.d
 # Characters that could end a script element or begin a comment, and line separators, which older JavaScript rejects.
 ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 MANY = 100
-SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
+SCRIPTS = ("tables.js", "charts.js", "difference.js", "drawn.js", "answers.js")
 
 
 @dataclass(frozen=True, slots=True)

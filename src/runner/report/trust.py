@@ -7,10 +7,13 @@ A check looks at one candidate and yields warnings. Its text is `trust.<name>` i
 from __future__ import annotations
 
 import functools
+import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.jobs.results import UNKNOWN
 from runner.report import schema_modes
 from runner.report.model import Candidate, Comparison
 from runner.studies.parity import comparison as parity
@@ -121,6 +124,45 @@ def _adapters(candidate: Candidate) -> str:
     return ", ".join(candidate.result.config["model"].get("output_adapters") or ())
 
 
+def pixels(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of models that saw pages of other sizes, unless each model was run with the same limits."""
+    if _unlike(compared, _limits):
+        yield compared.texts("trust.pixels", limits=_limits(candidate) or compared.texts("trust.own_limits"))
+
+
+def _limits(candidate: Candidate) -> str:
+    model = candidate.result.config["model"]
+    named = (name for name in ("min_pixels", "max_pixels") if model.get(name) is not None)
+    return ", ".join(f"model.{name} {model[name]}" for name in named)
+
+
+def prompts(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of models that were asked in other words, unless each model was asked with the same prompts."""
+    if _unlike(compared, _prompt):
+        prompt = candidate.result.config.get("prompt") or {}
+        yield compared.texts("trust.prompts", prompt=prompt.get("name") or compared.texts("trust.no_name"))
+
+
+def _prompt(candidate: Candidate) -> str:
+    """Return everything that decides how questions are worded; the schema's mode has a check of its own."""
+    prompt = candidate.result.config.get("prompt") or {}
+    words = {name: value for name, value in prompt.items() if name != "schema_mode"}
+    return json.dumps(words, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _unlike(compared: Comparison, setting: Callable[[Candidate], str]) -> bool:
+    """Tell whether one model was run with other values of a setting than another one.
+
+    A setting that is swept over with every model is an axis of the comparison, and the candidates' names tell of it.
+    What another program did is not known.
+    """
+    by_model: dict[str, set[str]] = defaultdict(set)
+    for candidate in compared.candidates:
+        if candidate.finished and UNKNOWN not in candidate.choice.values():
+            by_model[str(candidate.result.config["model"]["name"])].add(setting(candidate))
+    return len(set(map(frozenset, by_model.values()))) > 1
+
+
 @functools.lru_cache(maxsize=4)
 def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     """Return how the input of each job differs, by its folder. Cached for all candidates; empty with one backend."""
@@ -130,7 +172,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 CHECKS: Sequence[Check] = (
     *(failed, unscored, truncated, refused, overhead, late, swap_gap),
-    *(other_questions, other_input, whole_pages, schema_mode, output_adapters),
+    *(other_questions, other_input, whole_pages, schema_mode, output_adapters, pixels, prompts),
 )
 
 
