@@ -1,11 +1,11 @@
-"""Every figure of speed beside an endpoint whose times are known, and what guidellm and `vllm bench serve` report there.
+"""Every figure of speed on an endpoint whose times are known; what guidellm and `vllm bench serve` report there.
 
     python benchmarks/known_delays.py [--requests 96] [--rate 8] [--concurrency 4] [--only-ours]
 
 The endpoint streams ten tokens at fixed times and records when it sent each. Our command asks it in a closed, a
 constant and a random load; each of its figures may differ from the same figure of the endpoint's records by 3 ms or 1%,
 whichever is wider; the time per token by 3 ms over all tokens of an answer. The other two programs are shown for
-comparison and have no limit here; where one of them can't be installed, it says so. About four minutes, one without them.
+comparison and have no limit here. About four minutes, one without them.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from backends.api import Launch
 from backends.process.environments import Environment
 
 GUIDELLM = "guidellm==0.8.1"
+# `vllm bench serve` reports no time to first token without one (serve.py:1393); tokens are counted from the usage.
+TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "demo_models" / "demo_m" / "bf16"
 KEY = "peers"  # for an endpoint that asks for none
 FIGURES = {  # the name here -> ours
     "requests/s": "throughput/requests_per_s",
@@ -185,7 +187,7 @@ def vllm_bench(
         paced = ["--request-rate", "inf", "--max-concurrency", str(load.concurrency)]
     words = [
         *("--backend", "openai-chat", "--base-url", target.url.removesuffix("/v1")),
-        *("--endpoint", "/v1/chat/completions", "--model", target.model, "--skip-tokenizer-init"),
+        *("--endpoint", "/v1/chat/completions", "--model", target.model, "--tokenizer", str(TOKENIZER)),
         *(
             "--dataset-name",
             "custom_image",

@@ -65,9 +65,9 @@ def application(script: Script) -> web.Application:
     usage = event({"choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": script.pieces}})
 
     async def complete(request: web.Request) -> web.StreamResponse:
-        await request.read()
         clock = asyncio.get_running_loop().time  # time.monotonic(), the same for all processes of a machine
         came = clock()
+        await request.read()
         times = [came]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
