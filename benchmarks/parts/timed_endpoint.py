@@ -21,6 +21,8 @@ from urllib.request import urlopen
 
 from aiohttp import web
 
+RECORDS = web.AppKey("records", list)
+
 
 @dataclass(frozen=True)
 class Script:
@@ -52,7 +54,7 @@ def records(url: str) -> list[list[float]]:
 
 
 def application(script: Script) -> web.Application:
-    """Return the server; `/records` answers what `records` returns."""
+    """Return the server; `app[RECORDS]` is what `records` returns."""
     kept: list[list[float]] = []
 
     def event(content: Any) -> bytes:
@@ -75,8 +77,8 @@ def application(script: Script) -> web.Application:
             due = came + (script.first_ms + number * script.between_ms) / 1000
             await asyncio.sleep(max(0.0, due - clock()))
             last = number == script.pieces - 1
-            await response.write(chunk("а", "stop" if last else None))
             times.append(clock())
+            await response.write(chunk("а", "stop" if last else None))
         await response.write(usage + b"data: [DONE]\n\n")
         await response.write_eof()
         kept.append(times)
@@ -87,9 +89,13 @@ def application(script: Script) -> web.Application:
         kept.clear()
         return web.Response(text=text)
 
+    async def models(_request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "model"}]})
+
     app = web.Application(client_max_size=2**28)
+    app[RECORDS] = kept
     app.router.add_post("/v1/chat/completions", complete)
-    app.router.add_get("/v1/models", lambda _: web.json_response({"data": [{"id": "model"}]}))
+    app.router.add_get("/v1/models", models)
     app.router.add_get("/records", tell)
     return app
 
