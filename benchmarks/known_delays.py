@@ -21,6 +21,7 @@ from parts import peers, timed_endpoint
 from parts.limits import Limit, tell
 from parts.table import show
 
+from backends.api import EngineFailed
 from backends.process.environments import cache_dir
 
 SCRIPT = timed_endpoint.Script()
@@ -74,8 +75,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, timed_endpoint.running(SCRIPT) as url:
         target = peers.Target(f"{url}/v1", "model")
         asked = peers.bodies(target, peers.Load("closed", arguments.requests))
-        command = None if arguments.only_ours else peers.guidellm_environment(cache_dir() / "bench_guidellm")
-        environment = None if arguments.only_ours else peers.vllm_environment()
+        command = environment = None
+        if not arguments.only_ours:
+            try:
+                command = peers.guidellm_environment(cache_dir() / "bench_guidellm")
+                environment = peers.vllm_environment()
+            except (peers.PeerFailed, EngineFailed) as error:
+                print(f"only ours is measured from here: {error}")
         for kind in ("closed", "constant", "poisson"):
             load = peers.Load(kind, len(asked), arguments.concurrency, arguments.rate)
             folder = Path(name) / kind
