@@ -155,9 +155,9 @@ def guidellm(command: Path, target: Target, load: Load, bodies: Sequence[Mapping
     metrics = {
         name: (value or {}).get("successful") for name, value in benchmark["metrics"].items() if isinstance(value, dict)
     }
-    answered = len(benchmark["requests"]["successful"])
-    if answered != len(bodies):
-        raise PeerFailed(f"guidellm got {answered} answers to {len(bodies)} requests")
+    answered, errors = (len(benchmark["requests"][kind] or ()) for kind in ("successful", "errored"))
+    if errors or answered < 0.99 * len(bodies):  # at 500 a second its report held 1,999 of 2,000
+        raise PeerFailed(f"guidellm got {answered} answers and {errors} errors to {len(bodies)} requests")
     figures = {
         "requests/s": metrics["requests_per_second"]["mean"],
         "output tokens/s": metrics["output_tokens_per_second"]["mean"],
