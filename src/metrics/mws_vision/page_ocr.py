@@ -90,6 +90,6 @@ def wordnet() -> Any:
 
     try:
         corpus.ensure_loaded()
-    except LookupError as error:
+    except (LookupError, OSError) as error:
         raise ValueError(_NO_WORDNET) from error
     return corpus

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,9 @@ def _row(where: str, values: Mapping[str, Any], number: str) -> Row | Problem:
     if task in ONE_ANSWER and len(answers) != 1:
         what = f"{task} has {len(answers)} answers; MWS-Vision-Bench defines no score but for exactly one"
         return Problem(what, where, "give one answer")
-    references = _references(task, answers, values)
-    if isinstance(references, str):
-        return Problem(references, where, 'a text with JSON, such as ["{\\"Номер\\": [\\"12\\"]}"]')
+    found = references(task, answers, values)
+    if isinstance(found, Problem):
+        return replace(found, where=where)
     picture = next((values[name] for name in PICTURES if values.get(name)), None)
     if isinstance(picture, str) and not picture.startswith("data:"):
         picture = picture.lstrip("/")  # from the folder of pictures, as the benchmark's older files name it
@@ -120,30 +121,31 @@ def _row(where: str, values: Mapping[str, Any], number: str) -> Row | Problem:
         "id": number if values.get("id") is None else values["id"],
         "images": picture,
         "question": values.get("question"),
-        "references": references,
+        "references": found,
         "doc_class": values.get("dataset_name"),
         "field": task,
     }
     return nested.row(where, made, MEANINGS)
 
 
-def _references(task: str, answers: list[Any], values: Mapping[str, Any]) -> list[str] | str:
-    """Return the references in the form of the task, or what is wrong with the answers."""
+def references(task: str, answers: list[Any], values: Mapping[str, Any]) -> list[str] | Problem:
+    """Return the references in the form of the task, or what is wrong with the answers of a question."""
     if task == GROUNDING:
         return [f"[{', '.join(_text(one) or 'null' for one in answers)}]"]
     if task == ANTIFRAUD:
         reasons = [text for one in answers if (text := _text(one))]
         return [json.dumps({"label": str(values.get("dataset_name")), "arguments": reasons}, ensure_ascii=False)]
-    if task == KEY_INFORMATION and isinstance(answers[0], Mapping):
+    if task == KEY_INFORMATION and answers and isinstance(answers[0], Mapping):
         if not all(isinstance(value, list) for value in answers[0].values()):
             # The benchmark would take each letter of such a value for an accepted answer.
-            return "the answer is an object with values that are no lists, which MWS-Vision-Bench can't compare"
+            what = "the answer is an object with values that are no lists, which MWS-Vision-Bench can't compare"
+            return Problem(what, remedy='a text with JSON, such as ["{\\"Номер\\": [\\"12\\"]}"]')
         return [json.dumps(answers[0], ensure_ascii=False)]
     return [text for one in answers if (text := _text(one)) is not None]
 
 
 def _text(value: Any) -> str | None:
-    """Return an answer as Python writes it, as the benchmark does: 12.50 is 12.5. None for what is neither text nor number."""
+    """Return an answer as Python writes it, as the benchmark does: 12.50 is 12.5. None: neither text nor number."""
     if isinstance(value, Number):
         return str(json.loads(value))
     return str(value) if isinstance(value, str | bool) else None
