@@ -1,8 +1,11 @@
-"""Compares our scorers of MWS-Vision-Bench with its own code: python tools/mws_vision_parity.py CHECKOUT --python PYTHON
+"""Compares our scorers of MWS-Vision-Bench with its own code.
+
+    python tools/mws_vision_parity.py CHECKOUT --python PYTHON
 
 CHECKOUT is a clone of github.com/mts-ai/MWS-Vision-Bench, PYTHON an interpreter with its requirements.txt and nltk's
-WordNet (nltk below 3.10: 3.10.4 refuses texts above 2,000 characters, and the benchmark stops at them). The cases are those of tests/metrics/mws_vision/parity.json; `--write` stores the scores that its code gives
-there, with the commit, for the test. Nothing of the clone is kept.
+WordNet (nltk below 3.10: 3.10.4 refuses texts above 2,000 characters, and the benchmark stops at them). The cases are
+those of tests/metrics/mws_vision/parity.json; `--write` stores the scores that its code gives there, with the commit,
+for the test. Nothing of the clone is kept.
 """
 
 from __future__ import annotations
@@ -46,20 +49,23 @@ given = json.load(sys.stdin)
 scored = []
 for item in given:
     try:
-        scored.append(process_single_item({**item, "predict": item["predict"].strip(), "answers": list(item["answers"])}))
+        copied = {**item, "predict": item["predict"].strip(), "answers": list(item["answers"])}
+        scored.append(process_single_item(copied))
     except Exception as error:
         scored.append({"stops": type(error).__name__})
 with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
     json.dump([item for item in scored if "stops" not in item], file)
     file.flush()
     figures, detailed = get_metrics(file.name)
-words = {word.lower() for item in given if item["type"] == "full-page OCR ru" for text in (item["predict"], *item["answers"])
-         for word in text.split() if len(word) < 50}
-synonyms = {word: sorted({one.name() for two in wordnet.synsets(word) for one in two.lemmas()}) for word in sorted(words)}
+texts = [text for item in given if item["type"] == "full-page OCR ru" for text in (item["predict"], *item["answers"])]
+words = sorted({word.lower() for text in texts for word in text.split() if len(word) < 50})
+found = {word: sorted({one.name() for some in wordnet.synsets(word) for one in some.lemmas()}) for word in words}
 kept = ("score", "stops", "correct", "reason_score")
-json.dump({"scores": [{name: item[name] for name in kept if name in item} for item in scored], "figures": figures,
-           "detailed": detailed, "nltk": nltk.__version__, "synonyms": {word: found for word, found in synonyms.items() if found}},
-          open(sys.argv[1], "w", encoding="utf-8"), ensure_ascii=False)
+told = {"scores": [{name: item[name] for name in kept if name in item} for item in scored], "figures": figures}
+told |= {"detailed": detailed, "nltk": nltk.__version__}
+told["synonyms"] = {word: some for word, some in found.items() if some}
+with open(sys.argv[1], "w", encoding="utf-8") as file:
+    json.dump(told, file, ensure_ascii=False)
 """
 
 
@@ -99,7 +105,7 @@ def differences(items: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str
         )
         if not alike:
             lines.append(
-                f"case {item['id']} ({item['type']}): ours {score.value} ({score.reason or score.detail}), theirs {their}"
+                f"case {item['id']} ({item['type']}): {score.value}, theirs {their}; {score.reason or score.detail}"
             )
     return lines
 

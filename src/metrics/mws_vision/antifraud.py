@@ -29,18 +29,16 @@ _CHANCE = 1 / 3
 class Antifraud(TaskMetric):
     """AF v0.1 = 0.75 x max(0, balanced accuracy - 1/3) + 0.5 x mean score of the reasons for edited documents.
 
-    References are `{"label": "edited", "arguments": ["…"]}`, where `arguments` are accepted reasons, of edited documents
-    alone. A reason is scored as an answer to a question (`mws_vqa`), whether the label is right or not. Balanced
-    accuracy is the mean of the recalls of the three labels; where one has no document, AF is undefined and so absent
-    (get_score_ru.py takes its recall for 0 there). Of a single answer the value says whether the label is right.
+    References are `{"label": "edited", "arguments": ["…"]}`, where `arguments` are accepted reasons, of edited
+    documents alone. A reason is scored as an answer to a question (`mws_vqa`), whether the label is right or not.
+    Balanced accuracy is the mean of the recalls of the three labels; where one has no document, AF is undefined and so
+    absent (get_score_ru.py takes its recall for 0 there). Of a single answer the value says whether the label is right.
     """
 
     measures = (
-        Measure("mws_antifraud", "higher", "mean", 0, 1, "0.75 max(0, balanced accuracy - 1/3) + reasons / 2", SOURCE),
+        Measure("mws_antifraud", "higher", "mean", 0, 1, "0.75 max(0, accuracy - 1/3) + reasons / 2", SOURCE),
         Measure("mws_antifraud_accuracy", "higher", "mean", 0, 1, "mean of the recalls of the three labels", SOURCE),
-        Measure(
-            "mws_antifraud_reason", "higher", "mean", 0, 1, "mean score of the reasons of edited documents", SOURCE
-        ),
+        Measure("mws_antifraud_reason", "higher", "mean", 0, 1, "mean score of reasons of edited documents", SOURCE),
     )
 
     def __init__(self, task: str | None = TASK) -> None:

@@ -1,6 +1,6 @@
-"""Pages to Markdown (`document parsing ru`): how alike the headings and lines of two pages are as trees.
+r"""Pages to Markdown (`document parsing ru`): how alike the headings and lines of two pages are as trees.
 
-answer '# А\\nтекст', reference '# А\\nтекст\\nтекст'  ->  3/4: three of four nodes have a partner
+answer '# А\nтекст', reference '# А\nтекст\nтекст'  ->  3/4: three of four nodes have a partner
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Overall:
             yield Score(case.sample_id, case.repeat, self.measures[0].name, row.value, tuple(stats), detail=detail)
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
-        """Turn summed (values, number) of each task, shape (..., 10), into the mean of the tasks' means, shape (...)."""
+        """Turn summed (values, number) of each task, shape (..., 10), into the mean of their means, shape (...)."""
         values, number = totals[..., 0::2], totals[..., 1::2]
         means = np.divide(values, number, out=np.zeros(values.shape), where=number > 0)
         there = (number > 0).sum(axis=-1)

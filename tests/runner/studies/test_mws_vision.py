@@ -24,7 +24,7 @@ QUESTIONS = (
     ("reasoning VQA ru", "сумма 15 000 руб.", ["15 000", "15000"]),
 )
 LABELLED = (("original", "original", []), ("edited", "edited", ["дата"]), ("ai_gen", "original", []))
-ECHO = ("backend.name=echo", "model=demo_s", "quant=bf16,fp32", "hydra.sweeper.params=null")
+ECHO = ("backend=hf", "backend.name=echo", "model=demo_s", "quant=bf16,fp32", "hydra.sweeper.params=null")
 TASKS = ("page_ocr", "parsing", "grounding", "kie", "vqa")
 
 
@@ -60,17 +60,17 @@ def test_two_quantisations_stand_in_the_leaderboard_by_task(wordnet: CommandLine
     made(wordnet.folder / "data" / "mws_vision_bench")
     ended = wordnet("-m", "experiment=mws_vision", *ECHO, timeout=300)
     assert ended.code == 0, ended.err
-    jobs = [json.loads(path.read_text("utf-8")) for path in wordnet.folder.rglob("metrics.json")]
+    jobs = [json.loads(path.read_text("utf-8")) for path in wordnet.folder.glob("multirun/*/*/*/metrics.json")]
     assert len(jobs) == 2
     for job in jobs:
-        figures = job["metrics"] if "metrics" in job else job
+        figures = job.get("metrics", job)
         values = [figures[f"quality/mws_{task}"] for task in TASKS]
         assert values[1:] == pytest.approx([3 / 4, 1 / 2, 1 / 2, 1])
         assert figures["quality/mws_overall"] == pytest.approx(sum(values) / 5)
         assert figures["samples/unscored"] == 0 and figures["samples/total"] == 10
     assert "here: " in ended.out and "more lines of this leaderboard" in ended.out
     assert "public validation set" in ended.out and "(n: 10 here, 1302 there)" in ended.out
-    (page,) = wordnet.folder.rglob("report.html")
+    (page,) = wordnet.folder.glob("multirun/**/report.html")
     html = page.read_text(encoding="utf-8")
     section = html[html.index("Compared with published figures") :]
     rows = re.findall(r"<tr class=\"(.*?)\"><th class=\"text\" scope=\"row\" data-value=\"(.*?)\"", section)
@@ -91,9 +91,11 @@ def test_the_antifraud_set_and_its_column(cli: CommandLine):
                      "question": question, "answers": reasons})  # fmt: skip
     text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "metadata.jsonl").write_text(text, encoding="utf-8")
-    ended = cli("experiment=mws_antifraud", "backend.name=echo", "model=demo_s", "hydra.mode=RUN", "tracking=none")
+    ended = cli(
+        "experiment=mws_antifraud", "backend=hf", "backend.name=echo", "model=demo_s", "hydra.mode=RUN", "tracking=none"
+    )
     assert ended.code == 0, ended.err
-    (path,) = cli.folder.rglob("metrics.json")
+    (path,) = cli.folder.glob("outputs/**/metrics.json")
     job = json.loads(path.read_text("utf-8"))
     figures = job.get("metrics", job)
     assert figures["quality/mws_antifraud_accuracy"] == pytest.approx(2 / 3)
@@ -118,10 +120,10 @@ def test_the_three_forms_of_the_files_are_the_same_questions(tmp_path: Path, mon
     lines = tmp_path / "list" / "lines.jsonl"
     lines.write_text("\n".join(json.dumps(row | {"file_name": row["image_path"]}) for row in rows), encoding="utf-8")
     as_lines = opened(lines)
-    table = [
-        row | {"answers": list(map(str, row["answers"])), "image": {"bytes": (tmp_path / "list" / row["image_path"][1:]).read_bytes(), "path": None}}
-        for row in rows
-    ]  # fmt: skip
+    table = []
+    for row in rows:
+        picture = {"bytes": (tmp_path / "list" / row["image_path"].lstrip("/")).read_bytes(), "path": None}
+        table.append(row | {"answers": list(map(str, row["answers"])), "image": picture})
     (tmp_path / "hub" / "data").mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "hub" / "data" / "train-00000-of-00001.parquet")
     parquet = opened(tmp_path / "hub")
