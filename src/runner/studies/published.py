@@ -8,6 +8,7 @@ a table together with the jobs, sorted by the first of these measures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,10 +133,12 @@ class Published:
             rank = None if own is None else 1 + sum(line["values"][first] > own for line in published)
             places.append(Place(result.name, rank, figures, result.name))
         # A job stands above the published models whose figure it has; one without a figure at the end.
-        places.sort(
-            key=lambda place: (-(place.figures[first] if place.figures[first] is not None else -1.0), not place.job)
-        )
+        places.sort(key=lambda place: (-_or_least(place.figures[first]), place.job is None))
         return Leaderboard(self.source, self.leaderboard, places, {name: self.notes[name] for name in self.leaderboard})
+
+
+def _or_least(value: float | None) -> float:
+    return -math.inf if value is None else value
 
 
 def leaderboards(results: Sequence[JobFolder]) -> list[Leaderboard]:
