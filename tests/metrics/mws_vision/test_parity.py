@@ -17,6 +17,7 @@ from metrics.registry import MetricError, check_needs, create_all, measures_of_o
 from runner.base.errors import Problem
 from runner.datasets.json_values import parse
 from runner.datasets.mws_vision import references
+from tests.metrics.test_bad_input import ODD
 
 FIXTURE = json.loads(Path(__file__).with_name("parity.json").read_text(encoding="utf-8"))
 ON_PURPOSE = {"23": "no reference"}  # no accepted answer: 0 there, no score here
@@ -152,3 +153,15 @@ def test_without_wordnet_the_job_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(nltk.corpus, "wordnet", SimpleNamespace(ensure_loaded=absent))
     with pytest.raises(MetricError, match=r"nltk\.downloader wordnet"):
         create_all({"mws_page_ocr": None})
+
+
+@pytest.mark.usefixtures("wordnet")
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("metric", [*TASKS[1:], "mws_page_ocr", "mws_antifraud"])
+def test_any_text_is_an_answer_and_a_reference(metric: str, name: str):
+    (made,) = create_all({metric: {"task": None}})
+    wanted = {"mws_antifraud": '{"label": "edited", "arguments": ["дата"]}'}.get(metric, "да нет")
+    for answer, reference in ((ODD[name], wanted), ("да нет", ODD[name])):
+        case = Case(sample_id="1", document="1", prediction=answer, references=(reference,))
+        for row in made.score([case]):
+            assert row.reason if row.value is None else 0 <= row.value <= 1 + 1e-12
