@@ -34,6 +34,8 @@ from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
 PREFERRED = (
+    "mws_overall",
+    "mws_antifraud",
     "page_overall",
     "kie_f1",
     "grounding_hit",
