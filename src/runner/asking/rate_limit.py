@@ -118,12 +118,10 @@ class RateLimit:
             return  # it left before the last decrease
         self._decreased, self._since_limit = now, 0
         if flying <= 1 or self.window < 2:
-            if retry_after_s is None or self.gap_s:
-                self.gap_s = min(max(2 * self.gap_s, FIRST_GAP_S), LONGEST_GAP_S)
-                self._not_before = max(self._not_before, now + self.gap_s)
+            self.gap_s = min(max(2 * self.gap_s, FIRST_GAP_S), LONGEST_GAP_S)
         limit = max(flying, 2)
         # The limit is where it was: it is tried half as often.
-        self._probe = min(2 * self._probe, 32 * PROBE) if limit == self._limit else PROBE
+        self._probe = min(2 * self._probe, 32 * PROBE) if self._limit in (limit, limit + 1) else PROBE
         self._limit = limit
         self.window = max(1.0, self.window / 2)
         if retry_after_s is None:  # as long as what is in flight needs to end, and never at once

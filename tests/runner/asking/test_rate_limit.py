@@ -17,7 +17,7 @@ class Provider:
     `tells`: a refusal says after how many seconds there is room. `outcomes` has True for each answer, in order.
     """
 
-    def __init__(self, *, in_flight: int = 10_000, per_minute: float = 1e9, burst: float = 1, tells: bool = False):
+    def __init__(self, *, in_flight: int = 10_000, per_minute: float = 1e9, burst: float = 1e9, tells: bool = False):
         self.limit, self.rate, self.burst, self.tells = in_flight, per_minute / 60, burst, tells
         self.flying, self.tokens, self.filled, self.outcomes = 0, burst, 1000.0, []
 
@@ -82,7 +82,7 @@ def test_so_many_are_in_flight_as_the_endpoint_bears(limit: int, monkeypatch):
     settled = provider.outcomes[len(provider.outcomes) // 2 :]
     assert settled.count(False) <= 0.03 * len(settled)
     assert took <= 1500 / limit * 2, "it is not asked for less than half of what it bears"
-    assert limit / 2 <= gate.figures()["rate_limit/concurrency"] <= max(limit, 2)
+    assert limit / 2 <= gate.figures()["rate_limit/concurrency"] <= limit + 1, "one more while that is tried"
     assert gate.refused == provider.outcomes.count(False)
 
 
@@ -101,7 +101,11 @@ def test_an_endpoint_that_refuses_nothing_is_asked_as_much_as_concurrency_allows
     gate = RateLimit(64)
     _, took = asked(Provider(), 1280, gate, monkeypatch)
     assert took <= 20 + 8 and gate.told() is None
-    assert gate.figures() == {"rate_limit/concurrency": 64, "rate_limit/refused": 0, "rate_limit/waited_s": gate.waited_s}
+    assert gate.figures() == {
+        "rate_limit/concurrency": 64,
+        "rate_limit/refused": 0,
+        "rate_limit/waited_s": gate.waited_s,
+    }
 
 
 def test_an_endpoint_that_only_refuses_is_given_up(monkeypatch):
