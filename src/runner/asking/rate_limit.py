@@ -3,9 +3,9 @@
 The rule is AIMD, additive increase and multiplicative decrease (Chiu and Jain 1989; RFC 5681 for TCP): the window of
 requests in flight grows by one for each window of answers and is halved by a refusal. Two things are added. Refusals
 of requests that left before the window was halved count once, as in TCP. Below the number that was refused last the
-window stops, and one more is tried only after `PROBE` windows of answers, then after twice as many, so that a limit that stays is seldom hit.
-Where a single request in flight is refused, the limit is one of requests per time: a gap between requests doubles, and
-shrinks by 2% with each answer. While the endpoint's Retry-After lasts nothing is sent at all.
+window stops, and one more is tried only after `PROBE` windows of answers, then after twice as many, so that a limit
+that stays is seldom hit. Where a single request in flight is refused, the limit is one of requests per time: a gap
+between requests doubles, and shrinks by 2% with each answer. While the endpoint's Retry-After lasts nothing is sent.
 """
 
 from __future__ import annotations
