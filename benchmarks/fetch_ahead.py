@@ -1,13 +1,13 @@
 """Does fetching the next checkpoint disturb the answers that are timed meanwhile? A sweep of two engines, in turns.
 
-    python benchmarks/fetch_ahead.py [--mb 200] [--mb-per-s 40] [--rounds 4]
+    python benchmarks/fetch_ahead.py [--mb 100] [--mb-per-s 40] [--rounds 3]
 
 Both demo models come from a hub on this machine (tests/local_hub.py), the second with so many MB beside its weights,
 into an empty cache. In turns the sweep runs with `pool.fetch_ahead=true` and with `pool.fetch_ahead=false`, where the
 second checkpoint is fetched after the first engine's answers; then without once more, which gives the noise. Ends with
 0 where each download lay within the first engine's answering and its latency moved by no more than 5%, or twice the
 noise. The hub uses the same cores, at the lowest priority, as one elsewhere would not. A sweep is ended after its first
-job. 5 minutes on a machine that does nothing else.
+job. 10 minutes on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from parts.limits import Limit, tell
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEP = ("-m", "model=demo_s", "model.path=demo/first,demo/second", "backend=hf", "tracking=none", "metrics=[cer]")
-ASKED = ("sampling.repeats=3", "sampling.max_tokens=32", "dataset.limit=60")
+ASKED = ("sampling.repeats=9", "sampling.max_tokens=32", "dataset.limit=60")
 FIGURES = ("latency/p50_s", "latency/p95_s")
 PADDING = "extra.safetensors"  # of the form that is fetched, and not what the engine loads
 TOLERANCE = 0.05
@@ -99,9 +99,9 @@ def ratios(some: list[Run], others: list[Run], figure: str) -> list[float]:
 def main() -> int:
     """Measure in turns and print; return 0 where each limit holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mb", type=int, default=200)
+    parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--mb-per-s", type=float, default=40)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     runs: dict[str, list[Run]] = {"with": [], "without": [], "again": []}
     with tempfile.TemporaryDirectory(prefix="fetch-ahead-") as name:

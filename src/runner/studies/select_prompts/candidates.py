@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from metrics.api import Measure, Metric
@@ -13,6 +13,7 @@ from metrics.paired import ScoredRun
 from runner.base import paths
 from runner.base.errors import Problem, Refused
 from runner.config import decisive
+from runner.config.schema import SamplingConfig
 from runner.datasets.api import Sample
 from runner.prompts import Prompt, PromptConfig, load_prompt
 from runner.prompts.template import Template
@@ -71,8 +72,13 @@ def find_candidates(folders: Sequence[Path], measure: str) -> list[ModelTrials]:
 
 
 def key_of(job: Scored) -> str:
-    """Return a key of all settings that decide a job's answers, except the prompt and the split."""
+    """Return a key of all settings that decide a job's answers, except the prompt and the split.
+
+    A job of an earlier version lacks the sampling keys that are newer: it was asked with what is now their default.
+    Whether log-probabilities were asked for changes no answer.
+    """
     config = decisive.only(job.result.config, but=["prompt"])
+    config["sampling"] = {**asdict(SamplingConfig()), **config["sampling"], "logprobs": None}
     config["dataset"] = {name: value for name, value in config["dataset"].items() if name != "split"}
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
@@ -108,8 +114,6 @@ def _problems(group: Sequence[Scored], measure: str) -> list[Problem]:
             problems.append(
                 Problem(what, str(job.folder), "the same sweep with race=false: what was answered is stored")
             )
-        if job.result.config["sampling"] != first.result.config["sampling"]:
-            problems.append(Problem(f"{name} has another sampling", str(job.folder), "one sampling for all prompts"))
     if len({prompt_config(job).ocr for job in group}) > 1:
         what = f"some prompts of {name} include the text of the pages and some don't"
         problems.append(Problem(what, str(first.folder.parent), "the same prompt.ocr for all prompts"))

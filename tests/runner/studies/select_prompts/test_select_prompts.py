@@ -141,3 +141,20 @@ def test_jobs_that_can_not_be_compared(cli: CommandLine):
     assert cli("-m", *job, "prompt=plain", "prompt.system=null,Кратко.").code == 0
     ended = cli("sweep", module=SELECT)
     assert ended.code == 2 and "differ in their system text" in ended.err
+
+
+def test_a_job_of_before_a_sampling_key_was_there_is_compared(cli: CommandLine):
+    """Its answers were asked with what is now the default. One with another value is another candidate."""
+    job = ("backend.name=echo", "tracking=none", "dataset.limit=4", "hydra.sweep.dir=sweep")
+    assert cli("-m", *job, "prompt=plain", "prompt.template='Текст?','Ответ?'").code == 0
+    older = min((cli.folder / "sweep").glob("*/config.yaml"))
+    config = yaml.safe_load(older.read_text(encoding="utf-8"))
+    for key in ("logprobs", "thinking"):
+        del config["sampling"][key]
+    older.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    ended = cli("sweep", module=SELECT)
+    assert ended.code == 0, ended.err
+    config["sampling"]["max_tokens"] = 7
+    older.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    ended = cli("sweep", module=SELECT)
+    assert ended.code == 2 and "only one prompt was tried" in ended.err, ended.err
