@@ -52,7 +52,7 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         **(there if remote else here),
         "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
-        "concurrency": str(config.concurrency),
+        "concurrency": f"up to {config.concurrency}" if config.backend.adapt_concurrency else str(config.concurrency),
         **({"load": arrivals.described(config.load)} if config.load.arrivals in OPEN else {}),
         # Not part of the identity: the text is the same. But they take time, and answers without them lack them.
         **({"logprobs": "sent"} if logprobs.asked(config) else {}),
