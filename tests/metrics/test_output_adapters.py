@@ -47,7 +47,7 @@ WRITTEN = {
     "grounding_tags": "\n\n".join(
         f"<|ref|>text<|/ref|><|det|>[[10, 20, 30, 40]]<|/det|>\n{block}" for block in PAGE.split("\n\n")
     ),
-    "front_matter": f"---\nprimary_language: ru\nis_rotation_valid: True\nrotation_correction: 0\nis_table: False\n---\n{PAGE}",
+    "front_matter": f"---\nprimary_language: ru\nrotation_correction: 0\nis_table: False\n---\n{PAGE}",
     "entities": PAGE.replace(HTML_TABLE, HTML_TABLE.replace("<", "&lt;").replace(">", "&gt;")),
 }
 

@@ -29,9 +29,9 @@ the HF server; *registry* that the architecture stands in the registry of the en
 `python tools/zoo.py PACKAGE` (docs/engines.md). *Boxes*, *pages* and *thinking* are `box_frame`, `output_adapters` and
 the words of `thinking` in the model's YAML, which names their sources: what the numbers of its boxes count, what turns
 its pages into Markdown, and what `sampling.thinking` takes. Empty: no source at hand tells, or, for pages and thinking,
-there is nothing to tell.
+there is nothing to tell. *Context* is in tokens.
 
-| model | parameters, billions | GPU memory in bf16, GB | context, tokens | boxes | pages | thinking | checked | prompt |
+| model | parameters, billions | GPU memory in bf16, GB | context | boxes | pages | thinking | checked | prompt |
 |---|---|---|---|---|---|---|---|---|
 """
 
