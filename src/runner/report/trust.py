@@ -27,6 +27,8 @@ class Distrust:
     text: str
 
 
+TOKEN_AREAS = (28 * 28, 32 * 32)  # pixels of a visual token: Qwen2-VL and Qwen2.5-VL; Qwen3-VL, Qwen3.5 and Qwen3.6
+
 Check = Callable[[Comparison, Candidate], Iterator[str]]
 
 
@@ -126,7 +128,7 @@ def _adapters(candidate: Candidate) -> str:
 
 def pixels(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of models that saw pages of other sizes, unless each model was run with the same limits."""
-    if _unlike(compared, _limits):
+    if _unlike(compared, _limits) and not _same_tokens(compared):
         yield compared.texts("trust.pixels", limits=_limits(candidate) or compared.texts("trust.own_limits"))
 
 
@@ -134,6 +136,17 @@ def _limits(candidate: Candidate) -> str:
     model = candidate.result.config["model"]
     named = (name for name in ("min_pixels", "max_pixels") if model.get(name) is not None)
     return ", ".join(f"model.{name} {model[name]}" for name in named)
+
+
+def _same_tokens(compared: Comparison) -> bool:
+    """Tell whether all limits come to one number of visual tokens: 1,003,520 pixels are 1280 of 28 x 28.
+
+    The models' files limit Qwen2-VL and Qwen3-VL so. A limit is chosen in tokens, since these are what it costs.
+    """
+    models = [candidate.result.config["model"] for candidate in compared.candidates if candidate.finished]
+    if any(model.get("max_pixels") is None or model.get("min_pixels") is not None for model in models):
+        return False
+    return bool(set.intersection(*({model["max_pixels"] / area for area in TOKEN_AREAS} for model in models)))
 
 
 def prompts(compared: Comparison, candidate: Candidate) -> Iterator[str]:

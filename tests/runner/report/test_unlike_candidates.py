@@ -21,6 +21,13 @@ def test_other_pixel_limits(tmp_path: Path):
     assert "its processor's own limits" in said["1"][0]
 
 
+def test_limits_of_as_many_visual_tokens_are_alike(tmp_path: Path):
+    """1280 tokens of 28 x 28 and of 32 x 32 pixels: what the files of Qwen2.5-VL and Qwen3-VL say."""
+    both = (("model=demo_m", "model.max_pixels=1003520"), ("model=demo_s", "model.max_pixels=1310720"))
+    assert not any(told(tmp_path / "alike", *both).values())
+    assert all(told(tmp_path / "other", both[0], ("model=demo_s", "model.max_pixels=655360")).values())
+
+
 def test_other_prompts(tmp_path: Path):
     said = told(tmp_path, ("model=demo_m", "prompt=plain"), ("model=demo_s", "prompt=collection"))
     assert [len(all_) for all_ in said.values()] == [1, 1]
