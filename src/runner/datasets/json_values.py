@@ -104,14 +104,17 @@ class _Values(BaseModel):
 def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Row | Problem:
     """Turn an object into a row. `names` says which key has which meaning; without it, keys are the meanings."""
     names = names or {meaning: meaning for meaning in MEANINGS}
-    if problem := _other_name(where, values, names):
+    if problem := _other_name(where, values, names) or _lacking(where, values, names):
         return problem
     try:
         read = _Values.model_validate({meaning: values.get(name) for meaning, name in names.items()})
     except ValidationError as error:
         meaning = str(error.errors()[0]["loc"][0])
         expected, name = _Values.model_fields[meaning].description, names[meaning]
-        return Problem(f"{name} is {_kind(values[name])}, not {expected}", where, _example(meaning, name))
+        remedy = _example(meaning, name)
+        if meaning == "references" and _has_object(values[name]):
+            remedy += "; what metrics=[kie] compares is JSON written as a text: json.dumps(…)"
+        return Problem(f"{name} is {_kind(values[name])}, not {expected}", where, remedy)
     texts = read.__dict__  # iterating over the model itself costs half as much again
     if clip := values.get("video"):
         if not isinstance(clip, str):
@@ -123,6 +126,23 @@ def as_row(where: str, values: Mapping[str, Any], names: Mapping[str, str] | Non
     meta = {key: value for key, value in values.items() if key not in names.values() and key != "video"}
     document = texts.pop("document", None) or texts["images"][0].partition("#page=")[0]
     return Row(where=where, document=document, meta=meta, **texts)
+
+
+def _lacking(where: str, values: Mapping[str, Any], names: Mapping[str, str]) -> Problem | None:
+    """Say where one of several pictures is missing: the question would be asked about fewer pages than it has."""
+    name = names.get("images", "")
+    given = values.get(name)
+    if not isinstance(given, list) or not any(item not in (None, "") for item in given):
+        return None
+    places = [str(place) for place, item in enumerate(given, start=1) if item in (None, "")]
+    if not places:
+        return None
+    what = f"{name} is a list of {len(given)}, and number {', '.join(places[:5])} of it is empty"
+    return Problem(what, where, "name the picture, or leave it out of the list")
+
+
+def _has_object(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value))
 
 
 def _example(meaning: str, name: str) -> str:

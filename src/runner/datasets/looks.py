@@ -32,6 +32,8 @@ def guess(config: DatasetConfig, root: Path) -> Problem | None:
     """Return what the file looks like; None if it looks like the format that was asked for, or like none."""
     try:
         path = resolve(config.path, "dataset.path", root)
+        if export := _export(path):
+            return Problem(f"this looks like {export}", show(path), CONVERTED)
         guess = _folder(path) if path.is_dir() else _file(path)
     except (Refused, OSError, ValueError):
         return None
@@ -43,8 +45,29 @@ def guess(config: DatasetConfig, root: Path) -> Problem | None:
     )
 
 
+# Exports of programs for annotation hold no questions, so no format reads them: what is asked of a page, and which of
+# several annotations is right, is for people to say.
+CONVERTED = "write JSON lines of it, as docs/datasets.md, Exports of annotation programs, shows"
+
+
 # Formats that read the same files: a table of either kind is one with other names of columns.
 ALIKE = {("annotations", "spreadsheet"), ("jsonl", "openai_messages"), ("json", "openai_messages")}
+
+
+def _export(path: Path) -> str | None:
+    """Return the name of the annotation program's export that a file is."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        text = file.read(BEGINNING).decode("utf-8-sig", "ignore").lstrip()
+    if not text.startswith(("[", "{")):
+        return None
+    # A large file begins with its images or its annotations, and the rest is out of sight.
+    keys = set(_keys(text))
+    if text.startswith("{") and keys >= {"file_name", "width"} and keys & {"categories", "licenses", "annotations"}:
+        return "a COCO export"
+    is_task = {"data", "annotations"} <= keys and bool(keys & {"completed_by", "was_cancelled", "from_name"})
+    return "a Label Studio export" if is_task or {"annotator", "annotation_id"} <= keys else None
 
 
 def _folder(path: Path) -> Guess | None:

@@ -36,24 +36,29 @@ def row(where: str, values: Mapping[str, Any], names: Mapping[str, str]) -> Row 
     Bytes in other columns are left out: the rows of a large file would fill the memory with them.
     """
     known = set(names.values())
-    values = {name: value for name, value in values.items() if name in known or not _is_picture(value)}
+    values = {name: value for name, value in values.items() if name in known or not is_picture(value)}
     given = values.get(names.get("images", ""))
     try:
         paths, data = unpacked(given)
     except embedded.NoPicture as error:
         return Problem(f"{names['images']} holds {error}", where, "a path, a picture's bytes, or a data: URL")
-    made = as_row(where, {**values, names["images"]: paths} if data else values, names)
+    made = as_row(where, values if paths is None else {**values, names["images"]: paths}, names)
     return dataclasses.replace(made, data=data) if data and isinstance(made, Row) else made
 
 
-def unpacked(given: Any) -> tuple[list[Any], dict[str, bytes]]:
-    """Return the names of pictures and the bytes of those that stand in the file. Raise embedded.NoPicture."""
+def unpacked(given: Any) -> tuple[list[Any] | None, dict[str, bytes]]:
+    """Return the names of pictures and the bytes of those that stand in the file. Raise embedded.NoPicture.
+
+    The names are None where all stand there already: a path, or a list of paths.
+    """
     names: list[Any] = []
+    stored = False
     data: dict[str, bytes] = {}
     for item in given if isinstance(given, list) else [given]:
         value = item
-        if isinstance(item, Mapping):  # as `datasets` stores a picture
-            value = item.get("bytes") or item.get("path")
+        if isinstance(item, Mapping) and item.keys() & {"bytes", "path"}:
+            # as `datasets` stores a picture: one that it did not embed has a path alone (embed_external_files=False)
+            value, stored = item.get("bytes") or item.get("path"), True
         if isinstance(value, str) and value.startswith(embedded.DATA_URL):
             value = embedded.decoded(value)
         if isinstance(value, bytes):
@@ -61,7 +66,7 @@ def unpacked(given: Any) -> tuple[list[Any], dict[str, bytes]]:
             data[name] = value
             value = name
         names.append(value)
-    return names, data
+    return names if data or stored else None, data
 
 
 def filled(text: str, values: Any) -> str:
@@ -86,8 +91,8 @@ def _json(value: Any) -> str:
     return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
-def _is_picture(value: Any) -> bool:
+def is_picture(value: Any) -> bool:
     """Whether a value is bytes, or a picture as `datasets` stores it, or a list of them."""
     if isinstance(value, list):
-        return any(map(_is_picture, value))
+        return any(map(is_picture, value))
     return isinstance(value, bytes) or (isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes))

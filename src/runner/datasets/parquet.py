@@ -22,7 +22,7 @@ from runner.config.dataset import DatasetConfig
 from runner.datasets import nested
 from runner.datasets.json_values import Number
 from runner.datasets.paths import show
-from runner.datasets.reader import Row
+from runner.datasets.reader import Note, Row
 from runner.datasets.tables import check_options, chosen_columns
 
 READS = "a Parquet file, a folder of them, or a folder that datasets saved"
@@ -30,20 +30,41 @@ NAMES = {"images": "image", "question": "question", "references": "answer"}
 BATCH = 32  # rows in memory at a time: a page has up to some MB
 
 
-def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
+def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem | Note]:
     """Read all rows of all files in the order of their names."""
     check_options(config, "split")
     names, number = chosen_columns(config, NAMES, "images"), 0
+    unseen: dict[str, None] = {}  # columns of pictures that are not shown, in the order of the file
+    answers: set[str] = set()  # answers that are decimals, as long as all are whole
+    is_whole, has_none = True, False
     for where, plain in objects(path, names, config.options.get("split")):
         if isinstance(plain, Problem):
             yield plain
             continue
+        unseen |= {
+            name: None for name, value in plain.items() if nested.is_picture(value) and name not in names.values()
+        }
+        answer = plain.get(names.get("references", ""))
+        has_none = has_none or answer is None
+        if answer is not None and is_whole:
+            is_whole = isinstance(answer, Number) and answer.endswith(".0")
+            answers.add(str(answer))
         flat = nested.flat(plain, names)
         known = names if "id" in names else {**names, "id": "id"}
         if "id" not in names:
             flat["id"] = str(number)
         yield nested.row(where, flat, known)
         number += 1
+    if unseen:
+        columns = ", ".join(unseen)
+        yield Note(
+            f"{columns}: pictures that are not shown; only those of {names['images']} are (dataset.columns.images)"
+        )
+    if answers and is_whole and has_none:
+        yield Note(
+            f"all answers of {names['references']} are whole decimals, such as {min(answers)}, and some are missing: "
+            "pandas makes decimals of whole numbers there; if pages say it without .0, store the column as text"
+        )
 
 
 def objects(path: Path, names: dict[str, str], split: Any = None) -> Iterator[tuple[str, dict[str, Any] | Problem]]:
@@ -125,6 +146,8 @@ def _plain(value: Any, kind: Any) -> Any:
         return None if isinstance(value, decimal.Decimal) and value.is_nan() else Number(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, list) and str(kind).startswith("map<"):  # Arrow gives pairs of key and value
+        return {str(name): _plain(inner, kind.item_type) for name, inner in value}
     if isinstance(value, dict):
         return {name: _plain(inner, kind.field(name).type) for name, inner in value.items()}
     return (

@@ -6,15 +6,18 @@
 
 A short text in place of a picture is the index of the line whose picture it shares. Several pictures are a list.
 Options (columns A, B, …) are put behind the question, each on a line: `A. Счёт`. `hint` is the context. `image_path` is
-used where a line has no picture. Columns as in its guide for developers.
+used where a line has no picture. A list of texts as an answer holds the accepted ones. Columns as in its guide for
+developers; lists of answers as in `process_line` of its vlmeval/dataset/utils/vqa_eval.py.
 """
 
 from __future__ import annotations
 
 import ast
 import csv
+import io
 import string
 import sys
+import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from typing import Any
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import embedded, nested
+from runner.datasets.cells import lost
 from runner.datasets.paths import need_file, show
 from runner.datasets.reader import Row
 from runner.datasets.tables import check_options, chosen_columns
@@ -67,6 +71,11 @@ def _row(where: str, line: Mapping[str, str], names: Mapping[str, str], shared: 
         values[names["images"]] = _pictures(line, names, shared)
     except embedded.NoPicture as error:
         return Problem(f"column {names['images']} holds {error}", where, "a picture in base64")
+    answer = names.get("references", "")
+    if answer in values:
+        if why := lost(values[answer]):
+            return Problem(f"column {answer} holds {values[answer]!r}, {why}", where, "write the answer, or nothing")
+        values[answer] = accepted(values[answer])
     options = [f"{letter}. {values.pop(letter)}" for letter in string.ascii_uppercase if letter in values]
     if options and "question" in names and names["question"] in values:
         values[names["question"]] = "\n".join([values[names["question"]], *options])
@@ -97,3 +106,22 @@ def _listed(text: str) -> list[str]:
     except (ValueError, SyntaxError) as error:
         raise embedded.NoPicture(f"a list that can't be read ({error})") from error
     return [str(value) for value in values]
+
+
+def accepted(answer: str) -> list[str]:
+    """Return the answers in a cell: the texts of a list of texts as Python or numpy writes it, else the cell alone.
+
+    VLMEvalKit evaluates the cell. `['7' 'семь']`, as numpy writes two texts, would so be one: '7семь'. A list of
+    anything else is one answer: numbers are a box.
+    """
+    if not answer.strip().startswith("["):
+        return [answer]
+    plain = {tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(answer.strip()).readline))
+        texts = [ast.literal_eval(token.string) for token in tokens if token.type == tokenize.STRING]
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return [answer]
+    signs = [token.string for token in tokens if token.type not in {tokenize.STRING, *plain}]
+    is_list = bool(texts) and signs[:1] == ["["] and signs[-1:] == ["]"] and set(signs[1:-1]) <= {","}
+    return texts if is_list and all(isinstance(text, str) for text in texts) else [answer]

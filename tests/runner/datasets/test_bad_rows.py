@@ -28,6 +28,8 @@ def test_a_duplicate_id_names_both_rows(tmp_path: Path) -> None:
         (row(images=[]), "images is missing or empty"),
         (row(images=[1]), "images is a list"),
         (row(images={"a": 1}), "images is an object"),
+        (row(images=["1.jpg", None]), "images is a list of 2, and number 2 of it is empty"),
+        (row(images=["", "1.jpg"]), "images is a list of 2, and number 1 of it is empty"),
         (row(question=7), "question is the number 7, not a text"),
         (row(references={"a": "Я"}), 'references is an object ({"a": "Я"}), not a list of answers'),
         (row(references=[True]), "references is a list ([true]), not a list of answers"),

@@ -248,6 +248,42 @@ def test_bad_parquet_is_refused_with_file_and_row() -> None:
     assert "holds no *.parquet" in refusal(format="parquet", path="empty", columns=COLUMNS)
 
 
+def test_a_picture_that_datasets_did_not_embed_is_a_path() -> None:
+    pq.write_table(table(image=[{"bytes": None, "path": "1.png"}, {"bytes": TWO, "path": "x.png"}]), "q.parquet")
+    assert shown(opened(format="parquet", path="q.parquet", columns=COLUMNS)) == [ONE, TWO]
+    pq.write_table(table(image=[{"bytes": None, "path": None}, {"bytes": TWO, "path": None}]), "q.parquet")
+    assert "row 0: image is missing or empty" in refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+
+
+@pytest.mark.parametrize("empty", [None, {"bytes": None, "path": None}])
+def test_an_empty_place_among_several_pictures_is_no_page_less(empty: Any) -> None:
+    one = {"bytes": ONE, "path": None}
+    pq.write_table(table(image=[[one, one], [one, empty]]), "q.parquet")
+    words = refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert "q.parquet, row 1: image is a list of 2, and number 2 of it is empty" in words and "row 0" not in words
+
+
+def test_what_a_column_of_parquet_does_not_tell_is_noted() -> None:
+    years = pa.array([2024.0, None])
+    pq.write_table(table(answers=years, image_2=table()["image"]), "q.parquet")
+    notes = opened(format="parquet", path="q.parquet", columns=COLUMNS).notes
+    assert "image_2: pictures that are not shown; only those of image are (dataset.columns.images)" in notes
+    assert any(
+        "all answers of answers are whole decimals, such as 2024.0, and some are missing" in one for one in notes
+    )
+    pq.write_table(table(answers=[1.5, None]), "q.parquet")
+    assert not any("decimals" in one for one in opened(format="parquet", path="q.parquet", columns=COLUMNS).notes)
+
+
+def test_a_map_of_parquet_is_an_object() -> None:
+    pairs = pa.array([[("номер", "1")], [("номер", "2")]], pa.map_(pa.string(), pa.string()))
+    pq.write_table(table(answers=pairs, kept=pairs), "q.parquet")
+    words = refusal(format="parquet", path="q.parquet", columns=COLUMNS)
+    assert 'answers is an object ({"номер": "1"}), not a list of answers' in words and "JSON written as a text" in words
+    pq.write_table(table(kept=pairs), "q.parquet")
+    assert opened(format="parquet", path="q.parquet", columns=COLUMNS).samples[0].meta["kept"] == {"номер": "1"}
+
+
 # ------------------------------------------------------------------------------------------------- VLMEvalKit
 
 
@@ -278,8 +314,28 @@ def test_a_tsv_of_vlmevalkit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "answers"),
+    [
+        ("['7', 'семь']", ("7", "семь")),
+        ('["7"]', ("7",)),
+        ("['it\\'s', \"o'clock\"]", ("it's", "o'clock")),
+        ("['7' 'семь']", ("7", "семь")),  # numpy's print; Python would join the two
+        ("[10, 20, 30, 40]", ("[10, 20, 30, 40]",)),  # a box
+        ("[{'номер': '7'}]", ("[{'номер': '7'}]",)),
+        ("['7', 8]", ("['7', 8]",)),
+        ("[не разобрано", ("[не разобрано",)),
+        ("[]", ("[]",)),
+    ],
+)
+def test_a_list_of_texts_in_a_tsv_holds_the_accepted_answers(cell: str, answers: tuple[str, ...]) -> None:
+    path = tsv({"index": "1", "image": B64, "question": "?", "answer": cell})
+    assert opened(format="vlmevalkit", path=path).samples[0].references == answers
+
+
+@pytest.mark.parametrize(
     ("row", "words"),
     [
+        ({"index": "1", "image": B64, "question": "?", "answer": "nan"}, "q.tsv:2: column answer holds 'nan', a lost"),
         ({"index": "1", "image": "9", "question": "?"}, "q.tsv:2: column image holds '9', and no line has this index"),
         ({"index": "1", "image": "x" * 99, "question": "?"}, "q.tsv:2: column image holds no base64"),
         ({"index": "1", "image": "aGVq" * 30, "question": "?"}, "q.tsv:2: image holds no picture"),
@@ -363,6 +419,23 @@ def test_a_wrong_guess_is_told_what_it_looks_like(name: str, content: Any, asked
         pq.write_table(table(), name)
     words = refusal(format=asked, path=name)
     assert f"-> dataset={word} " in words, words
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            {"images": [{"id": 7, "file_name": "1.png", "width": 6}], "annotations": [], "categories": []},
+            "a COCO export",
+        ),
+        ([{"id": 1, "data": {"image": "1.png"}, "annotations": [{"completed_by": 1, "result": []}]}], "a Label Studio"),
+        ([{"id": 1, "image": "1.png", "transcription": ["7"], "annotator": 1, "annotation_id": 2}], "a Label Studio"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["json", "jsonl"])
+def test_an_export_of_an_annotation_program_is_known(content: Any, what: str, asked: str) -> None:
+    words = refusal(format=asked, path=write("q.json", content), options={"records": "none"} if asked == "json" else {})
+    assert f"this looks like {what}" in words and "docs/datasets.md" in words
 
 
 def test_a_right_guess_is_told_nothing_of_other_formats() -> None:
