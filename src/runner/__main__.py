@@ -110,7 +110,8 @@ def explain(error: Exception) -> str:
             f"the launcher {launcher.group(1)} is not installed: pip install 'vlm-runner[{extra}]' (docs/clusters.md)"
         )
     in_files = own_files.explain(str(error), sys.argv[1:]) if isinstance(error, HydraException) else None
-    if explanation := in_files or read_overrides.missing_m_in(str(error)) or misspelt.remedy(error):
+    command_line = read_overrides.missing_m_in(str(error)) or read_overrides.added_twice(str(error))
+    if explanation := in_files or command_line or misspelt.remedy(error):
         return explanation
     cause = error.__cause__
     if isinstance(cause, GrammarParseError):

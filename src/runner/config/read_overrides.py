@@ -127,7 +127,9 @@ def _takes_list(key: str) -> bool:
 
 def _unread(override: str, why: str) -> str:
     key, equals, value = override.partition("=")
-    if not equals or not value or not key.isascii() or not _takes_text(key):
+    # Where any value is taken, braces are a mapping, which as one text would be refused later.
+    is_mapping = value.startswith("{") and lookup.kind_at(key.lstrip("+")) is not str
+    if not equals or not value or is_mapping or not key.isascii() or not _takes_text(key):
         return f"{override}: {why}"
     return f"{override}: {why}\n      -> the whole as one text: {in_shell(f'{key}={in_quotes(value)}')}"
 
@@ -145,6 +147,20 @@ def _reason(override: str, overrides: Sequence[str]) -> str:
     if value.rstrip().endswith(")"):
         return f"{value} reads as a function, and there is no such function"
     return "this can't be read"
+
+
+def added_twice(message: str) -> str | None:
+    """Return our message for Hydra's error about a + before what is there already; None for another error.
+
+    Hydra's own puts the override between quotation marks that it may hold itself, so that its remedies can't be pasted.
+    """
+    there = re.search(r"An item is already at '(.+?)'\.\n.*?Either remove \+ prefix: '(.*?)'\n", message, re.DOTALL)
+    if there is not None:
+        return f"+{there[2]}: there is a {there[1]} already, and + only adds\n      -> {in_shell(there[2])}"
+    chosen = re.match(r"Multiple values for ([\w/]+)\.", message)
+    if chosen is None:
+        return None
+    return f"{chosen[1]}: it is chosen already, and + only adds\n      -> {chosen[1]}=NAME, without the +"
 
 
 def missing_m_in(message: str) -> str | None:

@@ -91,6 +91,11 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         noted.append(f"{seen.filtered} of {seen.total} questions were refused by the endpoint's content filter")
     if seen.empty:
         noted.append(f"{seen.empty} of {seen.total} answers are empty, and are scored as such")
+    if told := seen.truncated - seen.remarks["cut_before_answer"]:
+        noted.append(
+            f"{told} of {seen.total} answers were cut off by a limit of tokens (sampling.max_tokens, or the endpoint's "
+            "own), and are scored as they stand"
+        )
     noted += [f"{seen.remarks[word]} answers {what}" for word, what in REMARKS.items() if seen.remarks[word]]
     noted += _adaptations(seen)
     for word, count in sorted(seen.remarks.items()):

@@ -88,15 +88,30 @@ def show(results: Sequence[JobFolder]) -> None:
             console.print(f"  {reason}".replace("\n", "\n  "), highlight=False, markup=False, soft_wrap=True)
 
 
-def notes(results: Sequence[JobFolder], everywhere: str = "all jobs") -> list[tuple[str, str]]:
-    """Return (jobs, note) for each distinct note on the figures. `everywhere` stands for all jobs."""
+def notes(
+    results: Sequence[JobFolder], everywhere: str = "all jobs", except_for: str = "all jobs but {jobs}"
+) -> list[tuple[str, str]]:
+    """Return (jobs, note) for each distinct note on the figures. `everywhere` stands for all jobs.
+
+    Where a note is on most of at least four jobs, the others are named in `except_for`, because their names are fewer.
+    """
     choice_by_job = choices(results)
     jobs: dict[str, list[str]] = {}
     for result, choice in zip(results, choice_by_job, strict=True):
         for note in result.notes:
             jobs.setdefault(note, []).append(_words(choice))
-    of_all = len(results) if len(results) > 1 else 2
-    return [(everywhere if len(names) == of_all else "; ".join(names), note) for note, names in jobs.items()]
+    return [
+        (_named(names, list(map(_words, choice_by_job)), everywhere, except_for), note) for note, names in jobs.items()
+    ]
+
+
+def _named(names: Sequence[str], every: Sequence[str], everywhere: str, except_for: str) -> str:
+    if len(every) > 1 and len(names) == len(every):
+        return everywhere
+    others = [name for name in every if name not in names]
+    if len(every) >= 4 and 0 < len(others) < len(names):
+        return except_for.format(jobs="; ".join(others))
+    return "; ".join(names)
 
 
 def _words(choice: Mapping[str, str]) -> str:

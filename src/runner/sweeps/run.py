@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from backends.api import Generation
@@ -23,6 +24,7 @@ from runner.asking.questions import Generated, Keep
 from runner.base import paths
 from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
+from runner.config import Config
 from runner.datasets.api import Sample
 from runner.jobs import capacity as capacity_figures
 from runner.jobs import costs, figures, notes
@@ -197,10 +199,18 @@ class UnderWay:
         return record.metrics
 
 
+def _under_own_sweeper() -> bool:
+    """Return whether no sweeper reads what jobs return: in a single run, and under the runner's own sweeper."""
+    hydra = HydraConfig.get()
+    return hydra.mode != RunMode.MULTIRUN or str(hydra.sweeper.get("_target_", "")).endswith(".RunnerSweeper")
+
+
 def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     name = job.config.objective
     known = sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1)
-    if name and name not in metrics and known:  # without references there is nothing to have
+    # Without references there is nothing to have. The default concerns sweepers that search, and is told of only there.
+    is_default = name == Config.__dataclass_fields__["objective"].default
+    if name and name not in metrics and known and not (is_default and _under_own_sweeper()):
         log.warning("%s: objective=%s was not measured; measured are: %s", job.title, name, ", ".join(known))
     return metrics.get(name) if name else None
 

@@ -3,10 +3,15 @@
 import shlex
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner import config
+from runner.base import paths
+from runner.config import read_overrides
 from runner.config.overrides import command, spelled
 
 
@@ -43,3 +48,28 @@ def test_a_key_that_the_grammar_does_not_take():
 )
 def test_a_command_line_survives_the_shell(argument: str):
     assert shlex.split(command(argument)) == ["python", "-m", "runner", argument]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+metrics.cer.normalisation={case: fold}", "-> 'metrics.cer.normalisation={case: fold}'"),
+        ("+experiment=ocr_baseline", "-> experiment=NAME, without the +"),
+    ],
+)
+def test_a_plus_before_what_is_there_is_told_with_a_remedy_that_can_be_pasted(override: str, words: str):
+    config.register()
+    with (
+        initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())),
+        pytest.raises(HydraException) as told,
+    ):
+        compose(
+            "config", ["experiment=ocr_baseline", "metrics=[cer]", "++metrics.cer.normalisation={yo: true}", override]
+        )
+    message = read_overrides.added_twice(str(told.value)) or ""
+    assert words in message and "+ only adds" in message
+
+
+def test_a_mapping_that_can_not_be_read_is_not_said_to_work_as_one_text():
+    _, (unread,) = read_overrides.read([], ["metrics.kie.fields={дата: date}"])
+    assert "conf/experiment/NAME.yaml takes any key" in unread and "as one text" not in unread

@@ -135,6 +135,7 @@ def test_what_must_be_told_of_answers_is_counted_and_told():
         *("1 of 7 questions were refused by the endpoint's content filter", "1 answers are refusals"),
         *("1 answers held reasoning before the answer", "only the first (index 0)", "finish_reason 'repetition'"),
         "were cut by sampling.max_tokens while the model was thinking",
+        "1 of 7 answers were cut off by a limit of tokens",  # the other is told of as cut before the answer
     ):
         assert words in noted
     assert "MAX_TOKENS" not in noted  # it is known: the answer counts as cut off

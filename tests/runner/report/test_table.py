@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from runner.base.terminal_table import Column, fit
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import besides, choices, told_apart
 from runner.jobs.tracking.description import run_name
-from runner.report.table import comparison
+from runner.report.table import comparison, notes
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
 
@@ -185,3 +186,13 @@ def test_a_name_says_what_a_job_is_without():
     base = {"model": {"name": "m"}, "quant": {"name": "q"}}
     whole, part = told_apart([{**base, "dataset": {"region": None}}, {**base, "dataset": {"region": "answer_bbox"}}])
     assert (besides(whole), besides(part)) == ("without region", "region answer_bbox")
+
+
+def test_a_note_on_most_jobs_names_the_few_others(tmp_path: Path):
+    for number, noted in enumerate((["each", "alone"], ["each", "most"], ["each", "most"], ["each", "most"])):
+        folder = job_folder(tmp_path / f"{number}", f"concurrency={number + 1}")
+        record = json.loads((folder / "metrics.json").read_text())
+        (folder / "metrics.json").write_text(json.dumps(record | {"notes": noted}))
+    told = {note: names for names, note in notes(JobFolder.below(tmp_path), "все", "все, кроме {jobs}")}
+    assert told["each"] == "все" and told["alone"].endswith("concurrency=1")
+    assert told["most"] == f"все, кроме {told['alone']}"

@@ -17,7 +17,11 @@ def context(report: Report) -> dict[str, Any]:
     candidates = [candidate for comparison in report.comparisons for candidate in comparison.candidates]
     environments = [result.environment for result in results]
     return {
-        "notes": notes(results, everywhere=report.texts("origin.all_jobs")),
+        "notes": notes(
+            results,
+            everywhere=report.texts("origin.all_jobs"),
+            except_for=report.texts("origin.all_jobs_but", jobs="{jobs}"),
+        ),
         "names": sorted({name for result in results for name in result.metrics}),
         "candidates": candidates,
         "several_datasets": len(report.comparisons) > 1,
