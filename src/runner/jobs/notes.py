@@ -66,8 +66,8 @@ def _gathered(seen: Seen) -> Iterator[str]:
     """Yield that the times within answers are not the engine's, where their tokens came all at once."""
     if seen.at_once > GATHERED * seen.streamed:
         yield (
-            f"in {seen.at_once} of {seen.streamed} answers all tokens came at once: a proxy gathers the stream, or the "
-            "engine takes all cores of the machine that this program runs on. So ttft and tpot are not the engine's; "
+            f"in {seen.at_once} of {seen.streamed} answers all tokens came at once: a proxy gathers the stream, or an "
+            "engine on the same machine keeps this program from its cores. So ttft and tpot are not the engine's; "
             "latency is"
         )
 
