@@ -2,8 +2,8 @@
 # What TER of sacrebleu 2.6.0 (PyPI) charges for a block of text that stands at another place, as a column or a paragraph
 # that was read too early.
 #
-# Guess, written down before it was run: one edit, of 12 words as of 2. The paper of TER (Snover et al. 2006): "All edits, including
-# shifts of any number of words, by any distance, have equal cost."
+# Guess, written down before it was run: one edit, of 12 words as of 2. By the paper of TER (Snover et al. 2006) all edits, shifts of
+# any number of words by any distance among them, cost the same.
 # Seen: two swapped blocks of 2 and 3 words cost 1, of 12 words each 2, and of 60 words each 120: a TER of 100, as if no word
 # were right. A shift moves at most 10 words over at most 50 (limits of the program tercom, against its running time), and
 # what is beyond is deleted and inserted anew. So TER of a page doesn't tell a wrong order from wrong words, for which it was made.
