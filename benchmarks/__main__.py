@@ -2,7 +2,7 @@
 
     python benchmarks [NAME …]          make bench; a name is that of a script, without .py
 
-Takes 20 to 45 minutes on two cores and wants a machine that does nothing else: most figures are ratios of two things
+Takes 40 to 65 minutes on two cores and wants a machine that does nothing else: most figures are ratios of two things
 measured in turns, but a machine with more work than cores moves those, too. Ends with 0 only if every limit holds: what
 could not be measured (an engine that can't be built here) is listed as that, and does not pass.
 """

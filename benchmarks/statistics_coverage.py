@@ -1,4 +1,4 @@
-"""Do the promises of docs/statistics.md hold? Simulations of non-inferiority, verdicts, intervals, passing.
+"""Do the promises of docs/statistics.md hold? Simulations of non-inferiority, verdicts, intervals, passing, drift.
 
     python benchmarks/statistics_coverage.py [--families 300] [--samples 1000]
 
@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from parts.limits import Limit, tell
+from scipy.signal import lfilter
 
-from metrics import bounded, statistics
+from metrics import bounded, drift, statistics
 from metrics.api import Measure
 from metrics.corpus_test import corpus_test
 from metrics.paired_verdict import against_the_best
@@ -224,6 +225,54 @@ def passing(samples: int) -> Iterator[Limit]:
         yield Limit(f"{what} (passes: {np.mean(shares):.0%} of {best:.0%})", broken / samples, "<=", FALSE)
 
 
+def measured(random: np.random.Generator, answers: int, lasts: float, slower: float) -> list[np.ndarray]:
+    """Draw the batches of three candidates in three blocks of so many answers each.
+
+    Latencies differ between documents by a factor of e**0.4 for all candidates, and by e**0.1 from answer to answer. A
+    disturbance of e**0.1 decays over `lasts` answers (0: there is none). The machine becomes `slower` by a share until
+    the last block.
+    """
+    difficulty, count = random.normal(0, 0.4, 3 * answers), drift.batches(answers)
+    found = []
+    for _ in range(3):
+        noise = random.normal(0, 0.1, 3 * answers)
+        if lasts:
+            keeps = np.exp(-1 / lasts)
+            pushes = 0.1 * np.sqrt(1 - keeps**2) * random.normal(size=3 * answers)
+            pushes[0] = 0.1 * random.normal()
+            noise += lfilter([1], [1, -keeps], pushes)
+        level = np.repeat(np.log1p(slower) * np.arange(3) / 2, answers)
+        blocks = np.exp(difficulty + noise + level).reshape(3, answers)
+        found.append(np.array([drift.batch_means(list(block), count) for block in blocks]))
+    return found
+
+
+def alarms(random: np.random.Generator, answers: int, lasts: float, slower: float = 0.0) -> bool:
+    """Tell whether any of the tests that the report makes says that something changed: of each, and of all together."""
+    means = measured(random, answers, lasts, slower)
+    tests = {str(number): drift.look(one, draws=999).p for number, one in enumerate(means)}
+    tests["together"] = drift.look(np.mean(means, axis=0), draws=999).p
+    return min(holm(tests).values()) < 0.05
+
+
+def drifting(samples: int) -> Iterator[Limit]:
+    """Yield how often a drift is told of where there is none, and how often one is found.
+
+    A disturbance that lasts longer than a batch is a change over time, and more than 5% of such are told of: how many
+    is a figure to be known, with a loose limit.
+    """
+    for answers in (12, 40, 200):
+        for lasts, limit in ((0, FALSE), (answers / 40, FALSE), (answers / 8, 0.10), (answers / 2, 0.30)):
+            random = np.random.default_rng(answers)
+            rate = float(np.mean([alarms(random, answers, lasts) for _ in range(samples)]))
+            told = f"disturbances of {lasts:g} answers" if lasts else "no disturbances"
+            yield Limit(f"drift told of where there is none, {told}, blocks of {answers}", rate, "<=", limit)
+    for answers, slower, least in ((200, 0.12, 0.4), (200, 0.25, 0.9), (1000, 0.12, 0.9)):
+        random = np.random.default_rng(answers)
+        rate = float(np.mean([alarms(random, answers, 0, slower) for _ in range(samples)]))
+        yield Limit(f"drift of {slower:.0%} found, blocks of {answers}", rate, ">=", least)
+
+
 def main() -> int:
     """Simulate and print; return 1 where a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,6 +284,7 @@ def main() -> int:
         verdicts(options.families),
         intervals(options.samples),
         passing(options.families),
+        drifting(options.families),
     )
     return max([tell([limit]) for part in parts for limit in part])
 

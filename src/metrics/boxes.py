@@ -8,6 +8,7 @@ Inside this program a box is (left, top, right, bottom) as shares of the picture
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,15 +95,53 @@ def picture_size(path: str) -> Size | None:
     return (height, width) if turned else (width, height)
 
 
-def paired(wanted: Sequence[Box], predicted: Sequence[Box]) -> list[float]:
-    """Return for each wanted box the IoU with its partner, 0 without one: the pairing with the highest sum."""
+def pairs(wanted: Sequence[Box], predicted: Sequence[Box]) -> list[tuple[int, int, float]]:
+    """Return (number of the wanted box, number of its partner, their IoU): the pairing with the highest sum of IoU."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
     overlaps = np.array([[iou(reference, prediction) for prediction in predicted] for reference in wanted]).reshape(
         len(wanted), len(predicted)
     )
+    chosen = zip(*linear_sum_assignment(-overlaps), strict=True)
+    return [(int(row), int(column), float(overlaps[row, column])) for row, column in chosen]
+
+
+def paired(wanted: Sequence[Box], predicted: Sequence[Box]) -> list[float]:
+    """Return for each wanted box the IoU with its partner, 0 without one."""
     values = [0.0] * len(wanted)
-    for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
-        values[row] = float(overlaps[row, column])
+    for row, _, overlap in pairs(wanted, predicted):
+        values[row] = overlap
     return values
+
+
+_NEAR = 300  # characters beside a box in which its label stands
+_LABEL = re.compile(r'"(?:label|text|text_content|name|category|class|type)"\s*:\s*"((?:[^"\\]|\\.){1,200})"')
+_TAGGED = re.compile(
+    r"<\|?(?:ref|object_ref_start|p)\|?>([^<]{1,200})<(?:/ref|/p|\|/ref\||\|object_ref_end\|)>\s*(?:<[^<>]{1,30}>\s*){0,2}\[{0,2}$"
+)
+
+
+def labels(text: str) -> list[str]:
+    """Return the label of each of the boxes of `written`: a key of its JSON object, a tag before it, or nothing."""
+    found = list(_WRITTEN.finditer(text))
+    ends = [0, *(match.end() for match in found), len(text)]
+    starts = [*(match.start() for match in found), len(text)]
+    named = []
+    for number, match in enumerate(found):
+        # Between the boxes before and behind it, and within the braces around it.
+        before = text[max(ends[number], match.start() - _NEAR) : match.start()]
+        after = text[match.end() : min(starts[number + 1], match.end() + _NEAR)]
+        told = None
+        if before.rfind("{") > before.rfind("}"):
+            told = _LABEL.search(before[before.rfind("{") :]) or _LABEL.search(after.partition("}")[0])
+        tagged = _TAGGED.search(before)
+        named.append(_unescaped(told[1]) if told else tagged[1].strip() if tagged else "")
+    return named or [""] * len(written(text))
+
+
+def _unescaped(source: str) -> str:
+    try:
+        return str(json.loads(f'"{source}"', strict=False))
+    except ValueError:
+        return source

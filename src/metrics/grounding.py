@@ -44,6 +44,19 @@ class _Read:
     written: tuple[Box, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a person sees of a case, in shares of the picture: the reference that fits best, and the answer's boxes.
+
+    Each box of the answer comes with its label, the number of its partner among `wanted` (None without one), their IoU,
+    and what is wrong with it. `problem` says why the boxes can't be placed: then there are none.
+    """
+
+    wanted: tuple[Box, ...]
+    given: tuple[tuple[Box, str, int | None, float, str], ...] = ()
+    problem: str = ""
+
+
 class Grounding:
     """Compares boxes by intersection over union; labels are not compared.
 
@@ -100,6 +113,29 @@ class Grounding:
                 yield from unscored(case, self.measures, answer if isinstance(answer, str) else wrong_frame)
                 continue
             yield from self._scores(case, answer)
+
+    def drawing(self, case: Case) -> Drawing:
+        """Return the boxes of a case where the scores place them, for drawings; of a failed answer the reference's."""
+        picture = case.images[0] if case.images else ""
+        read = (self._reference(text, picture) for text in case.references)
+        references = [placed for placed, problem in read if not problem]
+        wanted = references[0] if references else ()
+        text = visible(case.prediction or "")
+        written = tuple(boxes.written(text)[:_MOST_BOXES])
+        if not written:
+            return Drawing(wanted)
+        if missing := self._no_size(case, self.frame):
+            return Drawing(wanted, problem=missing)
+        predicted = self._placed(case, _Read(tuple(references), written), self.frame)
+        wanted = max(references, key=lambda some: sum(boxes.paired(some, predicted)) / len(some), default=())
+        partners = {column: (row, overlap) for row, column, overlap in boxes.pairs(wanted, predicted) if overlap}
+        return Drawing(
+            wanted,
+            tuple(
+                (box, label, *partners.get(number, (None, 0.0)), boxes.wrong(box))
+                for number, (box, label) in enumerate(zip(predicted, boxes.labels(text), strict=False))
+            ),
+        )
 
     def combine(self, name: str, totals: Array) -> Array:  # noqa: ARG002 - part of the contract
         """Turn summed (numerator, denominator), shape (..., 2), into ratios, shape (...)."""

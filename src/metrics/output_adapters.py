@@ -170,12 +170,21 @@ def entities(text: str) -> str:
     return html.unescape(text)
 
 
+_FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(?:[\w-]+:[^\n]*\n)+---[ \t]*(?:\n|\Z)")
+
+
+def front_matter(text: str) -> str:
+    """Return a page without the YAML before it, lines `key: value` between two lines `---` (olmOCR)."""
+    return text[found.end() :] if (found := _FRONT_MATTER.match(text)) else text
+
+
 ADAPTERS: Mapping[str, Callable[[str], str]] = {
     "doctags": doctags,
     "otsl": otsl,
     "layout_json": layout_json,
     "grounding_tags": grounding_tags,
     "entities": entities,
+    "front_matter": front_matter,
 }
 
 

@@ -149,6 +149,28 @@ class Page:
             answer = self._page(output_adapters.apply(self.adapters, prediction))
             yield from self._scores(case, max((self._compared(page, answer) for page in usable), key=_rank))
 
+    def tables_beside(self, case: Case) -> list[tuple[tables.Table | None, tables.Table | None, float]]:
+        """Return (of the reference, of the answer, TEDS) for each table as the scores pair them, for drawings.
+
+        A table that the answer lacks, or that no reference has, stands alone; then TEDS is 0.
+        """
+        usable = [page for page in map(self._of_reference, map(self._seen, case.references)) if not page.unusable]
+        answer = self._page(output_adapters.apply(self.adapters, self._seen(case.prediction or "")))
+        if len(usable) > 1:  # the one that is scored
+            usable.sort(key=lambda page: _rank(self._compared(page, answer)), reverse=True)
+        wanted = usable[0].tables if usable else ()
+        matched = block_matching.closest(
+            [table.text for table in wanted], [table.text for table in answer.tables], math.inf
+        )
+        beside: list[tuple[tables.Table | None, tables.Table | None, float]] = []
+        for number, table in enumerate(wanted):
+            other = answer.tables[matched[number]] if number in matched else None
+            value = tables.teds(table, other, count_table=NODES[self.nodes]) if other else 0.0
+            beside.append((table, other, value))
+        used = set(matched.values())
+        beside += [(None, table, 0.0) for number, table in enumerate(answer.tables) if number not in used]
+        return beside
+
     def combine(self, name: str, totals: Array) -> Array:
         """Turn summed statistics (..., k) into figures (...): ratios, or the mean over the kinds that there are."""
         return _overall(totals) if name == "page_overall" else ratio_of_sums(totals)

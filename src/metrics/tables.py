@@ -118,6 +118,52 @@ def _bare(colspan: int, rowspan: int) -> Cell:
     return Cell("", colspan, rowspan)
 
 
+SAME, CHANGED, ALONE = 0, 1, 2
+_Marks = list[list[int]]
+
+
+def differences(wanted: Table, predicted: Table) -> tuple[_Marks, _Marks]:
+    """Return for each cell of both tables whether the other has it: SAME, CHANGED (text or spans), ALONE.
+
+    For people who look at them: rows are aligned by their texts, then the cells of each pair of rows, both in order. A
+    row that was left out is marked, and not the rows behind it. The score aligns nodes and can differ in ties.
+    """
+    marks = [[ALONE] * len(row) for row in wanted.rows]
+    others = [[ALONE] * len(row) for row in predicted.rows]
+    for row, other in _aligned(wanted.rows, predicted.rows):
+        for edit in Levenshtein.opcodes(wanted.rows[row], predicted.rows[other]):
+            kind = {"equal": SAME, "replace": CHANGED}.get(edit.tag, ALONE)
+            marks[row][edit.src_start : edit.src_end] = [kind] * (edit.src_end - edit.src_start)
+            others[other][edit.dest_start : edit.dest_end] = [kind] * (edit.dest_end - edit.dest_start)
+    return marks, others
+
+
+def _aligned(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return pairs of row numbers in order. A row alone costs a half, a pair costs how far apart its texts are."""
+    if not first or not second:
+        return []
+    texts, others = (["\0".join(cell.text for cell in row) for row in rows] for rows in (first, second))
+    apart = process.cdist(texts, others, scorer=Levenshtein.normalized_distance, dtype=np.float64)
+    cost = np.empty((len(first) + 1, len(second) + 1))
+    cost[0] = np.arange(len(second) + 1) / 2
+    count = np.arange(len(second) + 1) / 2
+    for row in range(len(first)):
+        cost[row + 1, 0] = (row + 1) / 2
+        np.minimum(cost[row, 1:] + 0.5, cost[row, :-1] + apart[row], out=cost[row + 1, 1:])
+        cost[row + 1] = np.minimum.accumulate(cost[row + 1] - count) + count
+    pairs = []
+    row, column = len(first), len(second)
+    while row and column:
+        if np.isclose(cost[row, column], cost[row - 1, column - 1] + apart[row - 1, column - 1]):
+            row, column = row - 1, column - 1
+            pairs.append((row, column))
+        elif np.isclose(cost[row, column], cost[row - 1, column] + 0.5):
+            row -= 1
+        else:
+            column -= 1
+    return pairs[::-1]
+
+
 _PIPE = re.compile(r"(?<!\\)\|")
 DELIMITER = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 

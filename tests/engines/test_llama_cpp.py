@@ -50,6 +50,25 @@ def test_its_answers_are_those_of_the_hf_engine(tmp_path: Path, make_cli: Callab
     assert none_left(tmp_path / "store")
 
 
+def test_three_engines_are_compared_in_one_sweep(tmp_path: Path, make_cli: Callable[[Path], CommandLine]) -> None:
+    """Answers, memory and speed of HF, vLLM and llama.cpp (GGUF q8_0) in one table, with MLflow, as a user runs it."""
+    cli = make_cli(tmp_path)
+    ended = cli("experiment=engines", f"dataset.limit={SAMPLES}", timeout=800)
+    assert ended.code == 0, ended.err
+    (file,) = (sweep := cli.folder / "multirun").rglob("parity.json")
+    kept = {one["other"]: one for one in json.loads(file.read_text())}
+    assert len(kept) == 2
+    for name, one in kept.items():
+        assert one["baseline"] == "hf" and one["compared"] == SAMPLES and one["agreement"] >= 0.95, (name, one)
+    jobs = {job.parent.name: json.loads(job.read_text())["metrics"] for job in sweep.rglob("metrics.json")}
+    assert len(jobs) == 3
+    for name, metrics in jobs.items():
+        assert metrics["samples/failed"] == 0, name
+        measured = ("memory/cpu_peak_gib", "latency/p50_s", "throughput/output_tokens_per_s")
+        assert min(metrics[key] for key in measured) > 0, name
+    assert none_left(tmp_path / "store")
+
+
 def test_webp_is_seen_and_limits_on_pixels_are_followed(
     tmp_path: Path, make_cli: Callable[[Path], CommandLine]
 ) -> None:

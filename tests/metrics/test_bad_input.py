@@ -15,8 +15,11 @@ from .cases import case, score
 from .test_rubric import rubric
 
 WORKERS = [name for name in BUILT_IN if isinstance(create(name), WorkerMetric)]
-# Not here is what others computed or said; confidence needs tokens, or repeats, and what other metrics say.
-HERE = [name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge", "confidence")]
+# Not here is what others computed or said; confidence needs tokens, or repeats, and what other metrics say. What scores
+# as MWS-Vision-Bench does has rules of its own (mws_vision/test_parity.py).
+HERE = [
+    name for name in BUILT_IN if name not in (*WORKERS, "stored", "judge", "confidence") and not name.startswith("mws_")
+]
 WITHOUT_REFERENCE = ["text", "spelling", "abstention", "perplexity"]
 STRUCTURED = ["structured", "kie", "page", "grounding"]  # what they read, a reference may not have
 FACTS = {"latency_s": 1.0, "finish_reason": "stop", "answerable": False}

@@ -1,15 +1,18 @@
 """One synthetic page in each format that models write, scored against the same page in Markdown."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from metrics import page_blocks
-from metrics.output_adapters import ADAPTERS, apply
+from metrics.output_adapters import ADAPTERS, apply, checked
 from metrics.registry import InvalidOptionError, create
 
 from .cases import case, score
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = """# Счёт № 5
 
 Поставщик обязуется поставить товар.
@@ -44,6 +47,7 @@ WRITTEN = {
     "grounding_tags": "\n\n".join(
         f"<|ref|>text<|/ref|><|det|>[[10, 20, 30, 40]]<|/det|>\n{block}" for block in PAGE.split("\n\n")
     ),
+    "front_matter": f"---\nprimary_language: ru\nrotation_correction: 0\nis_table: False\n---\n{PAGE}",
     "entities": PAGE.replace(HTML_TABLE, HTML_TABLE.replace("<", "&lt;").replace(">", "&gt;")),
 }
 
@@ -96,6 +100,20 @@ def test_what_is_not_in_a_format_stays_or_is_read_as_far_as_it_goes(name, text):
     assert isinstance(changed, str)
     if "<otsl>" not in text:
         assert changed == text
+
+
+@pytest.mark.parametrize("text", ["---\nбез ключей\n---\nтекст", "текст\n---\na: 1\n---\n", "---\na: 1\nне закрыто"])
+def test_what_is_no_front_matter_stays(text):
+    """A line `---` is also a rule of Markdown."""
+    assert apply(["front_matter"], text) == text
+
+
+def test_models_of_the_zoo_name_adapters_that_there_are():
+    named = {}
+    for path in sorted((ROOT / "conf" / "model").glob("*.yaml")):
+        if adapters := yaml.safe_load(path.read_text()).get("output_adapters"):
+            named[path.stem] = checked(adapters)
+    assert {"granite_docling", "dots_ocr", "deepseek_ocr", "paddleocr_vl_1_5", "mineru2_5", "olmocr_2"} <= set(named)
 
 
 def test_adapters_are_applied_in_turn():

@@ -123,6 +123,10 @@ class Spending:
             self._freed.set()
             self._freed = None
 
+    def asks_again(self, _generation: Generation) -> bool:
+        """Count every attempt."""
+        return False
+
     def most(self, request: GenerationRequest) -> float:
         """Return the maximum cost of an attempt in USD."""
         return self.price.dearest_input.of(self._most_tokens(request) * self.factor, request.sampling.max_tokens)

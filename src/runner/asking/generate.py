@@ -13,6 +13,7 @@ from runner.asking import load, stored_timings
 from runner.asking.ask_all import AskAll, allowed_failures
 from runner.asking.engines import acquire, log_path
 from runner.asking.questions import Generated, JobAsk, Keep, Questions
+from runner.asking.rate_limit import RateLimit
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.config.request_form import request_form
@@ -47,6 +48,9 @@ def generate(
     with Progress(job.title, total) as progress:
         _read_pages(job, progress)
         questions = Questions(job, shelf, result, progress, keep)
+        if job.config.backend.adapt_concurrency:
+            # Parts of a job go on with what the first one learned.
+            gate = result.rate_limit = result.rate_limit or RateLimit(job.config.concurrency, gate)
         _asking(job, shelf, result, questions, quiet, beside, gate).ask(questions.missing())
     if result.measured is None:
         result.measured = shelf.measured(job.digest, job.conditions)

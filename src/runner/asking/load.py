@@ -55,6 +55,10 @@ class Gate(Protocol):
         """Learn how an attempt that passed has ended; None: it was interrupted."""
         ...
 
+    def asks_again(self, generation: Generation) -> bool:
+        """Whether an attempt that ended so counts as none: the question is asked again, beyond its retries."""
+        ...
+
 
 class How(TypedDict):
     """What closed and open loads are told alike; `load` explains it."""
@@ -257,6 +261,12 @@ async def answer(
     clock = asyncio.get_running_loop().time
 
     async def attempt() -> Generation:
+        generation = await once()
+        while gate is not None and gate.asks_again(generation):
+            generation = await once()
+        return generation
+
+    async def once() -> Generation:
         nonlocal engine_s, begun, held_s, left
         came = clock()
         if gate is not None and (refused := await gate.enter(request)) is not None:

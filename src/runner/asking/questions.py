@@ -14,6 +14,7 @@ from backends.api import Failure, Generation, GenerationRequest, ImagePart, Pixe
 from runner import store
 from runner.asking import largest_input, load
 from runner.asking.ask_all import Starts, too_many
+from runner.asking.rate_limit import RateLimit
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.datasets.api import Sample
@@ -47,6 +48,7 @@ class Generated(Starts):
     measured: dict[str, Any] | None = None
     remarks: dict[str, dict[str, None]] = field(default_factory=dict)  # on pictures: what -> which, each once
     log_paths: tuple[Path, ...] = ()
+    rate_limit: RateLimit | None = None  # what was learned of the endpoint's limit, where that is adapted to
 
     def fail(self, question: Question, generation: Generation) -> None:
         """Keep a failure. Raise JobFailed where it is one too many, or says that none will be answered."""

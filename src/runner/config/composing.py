@@ -16,7 +16,8 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 
 from runner.base.errors import Problem, Refused
 from runner.config import secret_values, values, yaml_files
-from runner.config.load import OPEN, load_problems
+from runner.config.load import CLOSED, OPEN, load_problems
+from runner.config.over_time import over_time_problems
 from runner.config.race import race_problems
 from runner.config.report_settings import report_problems
 from runner.config.schema import SUMMARIES, Config
@@ -127,11 +128,18 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
     yield from load_problems(cfg)
     yield from race_problems(cfg)
+    yield from over_time_problems(cfg)
     if cfg.backend.replicas > cfg.concurrency and cfg.load.arrivals not in OPEN:
         what = f"{cfg.backend.replicas} replicas and concurrency={cfg.concurrency}: some would never be asked"
         yield Problem(what, "backend.replicas", f"concurrency={cfg.backend.replicas} or more")
     if cfg.backend.replicas > 1 and cfg.backend.base_url:
         yield Problem("an endpoint that runs already can't be replicated here", "backend.replicas", "leave it out")
+    if cfg.backend.adapt_concurrency and not cfg.backend.base_url:
+        what = "an engine of ours has no rate limit"
+        yield Problem(what, "backend.adapt_concurrency", "leave it out, or an endpoint: backend=openai")
+    if cfg.backend.adapt_concurrency and cfg.load.arrivals != CLOSED:
+        what = "in an open load requests are sent when they are due, whatever the endpoint bears"
+        yield Problem(what, "backend.adapt_concurrency", "load=closed, or leave it out")
     low, high = cfg.model.min_pixels, cfg.model.max_pixels
     if low and high and low > high:
         yield Problem(f"min_pixels ({low}) is above max_pixels ({high})", "model.min_pixels", "swap or change them")

@@ -14,15 +14,18 @@ class DatasetConfig:
     """Which questions are asked about which pictures. Each file in conf/dataset/ sets these keys."""
 
     name: str = ""  # the dataset's name in results
-    # annotations, spreadsheet, images, jsonl, json, docvqa, parquet, vlmevalkit, openai_messages, a third party's
+    # annotations, spreadsheet, images, jsonl, json, docvqa, mws_vision, parquet, vlmevalkit, openai_messages, or a
+    # third party's
     format: str = ""
     path: str = "???"  # needed: file or folder; relative to the working directory, else to the shipped data
+    download: str | None = None  # what fetches the data: told where `path` does not exist; nothing is fetched by itself
     images: str | None = None  # the folder that image paths are relative to; null: the folder of `path`
     # filters: a value or a list of values; null keeps everything
     split: Any = None
     doc_class: Any = None  # class of documents, such as passport
     field: Any = None  # field that a question asks for, such as surname
     limit: int | None = within(None, 1)  # the first N samples that pass the filters
+    limit_seed: int | None = None  # draws the N samples of `limit` at random with this seed; null: the first ones
     blind: str = "none"  # no_image, other_document: a baseline that can't see the page; docs/datasets.md
     blind_seed: int = 0  # the random seed that draws the other document
     other_pages: int = within(

@@ -63,7 +63,8 @@ class ModelConfig:
     # what the numbers of the model's boxes count: pixels of the picture, of the resized one, thousandths, shares
     box_frame: str = one_of("pixels", "pixels", "resized", "0-1000", "0-1")
     box_order: str = one_of("xyxy", "xyxy", "yxyx")  # of the corners of its boxes
-    # what turns its pages into Markdown, in turn: doctags, otsl, layout_json, grounding_tags, entities
+    # what turns its pages into Markdown, in turn: doctags, otsl, layout_json, grounding_tags, entities,
+    # front_matter
     output_adapters: list[str] = field(default_factory=list)
     adapter: str | None = None  # folder of a LoRA adapter
     trust_remote_code: bool = False  # true: Python code of the checkpoint is run

@@ -26,10 +26,13 @@ its parameters in memory and computes with the active ones alone. *Prompt* is wh
 never sent by itself: write it into `conf/prompt/` or the question. **None of these models has been run by us, save the
 demo models**: *built* means that the tests build its architecture with a few thousand random weights and ask it through
 the HF server; *registry* that the architecture stands in the registry of the engine's release, by
-`python tools/zoo.py PACKAGE` (docs/engines.md).
+`python tools/zoo.py PACKAGE` (docs/engines.md). *Boxes*, *pages* and *thinking* are `box_frame`, `output_adapters` and
+the words of `thinking` in the model's YAML, which names their sources: what the numbers of its boxes count, what turns
+its pages into Markdown, and what `sampling.thinking` takes. Empty: no source at hand tells, or, for pages and thinking,
+there is nothing to tell. *Context* is in tokens.
 
-| model | parameters, billions | GPU memory in bf16, GB | context, tokens | checked | prompt |
-|---|---|---|---|---|---|
+| model | parameters, billions | GPU memory in bf16, GB | context | boxes | pages | thinking | checked | prompt |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -67,12 +70,12 @@ def table(conf: Path) -> Table:
     return Table(loaded["sources"], frozenset(loaded["built"]), models)
 
 
-def page(conf: Path, backends: Mapping[str, list[str]]) -> str:
-    """Return the part of docs/models.md about sizes. `backends` has the engines of each model that has checkpoints."""
+def page(conf: Path, models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the part of docs/models.md about sizes. `models` holds the YAML of each model that has checkpoints."""
     facts = table(conf)
-    shown = {name: facts.models.get(name, Facts()) for name in backends}
+    shown = {name: facts.models.get(name, Facts()) for name in models}
     rows = [
-        _row(name, shown[name], backends[name], facts) for name in sorted(shown, key=lambda name: _order(name, shown))
+        _row(name, shown[name], models[name], facts) for name in sorted(shown, key=lambda name: _order(name, shown))
     ]
     sources = "".join(f"- `{name}`: {text}\n" for name, text in facts.sources.items())
     return HEAD + "".join(rows) + "\nThe sources, as the table names them:\n\n" + sources
@@ -83,7 +86,7 @@ def _order(name: str, shown: Mapping[str, Facts]) -> tuple[bool, float, str]:
     return size is None, size or 0.0, name
 
 
-def _row(name: str, facts: Facts, backends: list[str], known: Table) -> str:
+def _row(name: str, facts: Facts, model: Mapping[str, Any], known: Table) -> str:
     size = "" if facts.parameters is None else f"{facts.parameters:g}"
     size += f" ({facts.active:g} active)" if facts.active is not None else ""
     size += f" ({facts.source})" if facts.source else ""
@@ -93,7 +96,11 @@ def _row(name: str, facts: Facts, backends: list[str], known: Table) -> str:
     prompt = f"{facts.prompt} ({facts.prompt_source})" if facts.prompt else ""
     prompt = prompt.replace("|", "\\|")
     context = "" if facts.context is None else f"{facts.context}"
-    return f"| `{name}` | {size} | {memory} | {context} | {_checked(facts, backends, known)} | {prompt} |\n"
+    boxes = model.get("box_frame") or ""
+    pages, thinking = (", ".join(model.get(key) or ()) for key in ("output_adapters", "thinking"))
+    checked = _checked(facts, list(model.get("backends") or []), known)
+    cells = (f"`{name}`", size, memory, context, boxes, pages, thinking, checked, prompt)
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _checked(facts: Facts, backends: list[str], known: Table) -> str:

@@ -20,6 +20,9 @@ def over_time_problems(cfg: Any) -> Iterator[Problem]:
     if cfg.load.arrivals != CLOSED:
         what = "an open load can't be cut into blocks: its latencies are those of one stretch of time"
         yield Problem(what, KEY, f"load=closed, or {OFF}")
+    if cfg.backend.adapt_concurrency:
+        what = "with backend.adapt_concurrency later blocks have other requests in flight than the first"
+        yield Problem(what, KEY, f"a fixed concurrency, or {OFF}")
     if cfg.stage == "score":
         yield Problem("stage=score asks nothing that could be measured in blocks", KEY, f"leave it out, or {OFF}")
     if cfg.plan == "commands":

@@ -44,12 +44,12 @@ def models(folder: Path) -> str:
     return HEAD + "".join(map(_row, files)) + sizes + QUANTISATIONS + quant_support.page()
 
 
-def _served(path: Path) -> tuple[str, list[str]] | None:
-    """Return a model's word and its backends; None for one without checkpoints, or that nothing runs."""
-    loaded: Any = OmegaConf.load(path)
+def _served(path: Path) -> tuple[str, dict[str, Any]] | None:
+    """Return a model's word and its YAML; None for one without checkpoints, or that nothing runs."""
+    loaded: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     if not loaded.get("checkpoints") or loaded.get("unsupported"):
         return None
-    return str(loaded.name), [str(name) for name in loaded.get("backends") or []]
+    return str(loaded["name"]), loaded
 
 
 def _row(path: Path) -> str:

@@ -21,8 +21,14 @@ class Filters:
         self._wanted = {name: values for name in NAMES if (values := _values(name, getattr(config, name))) is not None}
         self._exist: dict[str, dict[str, None]] = {name: {} for name in self._wanted}  # in the order of the file
         self._limit: int | None = config.limit
+        if config.limit_seed is not None and self._limit is None:
+            raise Refused(
+                Problem("draws the samples of dataset.limit, which is null", "dataset.limit_seed", "dataset.limit=100")
+            )
         if self._limit is not None and self._limit < 1:
             raise Refused(Problem(f"{self._limit} is out of range", "dataset.limit", "at least 1, or null for all"))
+        if config.limit_seed is not None:
+            self._limit = None  # all that pass are drawn from (runner.datasets.drawing)
         self.kept = 0
 
     def keep(self, row: Row) -> bool:

@@ -15,6 +15,7 @@ from runner.config.dataset import DatasetConfig
 from runner.datasets import cells, embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
+from runner.datasets.drawing import Draw
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
@@ -56,7 +57,7 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     maker = reader if isinstance(reader, Maker) else None
     if maker is not None:
         maker.prepare(config)
-    path = resolve(config.path, "dataset.path", root)
+    path = _located(config, root)
     beside = path if path.is_dir() else path.parent
     images = resolve(config.images, "dataset.images", root, beside) if config.images is not None else beside
     if not images.is_dir():
@@ -64,7 +65,7 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
     findings, filters = Findings(show(path)), Filters(config)
     frames = Frames(config.video_fps, config.video_frames, config.video_as == "video")
     folder = ImageFolder(images, frames, beside, "dataset.path" if config.format == "images" else "dataset.images")
-    builder = _Builder(config, folder, findings, pictures)
+    builder, draw = _Builder(config, folder, findings, pictures), Draw.of(config)
     places: dict[str, str] = {}  # id -> where it was first seen
     for row in _guessed(reader, config, path, root):
         if isinstance(row, Problem):
@@ -78,7 +79,11 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
         else:
             places[row.id] = row.where
             if filters.keep(row):
-                builder.add(row)
+                (builder if draw is None else draw).add(row)
+    if draw is not None:
+        for row in draw.rows():
+            builder.add(row)
+        builder.notes.append(draw.note)
     if not places and not findings:
         findings.add(Problem("there are no rows", show(path), "it must hold at least one question"))
     for problem in filters.problems() if places else ():
@@ -91,6 +96,17 @@ def open_dataset(config: DatasetConfig, root: Path = Path(), *, pictures: bool =
         raise
     dataset = builder.dataset()
     return dataset if maker is None else replace(dataset, probes=maker.probes, is_search=maker.is_search(config))
+
+
+def _located(config: DatasetConfig, root: Path) -> Path:
+    """Return the dataset's file or folder. Raise Refused, with what fetches the data, where there is none."""
+    try:
+        return resolve(config.path, "dataset.path", root)
+    except Refused as refused:
+        if config.download is None:
+            raise
+        told = [replace(one, remedy=f"{one.remedy}. To get the data: {config.download}") for one in refused.problems]
+        raise Refused(told) from refused
 
 
 def places(config: DatasetConfig, root: Path, ids: Container[str]) -> dict[str, str]:

@@ -34,22 +34,29 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all rows of all files in the order of their names."""
     check_options(config, "split")
     names, number = chosen_columns(config, NAMES, "images"), 0
-    for file in _files(path, config.options.get("split")):
+    for where, plain in objects(path, names, config.options.get("split")):
+        if isinstance(plain, Problem):
+            yield plain
+            continue
+        flat = nested.flat(plain, names)
+        known = names if "id" in names else {**names, "id": "id"}
+        if "id" not in names:
+            flat["id"] = str(number)
+        yield nested.row(where, flat, known)
+        number += 1
+
+
+def objects(path: Path, names: dict[str, str], split: Any = None) -> Iterator[tuple[str, dict[str, Any] | Problem]]:
+    """Yield the place and the values of each row, as JSON would hold them; columns in `names` must be there."""
+    for file in _files(path, split):
         for first, batch in _batches(file, names):
             kinds = {column.name: column.type for column in batch.schema}
             for place, values in enumerate(batch.to_pylist(), start=first):
                 where = f"{show(file)}, row {place}"
                 try:
-                    plain = {name: _plain(value, kinds[name]) for name, value in values.items()}
+                    yield where, {name: _plain(value, kinds[name]) for name, value in values.items()}
                 except OverflowError as error:
-                    yield Problem(str(error), where, "a number, or null")
-                    continue
-                flat = nested.flat(plain, names)
-                known = names if "id" in names else {**names, "id": "id"}
-                if "id" not in names:
-                    flat["id"] = str(number)
-                yield nested.row(where, flat, known)
-                number += 1
+                    yield where, Problem(str(error), where, "a number, or null")
 
 
 def _files(path: Path, split: Any) -> list[Path]:

@@ -36,6 +36,7 @@ BUILT_IN = {
     "images": "runner.datasets.image_folder:read",
     "json": "runner.datasets.json_file:read",
     "jsonl": "runner.datasets.jsonl:read",
+    "mws_vision": "runner.datasets.mws_vision:read",
     "openai_messages": "runner.datasets.openai_messages:read",
     "parquet": "runner.datasets.parquet:read",
     "spreadsheet": "runner.datasets.spreadsheet:read",

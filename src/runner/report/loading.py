@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import sys
 from collections import defaultdict
@@ -33,6 +34,8 @@ from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
 PREFERRED = (
+    "mws_overall",
+    "mws_antifraud",
     "page_overall",
     "kie_f1",
     "grounding_hit",
@@ -210,7 +213,18 @@ def _answer(row: Mapping[str, Any]) -> CandidateAnswer:
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
         prompt=sys.intern(prompt) if prompt != row["question"] else "",
+        seen=_size(row.get("image_sizes")),
     )
+
+
+@functools.lru_cache(maxsize=1000)
+def _same(width: int, height: int) -> tuple[int, int]:
+    """Return a size that many answers share."""
+    return width, height
+
+
+def _size(sizes: Sequence[Sequence[int]] | None) -> tuple[int, int] | None:
+    return _same(sizes[0][0], sizes[0][1]) if sizes else None
 
 
 def _sample(row: Mapping[str, Any]) -> ReportSample:

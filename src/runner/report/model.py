@@ -48,6 +48,7 @@ class CandidateAnswer:
     """A candidate's answer, or the error (`text` is None then). Times are in seconds; unknown values are None.
 
     `prompt` is the rendered text that was sent. It is empty if that equals the sample's question or is unknown.
+    `seen` is the size (width, height) to which the engine resized the first picture.
     """
 
     text: str | None
@@ -57,6 +58,7 @@ class CandidateAnswer:
     prompt_tokens: int | None
     completion_tokens: int | None
     prompt: str = ""
+    seen: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

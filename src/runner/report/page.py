@@ -27,6 +27,7 @@ from runner.report.sections import (
     charts,
     comparison,
     constraint,
+    drift,
     origin,
     published,
     reading,
@@ -40,6 +41,7 @@ HERE = Path(__file__).parent
 SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
+    "drift": drift,
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
@@ -52,7 +54,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.d
 # Characters that could end a script element or begin a comment, and line separators, which older JavaScript rejects.
 ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 MANY = 100
-SCRIPTS = ("tables.js", "charts.js", "difference.js", "answers.js")
+SCRIPTS = ("tables.js", "charts.js", "difference.js", "drawn.js", "answers.js")
 
 
 @dataclass(frozen=True, slots=True)

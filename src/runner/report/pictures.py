@@ -60,7 +60,7 @@ class _Ahead:
         for name in self._names:
             if self._ended.is_set() or self._room <= 0:
                 return
-            image = _find(name, ())
+            image = find(name, ())
             key = _version(image, self._pixels)
             if key is not None and (made := _made(image, self._pixels)) is not None:
                 self._made[key] = made
@@ -129,7 +129,7 @@ def _portions(names: Sequence[str], size: int) -> Iterator[list[str]]:
 
 def _read(name: str, folders: Sequence[Path], pixels: int) -> tuple[str, str] | None:
     """Return a picture's digest and data address; None where it can't be had any more."""
-    image = _find(name, folders)
+    image = find(name, folders)
     return (_ahead.find(image, pixels) if _ahead is not None else None) or _made(image, pixels)
 
 
@@ -142,7 +142,8 @@ def _made(image: Image, pixels: int) -> tuple[str, str] | None:
     return encoded.digest, f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _find(name: str, folders: Sequence[Path]) -> Image:
+def find(name: str, folders: Sequence[Path]) -> Image:
+    """Return the picture that answers.jsonl names so; relative names start at one of the folders."""
     page = PAGE.fullmatch(name)
     path, number = Path(page.group(1) if page else name), int(page.group(2)) - 1 if page else None
     places = (path, *(folder / path for folder in folders)) if not path.is_absolute() else (path,)

@@ -7,11 +7,14 @@ A check looks at one candidate and yields warnings. Its text is `trust.<name>` i
 from __future__ import annotations
 
 import functools
+import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.report import schema_modes
+from runner.jobs.results import UNKNOWN
+from runner.report import drifts, schema_modes
 from runner.report.model import Candidate, Comparison
 from runner.studies.parity import comparison as parity
 
@@ -23,6 +26,8 @@ class Distrust:
     candidate: Candidate | None
     text: str
 
+
+TOKEN_AREAS = (28 * 28, 32 * 32)  # pixels of a visual token: Qwen2-VL and Qwen2.5-VL; Qwen3-VL, Qwen3.5 and Qwen3.6
 
 Check = Callable[[Comparison, Candidate], Iterator[str]]
 
@@ -69,6 +74,17 @@ def late(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         say = compared.texts
         worst = say.number(1000 * (candidate.metric("load/late_p99_s") or 0.0), ".0f")
         yield say("trust.late", share=say.number(share, ".1%"), limit=say.number(limit, ".0%"), worst=worst)
+
+
+def drifted(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of a candidate that became slower or faster by itself; what all do together is told of once."""
+    found = drifts.look(compared)
+    limit = compared.settings.trust.drift
+    if found is None or (found.together is not None and found.together.is_beyond(limit)):
+        return
+    tested = found.tests.get(candidate)
+    if tested is not None and tested.is_beyond(limit):
+        yield drifts.told(compared, tested, candidate.label)
 
 
 def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
@@ -121,6 +137,56 @@ def _adapters(candidate: Candidate) -> str:
     return ", ".join(candidate.result.config["model"].get("output_adapters") or ())
 
 
+def pixels(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of models that saw pages of other sizes, unless each model was run with the same limits."""
+    if _unlike(compared, _limits) and not _same_tokens(compared):
+        yield compared.texts("trust.pixels", limits=_limits(candidate) or compared.texts("trust.own_limits"))
+
+
+def _limits(candidate: Candidate) -> str:
+    model = candidate.result.config["model"]
+    named = (name for name in ("min_pixels", "max_pixels") if model.get(name) is not None)
+    return ", ".join(f"model.{name} {model[name]}" for name in named)
+
+
+def _same_tokens(compared: Comparison) -> bool:
+    """Tell whether all limits come to one number of visual tokens: 1,003,520 pixels are 1280 of 28 x 28.
+
+    The models' files limit Qwen2-VL and Qwen3-VL so. A limit is chosen in tokens, since these are what it costs.
+    """
+    models = [candidate.result.config["model"] for candidate in compared.candidates if candidate.finished]
+    if any(model.get("max_pixels") is None or model.get("min_pixels") is not None for model in models):
+        return False
+    return bool(set.intersection(*({model["max_pixels"] / area for area in TOKEN_AREAS} for model in models)))
+
+
+def prompts(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of models that were asked in other words, unless each model was asked with the same prompts."""
+    if _unlike(compared, _prompt):
+        prompt = candidate.result.config.get("prompt") or {}
+        yield compared.texts("trust.prompts", prompt=prompt.get("name") or compared.texts("trust.no_name"))
+
+
+def _prompt(candidate: Candidate) -> str:
+    """Return everything that decides how questions are worded; the schema's mode has a check of its own."""
+    prompt = candidate.result.config.get("prompt") or {}
+    words = {name: value for name, value in prompt.items() if name != "schema_mode"}
+    return json.dumps(words, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _unlike(compared: Comparison, setting: Callable[[Candidate], str]) -> bool:
+    """Tell whether one model was run with other values of a setting than another one.
+
+    A setting that is swept over with every model is an axis of the comparison, and the candidates' names tell of it.
+    What another program did is not known.
+    """
+    by_model: dict[str, set[str]] = defaultdict(set)
+    for candidate in compared.candidates:
+        if candidate.finished and UNKNOWN not in candidate.choice.values():
+            by_model[str(candidate.result.config["model"]["name"])].add(setting(candidate))
+    return len(set(map(frozenset, by_model.values()))) > 1
+
+
 @functools.lru_cache(maxsize=4)
 def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
     """Return how the input of each job differs, by its folder. Cached for all candidates; empty with one backend."""
@@ -129,8 +195,8 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 
 CHECKS: Sequence[Check] = (
-    *(failed, unscored, truncated, refused, overhead, late, swap_gap),
-    *(other_questions, other_input, whole_pages, schema_mode, output_adapters),
+    *(failed, unscored, truncated, refused, overhead, late, drifted, swap_gap),
+    *(other_questions, other_input, whole_pages, schema_mode, output_adapters, pixels, prompts),
 )
 
 
@@ -144,6 +210,9 @@ def warnings(compared: Comparison) -> list[Distrust]:
                 None, compared.texts("trust.documents", n=compared.documents, limit=compared.texts.number(limit, "g"))
             )
         )
+    found = drifts.look(compared)
+    if found is not None and found.together is not None and found.together.is_beyond(compared.settings.trust.drift):
+        distrusts.append(Distrust(None, drifts.told(compared, found.together, compared.texts("drift.all"))))
     for candidate in compared.candidates:
         if candidate.finished:
             distrusts += [Distrust(candidate, text) for check in CHECKS for text in check(compared, candidate)]

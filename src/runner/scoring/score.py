@@ -27,6 +27,12 @@ OFTEN_WITHOUT = (
     "page_teds",
     "page_teds_structure",
     "page_formula_edit",
+    "mws_page_ocr",
+    "mws_parsing",
+    "mws_grounding",
+    "mws_kie",
+    "mws_vqa",
+    "mws_antifraud_reason",
 )
 
 
@@ -163,7 +169,7 @@ def unscored(aggregates: list[Aggregate]) -> int:
 
     Descriptions don't count: an answer of digits alone has no share of Latin letters, and nothing is wrong with it.
     Nor does rouge2: a reference of one word has no pairs of neighbours; nor what a page or a reference has none of,
-    such as tables or nulls.
+    such as tables or nulls; nor the tasks of a benchmark, each of which scores its own questions: `mws_overall` counts.
     """
     overall = [figure for figure in aggregates if figure.doc_class is None and figure.measure_group == "quality"]
     overall = [figure for figure in overall if figure.measure not in OFTEN_WITHOUT]

@@ -2,11 +2,13 @@
 
 An experiment names the file: `published: data/published/screen_annotation.yaml`. A line of the file belongs to the jobs
 whose model, quantisation and prompt are those that the line names. If answers of another program were scored, it
-belongs to the jobs with the line's name.
+belongs to the jobs with the line's name. A file with `leaderboard: [measures]` is a ranking: all of its lines stand in
+a table together with the jobs, sorted by the first of these measures.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from runner.base import command_line, paths, terminal, terminal_table
 from runner.base.errors import Problem, Refused
 from runner.jobs.folder import JobFolder
 
-KEYS = {"source", "samples", "measures", "also", "figures"}
+KEYS = {"source", "samples", "measures", "also", "figures", "leaderboard"}
+_NEIGHBOURS = 3  # lines of a leaderboard that the terminal shows above and below each job
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,29 @@ class PublishedSource:
     there: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a leaderboard: a published model, or a job (with its name), and the figures by measure.
+
+    `rank` is that of a published model, by the first measure; where a job would stand, if its figure is known.
+    """
+
+    name: str
+    rank: int | None
+    figures: Mapping[str, float | None]
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Published models and jobs in one ranking, and the measures that are its columns."""
+
+    source: str
+    measures: Sequence[str]
+    places: Sequence[Place]
+    notes: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Published:
     """A file of published figures: their source, its number of samples, and a note on each measure."""
@@ -52,6 +78,7 @@ class Published:
     notes: Mapping[str, str]
     also: Mapping[str, str]
     figures: Sequence[Mapping[str, Any]]
+    leaderboard: Sequence[str] = ()
 
     @classmethod
     def read(cls, path: str) -> Published:
@@ -65,12 +92,16 @@ class Published:
         known = set(content.get("measures", {}))
         if strange := {name for line in content["figures"] for name in line["values"]} - known:
             raise Refused(Problem(f"not described: {', '.join(sorted(strange))}", path, "describe it under measures"))
+        board = content.get("leaderboard", [])
+        if lost := [name for name in board if any(name not in line["values"] for line in content["figures"])]:
+            raise Refused(Problem(f"leaderboard: not every line has {', '.join(lost)}", path, "a figure in each line"))
         return cls(
             content["source"],
             content["samples"],
             content.get("measures", {}),
             content.get("also", {}),
             content["figures"],
+            tuple(board),
         )
 
     def compared_with(self, result: JobFolder) -> Iterator[ComparedFigure]:
@@ -85,11 +116,47 @@ class Published:
                 own = result.metric(name)
                 yield ComparedFigure(result.name, name, own, low, high, value, self.notes[measure])
 
+    def ranking(self, results: Sequence[JobFolder]) -> Leaderboard | None:
+        """Return the leaderboard with these jobs in it; None where the file is none."""
+        if not self.leaderboard:
+            return None
+        first = self.leaderboard[0]
+        published = sorted(self.figures, key=lambda line: -float(line["values"][first]))
+        places = [
+            Place(line["name"], 1 + sum(other["values"][first] > line["values"][first] for other in published),
+                  {name: line["values"][name] for name in self.leaderboard})
+            for line in published
+        ]  # fmt: skip
+        for result in results:
+            figures = {name: result.metric(name) for name in self.leaderboard}
+            own = figures[first]
+            rank = None if own is None else 1 + sum(line["values"][first] > own for line in published)
+            places.append(Place(result.name, rank, figures, result.name))
+        # A job stands above the published models whose figure it has; one without a figure at the end.
+        places.sort(key=lambda place: (-_or_least(place.figures[first]), place.job is None))
+        return Leaderboard(self.source, self.leaderboard, places, {name: self.notes[name] for name in self.leaderboard})
+
+
+def _or_least(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def leaderboards(results: Sequence[JobFolder]) -> list[Leaderboard]:
+    """Return the leaderboards that the configs of jobs name, each with the jobs that name it."""
+    by_path: dict[str, list[JobFolder]] = {}
+    for result in results:
+        if path := result.config.get("published"):
+            by_path.setdefault(str(path), []).append(result)
+    boards = (Published.read(path).ranking(jobs) for path, jobs in by_path.items())
+    return [board for board in boards if board is not None]
+
 
 def _belongs(line: Mapping[str, Any], result: JobFolder) -> bool:
     """Tell whether a line belongs to a job: it names the job's model, quantisation and prompt, or its name."""
     named = [group for group in ("model", "quant", "prompt") if group in line]
-    return line.get("name") == result.name or all(result.config[group]["name"] == line[group] for group in named)
+    return line.get("name") == result.name or (
+        bool(named) and all(result.config[group]["name"] == line[group] for group in named)
+    )
 
 
 def compare(results: Sequence[JobFolder]) -> tuple[list[ComparedFigure], list[PublishedSource]]:
@@ -117,6 +184,8 @@ def show(results: Sequence[JobFolder]) -> bool:
         terminal_table.show_rows(header, cells, identity=2, elsewhere="metrics.json in each job's folder")
         for measure, note in {row.measure: row.note for row in measured}.items():
             console.print(f"{measure}, as published: {note}", highlight=False, markup=False, soft_wrap=True)
+    for board in leaderboards(results):
+        _show_board(board)
     for source in sources:
         of = (
             f"n: {source.here} here, {source.there} there"
@@ -124,9 +193,30 @@ def show(results: Sequence[JobFolder]) -> bool:
             else f"n: {source.here}, as there"
         )
         console.print(f"published: {source.name} ({of})", highlight=False, markup=False, soft_wrap=True)
-    if sources and not measured:
+    if sources and not measured and not any(Published.read(str(path)).leaderboard for path in _paths(results)):
         console.print("none of these figures was measured here: other models, or other measures", highlight=False)
     return bool(sources)
+
+
+def _paths(results: Sequence[JobFolder]) -> set[str]:
+    return {str(path) for result in results if (path := result.config.get("published"))}
+
+
+def _show_board(board: Leaderboard) -> None:
+    """Print the best of a leaderboard, and the jobs with their neighbours."""
+    own = [number for number, place in enumerate(board.places) if place.job is not None]
+    near = {number for at in own for number in range(at - _NEIGHBOURS, at + _NEIGHBOURS + 1)} | set(range(_NEIGHBOURS))
+    shown = [place for number, place in enumerate(board.places) if number in near]
+    rows = [
+        ("" if place.rank is None or place.job else str(place.rank), f"here: {place.name}" if place.job else place.name,
+         *("" if value is None else f"{value:.3f}" for value in place.figures.values()))
+        for place in shown
+    ]  # fmt: skip
+    header = ("rank", "model", *(name.removeprefix("quality/") for name in board.measures))
+    terminal_table.show_rows(header, rows, identity=2, elsewhere="report.html")
+    if left := len(board.places) - len(shown):
+        note = f"{left} more lines of this leaderboard are in report.html"
+        terminal.console().print(note, highlight=False, soft_wrap=True)
 
 
 def _cells(row: ComparedFigure) -> tuple[str, ...]:

@@ -173,6 +173,11 @@ class UnderWay:
         record.metrics |= of_confidence
         record.notes += notes_of_confidence
         record.metrics |= figures.figures(seen, generated.measured, timed=generated.timed)
+        if (limit := generated.rate_limit) is not None:
+            record.metrics |= limit.figures()
+            if (told := limit.told()) is not None:
+                log.info("%s: %s", job.title, told)
+                record.notes.append(told)
         _costs(job, record, seen.costs, generated.measured if generated.timed else None)
         if self._capacity is not None:
             _capacity(job, record, self._capacity, seen.costs)

@@ -199,6 +199,9 @@ class Purse:
         self.pays -= 1
         return None if self.pays >= 0 else Failure("over_budget", "not asked: it is spent")
 
+    def asks_again(self, _generation: Generation) -> bool:
+        return False
+
     def leave(self, _request: GenerationRequest, _generation: Generation | None) -> None:
         self.free.release()
 

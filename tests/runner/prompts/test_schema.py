@@ -129,3 +129,43 @@ def test_what_llguidance_does_not_know_is_refused(schema: Path):
     words = refusal(f"prompt.schema={schema}", "prompt.schema_mode=constrained")
     assert "Unknown format: iban" in words and "prompt.schema_mode=told" in words
     assert planned(f"prompt.schema={schema}").response_schema is None  # told, it is the model's affair
+
+
+ANY_OF = {"type": "object", "properties": {"номер": {"type": "string"}}, "required": ["номер"]} | {
+    "anyOf": [{"required": ["дата"], "properties": {"дата": {"type": "string"}}}, {"required": ["год"]}]
+}
+
+
+@pytest.mark.parametrize("where", [lambda schema: schema, lambda schema: {"type": "array", "items": schema}])
+def test_what_xgrammar_would_leave_out_is_refused(schema: Path, where):
+    """Seen with xgrammar 0.2.7 to 0.2.9: findings/xgrammar_anyof_beside_properties.sh. llguidance holds to it."""
+    schema.write_text(json.dumps(where(ANY_OF)), "utf-8")
+    held = (f"prompt.schema={schema}", "prompt.schema_mode=constrained")
+    assert "anyOf" in refusal(*held, "backend=vllm", "env=vllm_cpu")
+    for allowed in (
+        (*held, "backend=hf"),
+        (f"prompt.schema={schema}", "backend=vllm", "env=vllm_cpu"),
+        (*held, "backend=vllm", "env=vllm_cpu", "+backend.engine_args.structured_outputs_config={backend: guidance}"),
+    ):
+        planned(*allowed)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "backend", "words"),
+    [
+        (r"^\w+$", "hf", ["ASCII alone"]),
+        (r"^\w+$", "vllm", ["ASCII alone"]),
+        ("^ООО .+$", "vllm", ["can't write quotes"]),
+        ("^ООО .+$", "hf", []),
+        (r"^\d\d\.\d\d[.]\d{4}$", "vllm", []),
+        ("^[А-Яа-яЁё -]+$", "vllm", []),
+    ],
+)
+def test_what_grammars_make_of_a_pattern_is_told(schema: Path, pattern, backend, words):
+    content = {"type": "object", "properties": {"имя": {"type": "string", "pattern": pattern}}}
+    schema.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    env = ("env=vllm_cpu",) if backend == "vllm" else ()
+    job = planned(f"prompt.schema={schema}", "prompt.schema_mode=constrained", f"backend={backend}", *env)
+    told = [note for note in job.reading_notes() if "pattern" in note]
+    assert len(told) == len(words) and all(word in note for word, note in zip(words, told, strict=True))
+    assert not [note for note in planned(f"prompt.schema={schema}").reading_notes() if "pattern" in note]

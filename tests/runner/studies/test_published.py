@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from runner.base.errors import Refused
 from runner.jobs.folder import JobFolder
@@ -19,8 +18,8 @@ SCREENS = "data/published/screen_annotation.yaml"
 def test_every_file_reads_and_belongs_to_an_experiment(path: Path):
     assert Published.read(str(path)).samples > 0
     name = f"data/published/{path.name}"
-    experiments = [OmegaConf.load(file) for file in (ROOT / "conf" / "experiment").glob("*.yaml")]
-    assert any(one.get("published") == name for one in experiments)
+    # In its keys, or in what its head says, for data that few people have.
+    assert any(name in file.read_text(encoding="utf-8") for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
 
 
 def test_the_swapped_columns_are_put_right(shared: Path):

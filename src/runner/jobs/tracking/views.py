@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TAG = "mlflow.sharedViewState."
 # Measures that a reader looks for first; the first two that were measured are shown.
 QUALITY = (
-    "judge/ratio", "judge/score", "quality/page_overall", "quality/kie_f1", "quality/exact_match", "quality/cer",
-    "quality/anls", "quality/rougeL",
+    "judge/ratio", "judge/score", "quality/mws_overall", "quality/page_overall", "quality/kie_f1",
+    "quality/exact_match", "quality/cer", "quality/anls", "quality/rougeL",
 )  # fmt: skip
 # One of each row.
 COSTS = (

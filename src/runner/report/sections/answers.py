@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.report.decision import Decision
+from runner.report.drawn import Drawn
 from runner.report.figures import is_percent
 from runner.report.model import Candidate, CandidateAnswer, Comparison, JudgeRemark, Key, ReportSample, tracked
 from runner.report.pictures import Pictures, gather
@@ -25,7 +26,8 @@ PHRASES = (
     "question", "answers", "no_reference", "cut", "failed", "truncated", "times", "not_asked", "close", "previous",
     "next", "document", "picture", "latency", "printed", "nothing", "empty", "seconds", "field", "kind", "sort",
     "whose", "everyone", "any_of", "whole_class", "link", "prompt", "prompt_is_question", "prompt_cut", "system",
-    "more_answers", "unknown", "more_columns",
+    "more_answers", "unknown", "more_columns", "boxes", "box_outside", "no_box", "boxes_more", "no_table",
+    "tables_cut", "undrawn", "cell_changed", "cell_missing", "cell_extra",
 )  # fmt: skip
 
 
@@ -41,6 +43,7 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
     pictures = _pictures(compared, samples, rows)
     names = _names(samples)
     prompts = _prompts(rows)
+    folders = _folders(compared)
     longest = _fitting(prompts, MOST_PROMPT_CHARACTERS)
     # Rows are generated while they are written: those of a large sweep would take more memory than everything else.
     data = {
@@ -51,7 +54,10 @@ def context(compared: Comparison, decision: Decision) -> dict[str, Any] | None:
         "baseline": compared.candidates.index(compared.baseline),
         "measure": _measure(compared),
         "samples": (_sample(sample, pictures, names) for sample in samples),
-        "answers": (_answers(rows[candidate], samples, cut, prompts) for candidate in compared.candidates),
+        "answers": (
+            _answers(rows[candidate], samples, cut, prompts, Drawn(candidate, folders, len(compared.candidates)))
+            for candidate in compared.candidates
+        ),
         "names": list(names),
         "prompts": [[prompt[:longest], len(prompt)] for prompt in prompts],
         "texts": {name: say(f"answers.{name}") for name in PHRASES},
@@ -121,15 +127,26 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _answers(
-    rows: Mapping[str, Sequence[Entry]], samples: Iterable[ReportSample], cut: int, prompts: Mapping[str, int]
+    rows: Mapping[str, Sequence[Entry]],
+    samples: Iterable[ReportSample],
+    cut: int,
+    prompts: Mapping[str, int],
+    drawn: Drawn,
 ) -> Iterator[list[list[Any]]]:
     """Yield the answers of one candidate to each question shown."""
-    return (_entries(rows.get(sample.id), cut, prompts) for sample in samples)
+    return (_entries(sample, rows.get(sample.id), cut, prompts, drawn) for sample in samples)
 
 
-def _entries(entries: Sequence[Entry] | None, cut: int, prompts: Mapping[str, int]) -> list[list[Any]]:
+def _entries(
+    sample: ReportSample, entries: Sequence[Entry] | None, cut: int, prompts: Mapping[str, int], drawn: Drawn
+) -> list[list[Any]]:
     """Return [text, score] or [text, score, {further facts}] for each distinct answer."""
-    return [list(_entry(*entry, cut, prompts)) for entry in entries or ()]
+    made = [list(_entry(*entry, cut, prompts)) for entry in entries or ()]
+    if drawn:
+        for line, (answer, *_) in zip(made, entries or (), strict=True):
+            if what := drawn.of(sample, answer):
+                line[2:] = [(line[2] if len(line) > 2 else {}) | what]
+    return made
 
 
 def _entry(
@@ -214,7 +231,9 @@ def _sample(sample: ReportSample, pictures: Pictures, names: Mapping[str, int]) 
     """Return a sample as a list, in which numbers stand for the shared texts."""
     numbers = [names[name] for name in _shared(sample)]
     shown = [pictures.places[name] for name in sample.images if name in pictures.places]
-    return [sample.id, *numbers, list(sample.references), shown]
+    # Boxes lie on the first picture; the page must know where that one could not be had.
+    first = [] if not shown or sample.images[0] in pictures.places else [False]
+    return [sample.id, *numbers, list(sample.references), shown, *first]
 
 
 def _pictures(
@@ -227,6 +246,11 @@ def _pictures(
         return len(texts) < 2 and None not in texts
 
     ordered = sorted(samples, key=calm)
-    cwds = dict.fromkeys(str(candidate.result.environment.get("cwd", ".")) for candidate in compared.candidates)
     names = [name for sample in ordered for name in sample.images]
-    return gather(names, [Path(cwd) for cwd in cwds], compared.settings.pictures)
+    return gather(names, _folders(compared), compared.settings.pictures)
+
+
+def _folders(compared: Comparison) -> list[Path]:
+    """Return the folders in which the jobs ran, where relative names of pictures start."""
+    cwds = dict.fromkeys(str(candidate.result.environment.get("cwd", ".")) for candidate in compared.candidates)
+    return list(map(Path, cwds))

@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const ROW = 96, ROW_PHONE = 106, MOST_IN_ROW = 3, OPEN_PROMPT = 600, LINE_PHONE = 25, SPARE = 6, PRINTED = 40, LONGEST_IN_ROW = 400, LONGEST_WHOLLY_MARKED = 80;
-  const [ID, DOCUMENT, CLASS, FIELD, QUESTION, REFERENCES, PICTURES] = [0, 1, 2, 3, 4, 5, 6];
+  const [ID, DOCUMENT, CLASS, FIELD, QUESTION, REFERENCES, PICTURES, FIRST] = [0, 1, 2, 3, 4, 5, 6, 7];
 
   const make = (tag, name, text) => {
     const made = document.createElement(tag);
@@ -473,7 +473,11 @@
       });
       const where = [this.name(sample, CLASS), this.name(sample, FIELD)].filter(Boolean).join(" / ");
       const pictures = make("div", "pictures");
-      for (const number of one[PICTURES]) pictures.append(this.thumbnail(number, 1));
+      const layers = one[FIRST] === false ? [] : window.drawn.layers(this.data.answers.map((all) => all[sample]), this.data.candidates, this.say);
+      one[PICTURES].forEach((number, place) => {
+        if (place === 0 && layers.length) pictures.append(...this.withBoxes(number, layers));
+        else pictures.append(this.thumbnail(number, 1));
+      });
       const told = make("div", "told");
       told.append(
         untrusted("p", "soft", `${where ? `${where} · ` : ""}${this.say.document} ${this.name(sample, DOCUMENT)} · ${one[ID]}`),
@@ -487,6 +491,11 @@
         const part = make("div", "part");
         part.append(this.label(number));
         this.fill(part, sample, number, Infinity);
+        for (const [, , more] of this.entries(sample, number)) {
+          if (more?.boxes) part.append(window.drawn.told(more.boxes, this.say));
+          if (more?.undrawn) part.append(make("p", "soft", this.say.undrawn));
+          if (more?.tables) part.append(...window.drawn.tables(more.tables, this.data.candidates[number], this.say));
+        }
         if (this.entries(sample, number).length) part.append(...this.prompted(sample, number));
         for (const [, , more] of this.entries(sample, number)) {
           if (more?.length) part.append(make("p", "soft", this.say.cut.replace("{length}", more.length)));
@@ -500,6 +509,19 @@
       body.append(pictures, told);
       box.append(bar, body);
       box.showModal();
+    }
+
+    // The picture with the boxes of the reference and of all answers, and a legend that hides and shows them.
+    withBoxes(number, layers) {
+      const holder = this.thumbnail(number, 1), image = holder.querySelector("img");
+      const laid = window.drawn.overlay(image, layers);
+      holder.append(laid.cover);
+      const enlarge = (event) => {
+        event.stopPropagation();
+        lightbox(this.pictures[number], layers);
+      };
+      laid.cover.addEventListener("click", enlarge);
+      return [holder, window.drawn.legend(layers, laid.fill)];
     }
 
     // The prompt of this candidate: the system text of its config, and the prompt as it was sent.
@@ -559,13 +581,20 @@
     return hash === "#answers" || hash.startsWith("#answers?") ? new URLSearchParams(hash.slice("#answers?".length)) : null;
   };
 
-  const lightbox = (source) => {
+  const lightbox = (source, layers) => {
     const box = dialog("lightbox", "×");
     const image = make("img");
     image.src = source;
     image.alt = "";
     image.addEventListener("click", () => box.close());
-    box.append(image);
+    const holder = make("div", "holder");
+    holder.append(image);
+    if (layers) {
+      const { cover } = window.drawn.overlay(image, layers);
+      cover.addEventListener("click", () => box.close());
+      holder.append(cover);
+    }
+    box.append(holder);
     box.showModal();
   };
 

@@ -1,0 +1,281 @@
+"""The same load by three programs: ours as a user starts it, guidellm, and `vllm bench serve`; and what each reports.
+
+All three are told the messages and settings of the requests that our own command sends, in the same order. What they
+report is taken as they report it: nothing is computed anew from their rows, except where `guidellm` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uv import find_uv_bin
+
+from backends.api import Launch
+from backends.process.environments import Environment
+
+GUIDELLM = "guidellm==0.8.1"
+# `vllm bench serve` reports no time to first token without one (serve.py:1393); tokens are counted from the usage.
+TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "demo_models" / "demo_m" / "bf16"
+KEY = "peers"  # for an endpoint that asks for none
+FIGURES = {  # the name here -> ours
+    "requests/s": "throughput/requests_per_s",
+    "output tokens/s": "throughput/output_tokens_per_s",
+    "TTFT p50, ms": "ttft/p50_s",
+    "TTFT p95, ms": "ttft/p95_s",
+    "latency p50, ms": "latency/p50_s",
+    "latency p95, ms": "latency/p95_s",
+    "time per output token p50, ms": "tpot/p50_s",
+}
+
+
+class PeerFailed(Exception):
+    """A program ended without figures; the message holds the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An endpoint that answers chat completions; `url` ends with /v1."""
+
+    url: str
+    model: str
+    api_key: str = KEY
+
+
+@dataclass(frozen=True)
+class Load:
+    """`count` requests: `concurrency` at a time (closed), or `rate` a second (constant, poisson)."""
+
+    kind: str
+    count: int
+    concurrency: int = 4
+    rate: float = 8.0
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return (
+            f"closed, {self.concurrency} at a time" if self.kind == "closed" else f"{self.kind}, {self.rate:g} a second"
+        )
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a program reported, by the names of FIGURES; CPU seconds and wall seconds of its whole process tree.
+
+    `late_ms`: how long after it was due each request left, in ms, where the program tells it.
+    """
+
+    figures: Mapping[str, float]
+    cpu_s: float
+    late_ms: Sequence[float] = ()
+
+
+def our_words(target: Target, load: Load) -> list[str]:
+    """Return the command's words. The settling part is 0: the other programs measure all requests."""
+    words = [
+        "model=openai",
+        f"model.name={target.model}",
+        f"backend.base_url={target.url}",
+        "backend.dialect=local",
+        f"dataset.limit={load.count}",
+        "sampling.max_tokens=32",
+        "reuse=never",
+        "tracking=none",
+        "metrics=[exact_match]",
+        f"load={load.kind}",
+    ]
+    closed = [f"concurrency={load.concurrency}"]
+    return words + (closed if load.kind == "closed" else [f"load.rate={load.rate}", "load.settle_s=0"])
+
+
+def ours(target: Target, load: Load, folder: Path) -> Reported:
+    """Run our command against the endpoint."""
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "runner", *our_words(target, load), f"hydra.run.dir={folder}/job"]
+    variables = {"OPENAI_API_KEY": target.api_key, "RUNNER_STORE": str(folder / "store")}
+    cpu_s = _run(command, variables, folder)
+    record = json.loads((folder / "job" / "metrics.json").read_text(encoding="utf-8"))
+    values = record["metrics"]
+    if values.get("samples/failed"):
+        raise PeerFailed(f"{values['samples/failed']:g} of our requests failed")
+    rows = [json.loads(line) for line in (folder / "job" / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    late = [1000 * row["timing"]["late_s"] for row in rows if row["timing"].get("late_s") is not None]
+    return Reported({name: _unit(name, values[key]) for name, key in FIGURES.items() if key in values}, cpu_s, late)
+
+
+def guidellm_environment(folder: Path) -> Path:
+    """Build guidellm's own environment where it is missing; return its command. Raise PeerFailed if it can't be."""
+    command = folder / "bin" / "guidellm"
+    if not command.exists():
+        uv = os.fsdecode(find_uv_bin())
+        for words in (
+            ["venv", "--allow-existing", "-q", str(folder)],
+            ["pip", "install", "-q", "--python", str(folder), GUIDELLM],
+        ):
+            done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise PeerFailed(f"{GUIDELLM} can't be installed: {done.stderr[-500:]}")
+    return command
+
+
+def guidellm(command: Path, target: Target, load: Load, bodies: Sequence[Mapping[str, Any]], folder: Path) -> Reported:
+    """Run guidellm. It starts as many worker processes as there are cores; its default of ten slows two cores down."""
+    folder.mkdir(parents=True)
+    rows = folder / "requests.jsonl"
+    rows.write_text("".join(json.dumps({"messages": body["messages"]}) + "\n" for body in bodies), encoding="utf-8")
+    profile: dict[str, Any] = {"kind": load.kind, "rate": [load.rate]}
+    if load.kind == "closed":
+        profile = {"kind": "concurrent", "streams": [load.concurrency]}
+    spec = {
+        "backend": {
+            "kind": "openai_http",
+            "target": target.url,
+            "model": target.model,
+            "api_key": target.api_key,
+            "validate_backend": False,
+            "max_tokens": bodies[0]["max_tokens"],
+            "extras": {"body": _settings(bodies[0])},
+        },
+        "profile": profile,
+        "constraints": [{"kind": "max_requests", "count": len(bodies)}],
+        "data": [{"kind": "json_file", "path": str(rows)}],
+        "outputs": [{"kind": "json", "path": str(folder / "report.json")}],
+    }
+    (folder / "spec.json").write_text(json.dumps({"spec": spec}), encoding="utf-8")
+    variables = {"HF_HUB_OFFLINE": "1", "GUIDELLM__MAX_WORKER_PROCESSES": str(os.cpu_count() or 1)}
+    cpu_s = _run([str(command), "run", "-c", str(folder / "spec.json"), "--disable-console"], variables, folder)
+    (benchmark,) = json.loads((folder / "report.json").read_text(encoding="utf-8"))["benchmarks"]
+    metrics = {
+        name: (value or {}).get("successful") for name, value in benchmark["metrics"].items() if isinstance(value, dict)
+    }
+    answered, errors = (len(benchmark["requests"][kind] or ()) for kind in ("successful", "errored"))
+    if errors or answered < 0.99 * len(bodies):  # at 500 a second its report held 1,999 of 2,000
+        raise PeerFailed(f"guidellm got {answered} answers and {errors} errors to {len(bodies)} requests")
+    figures = {
+        "requests/s": metrics["requests_per_second"]["mean"],
+        "output tokens/s": metrics["output_tokens_per_second"]["mean"],
+        "TTFT p50, ms": metrics["time_to_first_token_ms"]["percentiles"]["p50"],
+        "TTFT p95, ms": metrics["time_to_first_token_ms"]["percentiles"]["p95"],
+        "latency p50, ms": 1000 * metrics["request_latency"]["percentiles"]["p50"],
+        "latency p95, ms": 1000 * metrics["request_latency"]["percentiles"]["p95"],
+        "time per output token p50, ms": metrics["inter_token_latency_ms"]["percentiles"]["p50"],
+    }
+    times = [one["info"]["timings"] for one in benchmark["requests"]["successful"]]
+    late = [1000 * max(0.0, one["request_start"] - one["targeted_start"]) for one in times]
+    return Reported(figures, cpu_s, late if load.kind != "closed" else ())
+
+
+def vllm_bench(
+    environment: Environment, target: Target, load: Load, bodies: Sequence[Mapping[str, Any]], folder: Path
+) -> Reported:
+    """Run `vllm bench serve` in vLLM's environment, with the pictures of the requests."""
+    folder.mkdir(parents=True)
+    rows = folder / "requests.jsonl"
+    with rows.open("w", encoding="utf-8") as file:
+        for body in bodies:
+            (message,) = body["messages"]
+            file.write(json.dumps({"content": message["content"]}) + "\n")
+    paced = ["--request-rate", str(load.rate), "--burstiness", "1" if load.kind == "poisson" else "inf"]
+    if load.kind == "closed":
+        paced = ["--request-rate", "inf", "--max-concurrency", str(load.concurrency)]
+    words = [
+        *("--backend", "openai-chat", "--base-url", target.url.removesuffix("/v1")),
+        *("--endpoint", "/v1/chat/completions", "--model", target.model, "--tokenizer", str(TOKENIZER)),
+        *(
+            "--dataset-name",
+            "custom_image",
+            "--dataset-path",
+            str(rows),
+            "--disable-shuffle",
+            "--enable-multimodal-chat",
+        ),
+        *("--num-prompts", str(len(bodies)), "--custom-output-len", str(bodies[0]["max_tokens"]), "--num-warmups", "3"),
+        *("--extra-body", json.dumps(_settings(bodies[0])), *paced, "--disable-tqdm"),
+        *("--save-result", "--result-dir", str(folder), "--result-filename", "report.json"),
+        *("--percentile-metrics", "ttft,tpot,e2el", "--metric-percentiles", "50,95"),
+    ]
+    launch = environment.prepare(Launch(("python", "-m", "vllm.entrypoints.cli.main", "bench", "serve", *words)))
+    cpu_s = _run(list(launch.argv), {**launch.variables, "OPENAI_API_KEY": target.api_key}, folder)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    if report["completed"] != len(bodies):
+        raise PeerFailed(f"vllm bench serve got {report['completed']} answers to {len(bodies)} requests")
+    figures = {
+        "requests/s": report["request_throughput"],
+        "output tokens/s": report["output_throughput"],
+        "TTFT p50, ms": report["p50_ttft_ms"],
+        "TTFT p95, ms": report["p95_ttft_ms"],
+        "latency p50, ms": report["p50_e2el_ms"],
+        "latency p95, ms": report["p95_e2el_ms"],
+        "time per output token p50, ms": report["p50_tpot_ms"],
+    }
+    return Reported(figures, cpu_s)
+
+
+def _settings(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a request's body the other programs do not send by themselves."""
+    theirs = {"messages", "model", "stream", "stream_options", "max_tokens"}
+    return {name: value for name, value in body.items() if name not in theirs}
+
+
+def _unit(name: str, value: float) -> float:
+    return 1000 * value if name.endswith("ms") else value
+
+
+def _run(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> float:
+    """Run a program to its end; return the CPU seconds of it and its children. Raise PeerFailed where it fails."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with (folder / "said.txt").open("w", encoding="utf-8") as said:
+        done = subprocess.run(
+            command, stdout=said, stderr=subprocess.STDOUT, env=kept | dict(variables), timeout=600, check=False
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        end = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")[-1500:]
+        raise PeerFailed(f"{Path(command[0]).name} ended with {done.returncode}: {end}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def bodies(target: Target, load: Load) -> list[dict[str, Any]]:
+    """Return the bodies of the requests that our command sends, in its order."""
+    from hydra import compose, initialize_config_dir
+
+    from backends import wire
+    from backends.api import Endpoint
+    from runner import config
+    from runner.asking.questions import Generated, Questions
+    from runner.base import paths
+    from runner.base.progress import Progress
+    from runner.planning.plan import plan
+    from runner.store import Shelf
+
+    config.register()
+    os.environ["OPENAI_API_KEY"] = target.api_key
+    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
+        planned = plan(compose("config", our_words(target, load)))
+    walk = Questions(planned, Shelf(Path(os.devnull).parent / "none.jsonl"), Generated(), Progress("", 0))
+    return [json.loads(wire.body(ask.build(), Endpoint(target.url, target.model))) for ask in walk.missing()]
+
+
+def vllm_environment() -> Environment:
+    """Return vLLM's environment for a CPU, built if it is missing (3 GB). Raise EngineFailed if it can't be."""
+    from hydra import compose, initialize_config_dir
+
+    from runner import config
+    from runner.base import paths
+    from runner.planning import environments
+    from runner.planning.plan import plan
+
+    config.register()
+    words = ["model=demo_m", "quant=fp32", "backend=vllm", "env=vllm_cpu", "tracking=none"]
+    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
+        environment = environments.resolve(plan(compose("config", words)).config)
+    environment.build(print)
+    return environment
