@@ -225,14 +225,15 @@ def passing(samples: int) -> Iterator[Limit]:
         yield Limit(f"{what} (passes: {np.mean(shares):.0%} of {best:.0%})", broken / samples, "<=", FALSE)
 
 
-def measured(random: np.random.Generator, answers: int, lasts: float, slower: float) -> list[np.ndarray]:
-    """Draw the batches of three candidates in three blocks of so many answers each.
+def measured(random: np.random.Generator, answers: int, lasts: float, slower: float, each: int) -> list[np.ndarray]:
+    """Draw the batches of three candidates in three blocks of so many answers each, `each` of them of one document.
 
     Latencies differ between documents by a factor of e**0.4 for all candidates, and by e**0.1 from answer to answer. A
     disturbance of e**0.1 decays over `lasts` answers (0: there is none). The machine becomes `slower` by a share until
     the last block.
     """
-    difficulty, count = random.normal(0, 0.4, 3 * answers), drift.batches(answers)
+    difficulty = np.repeat(random.normal(0, 0.4, 3 * answers // each), each)
+    count = drift.batches(answers, answers // each)
     found = []
     for _ in range(3):
         noise = random.normal(0, 0.1, 3 * answers)
@@ -242,14 +243,14 @@ def measured(random: np.random.Generator, answers: int, lasts: float, slower: fl
             pushes[0] = 0.1 * random.normal()
             noise += lfilter([1], [1, -keeps], pushes)
         level = np.repeat(np.log1p(slower) * np.arange(3) / 2, answers)
-        blocks = np.exp(difficulty + noise + level).reshape(3, answers)
-        found.append(np.array([drift.batch_means(list(block), count) for block in blocks]))
+        blocks = np.exp(difficulty + noise + level).reshape(3, -1, each)
+        found.append(np.array([drift.batch_means(block.tolist(), count) for block in blocks]))
     return found
 
 
-def alarms(random: np.random.Generator, answers: int, lasts: float, slower: float = 0.0) -> bool:
+def alarms(random: np.random.Generator, answers: int, lasts: float, slower: float = 0.0, each: int = 1) -> bool:
     """Tell whether any of the tests that the report makes says that something changed: of each, and of all together."""
-    means = measured(random, answers, lasts, slower)
+    means = measured(random, answers, lasts, slower, each)
     tests = {str(number): drift.look(one, draws=999).p for number, one in enumerate(means)}
     tests["together"] = drift.look(np.mean(means, axis=0), draws=999).p
     return min(holm(tests).values()) < 0.05
@@ -268,6 +269,12 @@ def drifting(samples: int) -> Iterator[Limit]:
             told = f"disturbances of {lasts:g} answers" if lasts else "no disturbances"
             told += " (nothing promised)" if limit == 1 else ""
             yield Limit(f"drift told of where none was made, {told}, blocks of {answers}", rate, "<=", limit)
+    for answers, each in ((40, 4), (200, 20)):
+        random = np.random.default_rng(answers)
+        rate = float(np.mean([alarms(random, answers, 0, each=each) for _ in range(samples)]))
+        yield Limit(
+            f"drift told of where none was made, {each} answers a document, blocks of {answers}", rate, "<=", FALSE
+        )
     for answers, slower, least in ((200, 0.12, 0.4), (200, 0.25, 0.9), (1000, 0.12, 0.9)):
         random = np.random.default_rng(answers)
         rate = float(np.mean([alarms(random, answers, 0, slower) for _ in range(samples)]))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,20 +57,28 @@ class Drift:
         return self.levels.index(max(self.levels))
 
 
-def batches(answers: int) -> int:
-    """Return into how many batches a block of so many answers is cut; 0: there are too few for a test."""
-    count = min(BATCHES, answers // SHORTEST)
+def batches(answers: int, documents: int) -> int:
+    """Return into how many batches a block of so many answers is cut; 0: there are too few for a test.
+
+    A batch holds whole documents, because these were dealt at random, and the questions about one take alike long.
+    """
+    count = min(BATCHES, answers // SHORTEST, documents)
     return count if count >= FEWEST_BATCHES else 0
 
 
-def batch_means(latencies: Sequence[float], count: int) -> list[float]:
-    """Return the mean logarithm of the latencies (seconds, in the order of sending) of each of `count` batches.
+def batch_means(documents: Sequence[Sequence[float]], count: int) -> list[float]:
+    """Return the mean logarithm of the latencies of each of `count` batches.
 
-    A latency of 0 has no logarithm. Raise ValueError for it, and for fewer latencies than batches.
+    `documents` are the latencies of each document's answers in seconds, documents in the order of sending. A latency of
+    0 has no logarithm. Raise ValueError for it, and for fewer documents with an answer than batches.
     """
-    if len(latencies) < count or min(latencies, default=0.0) <= 0:
-        raise ValueError("each batch needs an answer, and each answer a latency above 0")
-    return [float(np.log(part).mean()) for part in np.array_split(np.asarray(latencies, dtype=np.float64), count)]
+    if len(documents) < count or min((min(one, default=0.0) for one in documents), default=0.0) <= 0:
+        raise ValueError("each batch needs a document with answers, and each answer a latency above 0")
+    cuts = [round(number * len(documents) / count) for number in range(count + 1)]
+    return [
+        float(np.log([latency for one in documents[begin:end] for latency in one]).mean())
+        for begin, end in pairwise(cuts)
+    ]
 
 
 def look(means: Array, draws: int = DRAWS) -> Drift:

@@ -15,7 +15,9 @@ def blocks(random: np.random.Generator, answers: int, slower: float = 0.0) -> np
     """Batches of three blocks of latencies that differ from document to document by 30%."""
     levels = np.log1p(slower) * np.arange(3) / 2
     latencies = np.exp(random.normal(0, 0.3, (3, answers)) + levels[:, None])
-    return np.array([drift.batch_means(list(block), drift.batches(answers)) for block in latencies])
+    return np.array(
+        [drift.batch_means([[one] for one in block], drift.batches(answers, answers)) for block in latencies]
+    )
 
 
 def test_a_machine_that_became_slower_is_found_and_quantified():
@@ -49,13 +51,27 @@ def test_blocks_that_are_all_the_same_do_not_differ():
 
 
 def test_batches_are_runs_of_answers_and_a_block_of_few_has_none():
-    assert [drift.batches(answers) for answers in (0, 11, 12, 23, 24, 5000)] == [0, 0, 4, 7, 8, 8]
-    assert drift.batch_means([1, math.e**2, 1, 1], 2) == pytest.approx([1.0, 0.0])
+    assert [drift.batches(answers, answers) for answers in (0, 11, 12, 23, 24, 5000)] == [0, 0, 4, 7, 8, 8]
+    assert [drift.batches(5000, documents) for documents in (3, 4, 7, 9)] == [0, 4, 7, 8]
+    assert drift.batch_means([[1], [math.e**3, 1], [1], [1]], 2) == pytest.approx([1.0, 0.0])
 
 
-@pytest.mark.parametrize("latencies", [[1.0], [1.0, 0.0], [1.0, -1.0]])
-def test_what_has_no_logarithm_or_batch_is_refused(latencies: list[float]):
-    with pytest.raises(ValueError, match="each batch needs an answer"):
+def test_documents_that_take_long_with_all_their_questions_are_no_drift():
+    random = np.random.default_rng(3)
+
+    def alarm() -> bool:
+        documents = np.exp(random.normal(0, 0.5, (2, 10, 1)) + random.normal(0, 0.05, (2, 10, 20)))
+        count = drift.batches(200, 10)
+        return (
+            drift.look(np.array([drift.batch_means(block.tolist(), count) for block in documents]), draws=399).p < 0.05
+        )
+
+    assert sum(alarm() for _ in range(200)) <= 20, "5% of 200 are 10, and more than 20 come once in a thousand times"
+
+
+@pytest.mark.parametrize("latencies", [[[1.0]], [[1.0], [0.0]], [[1.0], [-1.0]], [[1.0], []]])
+def test_what_has_no_logarithm_or_batch_is_refused(latencies: list[list[float]]):
+    with pytest.raises(ValueError, match="each batch needs a document"):
         drift.batch_means(latencies, 2)
 
 

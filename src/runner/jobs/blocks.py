@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,17 +19,25 @@ from runner.config.over_time import KEY
 ASTRAY = 0.1  # share of the answers of a block that may have been sent while another block was: asked again later
 
 
+class Timed(NamedTuple):
+    """An answer: when it was sent (Unix time, seconds), its latency in seconds, and its document."""
+
+    at: float
+    latency: float
+    document: str
+
+
 @dataclass
 class Block:
-    """The answers of a block: when each was sent (Unix time) and its latency, both in seconds, in no order."""
+    """The answers of a block, in no order. `documents` and `questions` are how many it was dealt."""
 
     documents: int
     questions: int
-    times: list[tuple[float, float]] = field(default_factory=list)
+    times: list[Timed] = field(default_factory=list)
 
     def percentile(self, percent: float) -> float | None:
         """Return a percentile of the latencies in seconds; None without any."""
-        return float(np.percentile([latency for _, latency in self.times], percent)) if self.times else None
+        return float(np.percentile([one.latency for one in self.times], percent)) if self.times else None
 
 
 def described(blocks: Sequence[Block]) -> dict[str, Any]:
@@ -39,26 +47,33 @@ def described(blocks: Sequence[Block]) -> dict[str, Any]:
     where there are too few answers for a test, or where the blocks are not stretches of time (`in_order` is false).
     """
     kept, in_order = _in_their_time(blocks)
-    count = drift.batches(min(block.questions for block in blocks))
-    tested = in_order and count > 0 and all(len(times) >= count for times in kept)
+    count = min(drift.batches(block.questions, block.documents) for block in blocks)
+    tested = in_order and count > 0 and all(len({one.document for one in times}) >= count for times in kept)
     told = []
     for block, times in zip(blocks, kept, strict=True):
-        sent = [at for at, _ in times]
         one: dict[str, Any] = {
             "documents": block.documents,
             "answers": len(block.times),
             "p50_s": block.percentile(50),
             "p95_s": block.percentile(95),
-            "began_at": min(sent, default=None),
-            "ended_at": max((at + latency for at, latency in times), default=None),
+            "began_at": min((one.at for one in times), default=None),
+            "ended_at": max((one.at + one.latency for one in times), default=None),
         }
         if tested:
-            one["batches"] = drift.batch_means([latency for _, latency in sorted(times)], count)
+            one["batches"] = drift.batch_means(_by_document(times), count)
         told.append(one)
     return {"in_order": in_order, "blocks": told}
 
 
-def _in_their_time(blocks: Sequence[Block]) -> tuple[list[list[tuple[float, float]]], bool]:
+def _by_document(times: Sequence[Timed]) -> list[list[float]]:
+    """Return the latencies of each document, documents in the order of their first request."""
+    documents: dict[str, list[float]] = {}
+    for one in sorted(times):
+        documents.setdefault(one.document, []).append(one.latency)
+    return list(documents.values())
+
+
+def _in_their_time(blocks: Sequence[Block]) -> tuple[list[list[Timed]], bool]:
     """Return the answers of each block that were sent in its turn, and whether that are nearly all of them.
 
     An answer that failed and was asked again by a later command, or that was stored when the blocks were others, was
@@ -67,14 +82,14 @@ def _in_their_time(blocks: Sequence[Block]) -> tuple[list[list[tuple[float, floa
     answered = [block for block in blocks if block.times]
     if len(answered) < len(blocks):
         return [block.times for block in blocks], False
-    middles = [statistics.median(at for at, _ in block.times) for block in blocks]
+    middles = [statistics.median(one.at for one in block.times) for block in blocks]
     if any(later <= earlier for earlier, later in pairwise(middles)):
         return [block.times for block in blocks], False
     kept = []
     for number, block in enumerate(blocks):
         after = middles[number - 1] if number else float("-inf")
         until = middles[number + 1] if number + 1 < len(blocks) else float("inf")
-        kept.append([(at, latency) for at, latency in block.times if after < at < until])
+        kept.append([one for one in block.times if after < one.at < until])
     in_order = all(
         len(times) >= (1 - ASTRAY) * len(block.times) and _apart(times, following)
         for block, times, following in zip(blocks, kept, [*kept[1:], []], strict=True)
@@ -82,12 +97,12 @@ def _in_their_time(blocks: Sequence[Block]) -> tuple[list[list[tuple[float, floa
     return kept, in_order
 
 
-def _apart(times: Sequence[tuple[float, float]], following: Sequence[tuple[float, float]]) -> bool:
+def _apart(times: Sequence[Timed], following: Sequence[Timed]) -> bool:
     """Whether nearly all answers of a block were sent before nearly all of the following one."""
     if not following:
         return True
-    last = float(np.quantile([at for at, _ in times], 1 - ASTRAY))
-    return last < float(np.quantile([at for at, _ in following], ASTRAY))
+    last = float(np.quantile([one.at for one in times], 1 - ASTRAY))
+    return last < float(np.quantile([one.at for one in following], ASTRAY))
 
 
 def means(record: Mapping[str, Any]) -> np.ndarray | None:
@@ -122,5 +137,5 @@ def note(told: Mapping[str, Any], values: Mapping[str, float]) -> str:
     medians = ", ".join(f"{block['p50_s']:.3g}" for block in blocks)
     sentence = f"{KEY}={len(blocks)}: median latency of its blocks {medians} s"
     if "drift/p" not in values:
-        return f"{sentence}; too few answers in a block to test whether they differ"
+        return f"{sentence}; too few answers or documents in a block to test whether they differ"
     return f"{sentence}; means differ by {values['drift/spread']:.1%} (p {values['drift/p']:.2g})"

@@ -19,7 +19,7 @@ from backends.api import Generation
 from runner.base.errors import Problem, Refused
 from runner.config.over_time import KEY, OFF
 from runner.datasets.api import Sample
-from runner.jobs.blocks import Block
+from runner.jobs.blocks import Block, Timed
 from runner.planning.job import Job
 from runner.sweeps.dry_plan import earlier_load_s
 from runner.sweeps.racing import blocks as racing_blocks
@@ -110,7 +110,7 @@ class Turn:
             self.under_way.keep(self._place[sample.id] * repeats + repeat, sample, repeat, generation, prompt)
             timing = generation.timing
             if generation.error is None and timing is not None and timing.latency_s > 0:
-                block.times.append((timing.sent_at, timing.latency_s))
+                block.times.append(Timed(timing.sent_at, timing.latency_s, sample.document))
 
         with self._told():
             job = self.under_way.job

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from runner.jobs import blocks
-from runner.jobs.blocks import Block
+from runner.jobs.blocks import Block, Timed
 
 
 def block(begin: float, latency: float, answers: int = 12) -> Block:
-    return Block(answers, answers, [(begin + number, latency) for number in range(answers)])
+    return Block(answers, answers, [Timed(begin + number, latency, str(number)) for number in range(answers)])
 
 
 def test_blocks_in_their_time_are_tested():
@@ -24,7 +24,7 @@ def test_blocks_in_their_time_are_tested():
 
 def test_an_answer_that_was_asked_again_later_is_not_taken_for_its_block():
     first = block(0, 1.0, 20)
-    first.times[3] = (900.0, 50.0)  # it failed, and a later command asked it again
+    first.times[3] = Timed(900.0, 50.0, "3")  # it failed, and a later command asked it again
     told = blocks.described([first, block(100, 1.0, 20), block(200, 1.0, 20)])
     assert told["in_order"] and told["blocks"][0]["answers"] == 20
     assert blocks.figures(told)["drift/spread"] == pytest.approx(0.0)
@@ -51,4 +51,15 @@ def test_few_answers_have_medians_and_no_test():
     told = blocks.described([block(0, 1.0, 5), block(100, 1.1, 5)])
     figures = blocks.figures(told)
     assert set(figures) == {"drift/p50_low_s", "drift/p50_high_s", "drift/p95_low_s", "drift/p95_high_s"}
-    assert blocks.note(told, figures).endswith("too few answers in a block to test whether they differ")
+    assert blocks.note(told, figures).endswith("too few answers or documents in a block to test whether they differ")
+
+
+def test_questions_about_a_document_stay_in_one_batch_and_few_documents_are_not_tested():
+    def of(begin: float, documents: int) -> Block:
+        times = [Timed(begin + number, 1.0 + number // 10, str(number // 10)) for number in range(10 * documents)]
+        return Block(documents, len(times), times)
+
+    told = blocks.described([of(0, 4), of(100, 4)])
+    assert [len(set(one["batches"])) for one in told["blocks"]] == [4, 4], "a batch for each document"
+    few = blocks.described([of(0, 3), of(100, 3)])
+    assert few["in_order"] and blocks.means(few) is None, "thirty answers are of three documents alone"
