@@ -19,18 +19,15 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from parts import peers
 from parts.limits import Limit, tell
+from parts.planned import VLLM_ON_A_CPU, job
 from parts.table import show
 
 from backends.api import EngineFailed
 from backends.process.environments import cache_dir
 from backends.process.server import start
-from runner import config
-from runner.base import paths
 from runner.planning import environments
-from runner.planning.plan import plan
 
 BORNE = 0.05
 KINDS = ("closed", "constant", "poisson")
@@ -65,10 +62,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     found: dict[tuple[str, str], list[peers.Reported]] = defaultdict(list)
-    config.register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        words = ["model=demo_m", "quant=fp32", "backend=vllm", "env=vllm_cpu", "tracking=none"]
-        planned = plan(compose("config", words))
+    planned = job(*VLLM_ON_A_CPU)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:

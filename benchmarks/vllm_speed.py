@@ -19,44 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
-from hydra import compose, initialize_config_dir
 from parts.limits import Limit, tell
+from parts.planned import VLLM_ON_A_CPU, job, questions
 
 from backends import wire
 from backends.api import Engine, EngineFailed, GenerationRequest
 from backends.process.server import start
-from runner import config
 from runner.asking import load
-from runner.asking.questions import Generated, Questions
-from runner.base import paths
-from runner.base.progress import Progress
 from runner.planning import environments
-from runner.planning.job import Job
-from runner.planning.plan import plan
 from runner.store import Shelf
 
 GOAL = 0.97
-
-
-def job(concurrency: int) -> Job:
-    """Plan the job: the demo model in fp32 on the demo documents."""
-    config.register()
-    words = [
-        "model=demo_m",
-        "quant=fp32",
-        "backend=vllm",
-        "env=vllm_cpu",
-        "tracking=none",
-        f"concurrency={concurrency}",
-    ]
-    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        return plan(compose("config", words))
-
-
-def questions(planned: Job, folder: Path) -> list[load.Ask]:
-    """Return the job's questions; the store is empty, so none is answered."""
-    walk = Questions(planned, Shelf(folder / "none.jsonl"), Generated(), Progress("", 0))
-    return list(walk.missing())
 
 
 def bare(engine: Engine, requests: Sequence[GenerationRequest], concurrency: int) -> float:
@@ -108,7 +81,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
     told = f"requests/s on vLLM (CPU) beside a bare client, concurrency {arguments.concurrency}"
-    planned = job(arguments.concurrency)
+    planned = job(*VLLM_ON_A_CPU, f"concurrency={arguments.concurrency}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         known = questions(planned, folder)

@@ -11,15 +11,19 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parts.planned import VLLM_ON_A_CPU, job, questions
 from uv import find_uv_bin
 
-from backends.api import Launch
+from backends import wire
+from backends.api import Endpoint, Launch
 from backends.process.environments import Environment
+from runner.planning import environments
 
 GUIDELLM = "guidellm==0.8.1"
 # `vllm bench serve` reports no time to first token without one (serve.py:1393); tokens are counted from the usage.
@@ -245,37 +249,14 @@ def _run(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> 
 
 def bodies(target: Target, load: Load) -> list[dict[str, Any]]:
     """Return the bodies of the requests that our command sends, in its order."""
-    from hydra import compose, initialize_config_dir
-
-    from backends import wire
-    from backends.api import Endpoint
-    from runner import config
-    from runner.asking.questions import Generated, Questions
-    from runner.base import paths
-    from runner.base.progress import Progress
-    from runner.planning.plan import plan
-    from runner.store import Shelf
-
-    config.register()
     os.environ["OPENAI_API_KEY"] = target.api_key
-    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        planned = plan(compose("config", our_words(target, load)))
-    walk = Questions(planned, Shelf(Path(os.devnull).parent / "none.jsonl"), Generated(), Progress("", 0))
-    return [json.loads(wire.body(ask.build(), Endpoint(target.url, target.model))) for ask in walk.missing()]
+    with tempfile.TemporaryDirectory() as folder:
+        asked = questions(job(*our_words(target, load)), Path(folder))
+    return [json.loads(wire.body(ask.build(), Endpoint(target.url, target.model))) for ask in asked]
 
 
 def vllm_environment() -> Environment:
     """Return vLLM's environment for a CPU, built if it is missing (3 GB). Raise EngineFailed if it can't be."""
-    from hydra import compose, initialize_config_dir
-
-    from runner import config
-    from runner.base import paths
-    from runner.planning import environments
-    from runner.planning.plan import plan
-
-    config.register()
-    words = ["model=demo_m", "quant=fp32", "backend=vllm", "env=vllm_cpu", "tracking=none"]
-    with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
-        environment = environments.resolve(plan(compose("config", words)).config)
+    environment = environments.resolve(job(*VLLM_ON_A_CPU).config)
     environment.build(print)
     return environment

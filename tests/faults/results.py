@@ -14,6 +14,8 @@ from tests.patience import patient
 
 # The echo backend serves no model: checkpoint and dataset are real, the engine repeats the question.
 ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[exact_match,cer]", "warmup=0")
+# A second an answer: so a test that strikes after the third has five seconds left, on a busy machine too.
+SLOWLY = "+backend.engine_args.delay_s=1"
 
 
 def jobs(folder: Path) -> list[dict[str, Any]]:

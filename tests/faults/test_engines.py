@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CommandLine
-from tests.faults.results import ECHO, engines, last, nothing_left, stored, wait_for
+from tests.faults.results import ECHO, SLOWLY, engines, last, nothing_left, stored, wait_for
 from tests.patience import patient
 
 
 def test_an_engine_killed_with_9_is_started_again_and_nothing_is_lost(cli: CommandLine):
     store = cli.folder / "store"
-    process = cli.start(*ECHO, "tracking=none", "+backend.engine_args.delay_s=0.2", "backend.max_restarts=1")
+    process = cli.start(*ECHO, "tracking=none", SLOWLY, "backend.max_restarts=1")
     wait_for(lambda: len(stored(store)) >= 3)
     (engine,) = engines(store)
     engine.send_signal(signal.SIGKILL)

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.conftest import CommandLine
-from tests.faults.results import ECHO, jobs, last, nothing_left, stored, wait_for
+from tests.faults.results import ECHO, SLOWLY, jobs, last, nothing_left, stored, wait_for
 from tests.patience import patient
 
 
@@ -32,7 +32,7 @@ def statuses(cli: CommandLine) -> list[str]:
 def begun(cli: CommandLine, *arguments: str, answers: int = 3) -> subprocess.Popen[str]:
     """Start a job and wait for its first answers."""
     before = len(stored(cli.folder / "store"))
-    process = cli.start(*ECHO, "+backend.engine_args.delay_s=0.4", *arguments)
+    process = cli.start(*ECHO, SLOWLY, *arguments)
     wait_for(lambda: process.poll() is not None or len(stored(cli.folder / "store")) >= before + answers)
     return process
 
@@ -46,7 +46,7 @@ def test_sigterm_of_a_scheduler_saves_all_and_marks_the_run_before_the_process_e
     killed = last(tracked.folder)
     assert killed["status"] == "killed" and 3 <= len(killed["rows"]) < 8
     assert nothing_left(tracked.folder / "store")
-    assert tracked(*ECHO, "+backend.engine_args.delay_s=0.4", "sampling.seed=1").code == 0
+    assert tracked(*ECHO, SLOWLY, "sampling.seed=1").code == 0
     assert last(tracked.folder)["metrics"]["samples/reused"] == len(killed["rows"])
 
 
@@ -76,7 +76,7 @@ def test_ctrl_c_twice_stops_at_once_and_loses_nothing(tracked: CommandLine):
     assert len(stored(tracked.folder / "store")) >= received
     for job in jobs(tracked.folder):
         assert job["status"] in ("finished", "killed"), "what was written is whole"
-    assert tracked(*ECHO, "+backend.engine_args.delay_s=0.4", "sampling.seed=2").code == 0
+    assert tracked(*ECHO, SLOWLY, "sampling.seed=2").code == 0
     assert last(tracked.folder)["metrics"]["samples/reused"] >= 3
     assert "RUNNING" not in statuses(tracked), "what was cut off is ended by the next start"
 

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.conftest import CommandLine
-from tests.faults.results import ECHO, jobs, stored, wait_for
+from tests.faults.results import ECHO, SLOWLY, jobs, stored, wait_for
 from tests.patience import patient
 
 pytestmark = [pytest.mark.soak]
@@ -52,7 +52,7 @@ def test_folders_are_complete_without_it_and_uploaded_later_once(cli: CommandLin
     down = cli(*ECHO)
     assert down.code == 0 and "tracking is not available" in down.err and "runner.sync" in down.err
     with server(there, port) as process:
-        job = cli.start(*ECHO, "sampling.seed=1", "+backend.engine_args.delay_s=0.4")
+        job = cli.start(*ECHO, "sampling.seed=1", SLOWLY)
         wait_for(lambda: len(stored(cli.folder / "store")) >= 8 + 3, 90)
         kill(process)
         output, _ = job.communicate(timeout=patient(120))

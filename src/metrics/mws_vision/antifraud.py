@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,9 +66,6 @@ class Antifraud(TaskMetric):
             yield Score(case.sample_id, case.repeat, name, reason, (reason, 1.0), detail=told)
         else:
             yield Score(case.sample_id, case.repeat, name, None, reason="no edited document: no reason is asked for")
-
-    def _value(self, answer: str, references: Sequence[str]) -> tuple[float, str]:
-        raise NotImplementedError  # a case has several scores
 
     def combine(self, name: str, totals: Array) -> Array:
         """Turn summed statistics into figures: (right, number) for each label and reasons, or (reasons, number)."""

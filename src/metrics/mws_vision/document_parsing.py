@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metrics.mws_vision.task import TaskMetric, mean
+from metrics.mws_vision.task import OneScore, mean
 
 TASK = "document parsing ru"
 _MARKERS = re.compile("<bos>|<eos>|<pad>|<unk>")
 _SPACED_SIGNS = re.compile(r"\s##(\S)")
 
 
-class DocumentParsing(TaskMetric):
+class DocumentParsing(OneScore):
     """1 - edits / nodes of the larger tree, where a page is a tree of headings with the lines below each.
 
     The tree has a root, the headings below it, and below each heading the lines that follow; levels of headings are

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from metrics.mws_vision.task import TaskMetric, mean
+from metrics.mws_vision.task import OneScore, mean
 
 TASK = "text grounding ru"
 _NUMBER = r"(\d+\.?\d*)"
@@ -20,7 +20,7 @@ _NO_BOX = "no box in the answer"
 Box = tuple[float, float, float, float]
 
 
-class TextGrounding(TaskMetric):
+class TextGrounding(OneScore):
     """Intersection over union of the last box in the answer and that of the reference, in pixels as they are written.
 
     A box is four numbers without a sign in round or square brackets; one with a number above 2048 is passed over, and

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from metrics.mws_vision.task import TaskMetric, mean
+from metrics.mws_vision.task import OneScore, mean
 
 TASK = "key information extraction ru"
 _FENCE = re.compile(r"```(?:python|json)?\n(.*?)\n```", re.DOTALL | re.IGNORECASE)
@@ -22,7 +22,7 @@ _EMPTY = ()  # for None, which here means that nothing was read
 _UNREADABLE = "nothing in the answer reads as keys and values"
 
 
-class KeyInformation(TaskMetric):
+class KeyInformation(OneScore):
     """Keys whose values are equal / keys of answer and reference together; what is nested is compared as Python text.
 
     Values are equal without spaces and without regard to case. A list in the reference is a choice. An answer that is

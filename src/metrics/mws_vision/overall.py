@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metrics.api import Case, Measure, Score
-from metrics.mws_vision.task import SOURCE
+from metrics.mws_vision.task import ELSEWHERE, SOURCE
 from metrics.text import unscored
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Overall:
         for row in scores:
             key = (row.sample_id, row.repeat)
             # Of four of the five a question belongs to another task; the fifth says why it has no score.
-            if row.value is not None or key not in given or given[key].reason.startswith(_ELSEWHERE):
+            if row.value is not None or key not in given or given[key].reason.startswith(ELSEWHERE):
                 given[key] = row
         for case in cases:
             row = given[case.sample_id, case.repeat]
@@ -74,6 +74,3 @@ class Overall:
         there = (number > 0).sum(axis=-1)
         figure: Array = np.divide(means.sum(axis=-1), there, out=np.full(there.shape, np.nan), where=there > 0)
         return figure
-
-
-_ELSEWHERE = "a question of another task"

@@ -12,7 +12,7 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from metrics.mws_vision.task import TaskMetric, mean
+from metrics.mws_vision.task import OneScore, mean
 
 TASK = "full-page OCR ru"
 _CHINESE = re.compile("[\u4e00-\u9fa5]")
@@ -23,7 +23,7 @@ _NO_WORDNET = (
 _NO_JIEBA = "a text with Chinese letters is cut into words by jieba, which is not installed: pip install jieba"
 
 
-class PageOcr(TaskMetric):
+class PageOcr(OneScore):
     """(BLEU + METEOR + F1 of different words + 1 - edits / longer length) / 4; an empty answer is 0.
 
     Words are what spaces separate; where either text has Chinese letters, what jieba cuts (page_ocr_metric.py). BLEU

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from metrics.api import Array
 
 SOURCE = "MWS-Vision-Bench (mts-ai), 6632d62"
+ELSEWHERE = "a question of another task"  # how the reason begins for which a metric leaves such a question unscored
 # Of an answer that is longer the benchmark scores this many characters, with a mark behind them (eval_parallel.py).
 LONGEST = 18_000
 CUT_OFF = " [TRUNCATED]"
@@ -74,8 +75,15 @@ class TaskMetric(ABC):
             return f"{len(case.references)} references; the benchmark defines no score but for exactly one"
         return ""
 
+    @abstractmethod
     def _scores(self, case: Case, answer: str) -> Iterator[Score]:
         """Yield the scores of a case that can be scored; `answer` is the text that the benchmark scores."""
+
+
+class OneScore(TaskMetric):
+    """A task whose answers have one score each."""
+
+    def _scores(self, case: Case, answer: str) -> Iterator[Score]:
         value, detail = self._value(answer, case.references)
         yield Score(case.sample_id, case.repeat, self.measures[0].name, value, (value, 1.0), detail=detail)
 
@@ -88,4 +96,4 @@ def other_task(case: Case, task: str | None) -> str:
     """Say that a question belongs to another task; empty where it doesn't."""
     if task is None or case.field == task:
         return ""
-    return f"a question of another task: {case.field!r}, not {task!r}"
+    return f"{ELSEWHERE}: {case.field!r}, not {task!r}"

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from metrics.mws_vision.task import TaskMetric, mean
+from metrics.mws_vision.task import OneScore, mean
 
 TASK = "reasoning VQA ru"
 _SHORT = 5  # words: from so many on an accepted answer is long
 _LEAST = 0.5  # similarity of a long answer
 
 
-class VisualQuestions(TaskMetric):
+class VisualQuestions(OneScore):
     """1 if a short accepted answer stands anywhere in the text; for a long one the similarity, 0 below one half.
 
     The best accepted answer counts. Letters are lower-cased, a line end is a space (vqa_metric.py, `vqa_evaluation`,

@@ -17,11 +17,10 @@ from typing import Any
 
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
-from runner.datasets.json_values import as_row, parse
-from runner.datasets.paths import need_file, show
+from runner.datasets.json_values import as_row, read_json
+from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import check_options, chosen_columns
-from runner.datasets.text_files import read_text
 
 READS = 'a JSON object with a list "data" of questions'
 NAMES = {
@@ -38,11 +37,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all questions of one file."""
     check_options(config)
     names = chosen_columns(config, NAMES)
-    where = show(need_file(path, READS))
-    try:
-        content: Any = parse(read_text(path, READS))
-    except (ValueError, RecursionError) as error:
-        raise Refused(Problem(f"is not JSON: {error}", where, f"it must hold {READS}")) from error
+    where, content = show(path), read_json(path, READS)
     questions = content.get("data") if isinstance(content, dict) else None
     if not isinstance(questions, list):
         raise Refused(Problem('has no list "data"', where, f"it must hold {READS}"))

@@ -28,7 +28,7 @@ class Filters:
         if self._limit is not None and self._limit < 1:
             raise Refused(Problem(f"{self._limit} is out of range", "dataset.limit", "at least 1, or null for all"))
         if config.limit_seed is not None:
-            self._limit = None  # all that pass are drawn from (runner.datasets.drawing)
+            self._limit = None  # all that pass are drawn from (runner.datasets.random_subset)
         self.kept = 0
 
     def keep(self, row: Row) -> bool:

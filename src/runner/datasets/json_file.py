@@ -18,11 +18,10 @@ from typing import Any
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import nested
-from runner.datasets.json_values import parse
-from runner.datasets.paths import need_file, show
+from runner.datasets.json_values import read_json
+from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, check_options, chosen_columns
-from runner.datasets.text_files import read_text
 
 READS = "a JSON list of questions"
 
@@ -31,11 +30,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem]:
     """Read all questions of one file."""
     check_options(config, "records", "fill")
     names = chosen_columns(config, {meaning: meaning for meaning in MEANINGS}, "images")
-    where = show(need_file(path, READS))
-    try:
-        content: Any = parse(read_text(path, READS))
-    except (ValueError, RecursionError) as error:
-        raise Refused(Problem(f"is not JSON: {error}", where, f"it must hold {READS}")) from error
+    where, content = show(path), read_json(path, READS)
     records, fill = str(config.options.get("records") or ""), config.options.get("fill")
     questions = nested.value_at(content, records) if records else content
     if not isinstance(questions, list):

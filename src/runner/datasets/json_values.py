@@ -6,14 +6,17 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationError
 
 from metrics.normalisation import visible
-from runner.base.errors import Problem
+from runner.base.errors import Problem, Refused
+from runner.datasets.paths import show
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, as_value
+from runner.datasets.text_files import read_text
 
 
 class Number(str):
@@ -25,6 +28,22 @@ class Number(str):
 def parse(text: str) -> Any:
     """Parse JSON. Raise ValueError, with the place, for anything else, and for NaN and infinities."""
     return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_no_number)
+
+
+def parsed(where: str, text: str, remedy: str) -> Any:
+    """Return what JSON says, or the problem with it at a place."""
+    try:
+        return parse(text)
+    except (ValueError, RecursionError) as error:
+        return Problem(f"is not JSON: {error}", where, remedy)
+
+
+def read_json(path: Path, reads: str) -> Any:
+    """Return what a JSON file says. Raise Refused where it is none; `reads` is what it must hold."""
+    content = parsed(show(path), read_text(path, reads), f"it must hold {reads}")
+    if isinstance(content, Problem):
+        raise Refused(content)
+    return content
 
 
 def _no_number(name: str) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import nested, parquet
-from runner.datasets.json_values import Number, parse
-from runner.datasets.paths import need_file, show
+from runner.datasets.json_values import Number, parsed, read_json
+from runner.datasets.paths import show
 from runner.datasets.reader import Note, Row
 from runner.datasets.tables import check_options
 from runner.datasets.text_files import read_text
@@ -65,26 +65,23 @@ def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | Problem]]:
             path if file is None else file, {name: name for name in ("image", "type", "question", "answers")}
         )
         return
-    where, text = show(need_file(file, READS)), read_text(file, READS)
-    lines = file.suffix == ".jsonl"
-    pieces = (
-        [(f"{where}:{number}", line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        if lines
-        else [(where, text)]
-    )
-    for place, piece in pieces:
-        try:
-            content: Any = parse(piece)
-        except (ValueError, RecursionError) as error:
-            if not lines:
-                raise Refused(Problem(f"is not JSON: {error}", place, f"it must hold {READS}")) from error
-            yield place, Problem(f"is not JSON: {error}", place, "one complete JSON object a line")
-            continue
-        if not lines and not isinstance(content, list):
-            raise Refused(Problem("is no list", place, f"it must hold {READS}"))
-        for number, values in enumerate([content] if lines else content):
-            at = place if lines else f"{place}, [{number}]"
-            yield at, values if isinstance(values, dict) else Problem("is no JSON object", at, READS)
+    where = show(file)
+    if file.suffix == ".jsonl":
+        for number, line in enumerate(read_text(file, READS).split("\n"), 1):
+            if line.strip():
+                at = f"{where}:{number}"
+                yield at, _object(at, parsed(at, line, "one complete JSON object a line"))
+        return
+    content = read_json(file, READS)
+    if not isinstance(content, list):
+        raise Refused(Problem("is no list", where, f"it must hold {READS}"))
+    for number, values in enumerate(content):
+        at = f"{where}, [{number}]"
+        yield at, _object(at, values)
+
+
+def _object(where: str, values: Any) -> Mapping[str, Any] | Problem:
+    return values if isinstance(values, dict | Problem) else Problem("is no JSON object", where, READS)
 
 
 def _file(path: Path) -> Path | None:

@@ -17,7 +17,7 @@ from typing import Any
 from runner.base.errors import Problem, Refused
 from runner.config.dataset import DatasetConfig
 from runner.datasets import nested
-from runner.datasets.json_values import parse
+from runner.datasets.json_values import parsed
 from runner.datasets.paths import need_file, show
 from runner.datasets.reader import Row
 from runner.datasets.tables import MEANINGS, check_options
@@ -59,9 +59,9 @@ def _objects(path: Path, where: str) -> Iterator[tuple[str, Any]]:
             if begins != "[":
                 for number, line in enumerate(file, start=1):
                     if line.strip():
-                        yield f"{where}:{number}", _parsed(f"{where}:{number}", line)
+                        yield f"{where}:{number}", parsed(f"{where}:{number}", line, READS)
                 return
-            content = _parsed(where, file.read())
+            content = parsed(where, file.read(), READS)
     except UnicodeDecodeError as error:
         raise Refused(Problem(f"is not UTF-8: {error}", where, "save the file as UTF-8")) from error
     if isinstance(content, Problem):
@@ -69,13 +69,6 @@ def _objects(path: Path, where: str) -> Iterator[tuple[str, Any]]:
     # A list of messages alone is one conversation.
     alone = bool(content) and all(isinstance(item, dict) and "role" in item for item in content)
     yield from ((f"{where}, [{number}]", item) for number, item in enumerate([content] if alone else content))
-
-
-def _parsed(where: str, text: str) -> Any:
-    try:
-        return parse(text)
-    except (ValueError, RecursionError) as error:
-        return Problem(f"is not JSON: {error}", where, READS)
 
 
 def _values(given: Any, number: str) -> dict[str, Any]:

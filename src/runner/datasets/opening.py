@@ -15,10 +15,10 @@ from runner.config.dataset import DatasetConfig
 from runner.datasets import cells, embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
-from runner.datasets.drawing import Draw
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
+from runner.datasets.random_subset import Draw
 from runner.datasets.reader import Maker, Note, Reader, Row, find_reader, from_sample
 from runner.datasets.tables import as_value
 

@@ -47,8 +47,11 @@ def check(config: Config, prompt: Prompt) -> None:
 
 
 def notes(config: Config, prompt: Prompt) -> list[str]:
-    """Return what the grammar of an engine makes of patterns in the schema that answers are held to."""
-    if prompt.schema is None or not prompt.schema.is_enforced:
+    """Return what the grammar of an engine makes of patterns in the schema that answers are held to.
+
+    Of other backends nothing is said, since what holds their answers was not tried.
+    """
+    if prompt.schema is None or not prompt.schema.is_enforced or config.backend.name not in ("hf", *BY_XGRAMMAR):
         return []
     patterns = [
         str(part["pattern"]) for part in _objects(prompt.schema.content) if isinstance(part.get("pattern"), str)

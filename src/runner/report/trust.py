@@ -154,7 +154,7 @@ def _same_tokens(compared: Comparison) -> bool:
 
     The models' files limit Qwen2-VL and Qwen3-VL so. A limit is chosen in tokens, since these are what it costs.
     """
-    models = [candidate.result.config["model"] for candidate in compared.candidates if candidate.finished]
+    models = [candidate.result.config["model"] for candidate in _of_known_settings(compared)]
     if any(model.get("max_pixels") is None or model.get("min_pixels") is not None for model in models):
         return False
     return bool(set.intersection(*({model["max_pixels"] / area for area in TOKEN_AREAS} for model in models)))
@@ -178,13 +178,16 @@ def _unlike(compared: Comparison, setting: Callable[[Candidate], str]) -> bool:
     """Tell whether one model was run with other values of a setting than another one.
 
     A setting that is swept over with every model is an axis of the comparison, and the candidates' names tell of it.
-    What another program did is not known.
     """
     by_model: dict[str, set[str]] = defaultdict(set)
-    for candidate in compared.candidates:
-        if candidate.finished and UNKNOWN not in candidate.choice.values():
-            by_model[str(candidate.result.config["model"]["name"])].add(setting(candidate))
+    for candidate in _of_known_settings(compared):
+        by_model[str(candidate.result.config["model"]["name"])].add(setting(candidate))
     return len(set(map(frozenset, by_model.values()))) > 1
+
+
+def _of_known_settings(compared: Comparison) -> list[Candidate]:
+    """Return the finished candidates of this program. What another program did is not known."""
+    return [one for one in compared.candidates if one.finished and UNKNOWN not in one.choice.values()]
 
 
 @functools.lru_cache(maxsize=4)

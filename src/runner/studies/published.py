@@ -184,7 +184,8 @@ def show(results: Sequence[JobFolder]) -> bool:
         terminal_table.show_rows(header, cells, identity=2, elsewhere="metrics.json in each job's folder")
         for measure, note in {row.measure: row.note for row in measured}.items():
             console.print(f"{measure}, as published: {note}", highlight=False, markup=False, soft_wrap=True)
-    for board in leaderboards(results):
+    boards = leaderboards(results)
+    for board in boards:
         _show_board(board)
     for source in sources:
         of = (
@@ -193,13 +194,9 @@ def show(results: Sequence[JobFolder]) -> bool:
             else f"n: {source.here}, as there"
         )
         console.print(f"published: {source.name} ({of})", highlight=False, markup=False, soft_wrap=True)
-    if sources and not measured and not any(Published.read(str(path)).leaderboard for path in _paths(results)):
+    if sources and not measured and not boards:
         console.print("none of these figures was measured here: other models, or other measures", highlight=False)
     return bool(sources)
-
-
-def _paths(results: Sequence[JobFolder]) -> set[str]:
-    return {str(path) for result in results if (path := result.config.get("published"))}
 
 
 def _show_board(board: Leaderboard) -> None:

@@ -13,10 +13,9 @@ from metrics.aggregate import aggregate
 from metrics.api import Case, Score
 from metrics.mws_vision import page_ocr
 from metrics.mws_vision.overall import TASKS
+from metrics.mws_vision.task import ELSEWHERE
 from metrics.registry import MetricError, check_needs, create_all, measures_of_others
-from runner.base.errors import Problem
-from runner.datasets.json_values import parse
-from runner.datasets.mws_vision import references
+from mws_vision_parity import cases
 from tests.metrics.test_bad_input import ODD
 
 FIXTURE = json.loads(Path(__file__).with_name("parity.json").read_text(encoding="utf-8"))
@@ -44,23 +43,6 @@ def wordnet(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(page_ocr, "wordnet", RecordedWordNet)
 
 
-def cases() -> list[Case]:
-    made = []
-    for item in parse(Path(__file__).with_name("parity.json").read_text(encoding="utf-8"))["cases"]:
-        found = references(item["type"], item["answers"], item)
-        assert not isinstance(found, Problem)
-        made.append(
-            Case(
-                sample_id=item["id"],
-                document=item["id"],
-                prediction=item["predict"],
-                references=tuple(found),
-                field=item["type"],
-            )
-        )
-    return made
-
-
 def scored(made: list[Case], names: tuple[str, ...]) -> tuple[list, list[Score]]:
     metrics = create_all(dict.fromkeys(names))
     check_needs(metrics)
@@ -81,7 +63,7 @@ def test_each_case_scores_as_the_benchmark_scored_it():
     _, scores = scored(made, (*TASKS, "mws_antifraud", "mws_overall"))
     by_case: dict[str, list[Score]] = {}
     for row in scores:
-        if row.name in FIGURES and (row.value is not None or not row.reason.startswith("a question of another task")):
+        if row.name in FIGURES and (row.value is not None or not row.reason.startswith(ELSEWHERE)):
             by_case.setdefault(row.sample_id, []).append(row)
     assert len(made) >= 60 and len(FIXTURE["commit"]) == 40
     for case, their in zip(made, FIXTURE["scores"], strict=True):

@@ -84,7 +84,7 @@ def test_the_jobs_of_a_group_share_one_machine(cloud: Cloud):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_the_command_the_machine_is_given_back(cloud: Cloud, number: signal.Signals):
-    process = cloud.cli.start(*cloud.overrides, "+backend.engine_args.delay_s=0.5")
+    process = cloud.cli.start(*cloud.overrides, "+backend.engine_args.delay_s=1")
     wait_for(lambda: process.poll() is not None or list((cloud.cli.folder / "store").glob("*.jsonl")))
     assert cloud.machines
     os.kill(process.pid, number)
@@ -124,7 +124,7 @@ def test_a_limit_ends_the_job_with_its_reason_and_keeps_what_was_answered(cloud:
 
 
 def test_an_engine_that_dies_is_started_again_on_another_machine(cloud: Cloud):
-    process = cloud.cli.start(*cloud.overrides, "+backend.engine_args.delay_s=0.5", "backend.max_restarts=1")
+    process = cloud.cli.start(*cloud.overrides, "+backend.engine_args.delay_s=1", "backend.max_restarts=1")
     wait_for(lambda: process.poll() is not None or len(stored(cloud.cli.folder / "store")) >= 2)
     (machine,) = cloud.machines
     psutil.Process(machine).kill()  # the provider took it away

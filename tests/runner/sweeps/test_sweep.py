@@ -265,7 +265,7 @@ def test_an_engine_that_dies_is_started_again_once(cli: CommandLine):
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_runner_leaves_no_process_and_loses_no_answer(cli: CommandLine, ending: signal.Signals):
     record = cli.folder / "asked"
-    job = (*ECHO, f"+backend.engine_args.record={record}", "+backend.engine_args.delay_s=0.3", "warmup=0")
+    job = (*ECHO, f"+backend.engine_args.record={record}", "+backend.engine_args.delay_s=0.8", "warmup=0")
     process = cli.start(*job)
     deadline = time.monotonic() + patient(60)
     while not (record.exists() and len(record.read_text().splitlines()) >= 3):
@@ -335,7 +335,7 @@ def test_a_prompt_that_breaks_on_one_sample_fails_that_sample(cli: CommandLine):
 
 
 def test_interrupted_new_answers_are_not_filled_up_with_old_ones(cli: CommandLine):
-    job = (*ECHO, "tracking=none", "+backend.engine_args.delay_s=0.4", "warmup=0")
+    job = (*ECHO, "tracking=none", "+backend.engine_args.delay_s=0.8", "warmup=0")
     assert cli(*job).code == 0
     began = time.time()
     process = cli.start(*job, "reuse=never")
