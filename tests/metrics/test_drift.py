@@ -1,81 +1,110 @@
-"""Whether blocks over time differ by more than chance: the test, its batches, and that it does not cry wolf."""
+"""How far blocks over time are apart, by intervals that hold what they promise; candidates beside each other."""
 
 from __future__ import annotations
 
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from metrics import drift
+from metrics.drift import Document, Level
 
 
-def blocks(random: np.random.Generator, answers: int, slower: float = 0.0) -> np.ndarray:
-    """Batches of three blocks of latencies that differ from document to document by 30%."""
-    levels = np.log1p(slower) * np.arange(3) / 2
-    latencies = np.exp(random.normal(0, 0.3, (3, answers)) + levels[:, None])
-    return np.array(
-        [drift.batch_means([[one] for one in block], drift.batches(answers, answers)) for block in latencies]
-    )
+def blocks(
+    random: np.random.Generator, documents: int, slower: float = 0.0, *, lengths: bool = True
+) -> list[list[Document]]:
+    """Three blocks of documents whose latencies follow the lengths of their answers, and differ by 5% otherwise."""
+    found = []
+    for number in range(3):
+        tokens = random.lognormal(4, 0.6, documents)
+        latencies = np.log(0.3 + 0.02 * tokens) + random.normal(0, 0.05, documents) + np.log1p(slower) * number / 2
+        found.append(
+            [
+                Document(float(latency), (math.log1p(length),) if lengths else ())
+                for latency, length in zip(latencies, tokens, strict=True)
+            ]
+        )
+    return found
+
+
+def looked(of: list[list[Document]]) -> drift.Drift:
+    levels = drift.levels(of)
+    assert levels is not None
+    return drift.look(levels)
 
 
 def test_a_machine_that_became_slower_is_found_and_quantified():
-    found = drift.look(blocks(np.random.default_rng(1), 200, slower=0.5))
-    assert found.p < 0.01 and (found.fastest, found.slowest) == (0, 2)
+    found = looked(blocks(np.random.default_rng(1), 40, slower=0.15))
+    assert (found.fastest, found.slowest) == (0, 2)
+    assert 0.05 < found.at_least < found.spread < found.at_most < 0.3 and found.spread == pytest.approx(0.15, abs=0.04)
     assert found.levels[0] == 1 and found.levels[2] - 1 == pytest.approx(found.spread)
-    assert 0.4 < found.spread < 0.6 and found.chance < found.spread
 
 
-def test_where_nothing_changes_it_seldom_says_so():
+def test_lengths_of_answers_explain_what_would_hide_a_change():
+    without = looked(blocks(np.random.default_rng(1), 40, slower=0.15, lengths=False))
+    assert without.at_least == 0 and without.at_most > 0.3, "it is not known, and that is said"
+
+
+@pytest.mark.parametrize("slower", [0.0, 0.15])
+def test_the_interval_holds_the_truth(slower: float):
     random = np.random.default_rng(2)
-    alarms = sum(drift.look(blocks(random, 40), draws=399).p < 0.05 for _ in range(400))
-    assert alarms <= 34, "5% of 400 are 20, and more than 34 come once in a thousand times"
+    found = [looked(blocks(random, 12, slower)) for _ in range(300)]
+    wrong = sum(not one.at_least <= slower <= one.at_most for one in found)
+    assert wrong <= 26, "5% of 300 are 15, and more than 26 come once in two hundred times"
 
 
-def test_the_p_value_is_that_of_all_ways_to_deal_the_batches():
-    means = np.array([[0.0, 0.1, 0.3], [0.5, 0.2, 0.9]])
-    every = means.ravel()
-    spreads = [
-        abs(every[list(chosen)].mean() - np.delete(every, list(chosen)).mean()) for chosen in combinations(range(6), 3)
-    ]
-    observed = abs(means[0].mean() - means[1].mean())
-    exact = float(np.mean([spread >= observed - 1e-12 for spread in spreads]))
-    found = drift.look(means, draws=20_000)
-    assert found.p == pytest.approx(exact, abs=0.02) and found.spread == pytest.approx(math.expm1(observed))
+def test_without_lengths_it_is_a_comparison_of_means_by_welch():
+    random = np.random.default_rng(3)
+    one, other = random.normal(0, 0.1, 9), random.normal(0.3, 0.2, 14)
+    levels = drift.levels([[Document(float(value)) for value in values] for values in (one, other)])
+    assert levels is not None
+    found = drift.look(levels)
+    low, high = stats.ttest_ind(other, one, equal_var=False).confidence_interval(0.95)
+    assert (math.log1p(found.at_least), math.log1p(found.at_most)) == pytest.approx((low, high))
+    corrected = drift.look(levels, tests=5)
+    low, high = stats.ttest_ind(other, one, equal_var=False).confidence_interval(0.99)
+    assert (math.log1p(corrected.at_least), math.log1p(corrected.at_most)) == pytest.approx((low, high))
+
+
+def test_lengths_that_say_nothing_change_nothing():
+    values = np.random.default_rng(4).normal(0, 0.1, (2, 8))
+    plain = drift.levels([[Document(float(one)) for one in block] for block in values])
+    constant = drift.levels([[Document(float(one), (3.0, 3.0)) for one in block] for block in values])
+    some = drift.levels(
+        [[Document(float(one), (3.0,) if number else ()) for number, one in enumerate(block)] for block in values]
+    )
+    assert plain is not None and constant is not None
+    assert np.array(constant) == pytest.approx(np.array(plain)) and some == plain
 
 
 def test_blocks_that_are_all_the_same_do_not_differ():
-    found = drift.look(np.full((3, 4), 0.7))
-    assert found.p == 1 and found.spread == 0 and found.chance == 0
+    found = looked([[Document(0.7, (2.0, 3.0))] * 4] * 3)
+    assert found.spread == found.at_least == found.at_most == 0 and found.levels == (1, 1, 1)
 
 
-def test_batches_are_runs_of_answers_and_a_block_of_few_has_none():
-    assert [drift.batches(answers, answers) for answers in (0, 11, 12, 23, 24, 5000)] == [0, 0, 4, 7, 8, 8]
-    assert [drift.batches(5000, documents) for documents in (3, 4, 7, 9)] == [0, 4, 7, 8]
-    assert drift.batch_means([[1], [math.e**3, 1], [1], [1]], 2) == pytest.approx([1.0, 0.0])
+def test_a_block_of_few_documents_is_not_compared():
+    assert drift.levels([[Document(0.0)] * 4, [Document(0.0)] * 3]) is None and drift.levels([]) is None
+    with pytest.raises(ValueError, match="two blocks"):
+        drift.look([Level(0, 1, 3)])
+    with pytest.raises(ValueError, match="two blocks"):
+        drift.ratio([Level(0, 1, 3)], [Level(0, 1, 3)])
 
 
-def test_documents_that_take_long_with_all_their_questions_are_no_drift():
-    random = np.random.default_rng(3)
-
-    def alarm() -> bool:
-        documents = np.exp(random.normal(0, 0.5, (2, 10, 1)) + random.normal(0, 0.05, (2, 10, 20)))
-        count = drift.batches(200, 10)
-        return (
-            drift.look(np.array([drift.batch_means(block.tolist(), count) for block in documents]), draws=399).p < 0.05
-        )
-
-    assert sum(alarm() for _ in range(200)) <= 20, "5% of 200 are 10, and more than 20 come once in a thousand times"
+def test_all_together_are_no_surer_than_each():
+    both = drift.together([[Level(0.0, 0.1, 5), Level(1.0, 0.3, 5)], [Level(0.2, 0.1, 4), Level(1.2, 0.1, 9)]])
+    assert both == [pytest.approx((0.1, 0.1, 4)), pytest.approx((1.1, 0.2, 5))]
 
 
-@pytest.mark.parametrize("latencies", [[[1.0]], [[1.0], [0.0]], [[1.0], [-1.0]], [[1.0], []]])
-def test_what_has_no_logarithm_or_batch_is_refused(latencies: list[list[float]]):
-    with pytest.raises(ValueError, match="each batch needs a document"):
-        drift.batch_means(latencies, 2)
-
-
-def test_one_block_or_one_batch_is_no_drift():
-    for shape in ((1, 4), (3, 1), (4,)):
-        with pytest.raises(ValueError, match="two blocks of two batches"):
-            drift.look(np.zeros(shape))
+def test_candidates_are_compared_block_by_block():
+    machine = np.array([0.0, 0.5, 1.0])  # what the machine does to both of them cancels out
+    fast = [Level(float(value), 0.2, 9) for value in machine]
+    slow = [Level(float(value), 0.2, 9) for value in machine + np.log([1.10, 1.12, 1.11])]
+    found = drift.ratio(slow, fast)
+    assert found.blocks == pytest.approx((0.10, 0.12, 0.11)) and 0.07 < found.low < 0.11 < found.high < 0.14
+    low, high = stats.ttest_1samp(np.log1p(found.blocks), 0).confidence_interval(0.95)
+    assert (math.log1p(found.low), math.log1p(found.high)) == pytest.approx((low, high))
+    disagree = drift.ratio([Level(0.1, 0, 9), Level(-0.05, 0, 9), Level(0.1, 0, 9)], [Level(0, 0, 9)] * 3)
+    assert disagree.low < 0 < disagree.mean
+    assert drift.ratio([Level(0, 0, 1), Level(900.0, 0, 1)], [Level(0, 0, 1)] * 2).high < math.inf

@@ -41,7 +41,7 @@ METRICS = {
                  "below_requests_per_second", "at_least_pages_per_hour", "below_pages_per_hour", "steps", "requests"),
     "ocr": ("mean_s",),
     "race": ("documents", "stopped"),
-    "drift": ("spread", "p", "p50_low_s", "p50_high_s", "p95_low_s", "p95_high_s"),
+    "drift": ("spread", "at_least", "at_most", "p50_low_s", "p50_high_s", "p95_low_s", "p95_high_s"),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)

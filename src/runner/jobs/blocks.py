@@ -1,10 +1,11 @@
 """What a job that was measured in blocks over time (`repeats_over_time`) shows of each block, and what that says.
 
-`described` is what the job's record keeps under `blocks`; the report reads it back with `means`.
+`described` is what the job's record keeps under `blocks`; the report reads it back with `levels`.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,15 @@ ASTRAY = 0.1  # share of the answers of a block that may have been sent while an
 
 
 class Timed(NamedTuple):
-    """An answer: when it was sent (Unix time, seconds), its latency in seconds, and its document."""
+    """An answer: when it was sent (Unix time, seconds), its latency in seconds, its document, and its lengths.
+
+    `tokens` are those of prompt and answer; None where they are not known.
+    """
 
     at: float
     latency: float
     document: str
+    tokens: tuple[int, int] | None = None
 
 
 @dataclass
@@ -43,34 +48,49 @@ class Block:
 def described(blocks: Sequence[Block]) -> dict[str, Any]:
     """Return what the record of a job keeps of its blocks, ready for JSON.
 
-    `batches` of a block are the means of the logarithms of the latencies in seconds (metrics/drift.py); they are absent
-    where there are too few answers for a test, or where the blocks are not stretches of time (`in_order` is false).
+    `level` of a block is how long answers took in it, with its standard error and degrees of freedom, in logarithms of
+    seconds (metrics/drift.py). It is absent where a block has answers about too few documents, or where the blocks are
+    not stretches of time (`in_order` is false). `middle_at` is when half of its answers were sent.
     """
     kept, in_order = _in_their_time(blocks)
-    count = min(drift.batches(block.questions, block.documents) for block in blocks)
-    tested = in_order and count > 0 and all(len({one.document for one in times}) >= count for times in kept)
+    levels = drift.levels([_documents(times) for times in kept]) if in_order else None
     told = []
-    for block, times in zip(blocks, kept, strict=True):
+    for number, (block, times) in enumerate(zip(blocks, kept, strict=True)):
         one: dict[str, Any] = {
             "documents": block.documents,
+            "questions": block.questions,
             "answers": len(block.times),
             "p50_s": block.percentile(50),
             "p95_s": block.percentile(95),
             "began_at": min((one.at for one in times), default=None),
+            "middle_at": statistics.median(one.at for one in times) if times else None,
             "ended_at": max((one.at + one.latency for one in times), default=None),
         }
-        if tested:
-            one["batches"] = drift.batch_means(_by_document(times), count)
+        if levels is not None:
+            one["level"] = list(levels[number])
         told.append(one)
     return {"in_order": in_order, "blocks": told}
 
 
-def _by_document(times: Sequence[Timed]) -> list[list[float]]:
-    """Return the latencies of each document, documents in the order of their first request."""
-    documents: dict[str, list[float]] = {}
-    for one in sorted(times):
-        documents.setdefault(one.document, []).append(one.latency)
-    return list(documents.values())
+def _documents(times: Sequence[Timed]) -> list[drift.Document]:
+    """Return the answers about each document together."""
+    documents: dict[str, list[Timed]] = {}
+    for one in times:
+        documents.setdefault(one.document, []).append(one)
+    return [
+        drift.Document(
+            statistics.fmean(math.log(one.latency) for one in answers),
+            _log_lengths([one.tokens for one in answers]),
+        )
+        for answers in documents.values()
+    ]
+
+
+def _log_lengths(tokens: Sequence[tuple[int, int] | None]) -> tuple[float, ...]:
+    known = [one for one in tokens if one is not None]
+    if len(known) < len(tokens):
+        return ()
+    return tuple(statistics.fmean(math.log1p(length) for length in lengths) for lengths in zip(*known, strict=True))
 
 
 def _in_their_time(blocks: Sequence[Block]) -> tuple[list[list[Timed]], bool]:
@@ -105,28 +125,28 @@ def _apart(times: Sequence[Timed], following: Sequence[Timed]) -> bool:
     return last < float(np.quantile([one.at for one in following], ASTRAY))
 
 
-def means(record: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the batches (blocks, batches) of a record's `blocks`; None where there is nothing to test."""
+def levels(record: Mapping[str, Any]) -> list[drift.Level] | None:
+    """Return how long answers took in each block of a record's `blocks`; None where that can't be compared."""
     blocks = record["blocks"]
-    return np.array([block["batches"] for block in blocks]) if all("batches" in block for block in blocks) else None
+    return [drift.Level(*block["level"]) for block in blocks] if all("level" in block for block in blocks) else None
 
 
 def figures(told: Mapping[str, Any]) -> dict[str, float]:
-    """Return the tracked figures: the lowest and highest block of each percentile, the spread and its p value."""
+    """Return the tracked figures: the lowest and highest block of each percentile, and the spread with its interval."""
     values: dict[str, float] = {}
     if not told["in_order"]:
         return values
     for name in ("p50", "p95"):
         known = [one for block in told["blocks"] if (one := block[f"{name}_s"]) is not None]
         values |= {f"drift/{name}_low_s": min(known), f"drift/{name}_high_s": max(known)}
-    if (tested := means(told)) is not None:
-        found = drift.look(tested)
-        values |= {"drift/spread": found.spread, "drift/p": found.p}
+    if (known_levels := levels(told)) is not None:
+        found = drift.look(known_levels)
+        values |= {"drift/spread": found.spread, "drift/at_least": found.at_least, "drift/at_most": found.at_most}
     return values
 
 
 def note(told: Mapping[str, Any], values: Mapping[str, float]) -> str:
-    """Return a sentence for people: the medians of the blocks, and whether they differ beyond chance."""
+    """Return a sentence for people: the medians of the blocks, and by how much they differ beyond their documents."""
     blocks = told["blocks"]
     if not told["in_order"]:
         return (
@@ -136,6 +156,7 @@ def note(told: Mapping[str, Any], values: Mapping[str, float]) -> str:
         )
     medians = ", ".join(f"{block['p50_s']:.3g}" for block in blocks)
     sentence = f"{KEY}={len(blocks)}: median latency of its blocks {medians} s"
-    if "drift/p" not in values:
-        return f"{sentence}; too few answers or documents in a block to test whether they differ"
-    return f"{sentence}; means differ by {values['drift/spread']:.1%} (p {values['drift/p']:.2g})"
+    if "drift/spread" not in values:
+        return f"{sentence}; a block has answers about too few documents to tell whether the machine changed"
+    spread, least, most = (values[f"drift/{name}"] for name in ("spread", "at_least", "at_most"))
+    return f"{sentence}; the slowest took {spread:.1%} longer than the fastest ({least:.1%} to {most:.1%})"

@@ -1,8 +1,9 @@
-"""Whether candidates that were measured in blocks over time (`repeats_over_time`) became slower or faster meanwhile.
+"""Whether candidates that were measured in blocks over time (`repeats_over_time`) became slower, and keep their order.
 
-Each candidate is tested, and all of them together, since a machine that becomes slower does so for all: the mean of
-their batches, which are the same documents. Holm's correction is over all these tests, so the probability of one or
-more false alarms is at most 5% whatever the number of candidates (docs/statistics.md says under which conditions).
+Each candidate is looked at, and all of them together, since a machine that becomes slower does so for all. Intervals
+are corrected for the number of looks, so all hold at once with 95% probability (docs/statistics.md says of what). Only
+candidates that took turns are looked at together and held against each other: where one was measured at another time,
+as one that was added to a stored sweep, the machine may have been another.
 """
 
 from __future__ import annotations
@@ -10,51 +11,35 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from metrics import drift
-from metrics.significance import holm
+from metrics.drift import Drift, Level, Ratio
 from runner.jobs import blocks
 from runner.report.model import Candidate, Comparison
-
-ALPHA = 0.05
-_TOGETHER = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """What the blocks of one candidate, or of all together, show. `p` is corrected for the number of tests."""
-
-    found: drift.Drift
-    p: float
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether the blocks differ by more than chance explains."""
-        return self.p < ALPHA
-
-    def is_beyond(self, limit: float | None) -> bool:
-        """Whether they do so by more than a limit that matters (`report.trust.drift`); None: none does."""
-        return limit is not None and self.is_shown and self.found.spread > limit
 
 
 @dataclass(frozen=True, slots=True)
 class Drifts:
-    """The candidates that were measured in blocks, with what their records keep, and the tests by candidate.
+    """The candidates that were measured in blocks, with what their records keep, and how far their blocks are apart.
 
-    `together` is None unless there are two candidates or more with the same blocks.
+    `alone` has those whose blocks can be compared. `took_turns` is false where two or more of them were measured at
+    different times: then there is no `together`, and `ratios` are empty. These are how much longer each other candidate
+    took than the `fastest` one, on the same documents.
     """
 
     measured: Sequence[tuple[Candidate, Mapping[str, Any]]]
-    tests: Mapping[Candidate, Tested]
-    together: Tested | None
+    alone: Mapping[Candidate, Drift]
+    took_turns: bool
+    together: Drift | None = None
+    fastest: Candidate | None = None
+    ratios: Mapping[Candidate, Ratio] | None = None
 
 
 @functools.lru_cache(maxsize=4)
 def look(compared: Comparison) -> Drifts | None:
-    """Test the candidates of a comparison; None where none was measured in blocks."""
+    """Look at the candidates of a comparison; None where none was measured in blocks."""
     measured = [
         (candidate, told)
         for candidate in compared.candidates
@@ -62,25 +47,53 @@ def look(compared: Comparison) -> Drifts | None:
     ]
     if not measured:
         return None
-    means = {one: known for one, told in measured if (known := blocks.means(told)) is not None}
-    found = {one.name: drift.look(known) for one, known in means.items()}
-    if len(means) > 1 and len({known.shape for known in means.values()}) == 1:
-        found[_TOGETHER] = drift.look(np.mean(list(means.values()), axis=0))
-    adjusted = holm({name: one.p for name, one in found.items()})
-    tested = {name: Tested(one, adjusted[name]) for name, one in found.items()}
-    return Drifts(measured, {one: tested[one.name] for one in means}, tested.get(_TOGETHER))
+    levels = {one: known for one, told in measured if (known := blocks.levels(told)) is not None}
+    took_turns = len(levels) < 2 or _took_turns([told for one, told in measured if one in levels])
+    both = len(levels) > 1 and took_turns
+    tests = len(levels) + both
+    alone = {one: drift.look(known, tests) for one, known in levels.items()}
+    if not both:
+        return Drifts(measured, alone, took_turns)
+    together = drift.together(list(levels.values()))
+    fastest, ratios = _beside(levels)
+    return Drifts(measured, alone, took_turns, drift.look(together, tests), fastest, ratios)
 
 
-def told(compared: Comparison, tested: Tested, name: str) -> str:
-    """Say by how much `name` became slower or faster, between which blocks, and what that means."""
-    say, found = compared.texts, tested.found
-    first, last = sorted((found.fastest, found.slowest))
-    slower = found.slowest > found.fastest
+def _took_turns(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each block of all candidates was asked before the next one of any, about the same documents."""
+    if len({tuple(block["documents"] for block in record["blocks"]) for record in records}) > 1:
+        return False
+    middles = zip(*([block["middle_at"] for block in record["blocks"]] for record in records), strict=True)
+    return all(max(earlier) < min(later) for earlier, later in pairwise(middles))
+
+
+def _beside(levels: Mapping[Candidate, Sequence[Level]]) -> tuple[Candidate, dict[Candidate, Ratio]]:
+    """Return the fastest candidate, and how much longer each other one took.
+
+    Which one is the fastest is seen from the same answers, so intervals are corrected for all pairs.
+    """
+    fastest = min(levels, key=lambda one: sum(block.value for block in levels[one]))
+    pairs = len(levels) * (len(levels) - 1) // 2
+    return fastest, {
+        one: drift.ratio(known, levels[fastest], pairs) for one, known in levels.items() if one is not fastest
+    }
+
+
+def matters(compared: Comparison, found: Drift) -> bool:
+    """Whether blocks are shown to differ, and by more than `report.trust.drift`; None there: no difference matters."""
+    limit = compared.settings.trust.drift
+    return limit is not None and found.at_least > 0 and found.spread > limit
+
+
+def told(compared: Comparison, found: Drift, name: str) -> str:
+    """Say between which blocks `name` became slower or faster, and by how much."""
+    say = compared.texts
     return say(
-        "drift.slower" if slower else "drift.faster",
+        "drift.changed",
         name=name,
-        share=say.number(found.spread if slower else 1 - 1 / (1 + found.spread), ".0%"),
-        first=first + 1,
-        last=last + 1,
-        p=say.number(tested.p, ".2g"),
+        slowest=found.slowest + 1,
+        fastest=found.fastest + 1,
+        share=say.number(found.spread, ".0%"),
+        low=say.number(found.at_least, ".1%"),
+        high=say.number(found.at_most, ".0%"),
     )

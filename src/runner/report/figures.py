@@ -8,7 +8,7 @@ from runner.report.texts import Texts
 # Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
 _PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention", "quality/kie_",
             "samples_share", "confidence/", "harness/overhead_share", "cache/", "goodput/share",
-            "load/late_share", "load/held_share", "drift/spread")  # fmt: skip
+            "load/late_share", "load/held_share", "drift/spread", "drift/at_")  # fmt: skip
 
 
 def is_percent(name: str) -> bool:

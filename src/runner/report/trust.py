@@ -79,12 +79,11 @@ def late(compared: Comparison, candidate: Candidate) -> Iterator[str]:
 def drifted(compared: Comparison, candidate: Candidate) -> Iterator[str]:
     """Warn of a candidate that became slower or faster by itself; what all do together is told of once."""
     found = drifts.look(compared)
-    limit = compared.settings.trust.drift
-    if found is None or (found.together is not None and found.together.is_beyond(limit)):
+    if found is None or (found.together is not None and drifts.matters(compared, found.together)):
         return
-    tested = found.tests.get(candidate)
-    if tested is not None and tested.is_beyond(limit):
-        yield drifts.told(compared, tested, candidate.label)
+    own = found.alone.get(candidate)
+    if own is not None and drifts.matters(compared, own):
+        yield drifts.told(compared, own, candidate.label)
 
 
 def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
@@ -214,7 +213,7 @@ def warnings(compared: Comparison) -> list[Distrust]:
             )
         )
     found = drifts.look(compared)
-    if found is not None and found.together is not None and found.together.is_beyond(compared.settings.trust.drift):
+    if found is not None and found.together is not None and drifts.matters(compared, found.together):
         distrusts.append(Distrust(None, drifts.told(compared, found.together, compared.texts("drift.all"))))
     for candidate in compared.candidates:
         if candidate.finished:

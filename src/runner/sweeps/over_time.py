@@ -1,7 +1,10 @@
-"""Jobs that are measured in blocks over time (`repeats_over_time=3`): A B C A B C A B C in place of A A A B B B C C C.
+"""Jobs in blocks over time (`repeats_over_time=3`): A B C, C B A, A B C in place of A A A B B B C C C.
 
 A machine that becomes slower then does so for all candidates, and the blocks of each show it. Each question is asked
 once all the same: documents are dealt to the blocks at random, in an order that all candidates share.
+
+Every other block goes backwards. Always in the same order, the last candidate would be asked later than the first by
+the same in every block, and a machine that becomes slower all the time would make it look slower, in all blocks alike.
 """
 
 from __future__ import annotations
@@ -64,8 +67,8 @@ def forecast(jobs: Sequence[Job]) -> str:
     sentence = f"{KEY}: {first.repeats_over_time} blocks, in each of which {len(jobs)} candidates are asked in turns"
     if len(specs) <= first.pool.max_engines:
         return f"{sentence}; no block starts an engine anew"
-    # Engines are asked in a circle, so the one that is needed next is the one that made room.
-    count = (first.repeats_over_time - 1) * len(specs)
+    # Every other block goes backwards, so it begins with the engines that are still there.
+    count = (first.repeats_over_time - 1) * (len(specs) - first.pool.max_engines)
     loads = [earlier_load_s(job) for job in specs.values()]
     known = [load for load in loads if load is not None]
     if len(known) < len(loads):
@@ -97,6 +100,7 @@ class Turn:
         """Deal its documents; ask nothing yet."""
         self.under_way, self.is_over = under_way, False
         self.error: Exception | None = None
+        self._seen: set[str] = set()
         self._place = {sample.id: number for number, sample in enumerate(under_way.job.dataset)}
         self._parts = dealt(under_way.job)
         repeats = under_way.job.config.sampling.repeats
@@ -109,8 +113,12 @@ class Turn:
         def keep(_place: int, sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> None:
             self.under_way.keep(self._place[sample.id] * repeats + repeat, sample, repeat, generation, prompt)
             timing = generation.timing
-            if generation.error is None and timing is not None and timing.latency_s > 0:
-                block.times.append(Timed(timing.sent_at, timing.latency_s, sample.document))
+            # Two samples may be the same question: the second one's answer is the first one's, measured once.
+            if generation.error is None and timing and timing.latency_s > 0 and generation.key not in self._seen:
+                self._seen.add(generation.key)
+                prompt_tokens, tokens = generation.prompt_tokens, generation.completion_tokens
+                lengths = None if prompt_tokens is None or tokens is None else (prompt_tokens, tokens)
+                block.times.append(Timed(timing.sent_at, timing.latency_s, sample.document, lengths))
 
         with self._told():
             job = self.under_way.job
@@ -140,7 +148,7 @@ class Turn:
 def _run(turns: Sequence[Turn]) -> None:
     try:
         for number in range(turns[0].under_way.job.config.repeats_over_time):
-            for turn in turns:
+            for turn in turns[:: -1 if number % 2 else 1]:
                 if not turn.is_over:
                     turn.ask(number)
         for turn in turns:
