@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metrics.drift import Drift, Ratio
 from runner.base.terminal_table import MISSING
+from runner.jobs import blocks
 from runner.report import drifts
 from runner.report.decision import Decision
 from runner.report.drifts import Drifts
@@ -91,8 +93,7 @@ def _failed(told: Mapping[str, Any]) -> float:
 def _row(
     compared: Comparison, candidate: Candidate, told: Mapping[str, Any], found: Drift | None, count: int
 ) -> dict[str, Any]:
-    # Blocks that are no stretches of time say nothing of time.
-    known = [block["p50_s"] if told["in_order"] else None for block in told["blocks"]]
+    known = [math.exp(level.value) for level in blocks.levels(told) or ()]
     cells = [figure("latency/p50_s", one, compared.texts) for one in known] + [MISSING] * (count - len(known))
     return {"candidate": candidate.label, "cells": cells, **_spread(compared, found)}
 
