@@ -3,7 +3,7 @@
     python benchmarks/statistics_coverage.py [--families 300] [--samples 1000]
 
 Everything goes through the functions that a user's comparison goes through. Rates are counted on many simulated data
-sets with fixed seeds; a rate of 5% from 1,200 data sets has a standard error of 0.6 points. Takes one or two minutes of
+sets with fixed seeds; a rate of 5% from 1,200 data sets has a standard error of 0.6 points. Takes three or four minutes of
 CPU.
 """
 

@@ -58,7 +58,7 @@ class TrustConfig:
     swap_gap: float | None = 1.0  # points by which a judge's score changes when the two answers swap places
     overhead: float | None = 0.1  # share of the request time that is spent in the runner itself
     late: float | None = 0.01  # share of an open load's requests that left more than 10 ms after they were due
-    drift: float | None = 0.05  # share by which latencies differ between blocks (repeats_over_time), beyond chance
+    drift: float | None = 0.05  # share by which latencies are shown to differ between blocks (repeats_over_time)
     documents: float | None = 20  # with fewer documents than this, differences are rarely significant
 
 
