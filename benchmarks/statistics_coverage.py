@@ -3,8 +3,8 @@
     python benchmarks/statistics_coverage.py [--families 300] [--samples 1000]
 
 Everything goes through the functions that a user's comparison goes through. Rates are counted on many simulated data
-sets with fixed seeds; a rate of 5% from 1,200 data sets has a standard error of 0.6 points. Takes three or four minutes of
-CPU.
+sets with fixed seeds; a rate of 5% from 1,200 data sets has a standard error of 0.6 points. Takes three or four
+minutes of CPU.
 """
 
 import argparse

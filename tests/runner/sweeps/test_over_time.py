@@ -153,27 +153,45 @@ def test_other_documents_make_other_blocks_and_that_is_said(cli: CommandLine):
     assert "whether latencies drifted is not known" in " ".join(more.out.split())
 
 
-def test_one_that_fails_leaves_the_blocks_to_the_others(cli: CommandLine):
+def page(folder: Path) -> str:
+    return (max(folder.glob("multirun/*/*")) / "report.html").read_text()
+
+
+def test_one_that_fails_leaves_the_blocks_to_the_others_and_later_has_no_turns(cli: CommandLine):
     dataset(cli.folder)
+    fails = True
 
     def script(body: dict[str, Any], _number: int) -> Reply:
-        return Reply(status=401) if body["model"] == "b" else answer(body)
+        return Reply(status=401) if body["model"] == "b" and fails else answer(body)
 
     with ScriptedJudge(script) as endpoint:
         ended = cli(*command(endpoint, "tracking=none"))
-    assert ended.code == 1 and "1 of 3 jobs failed" in ended.err, ended.err
-    found = records(cli.folder)
-    assert [record["status"] for record in found] == ["finished", "failed", "finished"]
-    assert ["blocks" in record for record in found] == [True, False, True]
+        assert ended.code == 1 and "1 of 3 jobs failed" in ended.err, ended.err
+        found = records(cli.folder)
+        assert [record["status"] for record in found] == ["finished", "failed", "finished"]
+        assert ["blocks" in record for record in found] == [True, False, True]
+        assert "Takes longer than" in page(cli.folder) and "not measured in turns" not in page(cli.folder)
+        fails = False
+        later = cli(*command(endpoint, "tracking=none"))
+        assert later.code == 0, later.err
+    assert all(record["blocks"]["in_order"] for record in records(cli.folder))
+    assert "were not measured in turns with each other" in page(cli.folder)
+    assert "Takes longer than" not in page(cli.folder) and "All candidates together" not in page(cli.folder)
 
 
-def test_a_single_job_is_measured_in_blocks_and_says_where_it_fails(cli: CommandLine):
+def test_a_single_job_measures_the_same_question_once_and_says_where_it_fails(cli: CommandLine):
     dataset(cli.folder)
+    path = cli.folder / "questions.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    same = [row | ({} if number % 4 else {"question": "Write 0"}) for number, row in enumerate(rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in same))
     with ScriptedJudge(answer) as endpoint:
         ended = cli(*command(endpoint, "tracking=none", models="a"))
         assert ended.code == 0, ended.err + ended.out
     (path,) = cli.folder.glob("outputs/*/*/metrics.json")
-    assert len(json.loads(path.read_text())["blocks"]["blocks"]) == 3
+    told = json.loads(path.read_text())["blocks"]
+    assert told["in_order"] and [block["questions"] for block in told["blocks"]] == [BLOCK] * 3
+    assert sum(block["answers"] for block in told["blocks"]) == len(endpoint.bodies) == DOCUMENTS - DOCUMENTS // 4 + 1
     with ScriptedJudge(lambda _body, _number: Reply(status=401)) as endpoint:
         ended = cli(*command(endpoint, "tracking=none", models="b"))
     assert ended.code == 1 and "the job failed" in ended.err and "Traceback" not in ended.err

@@ -86,8 +86,8 @@ def _order(compared: Comparison, fastest: Candidate, ratios: Mapping[Candidate, 
 
 def _failed(told: Mapping[str, Any]) -> float:
     """Return the share of questions without a latency."""
-    questions = sum(block["questions"] for block in told["blocks"])
-    return 1 - sum(block["answers"] for block in told["blocks"]) / questions
+    questions: int = sum(block["questions"] for block in told["blocks"])
+    return 1 - float(sum(block["answers"] for block in told["blocks"])) / questions
 
 
 def _row(
