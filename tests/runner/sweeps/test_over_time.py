@@ -143,13 +143,13 @@ def test_what_was_killed_goes_on_with_the_same_blocks(cli: CommandLine):
 def test_other_documents_make_other_blocks_and_that_is_said(cli: CommandLine):
     dataset(cli.folder)
     with ScriptedJudge(answer) as endpoint:
-        first = cli(*command(endpoint, "tracking=none", "dataset.limit=27", models="a,b"))
+        first = cli(*command(endpoint, "tracking=none", "dataset.limit=27", models="a"))
         assert first.code == 0, first.err
-        more = cli(*command(endpoint, "tracking=none", models="a,b"))
+        more = cli(*command(endpoint, "tracking=none", models="a"))
         assert more.code == 0, more.err
     assert set(asked(endpoint).values()) == {1}
-    for record in records(cli.folder):
-        assert not record["blocks"]["in_order"] and not any(name.startswith("drift/") for name in record["metrics"])
+    record = json.loads((max(cli.folder.glob("outputs/*/*")) / "metrics.json").read_text())
+    assert not record["blocks"]["in_order"] and not any(name.startswith("drift/") for name in record["metrics"])
     assert "whether latencies drifted is not known" in " ".join(more.out.split())
 
 
