@@ -93,7 +93,7 @@ def told(compared: Comparison, found: Drift, name: str) -> str:
         name=name,
         slowest=found.slowest + 1,
         fastest=found.fastest + 1,
-        share=say.number(found.spread, ".0%"),
+        share=say.number(found.spread, ".1%"),
         low=say.number(found.at_least, ".1%"),
-        high=say.number(found.at_most, ".0%"),
+        high=say.number(found.at_most, ".1%"),
     )
