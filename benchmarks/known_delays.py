@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from parts import peers, timed_endpoint
+from parts import guidellm, peers, timed_endpoint
 from parts.limits import Limit, tell
 from parts.table import show
 
@@ -78,7 +78,7 @@ def main() -> int:
         command = environment = None
         if not arguments.only_ours:
             try:
-                command = peers.guidellm_environment(cache_dir() / "bench_guidellm")
+                command = guidellm.environment(cache_dir() / "bench_guidellm")
                 environment = peers.vllm_environment()
             except (peers.PeerFailed, EngineFailed) as error:
                 print(f"only ours is measured from here: {error}")
@@ -89,7 +89,7 @@ def main() -> int:
                 "ours": lambda load=load, folder=folder: peers.ours(target, load, folder / "ours"),
             }
             if command is not None:
-                programs["guidellm"] = lambda load=load, folder=folder: peers.guidellm(
+                programs["guidellm"] = lambda load=load, folder=folder: guidellm.run(
                     command, target, load, asked, folder / "guidellm"
                 )
             if environment is not None:

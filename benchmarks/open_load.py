@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from parts import endpoint, peers
+from parts import endpoint, guidellm, peers
 from parts.limits import Limit, tell
 
 from backends.api import Endpoint, Generation, GenerationRequest, Message, TextPart
@@ -60,7 +60,7 @@ def timings(url: str, rate: float, count: int) -> tuple[Sequence[float], Sequenc
 
 def of_guidellm(url: str, rate: float, count: int) -> tuple[Sequence[float], float]:
     """Return how late guidellm's requests left, in ms, and its CPU seconds per request without its start."""
-    command = peers.guidellm_environment(cache_dir() / "bench_guidellm")
+    command = guidellm.environment(cache_dir() / "bench_guidellm")
     found: dict[int, peers.Reported] = {}
     with tempfile.TemporaryDirectory() as name:
         for number in (count // 10, count):
@@ -70,7 +70,7 @@ def of_guidellm(url: str, rate: float, count: int) -> tuple[Sequence[float], flo
             ]
             load = peers.Load("constant", number, rate=rate)
             target = peers.Target(f"{url}/v1", "model")
-            found[number] = peers.guidellm(command, target, load, bodies, Path(name) / str(number))
+            found[number] = guidellm.run(command, target, load, bodies, Path(name) / str(number))
     few, many = found[count // 10], found[count]
     return many.late_ms, (many.cpu_s - few.cpu_s) / (count - count // 10)
 

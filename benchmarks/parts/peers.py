@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from parts.planned import VLLM_ON_A_CPU, job, questions
-from uv import find_uv_bin
 
 from backends import wire
 from backends.api import Endpoint, Launch
 from backends.process.environments import Environment
 from runner.planning import environments
 
-GUIDELLM = "guidellm==0.8.1"
 # `vllm bench serve` reports no time to first token without one (serve.py:1393); tokens are counted from the usage.
 TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "demo_models" / "demo_m" / "bf16"
 KEY = "peers"  # for an endpoint that asks for none
@@ -36,8 +35,12 @@ FIGURES = {  # the name here -> ours
     "TTFT p95, ms": "ttft/p95_s",
     "latency p50, ms": "latency/p50_s",
     "latency p95, ms": "latency/p95_s",
+    "latency mean, ms": "latency/mean_s",
     "time per output token p50, ms": "tpot/p50_s",
 }
+
+
+TTFT_MEAN = "TTFT mean, ms"
 
 
 class PeerFailed(Exception):
@@ -91,6 +94,7 @@ def our_words(target: Target, load: Load) -> list[str]:
         f"dataset.limit={load.count}",
         "sampling.max_tokens=32",
         "reuse=never",
+        "warmup=0",  # the other programs have none, and the engine counts all requests
         "tracking=none",
         "metrics=[exact_match]",
         f"load={load.kind}",
@@ -104,76 +108,17 @@ def ours(target: Target, load: Load, folder: Path) -> Reported:
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "runner", *our_words(target, load), f"hydra.run.dir={folder}/job"]
     variables = {"OPENAI_API_KEY": target.api_key, "RUNNER_STORE": str(folder / "store")}
-    cpu_s = _run(command, variables, folder)
+    cpu_s = run(command, variables, folder)
     record = json.loads((folder / "job" / "metrics.json").read_text(encoding="utf-8"))
     values = record["metrics"]
     if values.get("samples/failed"):
         raise PeerFailed(f"{values['samples/failed']:g} of our requests failed")
     rows = [json.loads(line) for line in (folder / "job" / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     late = [1000 * row["timing"]["late_s"] for row in rows if row["timing"].get("late_s") is not None]
-    return Reported({name: _unit(name, values[key]) for name, key in FIGURES.items() if key in values}, cpu_s, late)
-
-
-def guidellm_environment(folder: Path) -> Path:
-    """Build guidellm's own environment where it is missing; return its command. Raise PeerFailed if it can't be."""
-    command = folder / "bin" / "guidellm"
-    if not command.exists():
-        uv = os.fsdecode(find_uv_bin())
-        for words in (
-            ["venv", "--allow-existing", "-q", str(folder)],
-            ["pip", "install", "-q", "--python", str(folder), GUIDELLM],
-        ):
-            done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise PeerFailed(f"{GUIDELLM} can't be installed: {done.stderr[-500:]}")
-    return command
-
-
-def guidellm(command: Path, target: Target, load: Load, bodies: Sequence[Mapping[str, Any]], folder: Path) -> Reported:
-    """Run guidellm. It starts as many worker processes as there are cores; its default of ten slows two cores down."""
-    folder.mkdir(parents=True)
-    rows = folder / "requests.jsonl"
-    rows.write_text("".join(json.dumps({"messages": body["messages"]}) + "\n" for body in bodies), encoding="utf-8")
-    profile: dict[str, Any] = {"kind": load.kind, "rate": [load.rate]}
-    if load.kind == "closed":
-        profile = {"kind": "concurrent", "streams": [load.concurrency]}
-    spec = {
-        "backend": {
-            "kind": "openai_http",
-            "target": target.url,
-            "model": target.model,
-            "api_key": target.api_key,
-            "validate_backend": False,
-            "max_tokens": bodies[0]["max_tokens"],
-            "extras": {"body": _settings(bodies[0])},
-        },
-        "profile": profile,
-        "constraints": [{"kind": "max_requests", "count": len(bodies)}],
-        "data": [{"kind": "json_file", "path": str(rows)}],
-        "outputs": [{"kind": "json", "path": str(folder / "report.json")}],
-    }
-    (folder / "spec.json").write_text(json.dumps({"spec": spec}), encoding="utf-8")
-    variables = {"HF_HUB_OFFLINE": "1", "GUIDELLM__MAX_WORKER_PROCESSES": str(os.cpu_count() or 1)}
-    cpu_s = _run([str(command), "run", "-c", str(folder / "spec.json"), "--disable-console"], variables, folder)
-    (benchmark,) = json.loads((folder / "report.json").read_text(encoding="utf-8"))["benchmarks"]
-    metrics = {
-        name: (value or {}).get("successful") for name, value in benchmark["metrics"].items() if isinstance(value, dict)
-    }
-    answered, errors = (len(benchmark["requests"][kind] or ()) for kind in ("successful", "errored"))
-    if errors or answered < 0.99 * len(bodies):  # at 500 a second its report held 1,999 of 2,000
-        raise PeerFailed(f"guidellm got {answered} answers and {errors} errors to {len(bodies)} requests")
-    figures = {
-        "requests/s": metrics["requests_per_second"]["mean"],
-        "output tokens/s": metrics["output_tokens_per_second"]["mean"],
-        "TTFT p50, ms": metrics["time_to_first_token_ms"]["percentiles"]["p50"],
-        "TTFT p95, ms": metrics["time_to_first_token_ms"]["percentiles"]["p95"],
-        "latency p50, ms": 1000 * metrics["request_latency"]["percentiles"]["p50"],
-        "latency p95, ms": 1000 * metrics["request_latency"]["percentiles"]["p95"],
-        "time per output token p50, ms": metrics["inter_token_latency_ms"]["percentiles"]["p50"],
-    }
-    times = [one["info"]["timings"] for one in benchmark["requests"]["successful"]]
-    late = [1000 * max(0.0, one["request_start"] - one["targeted_start"]) for one in times]
-    return Reported(figures, cpu_s, late if load.kind != "closed" else ())
+    figures = {name: _unit(name, values[key]) for name, key in FIGURES.items() if key in values}
+    # The command gives no mean of it; the warm-up is in none of the rows.
+    figures[TTFT_MEAN] = 1000 * statistics.fmean(row["timing"]["ttft_s"] for row in rows)
+    return Reported(figures, cpu_s, late)
 
 
 def vllm_bench(
@@ -200,13 +145,15 @@ def vllm_bench(
             "--disable-shuffle",
             "--enable-multimodal-chat",
         ),
-        *("--num-prompts", str(len(bodies)), "--custom-output-len", str(bodies[0]["max_tokens"]), "--num-warmups", "3"),
-        *("--extra-body", json.dumps(_settings(bodies[0])), *paced, "--disable-tqdm"),
+        *("--num-prompts", str(len(bodies)), "--custom-output-len", str(bodies[0]["max_tokens"])),
+        # Without these it sends requests of its own before, which the engine would count as well.
+        *("--num-warmups", "0", "--ready-check-timeout-sec", "0"),
+        *("--extra-body", json.dumps(settings(bodies[0])), *paced, "--disable-tqdm"),
         *("--save-result", "--result-dir", str(folder), "--result-filename", "report.json"),
         *("--percentile-metrics", "ttft,tpot,e2el", "--metric-percentiles", "50,95"),
     ]
     launch = environment.prepare(Launch(("python", "-m", "vllm.entrypoints.cli.main", "bench", "serve", *words)))
-    cpu_s = _run(list(launch.argv), {**launch.variables, "OPENAI_API_KEY": target.api_key}, folder)
+    cpu_s = run(list(launch.argv), {**launch.variables, "OPENAI_API_KEY": target.api_key}, folder)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if report["completed"] != len(bodies):
         raise PeerFailed(f"vllm bench serve got {report['completed']} answers to {len(bodies)} requests")
@@ -217,12 +164,14 @@ def vllm_bench(
         "TTFT p95, ms": report["p95_ttft_ms"],
         "latency p50, ms": report["p50_e2el_ms"],
         "latency p95, ms": report["p95_e2el_ms"],
+        "latency mean, ms": report["mean_e2el_ms"],
+        TTFT_MEAN: report["mean_ttft_ms"],
         "time per output token p50, ms": report["p50_tpot_ms"],
     }
     return Reported(figures, cpu_s)
 
 
-def _settings(body: Mapping[str, Any]) -> dict[str, Any]:
+def settings(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a request's body the other programs do not send by themselves."""
     theirs = {"messages", "model", "stream", "stream_options", "max_tokens"}
     return {name: value for name, value in body.items() if name not in theirs}
@@ -232,7 +181,7 @@ def _unit(name: str, value: float) -> float:
     return 1000 * value if name.endswith("ms") else value
 
 
-def _run(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> float:
+def run(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> float:
     """Run a program to its end; return the CPU seconds of it and its children. Raise PeerFailed where it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -38,7 +38,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         from runner.base.errors import JobFailed
         from runner.jobs.job_files import write_config
         from runner.planning.plan import plan_sweep
-        from runner.sweeps import sweep
+        from runner.sweeps import sweep, together
         from runner.sweeps.compositions import Compositions
 
         gc.enable()  # __main__ turns it off for imports and composing; planning leaves garbage to collect
@@ -52,8 +52,8 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.refuse_scoring(configs)
         planned = plan_sweep(configs, here=self._runs_here() and configs[0].plan != "commands")
         sweep.check_judges([config for config, _ in planned])
-        if any(cfg.race.active for cfg in configs):
-            self._refuse_race([config for config, _ in planned])
+        if any(map(together.is_wanted, configs)):
+            self._refuse_turns([config for config, _ in planned])
         order = by_engine([spec for _, spec in planned])
         batch, configs = [batch[index] for index in order], [configs[index] for index in order]
         planned = [planned[index] for index in order]
@@ -80,16 +80,24 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
         sweep.check(results, len(batch))
         return [result.return_value for result in returns]
 
-    def _refuse_race(self, configs: Sequence[Any]) -> None:
-        """Refuse what can't race. Raise Refused."""
+    def _refuse_turns(self, configs: Sequence[Any]) -> None:
+        """Refuse what can't be asked in turns: in a race, or in blocks over time. Raise Refused."""
         from runner.base.errors import Problem, Refused
+        from runner.config.over_time import KEY, OFF
         from runner.planning.plan import plan
+        from runner.sweeps import over_time
         from runner.sweeps.racing import checks
 
+        races = any(config.race.active for config in configs)
         if type(self.launcher) is not BasicLauncher:
-            what = "candidates of a race are compared while they are asked, and workers know nothing of each other"
-            raise Refused(Problem(what, "race", "leave out workers, or race=false"))
-        checks.refuse([plan(config) for config in configs])
+            key, off = ("race", "race=false") if races else (KEY, OFF)
+            what = "candidates are asked in turns, and workers know nothing of each other"
+            raise Refused(Problem(what, key, f"leave out workers, or {off}"))
+        jobs = [plan(config) for config in configs]
+        if races:
+            checks.refuse(jobs)
+        else:
+            over_time.refuse(jobs)
 
     def _in_folders(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> list[list[str]]:
         """Add the name of its folder to the overrides of each job, unless the user has chosen another pattern."""
@@ -148,13 +156,15 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     ) -> list[JobReturn]:
         """Run the jobs here, one after the other; with another launcher, give each worker one group of jobs."""
         from runner.jobs import tracking
-        from runner.sweeps import ahead, groups
+        from runner.sweeps import ahead, groups, together
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
-        if configs[0].race.active:
+        if together.is_wanted(configs[0]):
+            from runner.sweeps import over_time
             from runner.sweeps.racing import race
 
-            return race.launched(self.launcher, batch, specs)
+            ask = race.run if configs[0].race.active else over_time.run
+            return together.launched(self.launcher, batch, specs, ask)
         if type(self.launcher) is BasicLauncher:
             ahead.expect(configs, specs)
             return list(self.launcher.launch(batch, initial_job_idx=0))

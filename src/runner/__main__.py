@@ -38,15 +38,14 @@ config.register()
 
 def job(cfg: DictConfig) -> float | None:
     """Run one job. Its modules are imported here, so that --help and --cfg stay fast."""
-    from runner.sweeps import run, sweep
-    from runner.sweeps.racing import race
+    from runner.sweeps import run, sweep, together
 
     if not gc.get_freeze_count():
         gc.freeze()  # modules and configs live as long as the process: no collection needs to scan them again
     gc.enable()
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        if cfg.race.active:
-            race.enter(cfg)  # the race itself begins when all jobs have entered
+        if together.is_wanted(cfg):
+            together.enter(cfg)  # they are asked when all jobs have entered
             return None
         return run.run(cfg)
     try:

@@ -14,6 +14,7 @@ from backends.fleet import Fleet
 from runner.asking import load
 from runner.asking.engines import NeedsEngine
 from runner.asking.open_load import OpenTally, open_load
+from runner.asking.prefetch import short_turns
 from runner.base.errors import JobFailed
 from runner.base.progress import Progress
 from runner.config.request_form import request_form
@@ -195,10 +196,11 @@ class AskAll:
             "may_hang": bool(engine.log_paths),
         }
         endpoints = [self.endpoint(self._formed(endpoint)) for endpoint in engine.endpoints]
-        if self.arrivals is not None and isinstance(tally, OpenTally):
-            asyncio.run(open_load(iter(asks), endpoints, tally, self.arrivals, **how))
-        else:
-            asyncio.run(load.load(iter(asks), endpoints, tally, concurrency=self.who.config.concurrency, **how))
+        with short_turns():
+            if self.arrivals is not None and isinstance(tally, OpenTally):
+                asyncio.run(open_load(iter(asks), endpoints, tally, self.arrivals, **how))
+            else:
+                asyncio.run(load.load(iter(asks), endpoints, tally, concurrency=self.who.config.concurrency, **how))
 
     def _formed(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that is sent requests in the form that the model's config asks for."""

@@ -17,6 +17,7 @@ from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConf
 from runner.base.errors import Problem, Refused
 from runner.config import secret_values, values, yaml_files
 from runner.config.load import CLOSED, OPEN, load_problems
+from runner.config.over_time import over_time_problems
 from runner.config.race import race_problems
 from runner.config.report_settings import report_problems
 from runner.config.schema import SUMMARIES, Config
@@ -127,6 +128,7 @@ def check_values(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem("stage=score and answers=FILE belong together", "stage", "give both, or neither")
     yield from load_problems(cfg)
     yield from race_problems(cfg)
+    yield from over_time_problems(cfg)
     if cfg.backend.replicas > cfg.concurrency and cfg.load.arrivals not in OPEN:
         what = f"{cfg.backend.replicas} replicas and concurrency={cfg.concurrency}: some would never be asked"
         yield Problem(what, "backend.replicas", f"concurrency={cfg.backend.replicas} or more")

@@ -17,7 +17,7 @@ DECISIVE = (
 # These keys decide how the work is done, stored or shown. They change no figure under the recorded conditions.
 INDIFFERENT = (
     "tracking", "report", "pool", "reuse", "max_failed", "budget_usd", "objective", "published", "summaries", "plan",
-    "stage", "answers", "rescore", "race", "hydra",
+    "stage", "answers", "rescore", "race", "repeats_over_time", "hydra",
 )  # fmt: skip
 
 

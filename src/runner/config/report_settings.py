@@ -19,6 +19,7 @@ LANGUAGES = ("en", "ru")
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
     "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "capacity", "ocr", "race",
+    "drift",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -40,6 +41,7 @@ METRICS = {
                  "below_requests_per_second", "at_least_pages_per_hour", "below_pages_per_hour", "steps", "requests"),
     "ocr": ("mean_s",),
     "race": ("documents", "stopped"),
+    "drift": ("spread", "at_least", "at_most", "p50_low_s", "p50_high_s", "p95_low_s", "p95_high_s"),
 }  # fmt: skip
 TIMES = ("latency", "ttft", "tpot")  # that a service level objective may limit
 _WRITTEN = re.compile(r"\s*(<=|>=|==|!=|<|>|=)?\s*(.*?)\s*", re.DOTALL)
@@ -56,6 +58,7 @@ class TrustConfig:
     swap_gap: float | None = 1.0  # points by which a judge's score changes when the two answers swap places
     overhead: float | None = 0.1  # share of the request time that is spent in the runner itself
     late: float | None = 0.01  # share of an open load's requests that left more than 10 ms after they were due
+    drift: float | None = 0.05  # share by which latencies are shown to differ between blocks (repeats_over_time)
     documents: float | None = 20  # with fewer documents than this, differences are rarely significant
 
 

@@ -78,6 +78,8 @@ class Config:
     load: LoadConfig = field(default_factory=LoadConfig)
     race: RaceConfig = field(default_factory=RaceConfig)
     concurrency: int = within(1, 1, 10000)
+    # blocks in which each job is measured, candidates in turns (A B, B A), so that a machine that changes is noticed
+    repeats_over_time: int = within(1, 1, 20)
     # a job ends at once if more questions fail: below 1 a share of its questions, else their number; null: never
     max_failed: float | None = within(0.5, 0)
     # USD that all candidates of one command may cost by model.price, never exceeded; null: no limit

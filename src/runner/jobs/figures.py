@@ -16,6 +16,8 @@ import numpy as np
 from runner.jobs.costs import Costs
 from runner.jobs.rows import is_truncated
 
+AT_ONCE_S = 0.0001  # per token: no engine writes 10,000 tokens a second of one answer, so they were gathered on the way
+AT_ONCE_TOKENS = 3  # behind the first: fewer may be one step of an engine that predicts several tokens at a time
 LATE_S = 0.01  # a request of an open load that leaves later than this counts as late
 STATS = {
     "memory/gpu_peak_gib": "gpu_peak_gib",
@@ -42,13 +44,14 @@ class Seen:
     `empty` are empty answers of which no remark says why. `remarks` counts `Generation.remarks`; `refused` are
     answers that decline in the endpoint's own words for it, and questions that its content filter withheld the
     answer of. `reasoning_tokens` and `answer_ttft` (seconds to the first piece of the answer itself) are of the
-    answers of which they are known.
+    answers of which they are known. `streamed` are answers of several tokens, of which those `at_once` were gathered.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], slo: Mapping[str, float] | None = None) -> None:
         """Read the rows of an answers.jsonl."""
         self.slo = dict(slo or {})
         self.unsettled = self.good = self.judged = self.unknown = 0
+        self.streamed = self.at_once = 0
         self.late = array("d")
         self.total = self.asked_again = self.lowered = self.truncated = self.refused = self.filtered = self.empty = 0
         self.remarks: Counter[str] = Counter()
@@ -117,6 +120,9 @@ class Seen:
                 self.answer_ttft.append(timing["answer_ttft_s"])
         if (tpot := _per_token(row)) is not None:
             self.tpot.append(tpot)
+            if (timing.get("tokens_after_first") or 0) >= AT_ONCE_TOKENS:
+                self.streamed += 1
+                self.at_once += tpot < AT_ONCE_S
 
 
 def waited(row: Mapping[str, Any]) -> dict[str, float | None] | None:

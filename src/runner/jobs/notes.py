@@ -12,6 +12,7 @@ from runner.asking.questions import Generated
 from runner.jobs.figures import Seen, limited
 
 KEEPS_UP = 0.05  # share of the requests that may still be unanswered at the end of an open load that is borne
+GATHERED = 0.2  # share of the streamed answers whose tokens came all at once that is borne
 REMARKED = 5  # pictures that a note names, the rest counted
 # What is told of answers with a remark of `Generation.remarks`.
 REMARKS = {
@@ -59,6 +60,16 @@ def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]
         yield f"goodput counts answers with {limits} (report.slo)"
     if seen.unknown:
         yield f"no goodput: of {seen.unknown} answers it is not known whether they kept within report.slo"
+
+
+def _gathered(seen: Seen) -> Iterator[str]:
+    """Yield that the times within answers are not the engine's, where their tokens came all at once."""
+    if seen.at_once > GATHERED * seen.streamed:
+        yield (
+            f"in {seen.at_once} of {seen.streamed} answers all tokens came at once: a proxy gathers the stream, or an "
+            "engine on the same machine keeps this program from its cores. So ttft and tpot are not the engine's; "
+            "latency is"
+        )
 
 
 def not_sent(seen: Seen) -> list[str]:
@@ -111,6 +122,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
         )
     if not generated.timed:
         return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
+    noted += _gathered(seen)
     noted += _load_notes(seen, generated.measured)
     if generated.measured is None:
         return [*noted, "nothing was asked anew and no measurement is stored: no throughput or memory is reported"]

@@ -75,7 +75,7 @@ class Record(TypedDict):
     `finished_at` is None and `process` names who runs it. Times are Unix times in seconds. `race` is there if the job
     raced (docs/racing.md): it was asked `questions` about `documents` of all documents (`of`); `stopped` as worse than
     others, above all the job in the folder `worse_than`, as the first `decided_after` documents showed, by `measure`
-    and more than `margin`, at `error`.
+    and more than `margin`, at `error`. `blocks` is there if it was measured in blocks over time (jobs/blocks.py).
     """
 
     name: str
@@ -90,6 +90,7 @@ class Record(TypedDict):
     scored_at: NotRequired[float]
     process: NotRequired[dict[str, Any]]
     race: NotRequired[dict[str, Any]]
+    blocks: NotRequired[dict[str, Any]]
 
 
 def answer_row(sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> dict[str, Any]:

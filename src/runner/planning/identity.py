@@ -53,6 +53,7 @@ def conditions(config: Config, spec: EngineSpec) -> dict[str, str]:
         "engine": machine.fingerprint(spec.env),
         "args": " ".join(f"{name}={value}" for name, value in spec.args if name in TIMING_ONLY),
         "concurrency": f"up to {config.concurrency}" if config.backend.adapt_concurrency else str(config.concurrency),
+        **({"over_time": f"{blocks} blocks"} if (blocks := config.repeats_over_time) > 1 else {}),
         **({"load": arrivals.described(config.load)} if config.load.arrivals in OPEN else {}),
         # Not part of the identity: the text is the same. But they take time, and answers without them lack them.
         **({"logprobs": "sent"} if logprobs.asked(config) else {}),

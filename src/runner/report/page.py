@@ -27,6 +27,7 @@ from runner.report.sections import (
     charts,
     comparison,
     constraint,
+    drift,
     origin,
     published,
     reading,
@@ -40,6 +41,7 @@ HERE = Path(__file__).parent
 SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
+    "drift": drift,
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,

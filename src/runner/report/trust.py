@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.jobs.results import UNKNOWN
-from runner.report import schema_modes
+from runner.report import drifts, schema_modes
 from runner.report.model import Candidate, Comparison
 from runner.studies.parity import comparison as parity
 
@@ -74,6 +74,16 @@ def late(compared: Comparison, candidate: Candidate) -> Iterator[str]:
         say = compared.texts
         worst = say.number(1000 * (candidate.metric("load/late_p99_s") or 0.0), ".0f")
         yield say("trust.late", share=say.number(share, ".1%"), limit=say.number(limit, ".0%"), worst=worst)
+
+
+def drifted(compared: Comparison, candidate: Candidate) -> Iterator[str]:
+    """Warn of a candidate that became slower or faster by itself; what all do together is told of once."""
+    found = drifts.look(compared)
+    if found is None or (found.together is not None and drifts.matters(compared, found.together)):
+        return
+    own = found.alone.get(candidate)
+    if own is not None and drifts.matters(compared, own):
+        yield drifts.told(compared, own, candidate.label)
 
 
 def swap_gap(compared: Comparison, candidate: Candidate) -> Iterator[str]:
@@ -187,7 +197,7 @@ def _other_inputs(compared: Comparison) -> Mapping[Path, str]:
 
 
 CHECKS: Sequence[Check] = (
-    *(failed, unscored, truncated, refused, overhead, late, swap_gap),
+    *(failed, unscored, truncated, refused, overhead, late, drifted, swap_gap),
     *(other_questions, other_input, whole_pages, schema_mode, output_adapters, pixels, prompts),
 )
 
@@ -202,6 +212,9 @@ def warnings(compared: Comparison) -> list[Distrust]:
                 None, compared.texts("trust.documents", n=compared.documents, limit=compared.texts.number(limit, "g"))
             )
         )
+    found = drifts.look(compared)
+    if found is not None and found.together is not None and drifts.matters(compared, found.together):
+        distrusts.append(Distrust(None, drifts.told(compared, found.together, compared.texts("drift.all"))))
     for candidate in compared.candidates:
         if candidate.finished:
             distrusts += [Distrust(candidate, text) for check in CHECKS for text in check(compared, candidate)]

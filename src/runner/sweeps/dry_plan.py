@@ -76,6 +76,10 @@ def show(jobs: Sequence[Job]) -> None:
         from runner.sweeps.racing import blocks  # which looks up earlier answers as this module does
 
         terminal.say(str(blocks.planned(jobs)))
+    if jobs[0].config.repeats_over_time > 1:
+        from runner.sweeps import over_time
+
+        terminal.say(over_time.forecast(jobs))
 
 
 def forecast(job: Job) -> Forecast:

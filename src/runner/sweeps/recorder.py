@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from runner.asking.questions import Generated
 from runner.base import machine
 from runner.base.errors import JobFailed
 from runner.config import decisive
+from runner.jobs import blocks
 from runner.jobs.folder import RUNNING, JobFolder, this_process
 from runner.jobs.rows import Record
 from runner.planning import environments, prices
@@ -32,6 +33,7 @@ class Recorder:
         self.notes: list[str] = []
         self.timed = True
         self._race: dict[str, Any] | None = None
+        self._blocks: dict[str, Any] | None = None
         self.started_at, self._began = time.time(), time.monotonic()
         try:
             folder.create(cfg)
@@ -94,6 +96,13 @@ class Recorder:
         self.notes += [] if note is None else [note]
         self.metrics |= {"race/documents": outcome["documents"], "race/stopped": float(outcome["stopped"])}
 
+    def measured_in_blocks(self, measured: Sequence[blocks.Block]) -> None:
+        """Keep what the blocks of a job that was measured over time show, and whether they differ."""
+        self._blocks = blocks.described(measured)
+        figures = blocks.figures(self._blocks)
+        self.notes.append(blocks.note(self._blocks, figures))
+        self.metrics |= figures
+
     def add_version(self, metric: str, version: str) -> None:
         """Keep the version of a metric that is none of the job's own."""
         self.environment["metric_versions"][metric] = version
@@ -124,6 +133,8 @@ class Recorder:
         }
         if self._race is not None:
             record["race"] = self._race
+        if self._blocks is not None:
+            record["blocks"] = self._blocks
         self.folder.write_record(record if ended else {**record, "process": this_process()})
 
 

@@ -24,6 +24,7 @@ from runner.planning.plan import plan
 from runner.report import background, table
 from runner.scoring import judging
 from runner.studies import published, summaries
+from runner.sweeps import over_time
 from runner.sweeps.racing import checks
 from runner.sweeps.run import run
 
@@ -61,10 +62,11 @@ def single(cfg: DictConfig) -> float | None:
     if cfg.race.active:
         _take_back(folder)
         raise Refused(checks.ALONE)
+    ask = over_time.single if cfg.repeats_over_time > 1 else run
     jobs, link = [_planned(cfg, folder)], True
     try:
         with prepared(cfg):
-            objective = run(cfg, jobs.pop())  # handed over: its samples are let go before the report is made
+            objective = ask(cfg, jobs.pop())  # handed over: its samples are let go before the report is made
             judge_later(folder)
             return objective
     except JobFailed as failed:
@@ -87,6 +89,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
         if cfg.race.active:
             raise Refused(checks.ALONE)
         job = plan(cfg, here=cfg.plan == "dry")
+        over_time.refuse([job])
         check_judges([job.config])
         if cfg.plan == "dry":
             dry_plan.show([job])
@@ -135,6 +138,7 @@ def _planned(cfg: DictConfig, folder: Path) -> Job:
     """Refuse a bad job before the database is made, and take back the folder that Hydra made for it."""
     try:
         job = plan(cfg, here=True)
+        over_time.refuse([job])
         check_judges([job.config])
     except BaseException:
         _take_back(folder)

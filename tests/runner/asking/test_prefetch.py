@@ -1,12 +1,13 @@
 """Questions taken ahead: all of them, in order, once; and what was taken is never lost."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from runner.asking.prefetch import MOST, Prefetch
+from runner.asking.prefetch import MOST, TURN_S, Prefetch, short_turns
 
 
 def run_slots(prefetch: Prefetch, slots: int) -> list[int]:
@@ -88,3 +89,11 @@ def test_what_is_not_done_is_told_at_the_end():
         assert await prefetch.next() is None
 
     asyncio.run(main())
+
+
+def test_threads_take_short_turns_while_asking_and_no_longer():
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyError), short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+        raise KeyError
+    assert sys.getswitchinterval() == before

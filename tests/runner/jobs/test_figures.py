@@ -117,6 +117,19 @@ def test_a_time_per_token_divides_by_what_came_after_the_first_piece():
     assert "tpot/p50_s" not in figures.figures(figures.Seen([timed(0.0)]), None, timed=True)
 
 
+def test_answers_whose_tokens_came_all_at_once_are_told_of():
+    """A proxy gathers the stream, or the operating system wakes the client late; seen with vLLM on the same cores."""
+
+    def came(after_ttft_s, tokens=6.0):
+        return row(timing={"latency_s": 0.4 + after_ttft_s, "ttft_s": 0.4, "tokens_after_first": tokens})
+
+    slowly, at_once = came(0.02), came(0.0001)
+    (told,) = [note for note in notes.notes(Generated(), figures.Seen([slowly, at_once])) if "at once" in note]
+    assert told.startswith("in 1 of 2 answers all tokens came at once") and "ttft and tpot are not the engine's" in told
+    borne = [*[slowly] * 4, at_once, *[came(0.0, tokens=2.0)] * 20]  # one in five; two tokens may be one step
+    assert not [note for note in notes.notes(Generated(), figures.Seen(borne)) if "at once" in note]
+
+
 def test_what_must_be_told_of_answers_is_counted_and_told():
     filtered = row(text=None, error={"kind": "content_filter", "message": "m"})
     rows = [

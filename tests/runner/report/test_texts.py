@@ -82,6 +82,7 @@ NAMES = {
     *("answers", "jsonl", "sampling", "max_tokens", "python", "m", "runner", "parity", "report", "pictures", "limit"),
     *("rescore", "true", "F", "JSON", "prompt", "schema_mode", "both"),
     *("race", "error", "false"),
+    *("reuse", "never", "repeats_over_time"),
 }
 
 

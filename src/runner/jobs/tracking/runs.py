@@ -148,6 +148,8 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     race = config.get("race") or {}
     if race.get("active"):
         params |= {f"race.{name}": race[name] for name in ("error", "seed")}
+    if config.get("repeats_over_time", 1) > 1:
+        params |= {"repeats_over_time": config.repeats_over_time}
     if config.model.adapter:
         params |= {"model.adapter": config.model.adapter}
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}

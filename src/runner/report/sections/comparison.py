@@ -163,9 +163,17 @@ def _cell(compared: Comparison, candidate: Candidate, name: str) -> FigureCell:
     values = [known for other in finished if (known := other.metric(name)) is not None]
     most = name.startswith(("throughput/", "goodput/", "capacity/", "judge/"))
     best = candidate.ranked and len(set(values)) > 1 and value == (max if most else min)(values)
-    # Of these figures only money has an interval.
-    note = " – ".join(figure(name, end, compared.texts, unit=False) for end in candidate.interval(name) or ())
+    # Of these figures only money has an interval; latencies may have the lowest and highest of the blocks over time.
+    ends = candidate.interval(name) or _blocks(candidate, name)
+    note = " – ".join(figure(name, end, compared.texts, unit=False) for end in ends)
     return FigureCell(figure(name, value, compared.texts), value, note=note, best=best)
+
+
+def _blocks(candidate: Candidate, name: str) -> tuple[float, ...]:
+    """Return the lowest and the highest block of a latency; nothing where it was not measured in blocks."""
+    group, _, last = name.partition("/")
+    ends = [candidate.metric(f"drift/{last.removesuffix('_s')}_{end}_s") for end in ("low", "high")]
+    return tuple(end for end in ends if end is not None) if group == "latency" else ()
 
 
 def _count(candidate: Candidate, name: str) -> FigureCell:

@@ -13,90 +13,22 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
-
-from backends.api import EngineSpec, Generation
+from backends.api import Generation
 from metrics.api import Case, Measure, Metric
-from runner.asking import engines
-from runner.base.errors import Problem, Refused
 from runner.config.report_settings import Constraint, parse_constraints
-from runner.datasets.api import Dataset, Sample
+from runner.datasets.api import Sample
 from runner.jobs.folder import JobFolder
 from runner.jobs.rows import answer_row, case
 from runner.report.decision import is_met
 from runner.sweeps.racing import blocks, checks
 from runner.sweeps.racing.standings import Standings
 from runner.sweeps.run import UnderWay
+from runner.sweeps.together import Part
 
 log = logging.getLogger(__name__)
-# The jobs that have begun and wait for the race; None where no race is being prepared.
-_begun: list[UnderWay] | None = None
-
-
-def enter(cfg: DictConfig) -> None:
-    """Begin a job that races: Hydra calls this for each. Raise Refused outside of a sweep that this process runs."""
-    if _begun is None:
-        what = "candidates of a race are compared while they are asked, and this sweeper runs jobs one after the other"
-        raise Refused(Problem(what, "race", "leave out hydra/sweeper, or race=false"))
-    _begun.append(UnderWay(cfg))
-
-
-def launched(launcher: Any, batch: Sequence[Sequence[str]], specs: Sequence[EngineSpec]) -> list[JobReturn]:
-    """Begin all jobs with Hydra's launcher, run their race, and return what the launcher returned.
-
-    `batch` are the overrides of each job, jobs with the same engine side by side.
-    """
-    global _begun
-    engines.expect(specs)
-    begun: list[UnderWay] = []
-    _begun = begun
-    try:
-        returns: list[JobReturn] = list(launcher.launch(batch, initial_job_idx=0))
-    except BaseException:
-        for job in begun:
-            job.interrupted()
-        raise
-    finally:
-        _begun = None
-    if begun:
-        Race(begun, len(batch)).run()
-    jobs = iter(begun)
-    for returned in returns:  # those that did not begin have an error instead
-        if returned.status is JobStatus.COMPLETED:
-            returned.return_value = next(jobs).objective
-    return returns
-
-
-@dataclass(frozen=True)
-class Part:
-    """A dataset of which only some samples are asked. Its digest is that of the whole: it is the same dataset."""
-
-    whole: Dataset
-    samples: tuple[Sample, ...]
-    notes: tuple[str, ...] = ()
-    probes: bool = False
-    is_search: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the dataset's name in results."""
-        return self.whole.name
-
-    def __len__(self) -> int:
-        """Count the samples of this part."""
-        return len(self.samples)
-
-    def __iter__(self) -> Any:
-        """Yield the samples of this part."""
-        return iter(self.samples)
-
-    def digest(self) -> str:
-        """Return the digest of the whole dataset."""
-        return self.whole.digest()
 
 
 class Lane:
@@ -149,6 +81,11 @@ class Lane:
         means = {sample: sum(several) / len(several) for sample, several in values.items()}
         self._standings.enter(self.scores, means)
         self.asked, self.block = end, self.block + 1
+
+
+def run(begun: Sequence[UnderWay], planned: int) -> None:
+    """Run the race of jobs that have begun. `planned` is how many were to begin."""
+    Race(begun, planned).run()
 
 
 class Race:
