@@ -70,7 +70,13 @@ def _report(options: argparse.Namespace, downloads: Path) -> int:
     if not folders:
         title = options.experiment or ", ".join(runs)
     show(results)
-    for line in spoken.lines(write(results, out, title, **_settings(options))):
+    try:
+        report = write(results, out, title, **_settings(options))
+    except OSError as error:  # finished sweeps are often kept where nobody may write
+        raise ValueError(
+            f"{out} can't be written: {error.strerror or error}; --out FILE writes it elsewhere"
+        ) from error
+    for line in spoken.lines(report):
         say(line)
     say(f"report:  {out}")
     return 0

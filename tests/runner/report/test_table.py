@@ -15,6 +15,7 @@ from runner.base.terminal_table import Column, fit
 from runner.jobs.folder import JobFolder
 from runner.jobs.results import besides, choices, told_apart
 from runner.jobs.tracking.description import run_name
+from runner.report import command
 from runner.report.table import comparison, notes
 from tests.runner.job_folders import job_folder
 from tests.runner.report.jobs import scored_job
@@ -196,3 +197,13 @@ def test_a_note_on_most_jobs_names_the_few_others(tmp_path: Path):
     told = {note: names for names, note in notes(JobFolder.below(tmp_path), "все", "все, кроме {jobs}")}
     assert told["each"] == "все" and told["alone"].endswith("concurrency=1")
     assert told["most"] == f"все, кроме {told['alone']}"
+
+
+def test_a_report_that_can_not_be_written_names_where_it_can(tmp_path: Path):
+    job_folder(tmp_path / "sweep" / "a")
+    (tmp_path / "sweep" / "report.html").mkdir()  # root may write into a read-only folder
+    with pytest.raises(
+        ValueError, match=r"report\.html can't be written: Is a directory; --out FILE writes it elsewhere"
+    ):
+        command.main([str(tmp_path / "sweep")])
+    assert command.main([str(tmp_path / "sweep"), "--out", str(tmp_path / "r.html")]) == 0
