@@ -73,6 +73,8 @@ def _report(options: argparse.Namespace, downloads: Path) -> int:
     try:
         report = write(results, out, title, **_settings(options))
     except OSError as error:  # finished sweeps are often kept where nobody may write
+        if error.filename is None or Path(error.filename) != out:
+            raise
         raise ValueError(
             f"{out} can't be written: {error.strerror or error}; --out FILE writes it elsewhere"
         ) from error
