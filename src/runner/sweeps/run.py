@@ -201,6 +201,8 @@ class UnderWay:
 
 def _under_own_sweeper() -> bool:
     """Return whether no sweeper reads what jobs return: in a single run, and under the runner's own sweeper."""
+    if not HydraConfig.initialized():
+        return True  # jobs that are asked in turns end after Hydra's launcher, and no other sweeper gathers them
     hydra = HydraConfig.get()
     return hydra.mode != RunMode.MULTIRUN or str(hydra.sweeper.get("_target_", "")).endswith(".RunnerSweeper")
 
