@@ -12,7 +12,6 @@ from urllib.request import urlopen
 from backends import prometheus
 
 FIRST, WHOLE = "vllm:time_to_first_token_seconds", "vllm:e2e_request_latency_seconds"
-
 IN_ENGINE = "requests in the engine"
 
 
@@ -22,9 +21,8 @@ class Uncounted(Exception):
 
 @dataclass(frozen=True)
 class EngineAccount:
-    """Requests that ended, and the engine's mean times of them in ms: from when they came in, to the last token."""
+    """The engine's mean times of requests in ms: from when they came in, to the first and to the last token."""
 
-    requests: int
     ttft_ms: float
     latency_ms: float
 
@@ -41,7 +39,7 @@ def between(before: prometheus.Metrics, after: prometheus.Metrics, expected: int
     first, whole = prometheus.mean(before, after, FIRST), prometheus.mean(before, after, WHOLE)
     if counted != expected or first is None or whole is None:
         raise Uncounted(f"the engine counted {counted or 0:g} requests, and {expected} were to be measured")
-    return EngineAccount(expected, 1000 * first, 1000 * whole)
+    return EngineAccount(1000 * first, 1000 * whole)
 
 
 def beside(figures: dict[str, float], account: EngineAccount) -> dict[str, float]:

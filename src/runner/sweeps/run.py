@@ -211,7 +211,7 @@ def _objective(job: Job, metrics: dict[str, float]) -> float | None:
     name = job.config.objective
     known = sorted(one for one in metrics if one.startswith("quality/") and one.count("/") == 1)
     # Without references there is nothing to have. The default concerns sweepers that search, and is told of only there.
-    is_default = name == Config.__dataclass_fields__["objective"].default
+    is_default = name == Config.objective
     if name and name not in metrics and known and not (is_default and _under_own_sweeper()):
         log.warning("%s: objective=%s was not measured; measured are: %s", job.title, name, ", ".join(known))
     return metrics.get(name) if name else None
