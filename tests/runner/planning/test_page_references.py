@@ -65,9 +65,10 @@ def test_a_reference_that_is_no_layout_is_refused_with_file_and_row(folder: Path
 
 
 def test_boxes_that_can_not_be_are_refused_with_file_and_row(folder: Path):
-    references = ["[0, 0, 50, 50]", "[50, 50, 0, 0]", "[0, 0, 500, 50]", "внизу"]
+    references = ["[0, 0, 50, 50]", "[50, 50, 0, 0]", "[0, 0, 500, 50]", "внизу", "[300, 0, 400, 50]"]
     assert refused(folder, "grounding", references) == [
         ("rows.jsonl:2", "box [50, 50, 0, 0]: its corners are swapped: left, top, right, bottom are wanted"),
         ("rows.jsonl:3", "box [0, 0, 500, 50]: it goes beyond the page"),
         ("rows.jsonl:4", "no box in it"),
+        ("rows.jsonl:5", "box [300, 0, 400, 50]: it is outside the page"),
     ]
