@@ -138,8 +138,8 @@ def _html(rows: list[list[str]]) -> str:
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
 
 
-def docling_teds(tables: list[tuple[str, str]], *, in_python: bool) -> None:
-    """Compute TEDS of pairs of tables by docling-metrics-table, with the texts and, in C++, without them as well."""
+def docling_teds(tables: list[tuple[str, str]], *, in_python: bool, structure: bool = False) -> None:
+    """Compute TEDS of pairs of tables by docling-metrics-table; in C++, or if asked, without their texts as well."""
     from docling_metrics_table import TableMetric, TableMetricHTMLInputSample
     from docling_metrics_table.docling_metrics_table import TableMetricKind
     from docling_metrics_table.utils.teds import TEDScorer
@@ -148,10 +148,11 @@ def docling_teds(tables: list[tuple[str, str]], *, in_python: bool) -> None:
     metric, scorer = TableMetric(metrics=[TableMetricKind.TEDS]), TEDScorer()
     for one, other in tables:
         if in_python:
-            scorer.teds(html.fromstring(other), html.fromstring(one), structure_only=False)
+            for without_texts in (False, True)[: 1 + structure]:
+                scorer.teds(html.fromstring(other), html.fromstring(one), structure_only=without_texts)
             continue
-        for structure in (False, True):
-            sample = TableMetricHTMLInputSample(id="a", html_a=one, html_b=other, structure_only=structure)
+        for without_texts in (False, True):
+            sample = TableMetricHTMLInputSample(id="a", html_a=one, html_b=other, structure_only=without_texts)
             metric.evaluate_sample(sample)
 
 

@@ -7,6 +7,7 @@ Inside this program a box is (left, top, right, bottom) as shares of the picture
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import re
@@ -35,14 +36,41 @@ _WRITTEN = re.compile(
 _ALONE = re.compile(rf"^\s*{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}\s*$")  # 10, 20, 110, 70
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
 def written(text: str) -> list[Box]:
-    """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order."""
-    read = [
-        tuple(float(number) for number in match.groups() if number is not None) for match in _WRITTEN.finditer(text)
-    ]
+    """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order.
+
+    In JSON that has boxes, four numbers within a text are a text: a page may print "(1, 2, 3, 4)".
+    """
+    read = [tuple(float(number) for number in match.groups() if number is not None) for match in _found(text)]
     if not read and (alone := _ALONE.match(text[:500])):
         read = [tuple(map(float, alone.groups()))]
     return read  # type: ignore[return-value]
+
+
+def _found(text: str) -> list[re.Match[str]]:
+    """Return where boxes stand in a text, in its order."""
+    found = list(_WRITTEN.finditer(text))
+    if len(found) < 2 or not text.lstrip().startswith(("[", "{")) or not _is_json(text):
+        return found
+    texts = [match.span() for match in _STRING.finditer(text)]
+    starts = [start for start, _ in texts]
+
+    def within_text(match: re.Match[str]) -> bool:
+        number = bisect.bisect_right(starts, match.start()) - 1
+        return number >= 0 and match.start() < texts[number][1]
+
+    return [match for match in found if not within_text(match)] or found
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
@@ -124,7 +152,7 @@ _TAGGED = re.compile(
 
 def labels(text: str) -> list[str]:
     """Return the label of each of the boxes of `written`: a key of its JSON object, a tag before it, or nothing."""
-    found = list(_WRITTEN.finditer(text))
+    found = _found(text)
     ends = [0, *(match.end() for match in found), len(text)]
     starts = [*(match.start() for match in found), len(text)]
     named = []
