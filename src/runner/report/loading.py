@@ -236,6 +236,7 @@ def _sample(row: Mapping[str, Any]) -> ReportSample:
         question=sys.intern(row["question"]),
         references=tuple(map(sys.intern, row["references"])),
         images=tuple(map(sys.intern, row["images"])),
+        warp=tuple(warp) if (warp := row.get("warp")) else None,
     )
 
 
