@@ -30,6 +30,7 @@ from runner.report.model import (
     ReportSample,
     tracked,
 )
+from runner.report.pages_shown import shown
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,11 @@ def _dataset(result: JobFolder) -> str:
     return str(result.environment.get("dataset_digest") or f"{described['name']}\0{described.get('path')}")
 
 
+def _named(result: JobFolder) -> str:
+    """Name the dataset of a job, and what its pages were made worse by."""
+    return ", ".join(filter(None, [str(result.config["dataset"]["name"]), str(shown(result.config))]))
+
+
 def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
     chosen = choices(results)
     labels = _labels(results, chosen)
@@ -99,7 +105,7 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
     named = (candidate for candidate in candidates if settings.baseline in _names(candidate))
     baseline = next(named, next((candidate for candidate in candidates if candidate.ranked), candidates[0]))
     compared = Comparison(
-        dataset=str(results[0].config["dataset"]["name"]),
+        dataset=_named(results[0]),
         candidates=candidates,
         samples=samples,
         measures=measures,
@@ -236,6 +242,7 @@ def _sample(row: Mapping[str, Any]) -> ReportSample:
         question=sys.intern(row["question"]),
         references=tuple(map(sys.intern, row["references"])),
         images=tuple(map(sys.intern, row["images"])),
+        warp=tuple(warp) if (warp := row.get("warp")) else None,
     )
 
 

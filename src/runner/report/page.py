@@ -33,6 +33,7 @@ from runner.report.sections import (
     reading,
     thinking,
     verdict,
+    worsened,
 )
 from runner.report.spoken import decision_of, seeing
 
@@ -45,6 +46,7 @@ SECTIONS = {
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
+    "worsened": worsened,
     "constraint": constraint,
     "published": published,
     "charts": charts,
