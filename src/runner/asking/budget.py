@@ -123,6 +123,9 @@ class Spending:
             self._freed.set()
             self._freed = None
 
+    def exhausted(self, _seconds: float) -> None:
+        """Leave it to `RateLimit`."""
+
     def asks_again(self, _generation: Generation) -> bool:
         """Count every attempt."""
         return False

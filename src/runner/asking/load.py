@@ -55,6 +55,10 @@ class Gate(Protocol):
         """Learn how an attempt that passed has ended; None: it was interrupted."""
         ...
 
+    def exhausted(self, seconds: float) -> None:
+        """Learn that the endpoint says, with an answer, that it grants nothing more for so many seconds."""
+        ...
+
     def asks_again(self, generation: Generation) -> bool:
         """Whether an attempt that ended so counts as none: the question is asked again, beyond its retries."""
         ...
@@ -157,8 +161,11 @@ async def load(
 
     async with contextlib.AsyncExitStack() as open_clients:
         share = math.ceil(concurrency / len(endpoints))
+        heard = None if gate is None else gate.exhausted
         clients = [
-            await open_clients.enter_async_context(Client(endpoint, timeout_s=timeout_s, max_connections=share))
+            await open_clients.enter_async_context(
+                Client(endpoint, timeout_s=timeout_s, max_connections=share, on_exhausted=heard)
+            )
             for endpoint in endpoints
         ]
         begin = clock()

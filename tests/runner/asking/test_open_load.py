@@ -199,6 +199,8 @@ class Purse:
         self.pays -= 1
         return None if self.pays >= 0 else Failure("over_budget", "not asked: it is spent")
 
+    def exhausted(self, _seconds: float) -> None: ...
+
     def asks_again(self, _generation: Generation) -> bool:
         return False
 
