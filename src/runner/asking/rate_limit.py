@@ -17,6 +17,7 @@ from collections import deque
 
 from backends.api import Failure, Generation, GenerationRequest
 from runner.asking.load import LONGEST_RETRY_AFTER_S, Gate
+from runner.asking.waits import Waits
 
 PROBE = 30  # windows of answers after which one more than the last limit is tried; twice as many if that fails
 FIRST_GAP_S, LONGEST_GAP_S = 0.05, 60.0
@@ -28,15 +29,16 @@ class RateLimit:
     """What is known of one endpoint's limit. It is a `Gate`; `inner` is another one, behind it.
 
     `window` is how many requests may be in flight, at most `most`. `refused` counts refusals, `pauses` how often
-    headers said that nothing is left, `waited_s` sums the seconds that requests waited here. One object may serve
-    several event loops, one after the other.
+    headers said that nothing is left, `waited` sums what requests waited here. One object may serve several event
+    loops, one after the other.
     """
 
     def __init__(self, most: int, inner: Gate | None = None) -> None:
         """Begin with one request at a time, and double with each window until the first refusal."""
         self.most, self.inner = most, inner
         self.window, self.gap_s = 1.0, 0.0
-        self.refused, self.pauses, self.waited_s = 0, 0, 0.0
+        self.refused = self.pauses = 0
+        self.waited = Waits()
         self._starting = True  # no refusal yet: the window grows by one with each answer
         self._limit: int | None = None  # so many were in flight when one was refused
         self._in_flight = self._since_limit = 0
@@ -46,13 +48,14 @@ class RateLimit:
         self._answered: float | None = None
         self._waiting: deque[asyncio.Event] = deque()
 
-    async def enter(self, request: GenerationRequest) -> Failure | None:
+    async def enter(self, request: GenerationRequest, waits: Waits) -> Failure | None:
         """Wait until one more may be in flight."""
         clock = asyncio.get_running_loop().time
-        came = clock()
+        here = Waits()
         if self._answered is None:
-            self._answered = came
+            self._answered = clock()
         while True:
+            came = clock()
             if self._in_flight >= int(self.window):
                 turn = asyncio.Event()
                 self._waiting.append(turn)
@@ -64,16 +67,19 @@ class RateLimit:
                     else:
                         self._wake()  # hands its turn on
                     raise
-            elif (rest := self._not_before - clock()) > 0:
+                here.in_flight_s += clock() - came
+            elif (rest := self._not_before - came) > 0:
                 await asyncio.sleep(rest)
+                here.rate_limit_s += clock() - came
             else:
                 break
         self._in_flight += 1
         self._not_before = max(self._not_before, clock() + self.gap_s)
-        self.waited_s += clock() - came
+        self.waited.add(here)
+        waits.add(here)
         refused = None
         try:
-            refused = await self.inner.enter(request) if self.inner is not None else None
+            refused = await self.inner.enter(request, waits) if self.inner is not None else None
         except BaseException:
             self._free()
             raise
@@ -153,7 +159,7 @@ class RateLimit:
             "rate_limit/concurrency": float(int(self.window)),
             "rate_limit/refused": float(self.refused),
             "rate_limit/pauses": float(self.pauses),
-            "rate_limit/waited_s": self.waited_s,
+            "rate_limit/waited_s": self.waited.total_s,
         }
 
     def told(self) -> str | None:
@@ -166,7 +172,7 @@ class RateLimit:
         did = " and ".join([refused] * bool(self.refused) + [paused] * bool(self.pauses))
         return (
             f"rate limit: the endpoint {did}; in the end {int(self.window)} of {self.most} (concurrency) were in "
-            f"flight at once{gap}; requests waited {self.waited_s:.1f} s in sum, which no latency contains"
+            f"flight at once{gap}; requests waited {self.waited.total_s:.1f} s in sum, which no latency contains"
         )
 
 

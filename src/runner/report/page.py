@@ -33,6 +33,7 @@ from runner.report.sections import (
     reading,
     thinking,
     verdict,
+    waits,
 )
 from runner.report.spoken import decision_of, seeing
 
@@ -42,6 +43,7 @@ SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
     "drift": drift,
+    "waits": waits,
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,

@@ -29,6 +29,7 @@ class Provider:
     ) -> None:
         self.limit, self.rate, self.burst, self.tells = in_flight, per_minute / 60, burst, tells
         self.warns, self.heard = warns, None
+        self.tally = load.Tally()
         self.flying, self.tokens, self.filled, self.outcomes = 0, burst, 1000.0, []
 
     def client(self, endpoint: Endpoint, on_exhausted: Callable[[float], None] | None = None, **_: object):
@@ -72,7 +73,7 @@ def asked(provider: Provider, count: int, gate: load.Gate | None, monkeypatch, *
         await load.load(
             (load.Ask(str(number), str(number), 0, build(number)) for number in range(count)),
             [Endpoint("http://127.0.0.1:1/v1", "m")],
-            load.Tally(),
+            provider.tally,
             concurrency=64,
             retries=retries,
             timeout_s=60,
@@ -96,6 +97,11 @@ def test_so_many_are_in_flight_as_the_endpoint_bears(limit: int, monkeypatch):
     assert took <= 1500 / limit * 2, "it is not asked for less than half of what it bears"
     assert limit / 2 <= gate.figures()["rate_limit/concurrency"] <= limit + 1, "one more while that is tried"
     assert gate.refused == provider.outcomes.count(False)
+    tally = provider.tally
+    assert tally.in_flight_wait_s == gate.waited.in_flight_s > 0 and tally.rate_limit_wait_s == gate.waited.rate_limit_s
+    assert tally.fault_wait_s == tally.budget_wait_s == 0
+    whole = tally.slots_s + tally.in_flight_wait_s + tally.rate_limit_wait_s
+    assert whole == pytest.approx(64 * took, rel=0.1), "at each moment a slot has work or waits"
 
 
 @pytest.mark.parametrize("tells", [False, True])
@@ -117,6 +123,7 @@ def test_an_endpoint_that_says_when_nothing_is_left_refuses_nothing(per_minute: 
     assert provider.outcomes.count(False) == gate.refused == 0
     assert gate.figures()["rate_limit/pauses"] > 0
     assert took <= 1.2 * 1000 / (per_minute / 60)
+    assert provider.tally.rate_limit_wait_s == gate.waited.rate_limit_s > 0
     told = gate.told()
     assert told is not None and "nothing was left" in told and "refused" not in told
 
@@ -136,7 +143,7 @@ def test_an_endpoint_that_refuses_nothing_is_asked_as_much_as_concurrency_allows
         "rate_limit/concurrency": 64,
         "rate_limit/refused": 0,
         "rate_limit/pauses": 0,
-        "rate_limit/waited_s": gate.waited_s,
+        "rate_limit/waited_s": gate.waited.total_s,
     }
 
 
