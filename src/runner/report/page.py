@@ -34,6 +34,7 @@ from runner.report.sections import (
     thinking,
     verdict,
     worsened,
+    waits,
 )
 from runner.report.spoken import decision_of, seeing
 
@@ -43,6 +44,7 @@ SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
     "drift": drift,
+    "waits": waits,
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
