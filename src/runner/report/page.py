@@ -33,8 +33,8 @@ from runner.report.sections import (
     reading,
     thinking,
     verdict,
-    worsened,
     waits,
+    worsened,
 )
 from runner.report.spoken import decision_of, seeing
 
