@@ -16,6 +16,7 @@ from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
+from runner.jobs.pages_shown import shown
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.jobs.rows import is_truncated
 from runner.report import significance
@@ -30,7 +31,6 @@ from runner.report.model import (
     ReportSample,
     tracked,
 )
-from runner.report.pages_shown import shown
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
