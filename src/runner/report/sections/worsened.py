@@ -43,7 +43,9 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
             "cells": [
                 _cell(compared, family.get(condition), tested.get((number, condition))) for condition in conditions
             ],
-            "reads": _reads(compared, [(one, tested.get((number, one))) for one in conditions if one in family]),
+            "reads": _reads(compared, [(one, tested.get((number, one))) for one in conditions if one in family])
+            if CLEAN in family
+            else "",
         }
         for number, (name, family) in enumerate(zip(names, families, strict=True))
     ]
