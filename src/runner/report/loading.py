@@ -16,9 +16,10 @@ from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
+from runner.jobs.pages_shown import shown
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.jobs.rows import is_truncated
-from runner.report import significance
+from runner.report import clean_repeats, significance
 from runner.report.model import (
     VALIDITY,
     Candidate,
@@ -30,7 +31,6 @@ from runner.report.model import (
     ReportSample,
     tracked,
 )
-from runner.report.pages_shown import shown
 from runner.report.texts import Texts, load
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ def _named(result: JobFolder) -> str:
     return ", ".join(filter(None, [str(result.config["dataset"]["name"]), str(shown(result.config))]))
 
 
-def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
+def _comparison(everything: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
+    results, repeats = clean_repeats.once(everything)
     chosen = choices(results)
     labels = _labels(results, chosen)
     metrics = _metrics(results)
@@ -114,7 +115,8 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
         baseline=baseline,
         metrics=metrics,
     )
-    compared.verdicts, compared.notes = significance.against(compared)
+    compared.verdicts, notes = significance.against(compared)
+    compared.notes = [*notes, *([texts("note.clean_repeats", n=repeats)] if repeats else [])]
     return compared
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -13,14 +14,21 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from backends.api import Generation
 from metrics import boxes
+from metrics.grounding import Grounding
 from runner.base.errors import Refused
 from runner.config.dataset import DatasetConfig
+from runner.config.report_settings import PicturesConfig
 from runner.datasets import open_dataset, read_image, read_images
 from runner.datasets.api import Degrade, Image
 from runner.datasets.degraded import KINDS, describe, described, plain, without_mark
 from runner.datasets.degrading import effects, geometry, table
 from runner.datasets.images import warp
+from runner.jobs import rows
+from runner.jobs.rows import answer_row
+from runner.report import pictures
+from runner.scoring.judging import pictures as judged
 
 MARKER = (300, 220, 380, 260)  # on the page of `page`
 
@@ -243,6 +251,55 @@ def test_a_video_is_refused_with_the_reason(tmp_path: Path):
     (problem,) = refused.value.problems
     assert problem.what == "sample '1' shows a video, and only pictures and pages of PDFs can be made worse"
     assert problem.remedy == "dataset.degrade=null, or a dataset without videos"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_at_the_marker_hits_a_reference_on_the_clean_page(tmp_path: Path, kind: str):
+    """From the dataset's row to the score: what a model that finds the marker gets, and what an unmoved box does."""
+    path = page(tmp_path / "page.png")
+    line = {"id": "1", "images": [path.name], "question": "Где?", "references": [str(list(MARKER))]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    config = DatasetConfig(name="d", format="jsonl", path=str(tmp_path / "rows.jsonl"), degrade=kind)
+    (sample,) = open_dataset(dataclasses.replace(config, degrade_strength=1.0))
+    found = marked(levels(sample.images[0]))
+    ious = {}
+    for name, box in (("found", found), ("unmoved", MARKER)):
+        row = json.loads(json.dumps(answer_row(sample, 0, Generation("k", str(list(box)), None), "Где?")))
+        assert row["images"] == [f"{path}#degrade={kind}:1:0"]
+        assert row["references"] == [str(list(MARKER))], "they stay"
+        (score,) = [one for one in Grounding().score([rows.case(row)]) if one.name == "grounding_iou"]
+        ious[name] = score.value
+    assert ious["found"] > 0.85
+    if kind != "fax":
+        assert ious["unmoved"] < 0.75 < ious["found"]
+
+
+def test_boxes_of_a_page_that_is_gone_are_unscored(tmp_path: Path):
+    (sample,) = dataset(tmp_path, degrade="phone")
+    (tmp_path / "page.png").unlink()
+    row = answer_row(sample, 0, Generation("k", "[1, 2, 3, 4]", None), None)
+    assert row["warp"] is None
+    row["images"] = [str(page(tmp_path / "other.png"))]  # its size is known, and not where its boxes went
+    for score in Grounding().score([rows.case(row)]):
+        assert score.value is None
+        assert score.reason == (
+            "the reference: its boxes moved with the page that was made worse, and that page can't be read"
+        )
+
+
+def test_a_judge_sees_the_clean_page(tmp_path: Path):
+    path = page(tmp_path / "page.png")
+    ((picture, _),) = judged.read((f"{path}#degrade=phone:1:0",), 1000)
+    assert picture.data == path.read_bytes()
+
+
+def test_the_report_shows_the_page_as_the_model_saw_it(tmp_path: Path):
+    path = page(tmp_path / "page.png")
+    names = [str(path), f"{path}#degrade=fax:1:0"]
+    made = pictures.gather(names, [tmp_path], PicturesConfig())
+    assert made.missing == 0
+    assert len(made.uris) == 2
+    assert made.places[names[0]] != made.places[names[1]]
 
 
 def own_table(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metrics.paired import NothingToCompare, Paired, ScoredRun, compare
 from metrics.paired_verdict import PairedVerdict, verdicts
 from runner.config import decisive
+from runner.jobs.pages_shown import CLEAN, Condition, shown, without
 from runner.jobs.results import besides, told_apart
 from runner.report.decision import Decision
 from runner.report.figures import figure, is_percent
 from runner.report.model import Candidate, Comparison, tracked
-from runner.report.pages_shown import CLEAN, Condition, shown, without
 from runner.report.significance import same_version
 from runner.studies.blind_baseline import blindness
 
@@ -43,7 +43,9 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
             "cells": [
                 _cell(compared, family.get(condition), tested.get((number, condition))) for condition in conditions
             ],
-            "reads": _reads(compared, [(one, tested.get((number, one))) for one in conditions if one in family]),
+            "reads": _reads(compared, [(one, tested.get((number, one))) for one in conditions if one in family])
+            if CLEAN in family
+            else "",
         }
         for number, (name, family) in enumerate(zip(names, families, strict=True))
     ]
@@ -54,7 +56,21 @@ def context(compared: Comparison, _decision: Decision) -> dict[str, Any] | None:
         "columns": [str(condition) for condition in conditions],
         "measure": compared.texts.name(compared.measure.name),
         "legend": compared.texts("worsened.legend", margin=margin, confidence=confidence),
+        "too_few": _too_few(compared, tested.values(), margin),
     }
+
+
+def _too_few(compared: Comparison, tested: Iterable[PairedVerdict], margin: str) -> str:
+    """Say that there are too few documents to show that anybody still reads; empty where there are enough."""
+    short = [
+        (paired.documents, test.fewest)
+        for paired in (verdict.paired for verdict in tested)
+        if (test := paired.non_inferiority) is not None and test.fewest and paired.documents < test.fewest
+    ]
+    if not short:
+        return ""
+    documents, fewest = min(short)[0], max(needed for _, needed in short)
+    return compared.texts("worsened.too_few", documents=documents, fewest=fewest, margin=margin)
 
 
 def _families(compared: Comparison) -> list[Family]:
