@@ -172,9 +172,9 @@ class _Walks:
         requests = rates * (self._search.rule.looks - looked) * self._count(rung)
         ends = []
         for way in ("holds", "fails") if judged is None else (judged.verdict,):
-            bracket = (rung, high) if way == "holds" else (low, rung)
-            following = self._after(*bracket, judged) if steps > 1 else None
-            ends.append(_Cost() if following is None else self._most(*bracket, following, steps - 1))
+            now_low, now_high = (rung, high) if way == "holds" else (low, rung)
+            following = self._after(now_low, now_high, judged) if steps > 1 else None
+            ends.append(_Cost() if following is None else self._most(now_low, now_high, following, steps - 1))
         return _Cost(rates + max(one.rates for one in ends), requests + max(one.requests for one in ends))
 
     def _walked(self, highest: int) -> _Cost:

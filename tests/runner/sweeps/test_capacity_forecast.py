@@ -21,6 +21,7 @@ from tests.runner.sweeps.test_capacity_search import (
     Queue,
     Stopped,
     asked_and_found,
+    closed_part,
     pictures,
     planned,
     steady,
@@ -46,11 +47,10 @@ class Both:
             return asked_and_found(job, shelf, queue, self.monkeypatch)
 
     def close(self, queue: Queue, *overrides: str) -> None:
-        """Ask the closed part alone: the search is stopped at its first request."""
-        queue.breaks_in = PICTURES + 3
-        with pytest.raises(Stopped):
-            self.search(queue, *overrides)
-        queue.breaks_in = None
+        """Ask the closed part alone."""
+        job = planned(self.dataset, *overrides)
+        with Shelf.of(paths.store_dir(), job.spec) as shelf:
+            closed_part(job, shelf, queue, self.monkeypatch)
 
 
 @pytest.fixture

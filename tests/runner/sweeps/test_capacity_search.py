@@ -93,6 +93,11 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Fou
 
 
 def asked_and_found(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Found:
+    asked, seen = closed_part(job, shelf, queue, monkeypatch)
+    return capacity.find(job, shelf, asked, seen, None, lambda: None)
+
+
+def closed_part(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> tuple[Generated, Seen]:
     def run(main: object) -> object:
         with asyncio.Runner(loop_factory=Clock) as runner:
             return runner.run(main)
@@ -102,7 +107,7 @@ def asked_and_found(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.Mo
     monkeypatch.setattr(ask_all.asyncio, "run", run)
     seen, asked = Seen(()), Generated()
     generate(job, shelf, asked, lambda _, *row: seen.add(answer_row(*row)))
-    return capacity.find(job, shelf, asked, seen, None, lambda: None)
+    return asked, seen
 
 
 def pictures(folder: Path, count: int) -> Path:
