@@ -23,8 +23,8 @@ from runner.planning.job import Job
 from runner.store import Shelf
 from runner.sweeps import capacity
 
-# Where the highest rate is looked for by the likely walks: from a fourth of the first rate to 16 times it. The first is
-# that of one request at a time, of which engines that batch carry several times as much.
+# Where the highest rate is looked for by the likely walks: from a fourth of the rate at which answers came in the closed
+# part to 16 times it. That is usually one request at a time, of which engines that batch carry several times as much.
 BELOW, ABOVE = 4.0, 16.0
 
 
@@ -67,16 +67,17 @@ def foretell(
     if is_whole:
         if capacity.is_hopeless(job, search, asked, seen):
             return NOTHING
-        first, latencies = capacity.first_rate(asked, seen), list(seen.latencies)
+        usual, latencies = capacity.first_rate(asked, seen), list(seen.latencies)
     elif took:
-        first, latencies = job.config.concurrency / statistics.fmean(took), list(took)
+        usual, latencies = job.config.concurrency / statistics.fmean(took), list(took)
     else:
-        first, latencies = 0.0, []
-    first = job.config.load.rate or first
-    if not first:  # only what holds for any rate
+        usual, latencies = job.config.load.rate, []
+    first = job.config.load.rate or usual
+    if first is None or usual is None:  # only what holds for any rate
         rates, most = search.steps, search.steps * search.rule.looks * search.most
         return Foretold(rates, None, 0, most, None, None, None, is_estimate=True)
-    walks = _Walks(job, search, shelf if is_whole else None, first, capacity.longest_wait_s(search, latencies))
+    longest_s = capacity.longest_wait_s(search, latencies)
+    walks = _Walks(job, search, shelf if is_whole else None, first, usual, longest_s)
     return walks.foretold(is_estimate=not is_whole)
 
 
@@ -89,14 +90,19 @@ class _Cost(NamedTuple):
 
 
 class _Walks:
-    """All walks that one search may take. `shelf` is where looks may be stored; None: nowhere."""
+    """All walks that one search may take from a `first` rate on.
 
-    def __init__(self, job: Job, search: Search, shelf: Shelf | None, first: float, longest_s: float) -> None:
+    `shelf` is where looks may be stored; None: nowhere. `usual` is the rate around which the highest one likely lies.
+    """
+
+    def __init__(
+        self, job: Job, search: Search, shelf: Shelf | None, first: float, usual: float, longest_s: float
+    ) -> None:
         self._job, self._search, self._shelf = job, search, shelf
         self._longest_s, self._ladder = longest_s, Ladder(search.rule.resolution)
         self._ceiling = self._ladder.at_most(search.highest(longest_s))
-        self._wanted = self._ladder.at_most(first)
-        self._first = min(self._wanted, self._ceiling)
+        self._usual = self._ladder.at_most(usual)
+        self._first = min(self._ladder.at_most(first), self._ceiling)
         self._stored = functools.cache(self._look_up)
         self._most = functools.cache(self._most_from)
 
@@ -150,8 +156,8 @@ class _Walks:
 
     def _likely(self, low: int | None, high: int | None) -> range:
         """Return the rungs of which each may be the highest that holds, within the bracket that is known."""
-        lowest = self._wanted - round(math.log(BELOW) / math.log1p(self._ladder.resolution))
-        highest = self._wanted + round(math.log(ABOVE) / math.log1p(self._ladder.resolution))
+        lowest = self._usual - round(math.log(BELOW) / math.log1p(self._ladder.resolution))
+        highest = self._usual + round(math.log(ABOVE) / math.log1p(self._ladder.resolution))
         if low is not None:
             lowest, highest = low, max(low, highest)
         if high is not None:
@@ -203,8 +209,8 @@ class _Walks:
 
 LEGEND = (
     "load=capacity: after its questions each job looks for its highest rate, with the engine that is there. A figure "
-    "is the likely one, in brackets the most. Likely: the highest rate lies between a quarter of the first one that is "
-    "tried and 16 times it, all as likely. The most: rates and requests of the worst course of a search (load.steps, "
+    "is the likely one, in brackets the most. Likely: the highest rate lies between a quarter of the rate at which the "
+    "questions are answered and 16 times it, all as likely. The most: rates and requests of the worst course of a search (load.steps, "
     "load.looks), without retries and warm-ups; the longest likely time; the likely cost of an answer for all of these "
     "requests"
 )
