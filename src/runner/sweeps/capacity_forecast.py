@@ -23,8 +23,8 @@ from runner.planning.job import Job
 from runner.store import Shelf
 from runner.sweeps import capacity
 
-# Where the highest rate is looked for by the likely walks: from a fourth of the rate at which answers came in the closed
-# part to 16 times it. That is usually one request at a time, of which engines that batch carry several times as much.
+# Where the highest rate is looked for by the likely walks: from a fourth of the rate at which answers came in the
+# closed part to 16 times it. That is usually one request at a time, and engines that batch carry several times as much.
 BELOW, ABOVE = 4.0, 16.0
 
 
@@ -210,9 +210,9 @@ class _Walks:
 LEGEND = (
     "load=capacity: after its questions each job looks for its highest rate, with the engine that is there. A figure "
     "is the likely one, in brackets the most. Likely: the highest rate lies between a quarter of the rate at which the "
-    "questions are answered and 16 times it, all as likely. The most: rates and requests of the worst course of a search (load.steps, "
-    "load.looks), without retries and warm-ups; the longest likely time; the likely cost of an answer for all of these "
-    "requests"
+    "questions are answered and 16 times it, all as likely. The most: rates and requests of the worst course of a "
+    "search (load.steps, load.looks), without retries and warm-ups; the longest likely time; the likely cost of an "
+    "answer for all of these requests"
 )
 ESTIMATED = (
     "~ until its questions were asked, a job's first rate and the lengths of its looks are estimated, or not known"
