@@ -223,13 +223,11 @@ def cells(one: Foretold) -> tuple[str, str, str]:
     """Return a search's rates in the store, rates to try and requests, as cells of a table."""
     if one.hopeless:
         return "–", "none: not even one request at a time keeps report.slo", "0"
+    if one.likely_rates is None or one.likely_requests is None:
+        return str(one.stored_rates), f"unknown (at most {one.rates})", f"unknown (at most {one.requests:,})"
     sign = "~" if one.is_estimate else ""
     return (
         str(one.stored_rates),
-        f"{sign}{_likely(one.likely_rates, '.1f')} (at most {one.rates})",
-        f"{sign}{_likely(one.likely_requests, ',.0f')} (at most {one.requests:,})",
+        f"{sign}{one.likely_rates:.1f} (at most {one.rates})",
+        f"{sign}{one.likely_requests:,.0f} (at most {one.requests:,})",
     )
-
-
-def _likely(value: float | None, form: str) -> str:
-    return "unknown" if value is None else format(value, form)
