@@ -79,8 +79,8 @@ def long_cases(cases: list[Case], number: int, words: int = 250, seed: int = 0) 
     return pages
 
 
-def invoices(number: int, seed: int = 0) -> list[Case]:
-    """Return invoices as JSON; of two in three a row was dropped, rows were shuffled, or letters misread."""
+def invoices(number: int, seed: int = 0, rows: tuple[int, int] = (5, 25)) -> list[Case]:
+    """Return invoices as JSON with `rows` items; of two in three one was dropped, they were shuffled, or misread."""
     generator, made = random.Random(seed), []
     for row in range(number):
         truth = {
@@ -94,7 +94,7 @@ def invoices(number: int, seed: int = 0) -> list[Case]:
                     "цена": f"{generator.randint(1, 999)},{generator.randint(10, 99)}",
                     "сумма": f"{generator.randint(1, 99_999)}.00",
                 }
-                for _ in range(generator.randint(5, 25))
+                for _ in range(generator.randint(*rows))
             ],
         }
         answer = json.loads(json.dumps(truth))

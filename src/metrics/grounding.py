@@ -95,7 +95,7 @@ class Grounding:
         `frame` and `order` only say how a model writes its boxes: models that differ in them are comparable.
         """
         references = "" if self.reference_frame == "pixels" else f" reference_frame={self.reference_frame}"
-        return f"1 threshold={self.threshold:g}{references}"
+        return f"2 threshold={self.threshold:g}{references}"
 
     def check_reference(self, text: str, picture: str = "") -> str:
         """Say what is wrong with the boxes of a reference on this picture; empty where nothing is."""
