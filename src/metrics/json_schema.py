@@ -82,6 +82,11 @@ class JsonSchema:
         place = "".join(steps).removeprefix(".") or "the answer"
         return f"{place}: {error.message[:200]}"
 
+    def breaches(self, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (place, message) of each error of a JSON value. Formats count, as engines hold answers to them."""
+        strict = self._validator().evolve(format_checker=self._validator().FORMAT_CHECKER)
+        return [(tuple(error.absolute_path), error.message[:200]) for error in strict.iter_errors(_plain(value))]
+
     def _validator(self) -> Any:
         made = self.__dict__.get("_made")
         if made is None:
