@@ -18,11 +18,11 @@ from decimal import Decimal
 from typing import Any
 
 from metrics.fields import read_as
-from metrics.json_schema import JsonSchema
+from metrics.json_schema import Breach, JsonSchema, Node
 from metrics.normalisation import Normalisation
 from metrics.structured import json_text
 
-_MOST = 300  # places of one reference that are written in another way
+_PASSES = 4  # over the errors of a reference; the first mends what can be mended, unless parts of an allOf disagree
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 _EMPTY: tuple[Any, ...] = (None, "", [])
 
@@ -36,22 +36,15 @@ def fitted(schema: JsonSchema, value: Any, kind_of: KindOf) -> tuple[Any, str]:
     `kind_of` names the kind of the value (`metrics.fields`) under a path of keys and numbers of list items.
     """
     value = copy.deepcopy(value)
-    for _ in range(_MOST):
-        errors = schema.breaches(value)
-        if not errors:
-            return _ordered(schema.root, value), ""
-        for place, _message in errors:
-            better = next(
-                (one for one in _rewritten(value, place, kind_of(place)) if len(schema.breaches(one)) < len(errors)),
-                None,
-            )
-            if better is not None:
-                value = better
-                break
-        else:
+    errors = schema.breaches(value)
+    for _ in range(_PASSES):
+        mended = [_mend(schema, value, error, kind_of(error.place)) for error in errors]
+        if not any(mended):
             break
-    place, message = errors[0]
-    return None, f"{_written(place)}: {message}"
+        errors = schema.breaches(value)
+    if errors:
+        return None, f"{_written(errors[0].place)}: {errors[0].message}"
+    return _ordered(schema.root, value), ""
 
 
 def one_line(value: Any) -> str:
@@ -66,24 +59,31 @@ def one_line(value: Any) -> str:
     return json_text(value) if isinstance(value, float | Decimal) else json.dumps(value, ensure_ascii=False)
 
 
-def _rewritten(value: Any, place: Place, kind: str | None) -> Iterator[Any]:
-    """Yield copies of a JSON value that differ at one place and say the same there."""
-    if not place:
-        return
-    *above, last = place
+def _mend(schema: JsonSchema, value: Any, error: Breach, kind: str | None) -> bool:
+    """Put what says the same and is allowed into the place of an error. Return whether the value was changed."""
+    if not error.place:
+        return False
+    *above, last = error.place
     holder = value
+    node: Node | None = schema.root
     for step in above:
         holder = holder[step]
-    here = holder[last]
-    for other in _spellings(here, kind):
-        yield _with(value, above, last, other)
-    if isinstance(last, str) and any(here == empty for empty in _EMPTY):
-        yield _with(value, above, last)
+        node = node and (node.items if isinstance(step, int) else (node.keys or {}).get(step))
+    if isinstance(holder, dict) and last not in holder:
+        return False  # left out for an earlier error
+    for other in _spellings(holder[last], kind):
+        if error.allows(other):
+            holder[last] = other
+            return True
+    if isinstance(holder, dict) and holder[last] in _EMPTY and not (node and last in node.required):
+        del holder[last]
+        return True
+    return False
 
 
 def _spellings(here: Any, kind: str | None) -> Iterator[Any]:
     """Yield other JSON values that say the same as a value without parts."""
-    if here is None or here in ("", []):
+    if here in _EMPTY:
         yield from (empty for empty in _EMPTY if empty != here)
         return
     if isinstance(here, dict | list):
@@ -96,20 +96,7 @@ def _spellings(here: Any, kind: str | None) -> Iterator[Any]:
         yield Decimal(told)
 
 
-def _with(value: Any, above: Sequence[str | int], last: str | int, *other: Any) -> Any:
-    """Return a copy with another value at a place, or without the key where none is given."""
-    changed = copy.deepcopy(value)
-    holder = changed
-    for step in above:
-        holder = holder[step]
-    if other:
-        holder[last] = other[0]
-    else:
-        del holder[last]
-    return changed
-
-
-def _ordered(node: Any, value: Any) -> Any:
+def _ordered(node: Node | None, value: Any) -> Any:
     """Return a JSON value with its keys in the order of the schema, in which constrained answers have them."""
     if isinstance(value, dict) and node is not None and node.keys is not None:
         known = [key for key in node.keys if key in value]

@@ -1,4 +1,4 @@
-"""`experiment=line_items` on real engines: answers held to a JSON Schema, and their log-probabilities. `make test-engines`.
+"""`experiment=line_items` on real engines: answers held to a JSON Schema, with log-probabilities. `make test-engines`.
 
 Three engines with three ways to hold an answer: ours with llguidance, vLLM 0.32.0 and SGLang 0.5.23 with theirs.
 """
