@@ -51,9 +51,8 @@ class PairedVerdict:
             f"{paired.candidate} against {paired.baseline}: {self.word} by {paired.measure.name} "
             f"({paired.value_candidate:.3f} against {paired.value_baseline:.3f}, "
             f"difference {paired.difference:+.3f}{interval}, {paired.measure.better} is better); "
-            f"{self.test} on {paired.documents} documents ({paired.samples} samples): p {self.p:.2g}, "
-            f"{self.p_adjusted:.2g} after Holm over the {self.family_size} comparisons of "
-            f"{self.family!r}, {self.confidence:.0%} confidence"
+            f"{self.test} on {_counted(paired.documents, 'document')} ({_counted(paired.samples, 'sample')}): "
+            f"p {self.p:.2g}{self._corrected()}, {self.confidence:.0%} confidence"
         )
         if self.test != _MCNEMAR:
             kind = "exact" if paired.wilcoxon.exact else "normal approximation"
@@ -65,6 +64,11 @@ class PairedVerdict:
         if (test := paired.non_inferiority) is not None:
             text += f"; {_non_inferior(paired, test)}"
         return text
+
+    def _corrected(self) -> str:
+        if self.family_size == 1:
+            return ""
+        return f", {self.p_adjusted:.2g} after Holm over the {self.family_size} comparisons of {self.family!r}"
 
 
 def verdicts(
@@ -91,6 +95,10 @@ def verdicts(
         _verdict(paired, test, p, adjusted[key], (name, len(comparisons), level))
         for paired, (test, p), key in zip(comparisons, tested, keys, strict=True)
     ]
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def against_the_best(confidence: float, candidates: int) -> float:
@@ -144,7 +152,8 @@ def _undecided(paired: Paired, test: str, alpha: float) -> tuple[str, int]:
     """Return why an observed difference was not confirmed, and how many documents that takes at least (0: unknown)."""
     fewest = fewest_for(alpha)
     if paired.documents < fewest:
-        return f"{paired.documents} documents are too few to show any difference: it takes at least {fewest}", fewest
+        few = f"{_counted(paired.documents, 'document')} {'is' if paired.documents == 1 else 'are'} too few"
+        return f"{few} to show any difference: it takes at least {fewest}", fewest
     test_result = paired.test
     if test_result is None and paired.difference:
         return "no test is possible: without one of the documents there is no figure", 0

@@ -158,6 +158,15 @@ def _help() -> str | None:
 
 def main() -> None:
     """Run the command line. Exit with 1 on failure, 2 for a wrong config, 130 on SIGINT and 143 on SIGTERM."""
+    try:
+        _main()
+    except BrokenPipeError:
+        command_line.discard_output()
+    finally:
+        command_line.flush_output()
+
+
+def _main() -> None:
     if any(argument in ("--version", "-V") for argument in sys.argv[1:]):
         from runner import __version__
 
@@ -165,10 +174,7 @@ def main() -> None:
         return
     sys.excepthook = _show_traceback
     if (help_text := _help()) is not None:
-        try:
-            print(help_text, flush=True)  # noqa: T201
-        except BrokenPipeError:
-            command_line.discard_output()
+        print(help_text)  # noqa: T201
         return
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Otherwise Hydra would print a traceback and exit, and `explain` would never see the error.
@@ -196,7 +202,7 @@ def main() -> None:
         if machines_left:
             raise SystemExit(1)
     except BrokenPipeError:
-        command_line.discard_output()
+        raise  # an OSError that is nothing to tell of
     except (RunnerError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         if debug or not is_expected(error):
             raise

@@ -64,6 +64,7 @@ def run(name: str, arguments: Sequence[str] | None = None) -> int:
         _say(f"{name}: {words(error)}")
         return 1 if isinstance(error, (JobFailed, SweepFailed)) else 2  # compare ends with 1 where a gate fails
     finally:
+        command_line.flush_output()  # argparse has ended the program after --help
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
     return code

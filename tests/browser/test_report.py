@@ -200,3 +200,24 @@ def test_russian(demo_sweep: Sweep, open_page: Callable[..., Opened], tmp_path: 
     expect(plot.locator(".xtick text").nth(1)).to_have_text(re.compile(r"^0,\d+$"))
     page.locator(".viewer").scroll_into_view_if_needed()
     expect(page.locator(".viewer .count")).to_have_text("48 из 48")
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE])
+@pytest.mark.parametrize("candidates", [1, 2, 6])
+def test_the_legend_of_memory_lies_on_nothing(
+    tmp_path: Path, open_page: Callable[..., Opened], size: dict[str, int], candidates: int
+):
+    figures = {"memory/weights_gib": 5.0, "memory/kv_used_gib": 1.0, "memory/gpu_peak_gib": 7.0}
+    for number in range(candidates):
+        scored_job(
+            tmp_path / str(number), f"concurrency={number + 1}", answers=["а"], references=["а"], figures=figures
+        )
+    report.write(JobFolder.below(tmp_path), tmp_path / "report.html", "title")
+    page = open_page(tmp_path / "report.html", viewport=size).page
+    chart = page.locator("figure[data-name=memory]")
+    chart.scroll_into_view_if_needed()
+    legend = chart.locator(".legend").bounding_box()
+    others = [chart.locator(part).bounding_box() for part in (".xtitle", ".xaxislayer-above")]
+    assert legend is not None and None not in others
+    for other in others:
+        assert legend["y"] + legend["height"] <= other["y"] or other["y"] + other["height"] <= legend["y"]

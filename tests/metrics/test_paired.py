@@ -88,7 +88,10 @@ def test_too_few_documents_say_so():
 def test_one_document_has_no_interval():
     one = paired(run("a", [0.1, 0.2], per_document=2), run("b", [0.3, 0.4], per_document=2), margin=0.1)
     assert (one.ci_low, one.test, one.non_inferiority, one.effect) == (None, None, None, None)
-    assert verdicts([one])[0].word == "not distinguishable"
+    (verdict,) = verdicts([one])
+    assert verdict.word == "not distinguishable"
+    assert "no test on 1 document (2 samples): p 1, 95% confidence" in str(verdict)
+    assert "1 document is too few to show any difference" in str(verdict)
 
 
 def test_mcnemar_where_each_document_has_one_answer():

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,39 @@ def test_help_imports_nothing_heavy(cli: CommandLine, arguments: list[str]):
     )
     assert "HEAVY []" in ended.stdout, ended.stdout[-500:] + ended.stderr[-500:]
     assert "model" in ended.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            "runner --help",
+            "runner --version",
+            "runner --cfg job",
+            "runner --hydra-help",
+            "runner plan=dry model=demo_s",
+        ),
+        *("runner.compare --help", "runner.report --help", "runner.store --help", "runner.store ls"),
+    ],
+)
+def test_a_reader_that_has_left_is_no_error(cli: CommandLine, command: str, unbuffered: str):
+    """`python -m runner --help | head`, where head has ended before the first line came."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    module, *arguments = command.split()
+    try:
+        ended = subprocess.run(
+            cli.command(*arguments, module=module),
+            cwd=cli.folder,
+            env=cli.environment | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_help_about_an_unknown_group(cli: CommandLine):

@@ -16,6 +16,17 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     )
 
 
+def flush_output() -> None:
+    """Write what standard output still holds, unless its reader (`| head`) has closed the pipe: then discard it.
+
+    At its own end Python would report a closed pipe as an ignored exception, and exit with 120.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+
+
 def discard_output() -> None:
     """Discard what standard output still holds, because its reader (`| head`) has closed the pipe.
 

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from runner.base import command_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,8 +18,14 @@ def console() -> Console:
     """Return a console as wide as the terminal or as COLUMNS; else 160 columns, so that tables in a log stay whole."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """Go on without a reader (`| head` has ended): Rich would end a sweep before its report is written."""
+            self.quiet = True
+            command_line.discard_output()
+
     width_is_known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(width=None if width_is_known else WIDE)
+    return Piped(width=None if width_is_known else WIDE)
 
 
 def say(text: str) -> None:

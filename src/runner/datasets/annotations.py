@@ -42,6 +42,7 @@ def read(config: DatasetConfig, path: Path) -> Iterator[Row | Problem | Note]:
         what = "the folder has no annotation.csv"
         raise Refused(Problem(what, show(path), f"name the file in dataset.path; CSV files there: {tables}"))
     separator, encoding = config.options.get("separator"), str(config.options.get("encoding", "utf-8"))
-    table = read_csv(file, READS, None if separator is None else str(separator), encoding, usual=";")
+    given = None if separator is None else str(separator).replace(r"\t", "\t")  # no shell has a plain tab
+    table = read_csv(file, READS, given, encoding, usual=";", option="dataset.options.separator")
     optional = {"split"} - set(config.columns)
     yield from as_rows(table, check_header(table, chosen_columns(config, COLUMNS), optional))

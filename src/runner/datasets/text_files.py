@@ -34,18 +34,28 @@ def read_text(path: Path, reads: str, encoding: str = "utf-8") -> str:
 
 
 def read_csv(
-    path: Path, reads: str, separator: str | None = None, encoding: str = "utf-8", *, usual: str | None = None
+    path: Path,
+    reads: str,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    *,
+    usual: str | None = None,
+    option: str = "",
 ) -> Table:
     """Return the table in a CSV file, whose lines are read one by one. Blank lines are skipped, as in pandas.
 
     The separator is `separator`, else that of a first line `sep=;` (Excel's, which is no part of the table), else
-    `usual`, else the character by which the header has most columns.
+    `usual`, else the character by which the header has most columns. `option` is the key that a user sets to have
+    another one, where there is such a key.
     """
     text = read_text(path, reads, encoding)
     declared, skipped = _declared_separator(text)
     if separator is not None and declared is not None and declared != separator:
         what = f"the first line says sep={declared}, and the separator that was given is {separator!r}"
-        raise Refused(Problem(what, f"{show(path)}:{skipped}", "give the one that the file has, or remove the line"))
+        give = (
+            f"give the one that the file has ('+{option}={_given(declared)}')" if option else "give the one that it has"
+        )
+        raise Refused(Problem(what, f"{show(path)}:{skipped}", f"{give}, or remove the line"))
     separator = separator or declared or usual or _most_columns(text)
     if len(separator) != 1:
         raise Refused(Problem(f"{separator!r} is no separator", show(path), "one character, such as ;"))
@@ -57,15 +67,23 @@ def read_csv(
     header = tuple(cells.label(cells.unwrapped(name)) for name in names)
     if len(header) == 1 and (other := _likely_separator(names[0].strip())):
         first_line = "that is sep= and a tab" if other == "\t" else f"sep={other}"
+        remedy = f"save it with {separator!r} between columns, or write a first line {first_line}"
+        if option:
+            remedy = f"set '+{option}={_given(other)}', or {remedy}"
         raise Refused(
             Problem(
                 f"the header is a single column, {names[0].strip()!r}: columns are separated by {SEPARATORS[other]} "
                 f"and not by {SEPARATORS.get(separator, repr(separator))}",
                 f"{show(path)}:{line}",
-                f"save it with {separator!r} between columns, or write a first line {first_line}",
+                remedy,
             )
         )
     return Table(show(path), header, _lines(records, header, show(path)))
+
+
+def _given(separator: str) -> str:
+    """Return a separator as it is given on the command line, where a bare comma would start a sweep."""
+    return r"\t" if separator == "\t" else f'"{separator}"'
 
 
 def _declared_separator(text: str) -> tuple[str | None, int]:

@@ -18,6 +18,7 @@ UNKNOWN = "unknown"
 OF_THE_JUDGE = ("judge", "metrics.judge")
 # What a model's file says of all its checkpoints, or of all models at an endpoint, tells no jobs apart.
 OF_ALL_NAMES = ("model.checkpoints", "model.request_by_name", "model.thinking")
+METRICS = "metrics."
 # Where an endpoint is reached. It tells candidates apart only where nothing else does, and then by its host.
 ADDRESS = ("backend.base_url", "backend.api_key_variable", "backend.headers")
 
@@ -41,6 +42,10 @@ def besides(choice: Mapping[str, str]) -> str:
         if key in ALWAYS or value == UNKNOWN:
             continue
         name = key.rpartition(".")[2]
+        if key.startswith(METRICS):
+            if not value:
+                continue  # another job has this option: nothing was chosen here
+            name = " ".join(dict.fromkeys((key.split(".")[1], name)))
         short = Path(value).stem if name == "path" else value
         if not value:  # null: `region` alone would say the opposite
             words.append(f"without {name}")
@@ -78,7 +83,15 @@ def _names(results: Sequence[JobFolder]) -> dict[Path, str]:
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for the config of each job what `choices` does for the job."""
     flat = _with_unknown([dict(_flatten(decisive.only(config, but=("answer_columns",)))) for config in configs])
-    own = [{key: value for key, value in each.items() if not _below(key, OF_THE_JUDGE)} for each in flat]
+    own = [
+        {
+            key: value
+            for key, value in each.items()
+            # A metric without options is no choice that would tell candidates apart.
+            if not _below(key, OF_THE_JUDGE) and not (key.startswith(METRICS) and value == "{}")
+        }
+        for each in flat
+    ]
     chosen = _telling([{key: value for key, value in each.items() if not _below(key, ADDRESS)} for each in own])
     if _number(own, chosen) < len({tuple(each.items()) for each in own}):
         own = [each | {"backend.base_url": host} for each, host in zip(own, _hosts(own), strict=True)]

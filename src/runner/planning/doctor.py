@@ -26,7 +26,7 @@ from rich.console import Console
 from backends.process import built_environments, docker, undoing
 from backends.process.environments import cache_dir
 from backends.process.uv_environment import UvEnvironment
-from runner.base import command_line, machine, paths
+from runner.base import command_line, machine, paths, terminal
 from runner.base.errors import Refused
 from runner.base.tracking_address import default_uri, ui_command
 from runner.config import Config, EnvConfig, quant_support
@@ -253,7 +253,7 @@ def main(given: Sequence[str]) -> int:
     envs = commands.add_parser("envs", help="list the environments that env=uv has built")
     envs.add_argument("--prune", nargs="*", metavar="LABEL", help="remove outdated ones, and those named; `all`")
     arguments = parser.parse_args(given)
-    console = Console()
+    console = terminal.console()
     if arguments.command == "envs":
         return list_environments(console, arguments.prune)
     return check_all(console)

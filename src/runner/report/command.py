@@ -31,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("sources", nargs="*", help="folders of sweeps or jobs, ids of MLflow runs")
     parser.add_argument("--experiment", help="an MLflow experiment: all its finished jobs")
     parser.add_argument("--tracking-uri", help="of --experiment and run ids; default: MLFLOW_TRACKING_URI, ./mlflow.db")
-    parser.add_argument("--out", type=Path, help="the page; default: report.html in the first folder, else here")
+    parser.add_argument(
+        "--out", type=Path, help="the page; default: report.html in the folder, or here if there are several"
+    )
     parser.add_argument("--constraint", action="append", metavar="NAME<VALUE", help="instead of the sweep's own")
     parser.add_argument("--baseline", help="a job's name or folder that the others are compared with")
     parser.add_argument("--measure", help="the measure of quality that decides, such as cer")
@@ -65,10 +67,11 @@ def _report(options: argparse.Namespace, downloads: Path) -> int:
     # Before anything is shown, because the conditions are what the page is asked for.
     if problems := list(constraint_problems(dict(map(_constraint, options.constraint or ())))):
         raise ValueError("--constraint: " + "; ".join(f"{one.what} -> {one.remedy}" for one in problems))
-    out = options.out or (folders[0] / "report.html" if folders and folders[0].is_dir() else Path("report.html"))
-    title = options.experiment or "/".join(searched[0].resolve().parts[-2:])
-    if not folders:
-        title = options.experiment or ", ".join(runs)
+    # The page of several folders is that of none of them: a sweep keeps its own.
+    alone = len(searched) == 1 and searched == folders and folders[0].is_dir()
+    out = options.out or (folders[0] / "report.html" if alone else Path("report.html"))
+    named = ["/".join(folder.resolve().parts[-2:]) for folder in folders]
+    title = ", ".join([*named, *([options.experiment] if options.experiment else []), *runs])
     show(results)
     try:
         report = write(results, out, title, **_settings(options))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from runner.base import command_line, paths
+from runner.base import command_line, paths, terminal
 from runner.store import upkeep
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
             )
             command.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     options = parser.parse_args(arguments)
-    console = Console()
+    console = terminal.console()
     if not options.store.is_dir():
         console.print(f"{options.store}: there is no store yet", markup=False, highlight=False, soft_wrap=True)
         return 0 if options.store == paths.store_dir() else 1

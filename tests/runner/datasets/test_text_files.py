@@ -41,6 +41,25 @@ def test_the_first_line_of_a_file_wins_over_the_usual_separator_and_not_over_a_g
     has(annotations(tmp_path, *lines, options={"separator": ";"}), "annotation.csv:1: the first line says sep=,")
 
 
+@pytest.mark.parametrize("sign", [",", "\t", "|"])
+def test_another_separator_than_the_usual_is_refused_with_the_key_that_sets_it(tmp_path: Path, sign: str):
+    lines = [line.replace(";", sign) for line in (HEADER, GOOD)]
+    value = r"\t" if sign == "\t" else f'"{sign}"'
+    has(annotations(tmp_path, *lines), f"set '+dataset.options.separator={value}'")
+    has(
+        annotations(tmp_path, HEADER, GOOD, options={"separator": sign}),
+        "columns are separated by semicolons",
+        "set '+dataset.options.separator=\";\"'",
+    )
+
+
+def test_a_tab_can_be_given_on_a_command_line(tmp_path: Path):
+    (tmp_path / "1.jpg").touch()
+    (tmp_path / "annotation.csv").write_text("\n".join(line.replace(";", "\t") for line in (HEADER, GOOD)), "utf-8")
+    options = {"separator": r"\t"}
+    assert len(open_dataset(DatasetConfig(format="annotations", path=str(tmp_path), options=options))) == 1
+
+
 def test_rows_are_named_by_their_line_in_the_file(tmp_path: Path):
     message = annotations(tmp_path, "", "sep=;", HEADER, GOOD, "1;2", GOOD.replace("Я", "#Н/Д"))
     has(message, "annotation.csv:5: 2 cells", "annotation.csv:6: column answer holds '#Н/Д'")

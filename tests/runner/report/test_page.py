@@ -91,6 +91,20 @@ def test_command_writes_the_page_in_russian_under_other_constraints(tmp_path: Pa
     assert "report.html" in capsys.readouterr().out
 
 
+def test_the_page_of_several_sweeps_leaves_each_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name, model in (("one", "demo_m"), ("two", "demo_s")):
+        scored_job(tmp_path / name / "job", f"model={model}", answers=["да"] * 3, references=["да"] * 3)
+        assert commands.run("report", [str(tmp_path / name)]) == 0
+    before = (tmp_path / "one" / "report.html").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert commands.run("report", ["one", "two"]) == 0
+    assert (tmp_path / "one" / "report.html").read_bytes() == before
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 candidates" in html and f"{tmp_path.name}/one, {tmp_path.name}/two" in html
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

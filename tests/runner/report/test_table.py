@@ -207,3 +207,11 @@ def test_a_report_that_can_not_be_written_names_where_it_can(tmp_path: Path):
     ):
         command.main([str(tmp_path / "sweep")])
     assert command.main([str(tmp_path / "sweep"), "--out", str(tmp_path / "r.html")]) == 0
+
+
+def test_options_of_metrics_are_told_with_their_metric_and_only_where_they_were_chosen():
+    base = {"model": {"name": "a"}, "quant": {"name": "bf16"}}
+    plain = {**base, "metrics": {"cer": {}, "wer": {}}}
+    folded = {**base, "metrics": {"cer": {"normalisation": {"case": "fold"}}}}
+    assert [besides(one) for one in told_apart([plain, folded])] == ["", "cer case fold"]
+    assert set(told_apart([plain, {**base, "metrics": {"cer": {}}}])[0]) == {"model", "quant"}

@@ -27,7 +27,7 @@ def draw(compared: Comparison) -> go.Figure | None:
         say("chart.memory.caption" if parts else "chart.memory.peak_only"),
         height=130 + (18 + 16 * style.rows(names)) * len(shown),
         barmode="stack",
-        legend={"orientation": "h", "y": -0.35},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
     )
     for part in parts:
         chart.add_bar(

@@ -64,6 +64,7 @@ class _CompareCommand:
         self.pairs, self.unmatched = jobs.pairs(jobs.read_jobs(folders), options.baseline)
         self.verdicts: dict[str, dict[tuple[str, str], PairedVerdict]] = {}
         self.skipped: list[str] = []
+        self.incomparable: set[tuple[str, str, str]] = set()  # baseline, candidate, measure
         for measure in self._measures():
             self._judge(measure)
 
@@ -124,7 +125,11 @@ class _CompareCommand:
             for measure, by_pair in self.verdicts.items()
             if (first.name, second.name) in by_pair
         }
-        everything = differences(first.result, second.result, tested, groups=True)
+        everything = [
+            difference
+            for difference in differences(first.result, second.result, tested, groups=True)
+            if (first.name, second.name, [*difference.name.split("/"), ""][1]) not in self.incomparable
+        ]
         by_name = {difference.name: difference for difference in everything}
         show.config(self.console, config_difference.difference(first.result, second.result))
         show.metrics(
@@ -151,13 +156,29 @@ class _CompareCommand:
                 measures.append(parts[1])
         return list(dict.fromkeys(measures))
 
+    def _asked(self) -> set[str]:
+        """Return the measures without which the comparison is not what was asked for."""
+        return {*(self.options.measure or ()), *(gate.metric.partition("/")[2] for gate in self.gates)}
+
+    def _of_other_versions(self, measure: str, first: Scored, second: Scored) -> bool:
+        """Tell whether two jobs can't be compared by a measure, and note it: their other measures can."""
+        from runner.studies.compare.paired_tests import other_version
+
+        if why := other_version(first, second, measure):
+            self.incomparable.add((first.name, second.name, measure))
+            self.skipped.append(f"{measure} is not compared: {why}")
+        return bool(why)
+
     def _judge(self, measure: str) -> None:
         from runner.studies.compare.paired_tests import of_pairs
 
-        asked = measure in (self.options.measure or ())
+        asked = measure in self._asked()
         both = [pair for pair in self.pairs if asked or all(measure in job.measures for job in pair)]
         if not asked:
             both = [pair for pair in both if all(job.run(measure).stats for job in pair)]
+            both = [pair for pair in both if not self._of_other_versions(measure, *pair)]
+            if any(measure == skipped for _, _, skipped in self.incomparable) and not both:
+                return
         if not both:
             self.skipped.append(f"{measure}: not scored on both sides")
             return
@@ -172,6 +193,7 @@ class _CompareCommand:
         wanted: list[str] = [*(self.options.measure or ()), "cer", *self.verdicts]
         for measure in wanted:
             both = measure in first.measures and measure in second.measures
+            both = both and (first.name, second.name, measure) not in self.incomparable
             if both and first.measures[measure][2].better != "neither":
                 return measure
         return None

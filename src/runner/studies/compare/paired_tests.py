@@ -36,12 +36,9 @@ def of_pairs(
     """
     comparisons: list[Paired] = []
     for first, second in pairs:
-        metric_name, metric, described = _measure(first, measure)
-        if second.versions.get(metric_name, "") not in ("", first.versions.get(metric_name)):
-            raise CantCompare(
-                f"{second.name} was scored by another version of {metric_name} than {first.name}: "
-                f"{second.versions[metric_name]} and {first.versions.get(metric_name)}; score both with rescore=true"
-            )
+        _, metric, described = _measure(first, measure)
+        if why := other_version(first, second, measure):
+            raise CantCompare(why)
         base, run = first.run(measure), second.run(measure)
         if not base.stats:
             raise CantCompare(f"{first.name} has no score of {measure}")
@@ -51,6 +48,17 @@ def of_pairs(
     if not comparisons:
         raise CantCompare(f"no other job has a score of {measure}")
     return verdicts(comparisons, confidence=confidence)
+
+
+def other_version(first: Scored, second: Scored, measure: str) -> str:
+    """Return why two jobs can't be compared by a measure that versions of its metric scored; empty if one did."""
+    metric = _measure(first, measure)[0]
+    if second.versions.get(metric, "") in ("", first.versions.get(metric)):
+        return ""
+    return (
+        f"{second.name} was scored by another version of {metric} than {first.name}: {second.versions[metric]} and "
+        f"{first.versions.get(metric)}; score both alike: python -m runner stage=score rescore=true answers=FOLDER"
+    )
 
 
 def lost_samples(first: Scored, second: Scored, measure: str) -> list[str]:

@@ -35,6 +35,8 @@ class Labels:
 
 def read(path: Path) -> Labels:
     """Read a file of labels. Raise Refused with all invalid rows."""
+    if not path.is_file():
+        raise Refused(Problem("is not a file", str(path), f"name {READS}"))
     table = read_table(path, READS)  # any format: people save the CSV in that of their spreadsheet
     if missing := [name for name in NEEDED if name not in table.header]:
         raise Refused(Problem(f"has no column {', '.join(missing)}", str(path), READS))

@@ -68,6 +68,30 @@ def test_what_can_t_be_compared(tmp_path, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
+def test_a_measure_of_two_versions_is_left_out_and_the_others_are_compared(tmp_path, capsys):
+    for name, version in (("base", "1"), ("other", "2")):
+        folder = job(tmp_path / name, name, {"1": 1.0, "2": 0.0})
+        rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text(encoding="utf-8").splitlines()]
+        both = [*rows, *({**row, "name": "found", "stats": [row["value"], 1.0]} for row in rows)]
+        (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in both), encoding="utf-8")
+        environment = json.loads((folder / "environment.json").read_text())
+        environment["metric_versions"] = {"exact_match": version, "found": "1"}
+        (folder / "environment.json").write_text(json.dumps(environment))
+        config = (folder / "config.yaml").read_text(encoding="utf-8")
+        (folder / "config.yaml").write_text(config.replace("exact_match: {}", "exact_match: {}\n  found: {}"), "utf-8")
+        record = json.loads((folder / "metrics.json").read_text())
+        record["metrics"] |= {"quality/exact_match": 0.5, "quality/found": 0.5}
+        (folder / "metrics.json").write_text(json.dumps(record))
+    assert commands.run("compare", [str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "exact_match is not compared: other was scored by another version of exact_match than base: 2 and 1" in shown
+    assert "other against base: not distinguishable by found" in shown
+    assert "quality/found" in shown and "quality/exact_match" not in shown and "samples by found" in shown
+    for asked in (["--measure", "exact_match"], ["--fail-if", "quality/exact_match>+0.01"]):
+        assert commands.run("compare", [str(tmp_path), *asked]) == 2
+        assert "another version of exact_match" in capsys.readouterr().err
+
+
 def test_jobs_of_one_name_are_told_apart_by_their_folder(tmp_path):
     for name in ("0_a", "1_b"):
         job(tmp_path / name, "same", {"1": 1.0, "2": 0.0})
@@ -191,8 +215,10 @@ def test_help_imports_nothing_slow():
 
 def test_the_length_of_an_answer_does_not_say_that_it_got_better():
     length, cer = create("text").measures[0], create("cer").measures[0]
-    job = SimpleNamespace(measures={"length_mean": ("text", None, length), "cer": ("cer", None, cer)})
+    measures = {"length_mean": ("text", None, length), "cer": ("cer", None, cer)}
+    job = SimpleNamespace(name="a", measures=measures)
     asked = SimpleNamespace(options=SimpleNamespace(measure=["length_mean"]), verdicts={"length_mean": {}})
+    asked.incomparable = set()
     assert length.better == "neither" and _CompareCommand._leading(asked, job, job) == "cer"
     del job.measures["cer"]
     assert _CompareCommand._leading(asked, job, job) is None

@@ -118,3 +118,10 @@ def test_labels_come_from_a_workbook_too_and_lose_their_apostrophe(tmp_path: Pat
     book.save(tmp_path / "labels.xlsx")
     found = read(tmp_path / "labels.xlsx")
     assert found.references == {"7": ("-5",)} and found.scores == {("7", 0, "base"): 0.5}
+
+
+def test_a_file_that_is_not_there_is_no_matter_of_the_dataset(tmp_path: Path):
+    with pytest.raises(Refused) as caught:
+        read(tmp_path / "nothing.csv")
+    said = str(caught.value)
+    assert "nothing.csv: is not a file" in said and "python -m runner.export" in said and "dataset.path" not in said
