@@ -271,7 +271,7 @@ def test_an_answer_at_the_marker_hits_a_reference_on_the_clean_page(tmp_path: Pa
         ious[name] = score.value
     assert ious["found"] > 0.85
     if kind != "fax":
-        assert ious["unmoved"] < 0.75 < ious["found"]
+        assert ious["unmoved"] < ious["found"] - 0.05
 
 
 def test_boxes_of_a_page_that_is_gone_are_unscored(tmp_path: Path):
