@@ -34,6 +34,7 @@ from runner.report.sections import (
     thinking,
     verdict,
     waits,
+    worsened,
 )
 from runner.report.spoken import decision_of, seeing
 
@@ -47,6 +48,7 @@ SECTIONS = {
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
+    "worsened": worsened,
     "constraint": constraint,
     "published": published,
     "charts": charts,

@@ -68,7 +68,8 @@ def foretell(
     if is_whole:
         if capacity.is_hopeless(job, search, asked, seen):
             return NOTHING
-        usual, latencies = capacity.first_rate(asked, seen), list(seen.latencies)
+        usual: float | None = capacity.first_rate(asked, seen)
+        latencies = list(seen.latencies)
     elif took:
         usual, latencies = job.config.concurrency / statistics.fmean(took), list(took)
     else:
