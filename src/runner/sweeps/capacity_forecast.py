@@ -64,7 +64,6 @@ def foretell(
     if search is None:
         return None
     is_whole = is_whole and asked.timed and bool(seen.latencies)
-    usual: float | None
     if is_whole:
         if capacity.is_hopeless(job, search, asked, seen):
             return NOTHING
