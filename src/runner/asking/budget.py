@@ -23,7 +23,9 @@ _MESSAGE_BYTES, _REQUEST_BYTES = 32, 64
 # After so many failures in a row, of whichever requests, the endpoint is considered down and gets no more requests.
 GIVE_UP_AFTER = 20
 _DOWN = ("connection", "server_error", "timeout")
-_FREE = ("rate_limited", "bad_request", "unauthorised", "context_too_long", "out_of_memory", "bad_input")
+_FREE = ("bad_request", "unauthorised", "context_too_long", "out_of_memory", "bad_input")
+# What a provider says before it begins, or in the middle of an answer, of which the tokens may then be billed.
+_FREE_UNHEARD = ("rate_limited", "server_error")
 
 
 class Ledger:
@@ -148,7 +150,8 @@ class Spending:
             return reserved, False
         if generation.error is not None:
             heard = generation.timing is not None and generation.timing.ttft_s is not None
-            free = generation.error.kind in _FREE or (generation.error.kind == "server_error" and not heard)
+            kind = generation.error.kind
+            free = kind in _FREE or (kind in _FREE_UNHEARD and not heard)
             return (0.0, True) if free else (reserved, False)
         if generation.prompt_tokens is None or generation.completion_tokens is None:
             return reserved, False

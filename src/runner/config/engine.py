@@ -43,8 +43,8 @@ class BackendConfig:
     stream: bool = True  # false: an endpoint is asked for whole answers, so there is no time to the first token
     # true: sampling that an endpoint refuses is not sent, and the limit of tokens by its other name; notes say so
     adapt: bool = False
-    # true: an endpoint with rate limits is sent as many requests at once as it bears, found from its refusals (429);
-    # `concurrency` is the most
+    # true: an endpoint with rate limits is sent as many requests at once as it bears, found from its refusals and its
+    # headers; `concurrency` is the most
     adapt_concurrency: bool = False
     # settings that an endpoint refuses, left out of each request: temperature, top_p, max_tokens, seed, stop, ...
     omit: list[str] = field(default_factory=list)

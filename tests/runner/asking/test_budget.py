@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.api import Failure, Generation, GenerationRequest, ImagePart, Message, Sampling, TextPart
+from backends.api import Failure, Generation, GenerationRequest, ImagePart, Message, Sampling, TextPart, Timing
 from runner.asking.budget import GIVE_UP_AFTER, Ledger, Spending, most_text_tokens
 from runner.planning.prices import Price
 
@@ -93,6 +93,7 @@ TIMED_OUT, SLOWED = Failure("timeout", "t"), Failure("rate_limited", "t")
         (Generation("k", "x", None), False),
         (Generation("k", None, TIMED_OUT), False),
         (Generation("k", None, SLOWED), True),
+        (Generation("k", None, SLOWED, timing=Timing(0.0, 1.0, 0.5)), False),  # in the middle of its answer
     ],
 )
 def test_what_nobody_counted_stays_reserved_in_full(tmp_path: Path, generation: Generation | None, sure: bool):
