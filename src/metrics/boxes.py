@@ -80,6 +80,20 @@ def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
     return left / width, top / height, right / width, bottom / height
 
 
+def moved(box: Box, warp: Sequence[float]) -> Box:
+    """Return the upright rectangle around a box after a warp: the rows of a 3 x 3 matrix, which takes (x, y, 1) to it.
+
+    Of a page that was tilted a box becomes a quadrangle; what is compared is what is around it.
+    """
+    left, top, right, bottom = box
+    places = []
+    for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)):
+        across, down, depth = (warp[row] * x + warp[row + 1] * y + warp[row + 2] for row in (0, 3, 6))
+        places.append((across / depth, down / depth))
+    xs, ys = zip(*places, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def wrong(box: Box) -> str:
     """Say what is wrong with a box in shares of the picture; empty where nothing is. 1 % over an edge is on it."""
     left, top, right, bottom = box
@@ -109,13 +123,19 @@ def area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+_DEGRADED = re.compile(r"#degrade=[a-z]+:[0-9.e-]+:-?[0-9]+$")
+
+
 @functools.lru_cache(maxsize=10_000)
 def picture_size(path: str) -> Size | None:
-    """Return (width, height) in pixels of a picture as it is shown; None for a PDF, or where it can't be read."""
+    """Return (width, height) in pixels of a picture as it is shown; None for a PDF, or where it can't be read.
+
+    One that was made worse (`1.png#degrade=phone:0.5:0`) is as large as its file.
+    """
     from PIL import Image
 
     try:
-        with Image.open(Path(path)) as picture:
+        with Image.open(Path(_DEGRADED.sub("", path))) as picture:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF's orientation: a quarter turn
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -48,6 +48,19 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Breach:
+    """An error of a JSON value: the keys and numbers of list items that lead to its place, and jsonschema's words."""
+
+    place: tuple[str | int, ...]
+    message: str
+    _there: Any
+
+    def allows(self, other: Any) -> bool:
+        """Whether another JSON value could stand there."""
+        return bool(self._there.is_valid(_plain(other)))
+
+
+@dataclass(frozen=True)
 class JsonSchema:
     """A checked schema. `name` is the file for messages; `digest` names its content."""
 
@@ -81,6 +94,14 @@ class JsonSchema:
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
         place = "".join(steps).removeprefix(".") or "the answer"
         return f"{place}: {error.message[:200]}"
+
+    def breaches(self, value: Any) -> list[Breach]:
+        """Return each error of a JSON value. Formats count, as engines hold answers to them."""
+        strict = self._validator().evolve(format_checker=self._validator().FORMAT_CHECKER)
+        return [
+            Breach(tuple(error.absolute_path), error.message[:200], strict.evolve(schema=error.schema))
+            for error in strict.iter_errors(_plain(value))
+        ]
 
     def _validator(self) -> Any:
         made = self.__dict__.get("_made")

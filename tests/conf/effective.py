@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -34,17 +36,16 @@ def jobs(conf: Path, experiment: str) -> dict[str, DictConfig]:
         named = f"experiment={experiment}"
         master = loader.load_configuration("config", [named], run_mode=RunMode.MULTIRUN)
         # Not above: Hydra loads its plugins anew, and a class of the earlier module would not fit.
-        from hydra_plugins.runner_sweeper import RunnerSweeper
+        from hydra_plugins.runner_sweeper import RunnerSweeper, composed
 
         given = OmegaConf.to_container(master.hydra.sweeper, resolve=False)
         sweeper = RunnerSweeper(params=given.get("params"), jobs=given.get("jobs"))
         sweeper.config = master
         batch = sweeper._combinations(OverridesParser.create(config_loader=loader), [named])
+        compositions = SimpleNamespace(config=functools.partial(loader.load_sweep_config, master))
         return {
-            " ".join(one for one in overrides if one != named) or "the only job": loader.load_sweep_config(
-                master, overrides
-            )
-            for overrides in batch
+            " ".join(one for one in overrides if one != named) or "the only job": cfg
+            for overrides, cfg in zip(*composed(batch, compositions), strict=True)
         }
 
 

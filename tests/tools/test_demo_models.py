@@ -125,14 +125,49 @@ def test_generator_reproduces_committed_pictures():
 
 @needs_fonts
 def test_generator_reproduces_committed_tables(tmp_path):
-    from demo_documents import write_documents, write_prompts
+    from demo_documents import write_documents, write_packages, write_prompts
 
     write_documents(tmp_path)
+    write_packages(tmp_path)
     write_prompts(tmp_path)
+    assert (tmp_path / "line_items.jsonl").read_bytes() == (DOCUMENTS / "line_items.jsonl").read_bytes()
     tables = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.csv"))
     assert len(tables) == 3
     for table in tables:
         assert (tmp_path / table).read_bytes() == (DOCUMENTS / table).read_bytes()
+
+
+def test_packages_hold_what_is_printed_on_their_pages(rows):
+    """Each value of a reference stands in the annotation of one of its pages, and nothing of them is left out."""
+    from metrics import json_schema
+
+    schema = json_schema.load(DOCUMENTS / "line_items.schema.json")
+    printed: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        printed.setdefault(row["image_path"], []).append((row["question_type"], row["answer"]))
+    packages = [json.loads(line) for line in (DOCUMENTS / "line_items.jsonl").read_text("utf-8").splitlines()]
+    pages = [page for package in packages for page in package["images"]]
+    assert len(packages) == 20 and len(set(pages)) == len(pages) == 45
+    for package in packages:
+        reference = json.loads(package["references"][0])
+        assert schema.error(reference) == schema.unlike(reference) == ""
+        passport = [reference["паспорт"]] if "паспорт" in reference else []
+        listed = [_printed_form(item) for item in [*passport, *reference["счета"]]]
+        assert listed == [sorted(printed[page]) for page in package["images"]]
+    assert sum("паспорт" not in package["references"][0] for package in packages) == 5
+
+
+def _printed_form(item: dict) -> list[tuple[str, str]]:
+    """Return the values of a reference as they are printed, under the names of the annotation."""
+    names = {"дата_рождения": "Дата рождения", "инн": "ИНН"}
+    return sorted((names.get(key, key.capitalize()), _as_printed(value)) for key, value in item.items())
+
+
+def _as_printed(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}".replace(".", ",")
+    text = str(value)
+    return ".".join(reversed(text.split("-"))) if text.count("-") == 2 else text
 
 
 @pytest.mark.parametrize("name", ["demo_m", "demo_s"])

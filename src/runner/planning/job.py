@@ -15,7 +15,7 @@ from metrics.api import Metric
 from runner import store
 from runner.config import Config
 from runner.datasets.api import Dataset, Sample
-from runner.planning import checkpoints, constraint_check, logprobs
+from runner.planning import checkpoints, constraint_check, logprobs, unreachable
 from runner.planning.arrivals import Arrivals
 from runner.planning.capacity import Chosen, Search
 from runner.prompts import Prompt, Rendered
@@ -126,6 +126,7 @@ class Job:
         if (schema := self.prompt.schema) is not None and not schema.is_told:
             notes.append("no prompt tells the schema: prompt.schema_template has no {{ schema }}")
         notes += constraint_check.notes(self.config, self.prompt)
+        notes += unreachable.notes(self.config, self.prompt, self.dataset)
         if not isinstance(self.backend, OcrBackend):
             return notes
         notes.append(self._whole_pages())
