@@ -79,8 +79,8 @@ def long_cases(cases: list[Case], number: int, words: int = 250, seed: int = 0) 
     return pages
 
 
-def invoices(number: int, seed: int = 0) -> list[Case]:
-    """Return invoices as JSON; of two in three a row was dropped, rows were shuffled, or letters misread."""
+def invoices(number: int, seed: int = 0, rows: tuple[int, int] = (5, 25)) -> list[Case]:
+    """Return invoices as JSON with `rows` items; of two in three one was dropped, they were shuffled, or misread."""
     generator, made = random.Random(seed), []
     for row in range(number):
         truth = {
@@ -94,7 +94,7 @@ def invoices(number: int, seed: int = 0) -> list[Case]:
                     "цена": f"{generator.randint(1, 999)},{generator.randint(10, 99)}",
                     "сумма": f"{generator.randint(1, 99_999)}.00",
                 }
-                for _ in range(generator.randint(5, 25))
+                for _ in range(generator.randint(*rows))
             ],
         }
         answer = json.loads(json.dumps(truth))
@@ -138,8 +138,8 @@ def _html(rows: list[list[str]]) -> str:
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
 
 
-def docling_teds(tables: list[tuple[str, str]], *, in_python: bool) -> None:
-    """Compute TEDS of pairs of tables by docling-metrics-table, with the texts and, in C++, without them as well."""
+def docling_teds(tables: list[tuple[str, str]], *, in_python: bool, structure: bool = False) -> None:
+    """Compute TEDS of pairs of tables by docling-metrics-table; in C++, or if asked, without their texts as well."""
     from docling_metrics_table import TableMetric, TableMetricHTMLInputSample
     from docling_metrics_table.docling_metrics_table import TableMetricKind
     from docling_metrics_table.utils.teds import TEDScorer
@@ -148,10 +148,11 @@ def docling_teds(tables: list[tuple[str, str]], *, in_python: bool) -> None:
     metric, scorer = TableMetric(metrics=[TableMetricKind.TEDS]), TEDScorer()
     for one, other in tables:
         if in_python:
-            scorer.teds(html.fromstring(other), html.fromstring(one), structure_only=False)
+            for without_texts in (False, True)[: 1 + structure]:
+                scorer.teds(html.fromstring(other), html.fromstring(one), structure_only=without_texts)
             continue
-        for structure in (False, True):
-            sample = TableMetricHTMLInputSample(id="a", html_a=one, html_b=other, structure_only=structure)
+        for without_texts in (False, True):
+            sample = TableMetricHTMLInputSample(id="a", html_a=one, html_b=other, structure_only=without_texts)
             metric.evaluate_sample(sample)
 
 

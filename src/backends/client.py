@@ -13,6 +13,7 @@ import re
 import ssl
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,7 @@ from yarl import URL
 from backends import failures, wire
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Timing, TokenLogprobs
 from backends.events import MAX_ANSWER_BYTES, BadStream, EventStream, bad_response
+from backends.rate_limit_headers import exhausted_for
 from backends.redaction import redact
 from backends.stream import Answer, count, seconds
 
@@ -45,8 +47,19 @@ class Client:
             generation = await client.ask(request)
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 300.0, max_connections: int = 1) -> None:
-        """Prepare a client. Raise ValueError for an address that is no HTTP endpoint or contains a password."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_s: float = 300.0,
+        max_connections: int = 1,
+        on_exhausted: Callable[[float], None] | None = None,
+    ) -> None:
+        """Prepare a client. Raise ValueError for an address that is no HTTP endpoint or contains a password.
+
+        `on_exhausted` is told for how many seconds the endpoint grants nothing any more, as soon as the headers of an
+        answer say so, which is before the answer's text.
+        """
         address = URL(endpoint.url.rstrip("/"))
         if address.user or address.password:
             raise ValueError(f"endpoint at {address.host}: give the key as the endpoint's api_key, not in its address")
@@ -54,7 +67,7 @@ class Client:
             raise ValueError(f"endpoint {endpoint.url!r}: expected an address such as http://127.0.0.1:8000/v1")
         self.endpoint = endpoint
         self.timeout_s = timeout_s
-        self._max_connections = max_connections
+        self._max_connections, self._on_exhausted = max_connections, on_exhausted
         # A query (Azure's api-version) must follow the path.
         self._url = (address.with_query(None) / "chat/completions").with_query(address.query)
         self._session: aiohttp.ClientSession | None = None
@@ -135,6 +148,8 @@ class Client:
         async with self._session.post(self._url, data=data, allow_redirects=False) as response:
             if response.status != 200:
                 return failures.from_status(response.status, response.headers, await _head(response))
+            if self._on_exhausted is not None and (rest_s := exhausted_for(response.headers)) is not None:
+                self._on_exhausted(rest_s)
             try:
                 await _read(response, answer)
             except BadStream as error:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
 import html
 import json
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from backends.api import Failure, FailureKind
+from backends.rate_limit_headers import wished_wait
 
 _CONTEXT = re.compile(
     r"context_length_exceeded|exceed_context_size|available context size"  # the latter two are llama.cpp's
@@ -26,6 +25,9 @@ _FILTERED = re.compile(
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(r"insufficient_quota|insufficient (balance|credits?)", re.IGNORECASE)
+# With HTTP 503 and 529 providers say that they have too much to do, but servers also say 503 when they are broken or
+# still starting. Anthropic: overloaded_error; OpenAI: "currently overloaded", "Slow Down"; Gemini: "is overloaded".
+_OVERLOADED = re.compile(r"overloaded|rate[ _-]?limit|too[ _]?many[ _]?requests|\bslow[ _-]?down\b", re.IGNORECASE)
 _NUMBERS = ("code", "status", "status_code", "statusCode", "http_status")  # keys that may hold an HTTP status
 _NAMES = ("type", "error_type", "error_code")
 # Keys of words, the most telling first. Amazon writes `Message`, RFC 9457 (problem details) `detail` and `title`.
@@ -52,8 +54,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     # OpenAI says it with 429, OpenRouter and DeepSeek with 402: to ask again would not help.
     if status == 402 or (status == 429 and _NO_CREDIT.search(f"{code} {words}")):
         return Failure("unauthorised", f"{message}. The account has no credit left, or may not spend more")
-    if status == 429:
-        return Failure("rate_limited", message, retryable=True, retry_after_s=_wish(headers, body))
+    if status == 429 or (status in (503, 529) and _slows_us_down(headers, f"{code} {words}")):
+        return Failure("rate_limited", message, retryable=True, retry_after_s=wished_wait(headers, body))
     if status in (401, 403):
         return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
     if 300 <= status < 400:
@@ -64,8 +66,13 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure
     if status == 408:
         return Failure("timeout", message, retryable=True)
     if status >= 500:
-        return Failure("server_error", message, retryable=True, retry_after_s=_wish(headers, body))
+        return Failure("server_error", message, retryable=True, retry_after_s=wished_wait(headers, body))
     return Failure("bad_request", message)
+
+
+def _slows_us_down(headers: Mapping[str, str], words: str) -> bool:
+    """Return whether HTTP 503 or 529 asks for fewer requests; without such a sign the server is out of order."""
+    return "Retry-After" in headers or "retry-after-ms" in headers or _OVERLOADED.search(words) is not None
 
 
 def from_error_object(error: object) -> Failure:
@@ -76,7 +83,8 @@ def from_error_object(error: object) -> Failure:
         return Failure(special, message)
     status = _status_of(error)
     code = code.lower()
-    if status == 429 or (status is None and re.search(r"rate.?limit|too_many_requests", code)):
+    overloaded = status in (None, 503, 529) and _OVERLOADED.search(code if status is None else f"{code} {words}")
+    if status == 429 or overloaded:
         return Failure("rate_limited", message, retryable=True)
     if status in (401, 403) or (status is None and re.search(r"authenticat|permission|api_key|unauthori[sz]ed", code)):
         return Failure("unauthorised", f"{message}. Check the endpoint's API key and what it may use")
@@ -120,35 +128,6 @@ def refuses_streams(failure: Failure) -> bool:
     """Return whether an endpoint refuses to stream: HTTP 4xx or 501 with a message about `stream`."""
     is_refusal = failure.kind == "bad_request" or failure.message.startswith("HTTP 501")
     return is_refusal and _NO_STREAMS.search(failure.message) is not None
-
-
-def retry_after(value: str | None) -> float | None:
-    """Return the seconds from now that a Retry-After header gives, as seconds or as an HTTP date; None if invalid."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds < float("inf") else None  # the comparison is false for NaN, too
-
-
-def _wish(headers: Mapping[str, str], body: bytes) -> float | None:
-    """Return the seconds that an endpoint asks to wait: in a header, or in the body as Google writes it."""
-    if milliseconds := headers.get("retry-after-ms"):  # OpenAI and Azure send it beside Retry-After, and it is finer
-        try:
-            if 0 <= (seconds := float(milliseconds) / 1000) < float("inf"):
-                return seconds
-        except ValueError:
-            pass
-    if (told := retry_after(headers.get("Retry-After"))) is not None:
-        return told
-    # google.rpc.RetryInfo: {"error": {"details": [{"@type": "…RetryInfo", "retryDelay": "17s"}]}}
-    delay = re.search(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"', body)
-    return float(delay[1]) if delay else None
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -1,9 +1,10 @@
 """Classic OCR as a backend: tesseract or rapidocr, behind our own server (`backends.ocr_server`).
 
-The answer is the text of the pictures, whatever is asked: neither the prompt nor the sampling has a say. Settings come
-as `EngineSpec.args`:
+The answer is the text of the pictures, whatever is asked: neither the prompt nor the sampling has a say. With `boxes`
+it is JSON, `[{"bbox": [left, top, right, bottom], "text": "Итого: 5"}]` in pixels of the picture. Settings come as
+`EngineSpec.args`:
 
-    batch_size threads engine_args.{engine,languages,psm}
+    batch_size threads engine_args.{engine,languages,psm,boxes}
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import re
 from backends.api import EngineSpec, EngineStats, Failure, Launch
 from backends.engine_args import PREFIX, settings
 from backends.known_failures import first, known
-from backends.ocr_engines import ENGINES
+from backends.ocr_engines import BOXES, ENGINES
 from backends.ocr_engines.rapid import NO_CYRILLIC
 from backends.ocr_engines.tesseract import CYRILLIC, PAGE, PSM
 
 MODELS = "model=tesseract_rus, model=rapidocr"
 LANGUAGES = "rus+eng"
-_OPTIONS = {"tesseract": ("languages", "psm"), "rapidocr": ()}
+_OPTIONS = {"tesseract": ("languages", "psm", "boxes"), "rapidocr": ("boxes",)}
 _OWN_WORDS = re.compile(r"backends\.ocr_server: cannot load \w+: (?P<words>[^\n]+)")
 _FAILURES = (
     known(
@@ -53,6 +54,8 @@ class OcrBackend:
         variables = {}
         if engine == "tesseract":
             argv += ["--languages", given.get("languages", LANGUAGES), "--psm", given.get("psm", str(PAGE))]
+        if "boxes" in given:
+            argv += ["--boxes", given["boxes"]]
         if "threads" in chosen:
             argv += ["--threads", chosen["threads"]]
             variables["OMP_THREAD_LIMIT"] = chosen["threads"]
@@ -67,10 +70,13 @@ class OcrBackend:
             raise ValueError(f"backend.engine_args.engine: {what}; models that name one: {MODELS}")
         for name in given:
             if name not in _OPTIONS[engine]:
-                has = ", ".join(_OPTIONS[engine]) or "none"
+                has = ", ".join(_OPTIONS[engine])
                 raise ValueError(f"backend.engine_args.{name}: {engine} has no such option; it has: {has}")
         if "psm" in given and not (given["psm"].isdecimal() and int(given["psm"]) in PSM):
             raise ValueError(f"backend.engine_args.psm={given['psm']}: 1 to 13 (tesseract --help-psm)")
+        if given.get("boxes", "none") not in BOXES[engine]:
+            valid = ", ".join(BOXES[engine])
+            raise ValueError(f"backend.engine_args.boxes={given['boxes']}: {engine} has: {valid}")
         return engine, given
 
     def lacks_cyrillic(self, spec: EngineSpec) -> str:
@@ -94,7 +100,7 @@ class OcrBackend:
         try:
             account = json.loads(after)
             facts = {str(name): str(value) for name, value in account["facts"].items()}
-            facts |= {name: str(account[name]) for name in ("engine", "languages", "psm") if name in account}
+            facts |= {name: str(account[name]) for name in ("engine", "languages", "psm", "boxes") if name in account}
         except (ValueError, KeyError, TypeError, AttributeError):
             return EngineStats(notes=("the OCR server's statistics can't be read",))
         return EngineStats(facts=facts)

@@ -88,7 +88,9 @@ class Answer:
 
     def _add_chunk(self, chunk: Any, event: ServerEvent) -> None:
         if event.name == "error":
-            raise BadStream(from_error_object(chunk))
+            # Anthropic names the event and wraps its error as well: {"type": "error", "error": {"type": ...}}
+            error = error_in(chunk) if isinstance(chunk, dict) else None
+            raise BadStream(from_error_object(chunk if error is None else error))
         if chunk is None:
             self._unknown = self._unknown or event.data
             return

@@ -24,7 +24,8 @@ class Case:
     is unscored, never 0. An empty string is a real answer. `references` are the accepted answers, possibly none. An
     empty `doc_class` or `field` means that the dataset has none. `rival` is another model's answer to the same
     question, for pairwise judges. `facts` holds everything else known about the generation (`failure`: a short reason
-    why there is no prediction; `latency_s`, `finish_reason`, `answerable` ...).
+    why there is no prediction; `latency_s`, `finish_reason`, `answerable` ...; `warp`: where places of the clean page
+    are on the one that was shown, None if that is not known, absent if the clean one was shown: metrics.boxes.moved).
     """
 
     sample_id: str

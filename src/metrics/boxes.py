@@ -7,6 +7,7 @@ Inside this program a box is (left, top, right, bottom) as shares of the picture
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import re
@@ -35,14 +36,41 @@ _WRITTEN = re.compile(
 _ALONE = re.compile(rf"^\s*{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}[\s,;]{_NUMBER}\s*$")  # 10, 20, 110, 70
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
 def written(text: str) -> list[Box]:
-    """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order."""
-    read = [
-        tuple(float(number) for number in match.groups() if number is not None) for match in _WRITTEN.finditer(text)
-    ]
+    """Return the boxes of a text as they are written, in its order; the numbers are of any frame and order.
+
+    In JSON that has boxes, four numbers within a text are a text: a page may print "(1, 2, 3, 4)".
+    """
+    read = [tuple(float(number) for number in match.groups() if number is not None) for match in _found(text)]
     if not read and (alone := _ALONE.match(text[:500])):
         read = [tuple(map(float, alone.groups()))]
     return read  # type: ignore[return-value]
+
+
+def _found(text: str) -> list[re.Match[str]]:
+    """Return where boxes stand in a text, in its order."""
+    found = list(_WRITTEN.finditer(text))
+    if len(found) < 2 or not text.lstrip().startswith(("[", "{")) or not _is_json(text):
+        return found
+    texts = [match.span() for match in _STRING.finditer(text)]
+    starts = [start for start, _ in texts]
+
+    def within_text(match: re.Match[str]) -> bool:
+        number = bisect.bisect_right(starts, match.start()) - 1
+        return number >= 0 and match.start() < texts[number][1]
+
+    return [match for match in found if not within_text(match)] or found
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
@@ -50,6 +78,20 @@ def placed(box: Box, frame: str, order: str, size: Size | None) -> Box:
     left, top, right, bottom = box if order == "xyxy" else (box[1], box[0], box[3], box[2])
     width, height = size or {"0-1000": (1000, 1000), "0-1": (1, 1)}[frame]
     return left / width, top / height, right / width, bottom / height
+
+
+def moved(box: Box, warp: Sequence[float]) -> Box:
+    """Return the upright rectangle around a box after a warp: the rows of a 3 x 3 matrix, which takes (x, y, 1) to it.
+
+    Of a page that was tilted a box becomes a quadrangle; what is compared is what is around it.
+    """
+    left, top, right, bottom = box
+    places = []
+    for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)):
+        across, down, depth = (warp[row] * x + warp[row + 1] * y + warp[row + 2] for row in (0, 3, 6))
+        places.append((across / depth, down / depth))
+    xs, ys = zip(*places, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def wrong(box: Box) -> str:
@@ -81,13 +123,19 @@ def area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+_DEGRADED = re.compile(r"#degrade=[a-z]+:[0-9.e-]+:-?[0-9]+$")
+
+
 @functools.lru_cache(maxsize=10_000)
 def picture_size(path: str) -> Size | None:
-    """Return (width, height) in pixels of a picture as it is shown; None for a PDF, or where it can't be read."""
+    """Return (width, height) in pixels of a picture as it is shown; None for a PDF, or where it can't be read.
+
+    One that was made worse (`1.png#degrade=phone:0.5:0`) is as large as its file.
+    """
     from PIL import Image
 
     try:
-        with Image.open(Path(path)) as picture:
+        with Image.open(Path(_DEGRADED.sub("", path))) as picture:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF's orientation: a quarter turn
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
@@ -124,7 +172,7 @@ _TAGGED = re.compile(
 
 def labels(text: str) -> list[str]:
     """Return the label of each of the boxes of `written`: a key of its JSON object, a tag before it, or nothing."""
-    found = list(_WRITTEN.finditer(text))
+    found = _found(text)
     ends = [0, *(match.end() for match in found), len(text)]
     starts = [*(match.start() for match in found), len(text)]
     named = []

@@ -95,7 +95,7 @@ class Grounding:
         `frame` and `order` only say how a model writes its boxes: models that differ in them are comparable.
         """
         references = "" if self.reference_frame == "pixels" else f" reference_frame={self.reference_frame}"
-        return f"1 threshold={self.threshold:g}{references}"
+        return f"2 threshold={self.threshold:g}{references}"
 
     def check_reference(self, text: str, picture: str = "") -> str:
         """Say what is wrong with the boxes of a reference on this picture; empty where nothing is."""
@@ -116,9 +116,7 @@ class Grounding:
 
     def drawing(self, case: Case) -> Drawing:
         """Return the boxes of a case where the scores place them, for drawings; of a failed answer the reference's."""
-        picture = case.images[0] if case.images else ""
-        read = (self._reference(text, picture) for text in case.references)
-        references = [placed for placed, problem in read if not problem]
+        references = [placed for placed, problem in self._references(case, case.references) if not problem]
         wanted = references[0] if references else ()
         text = visible(case.prediction or "")
         written = tuple(boxes.written(text)[:_MOST_BOXES])
@@ -146,13 +144,25 @@ class Grounding:
         reason, prediction, references = prepare(case, visible)
         if reason:
             return reason
-        read = [self._reference(text, case.images[0] if case.images else "") for text in references]
+        read = self._references(case, references)
         if not (wanted := tuple(box for box, problem in read if not problem)):
             return f"the reference: {read[0][1]}"
         written = tuple(boxes.written(prediction)[:_MOST_BOXES])
         if written and (missing := self._no_size(case, self.frame)):
             return missing
         return _Read(wanted, written)
+
+    def _references(self, case: Case, texts: Sequence[str]) -> list[tuple[tuple[Box, ...], str]]:
+        """Return for each reference its boxes on the picture that was shown, or what is wrong with them.
+
+        They are written for the clean page. Where another one was shown (dataset.degrade) they move as the page did.
+        """
+        read = [self._reference(text, case.images[0] if case.images else "") for text in texts]
+        if "warp" not in case.facts:
+            return read
+        if (warp := case.facts["warp"]) is None:
+            return [((), "its boxes moved with the page that was made worse, and that page can't be read")] * len(read)
+        return [(tuple(boxes.moved(box, warp) for box in placed), problem) for placed, problem in read]
 
     def _reference(self, text: str, picture: str) -> tuple[tuple[Box, ...], str]:
         """Return the boxes of a reference, or what is wrong with them."""

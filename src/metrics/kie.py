@@ -91,8 +91,9 @@ class KeyInformation:
         self.fields = FieldKinds.of(fields)
         self.at_threshold = checked(at_threshold)
         self._given = schema
-        self._read = functools.lru_cache(maxsize=100_000)(self._text)
-        self._of_reference = functools.lru_cache(maxsize=10_000)(self._reference)
+        # Of one document, and what all share. More would grow with the data set, and 3 kB are quickly read again.
+        self._read = functools.lru_cache(maxsize=10_000)(self._text)
+        self._of_reference = functools.lru_cache(maxsize=1_000)(self._reference)
 
     @functools.cached_property
     def schema(self) -> JsonSchema | None:

@@ -104,9 +104,12 @@ def layout_json(text: str) -> str:
         blocks = _cut_blocks(text[start + 1 :].lstrip()) if start >= 0 else None
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         return text
+    if not blocks and _NO_BLOCKS.fullmatch(text) is None:  # an empty box to tick, in a text
+        return text
     return "\n\n".join(filter(None, map(_block, blocks)))
 
 
+_NO_BLOCKS = re.compile(r"\s*(?:```(?:json)?)?\s*\[\s*\]?\s*(?:```)?\s*")
 _BETWEEN = re.compile(r"[\s,]*")
 # A block that ends with the text, within a string or outside.
 _CUT = re.compile(r'\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*(?:"(?:[^"\\]|\\.)*)?\\?\Z', re.DOTALL)
@@ -196,6 +199,25 @@ def checked(names: Sequence[str] | None) -> tuple[str, ...]:
         if name not in ADAPTERS:
             raise ValueError(f"no adapter is called {name!r}; valid: {', '.join(ADAPTERS)}")
     return tuple(names or ())
+
+
+def unread(names: Sequence[str], text: str) -> str:
+    """Say why adapters can't read a text that must be whole; empty where they can. Only JSON can be told from others.
+
+    An answer may be anything; a reference that is no layout JSON would be compared as it is written, with its keys.
+    """
+    if "layout_json" not in names:
+        return ""
+    try:
+        blocks = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"layout_json: no JSON list of blocks: {error}"
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        return "layout_json: no list of blocks"
+    for number, block in enumerate(blocks, start=1):
+        if not isinstance(block.get("text", ""), str):
+            return f"layout_json: block {number}: its text is no text"
+    return ""
 
 
 def apply(names: Sequence[str], text: str) -> str:

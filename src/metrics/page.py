@@ -88,7 +88,8 @@ class Page:
     """Compares a page in Markdown or HTML with the page of the reference.
 
     `characters`: of text count `letters` (and digits), or `all` with punctuation and single spaces. `nodes`: what TEDS
-    divides by, see `tables.teds`. `adapters` turn what a model writes into Markdown (`metrics.output_adapters`).
+    divides by, see `tables.teds`. `adapters` turn what a model writes into Markdown (`metrics.output_adapters`), and
+    `reference_adapters` what the references are written in.
     `normalisation` changes characters before a page is cut into blocks. A case is unscored if its reference has nothing
     to compare, a table that isn't closed, or one without cells; a measure is, if the reference has nothing of its kind.
     """
@@ -115,6 +116,7 @@ class Page:
         characters: str = "letters",
         nodes: str = "omnidocbench",
         adapters: Sequence[str] | None = None,
+        reference_adapters: Sequence[str] | None = None,
     ) -> None:
         self.normalisation = Normalisation().with_options(normalisation)
         if self.normalisation.punctuation:
@@ -124,16 +126,19 @@ class Page:
         if nodes not in NODES:
             raise ValueError(f"nodes is {nodes!r}; valid: {', '.join(NODES)}")
         self.characters, self.nodes, self.adapters = characters, nodes, output_adapters.checked(adapters)
+        self.reference_adapters = output_adapters.checked(reference_adapters)
         self._seen = self.normalisation.changed({"collapse_whitespace": False, "strip": False})
-        self._of_reference = functools.lru_cache(maxsize=10_000)(self._page)
+        # A page of 3 kB takes 25 kB here and 0.7 ms to be read again: more of them would only grow with the data set.
+        self._of_reference = functools.lru_cache(maxsize=1_000)(self._reference)
 
     @property
     def version(self) -> str:
-        """Definition, normalisation and options. Adapters only say how a model writes: models are comparable."""
-        return f"2 {self.normalisation} characters={self.characters} nodes={self.nodes}"
+        """Definition, normalisation and options. `adapters` only say how a model writes: models are comparable."""
+        references = f" reference_adapters={','.join(self.reference_adapters)}" if self.reference_adapters else ""
+        return f"3 {self.normalisation} characters={self.characters} nodes={self.nodes}{references}"
 
     def check_reference(self, text: str) -> str:
-        """Say what is wrong with the tables of a reference; empty where nothing is."""
+        """Say what is wrong with the tables or the form of a reference; empty where nothing is."""
         seen = self._seen(text)
         return self._of_reference(seen).broken if seen.strip() else ""
 
@@ -174,6 +179,11 @@ class Page:
     def combine(self, name: str, totals: Array) -> Array:
         """Turn summed statistics (..., k) into figures (...): ratios, or the mean over the kinds that there are."""
         return _overall(totals) if name == "page_overall" else ratio_of_sums(totals)
+
+    def _reference(self, text: str) -> _Page:
+        if problem := output_adapters.unread(self.reference_adapters, text):
+            return _Page((), (), (), problem)
+        return self._page(output_adapters.apply(self.reference_adapters, text))
 
     def _page(self, text: str) -> _Page:
         blocks: Blocks = page_blocks.split(text)

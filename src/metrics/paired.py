@@ -17,6 +17,7 @@ import numpy as np
 from metrics import bounded, statistics
 from metrics.api import Case, Measure, Score
 from metrics.corpus_test import CorpusTest, corpus_test, nearly_alike
+from metrics.mcnemar_interval import mcnemar_interval
 from metrics.significance import McNemar, SignedRank, mcnemar, signed_rank
 
 if TYPE_CHECKING:
@@ -126,8 +127,9 @@ class Paired:
     """The result of comparing a candidate with a baseline on shared samples, in units of the measure.
 
     `difference` is candidate minus baseline; `gain` is the same, with a positive sign if the candidate is better.
-    `ci_low` and `ci_high` bound the difference (None with fewer than two documents). `unpaired` samples were not scored
-    on both sides. `mean` and `deviation` describe the documents' differences, `effect` is their ratio (Cohen's d_z).
+    `ci_low` and `ci_high` bound the difference (None with fewer than two documents), and hold 0 where the test that
+    decides has a p-value of 1 - confidence or more. `unpaired` samples were not scored on both sides. `mean` and
+    `deviation` describe the documents' differences, `effect` is their ratio (Cohen's d_z).
     `spread` is the standard deviation of the documents' contributions (jackknife pseudo-values) to the difference.
     `test` tests the difference (None with fewer than two documents); `wilcoxon` tests whether the differences of the
     documents are symmetric about 0. `mcnemar` is None unless all scores are 0 or 1.
@@ -162,6 +164,11 @@ class Paired:
     def gain(self) -> float:
         """The difference, with a positive sign if the candidate is better."""
         return self.difference if self.measure.better == "higher" else -self.difference
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether the interval of the difference contains 0, or is not known."""
+        return self.ci_low is None or self.ci_high is None or self.ci_low <= 0 <= self.ci_high
 
     @property
     def effect(self) -> float | None:
@@ -209,7 +216,13 @@ def compare(
     contributions = _difference(combine, totals)
     sums = bounded.of_difference(measure, combine, totals[0], totals[1])
     draws = {"draws": replicates, "seed": seed}
+    test = corpus_test((totals[0], totals[1]), combine, contributions, sums, **draws) if contributions else None
+    mcnemar, alone = _mcnemar(*sides), len(names) == len(samples)
     interval = _interval(contributions, sums, confidence, draws)
+    if test and mcnemar and alone:
+        interval = mcnemar_interval(mcnemar.gained, mcnemar.lost, len(names), confidence)
+    elif interval and test and test.p >= 1 - confidence:
+        interval = _with_zero(interval)
     everyone = {*baseline.documents, *candidate.documents}
     return Paired(
         measure=measure,
@@ -226,10 +239,10 @@ def compare(
         mean=float(differences.mean()),
         deviation=float(differences.std(ddof=1)) if len(differences) > 1 else 0.0,
         spread=contributions.deviation if contributions else 0.0,
-        test=corpus_test((totals[0], totals[1]), combine, contributions, sums, **draws) if contributions else None,
+        test=test,
         wilcoxon=signed_rank(differences),
-        mcnemar=_mcnemar(*sides),
-        one_answer_per_document=len(names) == len(samples),
+        mcnemar=mcnemar,
+        one_answer_per_document=alone,
         non_inferiority=_non_inferiority(measure, sums, margin, confidence, draws) if contributions else None,
     )
 
@@ -278,6 +291,14 @@ def _interval(
     )
     # Two figures cannot differ by more than the width of the range.
     return statistics.Interval(max(min(low, studentised.low), sums.low), min(max(high, studentised.high), sums.high))
+
+
+def _with_zero(interval: Interval) -> Interval:
+    """Widen an interval to 0: where the test does not tell two figures apart, neither may the interval.
+
+    The paired randomisation has no interval of its own, and with few documents its p-value can't be small.
+    """
+    return statistics.Interval(min(interval.low, 0.0), max(interval.high, 0.0))
 
 
 def _mcnemar(baseline: Array, candidate: Array) -> McNemar | None:

@@ -121,7 +121,8 @@ def _verdict(paired: Paired, test: str, p: float, adjusted: float, family: tuple
     alpha = 1 - level
     word: Word = "not distinguishable"
     reason, fewest = "", 0
-    if adjusted < alpha and paired.difference:
+    # Test and interval agree but for the last digit of what is drawn at random: there the more cautious one counts.
+    if adjusted < alpha and paired.difference and (paired.ci_low is None or not paired.holds_zero):
         word = _word(paired)
     else:
         reason, fewest = _undecided(paired, test, alpha / size)
@@ -147,17 +148,18 @@ def _undecided(paired: Paired, test: str, alpha: float) -> tuple[str, int]:
     test_result = paired.test
     if test_result is None and paired.difference:
         return "no test is possible: without one of the documents there is no figure", 0
+    alone = "" if paired.holds_zero else "its interval, which is not corrected for the family, excludes 0"
     if test == _MCNEMAR or test_result is None or not paired.difference:
-        return "", 0
+        return alone, 0
     if test_result.unseen is not None and test_result.p == test_result.unseen:
         alike = "the documents differ so evenly that they say nothing about rare documents that were not seen"
         if test_result.reach is None:
             return f"{alike}, and the measure has no range that would bound those", 0
         return alike, fewest_alike(paired.difference, test_result.reach, alpha / 2)
-    if paired.wilcoxon.p < alpha:
+    if not alone and paired.wilcoxon.p < alpha:
         way = "higher" if paired.wilcoxon.rank_biserial > 0 else "lower"
         return f"most documents are {way}, but the overall figure does not show it: look at the documents", 0
-    return "", 0
+    return alone, 0
 
 
 def _non_inferior(paired: Paired, test: NonInferiority) -> str:

@@ -16,6 +16,7 @@ from aiohttp import web
 from backends.api import Endpoint
 
 DONE = b"data: [DONE]\n\n"
+HEARD = web.AppKey("heard", asyncio.Event)
 KEY = "sk-canary-0123456789"
 
 
@@ -47,7 +48,9 @@ class ScriptedEndpoint:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.connections: set[Any] = set()
+        self.heard = asyncio.Event()  # when it is set, `exhausted` sends its answer behind its headers
         app = web.Application(client_max_size=2**28)
+        app[HEARD] = self.heard
         app.router.add_post("/{scenario}/v1/chat/completions", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
 
@@ -112,6 +115,17 @@ async def slow(request: web.Request) -> web.StreamResponse:
     response = await open_stream(request)
     await response.write(chunk("Пет"))
     await asyncio.sleep(20)
+    return response
+
+
+async def exhausted(request: web.Request) -> web.StreamResponse:
+    """Say in the headers that no request is left, and send the answer only when the client has read them."""
+    left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6s250ms"}
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **left})
+    await response.prepare(request)
+    await request.app[HEARD].wait()
+    await response.write(GOOD)
+    await response.write_eof()
     return response
 
 
@@ -217,7 +231,7 @@ SPECIAL: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     for function in (
         *(bytewise, hang_up, slow, thinking, endless_line, huge_answer, repeat_the_key, web_page, refusal_with_200),
         *(late_usage, whole_reply, whole_reply_without_a_name, stream_of_another_name, error_of_words, loading),
-        *(other_json, reasoning_model),
+        *(other_json, reasoning_model, exhausted),
     )
 }
 
@@ -273,6 +287,19 @@ REFUSALS = {
     "status_429_date": refusal(429, "", Retry_After="Wed, 21 Oct 2099 07:28:00 GMT"),
     "status_500": refusal(500, "<html>oops"),
     "status_503": refusal(503, {"error": {"message": "busy"}}, Retry_After="1.5"),
+    "status_503_bare": refusal(503, {"error": {"message": "the model is loading"}}),
+    "status_503_openai": refusal(503, {"error": {"message": "Slow Down", "type": "server_error"}}),
+    "status_503_gemini": refusal(503, {"error": {"message": "The model is overloaded.", "status": "UNAVAILABLE"}}),
+    "status_503_reset": refusal(
+        503, {"error": {"type": "overloaded"}}, x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="1m2.5s"
+    ),
+    "status_529_bare": refusal(529, ""),
+    "status_429_past": refusal(
+        429, "", Retry_After="Wed, 21 Oct 2015 07:28:00 GMT", Date="Wed, 21 Oct 2015 07:30:00 GMT"
+    ),
+    "status_429_skewed": refusal(
+        429, "", Retry_After="Wed, 21 Oct 2015 07:28:09 GMT", Date="Wed, 21 Oct 2015 07:28:00 GMT"
+    ),
     "status_500_memory": refusal(500, {"error": {"message": "x", "code": "out_of_memory"}}),
     "status_302": refusal(302, "", Location="https://elsewhere.example/v1"),
 }

@@ -116,7 +116,10 @@ def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
         ("status_400_param", "bad_request", False, "Invalid value (param: temperature)"),
         ("status_400_text", "bad_request", False, "HTTP 400: just words"),
         ("status_502", "server_error", True, "HTTP 502: a web page with the title '502 Bad & Gateway'"),
-        ("status_529", "server_error", True, "HTTP 529: Overloaded"),
+        ("status_529", "rate_limited", True, "HTTP 529: Overloaded"),
+        ("status_529_bare", "server_error", True, "HTTP 529"),
+        ("status_429_past", "rate_limited", True, "HTTP 429"),
+        ("status_429_skewed", "rate_limited", True, "HTTP 429"),
         ("status_429_google", "rate_limited", True, "quota"),
         ("status_429_ms", "rate_limited", True, "slow"),
         ("status_429_credit", "unauthorised", False, "no credit left"),
@@ -128,7 +131,11 @@ def test_odd_streams_that_hold_an_answer(scenario: str, text: str) -> None:
         ("status_429", "rate_limited", True, "slow down"),
         ("status_429_date", "rate_limited", True, "no explanation"),
         ("status_500", "server_error", True, "<html>oops"),
-        ("status_503", "server_error", True, "busy"),
+        ("status_503", "rate_limited", True, "busy"),
+        ("status_503_bare", "server_error", True, "loading"),
+        ("status_503_openai", "rate_limited", True, "Slow Down"),
+        ("status_503_gemini", "rate_limited", True, "overloaded"),
+        ("status_503_reset", "rate_limited", True, "overloaded"),
         ("status_500_memory", "out_of_memory", False, "x"),
         ("status_302", "bad_response", False, "elsewhere.example"),
     ],
@@ -149,7 +156,15 @@ def test_all_refusals_are_tested() -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "low", "high"),
-    [("status_429", 7, 7), ("status_503", 1.5, 1.5), ("status_429_google", 17, 17), ("status_429_ms", 0.25, 0.25)],
+    [
+        ("status_429", 7, 7),
+        ("status_503", 1.5, 1.5),
+        ("status_429_google", 17, 17),
+        ("status_429_ms", 0.25, 0.25),
+        ("status_503_reset", 62.5, 62.5),
+        ("status_429_past", 0, 0),
+        ("status_429_skewed", 9, 9),  # by the clock of the endpoint, which is years behind ours
+    ],
 )
 def test_retry_after_in_seconds(scenario: str, low: float, high: float) -> None:
     error = ask(scenario).error
@@ -161,6 +176,23 @@ def test_retry_after_as_a_date() -> None:
     error = ask("status_429_date").error
     assert error is not None and error.retry_after_s is not None
     assert error.retry_after_s > 1e8
+
+
+def test_headers_that_say_that_nothing_is_left_are_told_of_before_the_answer_comes() -> None:
+    told: list[float] = []
+
+    async def run() -> Generation:
+        async with ScriptedEndpoint() as scripted:
+
+            def heard(seconds: float) -> None:
+                told.append(seconds)
+                scripted.heard.set()  # without which the endpoint sends no text
+
+            async with Client(scripted.endpoint("exhausted"), on_exhausted=heard, timeout_s=60) as client:
+                return await client.ask(PLAIN)
+
+    assert asyncio.run(run()).text == "Петров"
+    assert told == [6.25]
 
 
 def test_a_slow_answer_times_out_as_a_whole() -> None:

@@ -38,7 +38,14 @@ def test_the_command_of_tesseract():
 def test_the_command_of_rapidocr():
     launch = launched(**{"engine_args.engine": "rapidocr", "threads": "2"})
     assert option(launch, "--engine") == "rapidocr" and option(launch, "--threads") == "2"
-    assert "--languages" not in launch.argv
+    assert "--languages" not in launch.argv and "--boxes" not in launch.argv
+
+
+@pytest.mark.parametrize("engine", ["tesseract", "rapidocr"])
+def test_boxes_are_asked_for_and_told_of(engine: str):
+    assert option(launched(**{"engine_args.engine": engine, "engine_args.boxes": "lines"}), "--boxes") == "lines"
+    account = json.dumps({"engine": engine, "boxes": "lines", "facts": {}})
+    assert OcrBackend().statistics("", account, "").facts["boxes"] == "lines"
 
 
 @pytest.mark.parametrize(
@@ -50,8 +57,10 @@ def test_the_command_of_rapidocr():
         (TESSERACT | {"weights": "dummy"}, "has its own"),
         (TESSERACT | {"engine_args.psm": "0"}, "psm=0: 1 to 13"),
         (TESSERACT | {"engine_args.psm": "six"}, "psm=six: 1 to 13"),
-        (TESSERACT | {"engine_args.oem": "1"}, "tesseract has no such option; it has: languages, psm"),
+        (TESSERACT | {"engine_args.oem": "1"}, "tesseract has no such option; it has: languages, psm, boxes"),
         ({"engine_args.engine": "rapidocr", "engine_args.languages": "rus"}, "rapidocr has no such option"),
+        ({"engine_args.engine": "rapidocr", "engine_args.boxes": "words"}, "boxes=words: rapidocr has: none, lines"),
+        (TESSERACT | {"engine_args.boxes": "true"}, "boxes=true: tesseract has: none, lines, words"),
         ({"engine_args.engine": "rapidocr", "batch_size": "4"}, "one page at a time"),
         (TESSERACT | {"max_pixels": "100"}, "no setting max_pixels=100"),
         (TESSERACT | {"adapter": "folder"}, "no setting adapter=folder"),

@@ -169,11 +169,11 @@ ERRORS = {
         "rate_limited",
         True,
     ),
-    "TGI": ({"error": "boom", "error_type": "overloaded"}, "server_error", True),
+    "TGI": ({"error": "boom", "error_type": "overloaded"}, "rate_limited", True),
     "TGI, a validation": ({"error": "boom", "error_type": "validation"}, "bad_request", False),
     "Anthropic, as a named event": (
         'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "boom"}}\n\n',
-        "server_error",
+        "rate_limited",
         True,
     ),
     "a named event, flat": (
@@ -181,6 +181,7 @@ ERRORS = {
         "rate_limited",
         True,
     ),
+    "a status of overload": ({"error": {"code": 503, "message": "boom: is overloaded"}}, "rate_limited", True),
     "a named event of words": ("event: error\ndata: boom\n\n", "server_error", True),
     "older llama.cpp, a field of its own": ('error: {"code": 500, "message": "boom"}\n\n', "server_error", True),
     "FastAPI": ({"detail": "boom"}, "server_error", True),

@@ -42,8 +42,8 @@ def test_all_files_are_looked_at():
         - len(list((CONF / "hydra").rglob("*.yaml")))
         - len(list((CONF / "experiment").rglob("*.yaml")))
         - len(list((CONF / "workers").rglob("*.yaml")))
-        - 4
-    )  # config.yaml itself, and the tables quant_support.yaml, pixel_limits.yaml and model_facts.yaml
+        - 5
+    )  # config.yaml itself, and the tables quant_support.yaml, pixel_limits.yaml, degrade.yaml and model_facts.yaml
     assert len(FILES) >= 40
 
 

@@ -191,3 +191,17 @@ def test_scores_of_models_with_different_frames_are_comparable():
 def test_a_reference_without_a_box_is_told(picture):
     assert create("grounding").check_reference("внизу справа", picture) == "no box in it"
     assert Path(picture).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('[{"bbox": [1, 2, 3, 4], "text": "п. (5, 6, 7, 8) и [9, 9, 9, 9]"}]', [(1, 2, 3, 4)]),
+        ('[{"text": "\\"[5, 6, 7, 8]", "bbox": [1, 2, 3, 4]}, {"bbox": [2, 3, 4, 5]}]', [(1, 2, 3, 4), (2, 3, 4, 5)]),
+        ('{"a": "(1, 2),(3, 4)", "b": "(5,6),(7,8)"}', [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        ('"[1, 2, 3, 4]" и [5, 6, 7, 8]', [(1, 2, 3, 4), (5, 6, 7, 8)]),
+    ],
+)
+def test_four_numbers_that_a_page_prints_are_no_box_beside_those_of_its_json(text, read):
+    assert boxes.written(text) == read
+    assert len(boxes.labels(text)) == len(read)

@@ -77,9 +77,26 @@ def test_a_list_of_blocks_that_was_cut_off_is_read_as_far_as_it_goes():
         assert found[0] == "" and found[-1] == read and [len(one) for one in found] == sorted(map(len, found))
 
 
-@pytest.mark.parametrize("text", ["нет [", "[нет]", "[1] сноска", '[{"text": "a" "b"}, {"text": "c"}]', "[{]}", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "нет [",
+        "[нет]",
+        "пол: [] муж. [ ] жен.",
+        "[] да",
+        "[1] сноска",
+        '[{"text": "a" "b"}, {"text": "c"}]',
+        "[{]}",
+        "",
+    ],
+)
 def test_what_is_no_list_of_blocks_stays_as_it_is(text):
     assert apply(["layout_json"], text) == text
+
+
+@pytest.mark.parametrize("text", ["[]", "[ ]", "```json\n[]\n```"])
+def test_a_list_without_blocks_is_an_empty_page(text):
+    assert apply(["layout_json"], text) == ""
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

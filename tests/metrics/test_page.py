@@ -1,5 +1,7 @@
 """Whole pages: what counts as the same, what as an error, what is unscored."""
 
+import json
+
 import pytest
 
 from metrics.aggregate import aggregate
@@ -224,9 +226,41 @@ def test_blocks_of_a_page():
     assert (len(blocks.tables), blocks.formulas, blocks.broken) == (1, ("x^2 + y = 5",), "")
 
 
+def layout(*texts: str) -> str:
+    return json.dumps([{"bbox": [0, 0, 9, 9], "text": text} for text in texts], ensure_ascii=False)
+
+
+def test_a_reference_may_be_a_layout_with_boxes():
+    options = {"adapters": ["layout_json"], "reference_adapters": ["layout_json"]}
+    table = "<table><tr><td>чай</td><td>10</td></tr></table>"
+    found = values(layout("Счёт", "Итого: 5", table), layout("Счёт", "Итого: 5", table), **options)
+    assert (found["page_overall"], found["page_teds"], found["page_extra"]) == (1, 1, 0)
+    assert values("Счёт\n\nИтого: 5", layout("Счёт", "Итого: 5"), **options)["page_overall"] == 1
+    assert values(layout("Счёт"), layout("Счёт", "Итог"), **options)["page_text_edit"] == 0.5
+    assert create("page", options).version.endswith("reference_adapters=layout_json")
+
+
+@pytest.mark.parametrize(
+    ("reference", "what"),
+    [
+        ("# Счёт", "layout_json: no JSON list of blocks: Expecting value"),
+        ('{"text": "а"}', "layout_json: no list of blocks"),
+        ('["а"]', "layout_json: no list of blocks"),
+        ('[{"text": null}]', "layout_json: block 1: its text is no text"),
+        ("[]", "no text, table or formula in it"),
+        (layout("<table><tr><td>5</td></tr>"), "table 1: <table> is not closed"),
+        (layout("а", "<table></table>"), "a table has no cells"),
+    ],
+)
+def test_a_reference_that_is_no_layout_is_unscored_and_never_0(reference, what):
+    found = score("page", case("Счёт", reference), {"reference_adapters": ["layout_json"]})
+    assert all(one.value is None and what in one.reason for one in found.values())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"reference_adapters": ["docx"]}, "no adapter is called 'docx'"),
         ({"characters": "words"}, "characters is 'words'; valid: letters, all"),
         ({"nodes": "x"}, "nodes is 'x'; valid: omnidocbench, paper"),
         ({"normalisation": {"punctuation": True}}, "would take the markup away"),

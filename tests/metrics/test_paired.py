@@ -219,7 +219,7 @@ def test_statistics_of_several_measures_share_the_places_of_their_samples():
 
 
 def test_no_interval_of_a_share_is_wider_than_shares_can_differ():
-    one = paired(run("a", [0.0, 0.0, 0.0]), run("b", [1.0, 0.0, 0.0]))
+    one = paired(run("a", [0.0, 0.0, 0.1]), run("b", [1.0, 0.0, 0.1]))
     assert (one.ci_low, one.ci_high) == (-1.0, 1.0)
 
 

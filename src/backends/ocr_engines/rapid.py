@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.ocr_engines import OcrFailed, OcrMissing
+from backends.ocr_engines import OcrFailed, OcrMissing, Placed, within
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,14 +39,29 @@ class Rapid:
 
     def read(self, picture: Image) -> str:
         """Return the texts that were found, from top to bottom, each in a line of its own. Raises OcrFailed."""
+        return "\n".join(getattr(self._found(picture), "txts", None) or ())
+
+    def places(self, picture: Image, unit: str) -> Sequence[Placed]:
+        """Return the texts that were found with the upright boxes around their four corners. Raises OcrFailed."""
+        if unit != "lines":
+            raise ValueError(f"rapidocr's boxes are lines, and no {unit}")
+        found = self._found(picture)
+        texts, corners = getattr(found, "txts", None) or (), getattr(found, "boxes", None)
+        placed = []
+        for text, points in zip(texts, () if corners is None else corners, strict=True):
+            if text.strip():
+                box = tuple(float(edge) for edge in (*points.min(axis=0), *points.max(axis=0)))
+                placed.append(Placed(text.strip(), within(box, picture.width, picture.height)))  # type: ignore[arg-type]
+        return placed
+
+    def _found(self, picture: Image) -> Any:
         import numpy
 
         pixels = numpy.asarray(picture)[:, :, ::-1]  # blue first, as OpenCV has it
         try:
-            lines = self._engine(numpy.ascontiguousarray(pixels))
+            return self._engine(numpy.ascontiguousarray(pixels))
         except Exception as error:  # OpenCV and onnxruntime raise errors of their own kinds, about this picture
             raise OcrFailed(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
-        return "\n".join(getattr(lines, "txts", None) or ())
 
     def facts(self) -> Mapping[str, str]:
         """Return the versions and a digest of each model's file."""

@@ -1,6 +1,6 @@
 """tesseract, a program of the system: Debian's tesseract-ocr, with a package for each language (tesseract-ocr-rus).
 
-pytesseract 0.3.13 hands it a PNG and reads its text back; the files of a language are found as
+pytesseract 0.3.13 hands it a PNG and reads its text, or a TSV with places, back; the files of a language are found as
 `tesseract --list-langs` says (5.x names the folder in its first line).
 """
 
@@ -11,12 +11,12 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backends.ocr_engines import OcrFailed, OcrMissing
+from backends.ocr_engines import OcrFailed, OcrMissing, Placed, within
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,15 +46,40 @@ class Tesseract:
         """Return the text of an RGB picture. Raises OcrFailed."""
         import pytesseract
 
+        return str(self._asked(pytesseract.image_to_string, picture)).strip()
+
+    def places(self, picture: Image, unit: str) -> Sequence[Placed]:
+        """Return its lines or words with the boxes around their letters, in its order. Raises OcrFailed."""
+        import pytesseract
+
+        # TSV: a row for each block, paragraph, line and word; only those of words have a text.
+        found = self._asked(pytesseract.image_to_data, picture, output_type=pytesseract.Output.DICT)
+        gathered: dict[tuple[int, ...], list[Placed]] = {}
+        for row, text in enumerate(map(str, found["text"])):
+            if not text.strip():
+                continue
+            number = *(found[name][row] for name in ("page_num", "block_num", "par_num", "line_num")), row
+            left, top, width, height = (found[name][row] for name in ("left", "top", "width", "height"))
+            box = within((left, top, left + width, top + height), picture.width, picture.height)
+            gathered.setdefault(number if unit == "words" else number[:-1], []).append(Placed(text.strip(), box))
+        return list(map(_joined, gathered.values()))
+
+    def _asked(self, ask: Callable[..., Any], picture: Image, **more: Any) -> Any:
+        import pytesseract
+
         try:
-            text = pytesseract.image_to_string(picture, lang=self.languages, config=f"--psm {self.psm}")
+            return ask(picture, lang=self.languages, config=f"--psm {self.psm}", **more)
         except (pytesseract.TesseractError, OSError, RuntimeError, ValueError) as error:
             raise OcrFailed(" ".join(str(error).split())[:300]) from error
-        return str(text).strip()
 
     def facts(self) -> Mapping[str, str]:
         """Return the program's version, and the digest of each language's file."""
         return {"version.tesseract": version(), **digests(self.languages)}
+
+
+def _joined(words: Sequence[Placed]) -> Placed:
+    lefts, tops, rights, bottoms = zip(*(word.box for word in words), strict=True)
+    return Placed(" ".join(word.text for word in words), (min(lefts), min(tops), max(rights), max(bottoms)))
 
 
 def check(languages: str) -> None:

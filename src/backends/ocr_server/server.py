@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.chat_server.completions import Delta, Event, Failed, Finished, Timing
 from backends.chat_server.errors import RequestError
@@ -17,6 +18,9 @@ from backends.chat_server.images import decode_image
 from backends.chat_server.protocol import ChatRequest, Clip
 from backends.ocr_engines import OcrFailed, Reader
 from backends.ocr_server.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass
@@ -77,6 +81,8 @@ class Server(ChatServer):
             raise RequestError("an OCR program reads pictures, and no videos", param="messages")
         if not request.images:
             raise RequestError("an OCR program needs the picture of a page to read", param="messages")
+        if self.settings.boxes != "none" and len(request.images) > 1:
+            raise RequestError("boxes are of one page: an OCR program with boxes reads one picture", param="messages")
         if request.response_schema is not None:
             raise RequestError("an OCR program can't be held to a schema", code="unsupported_parameter")
         if request.logprobs:
@@ -96,6 +102,8 @@ class Server(ChatServer):
         facts: dict[str, Any] = {"engine": settings.engine, "batch_size": settings.workers, "facts": dict(self._facts)}
         if settings.engine == "tesseract":
             facts |= {"languages": settings.languages, "psm": settings.psm}
+        if settings.boxes != "none":
+            facts["boxes"] = settings.boxes
         return facts | {
             "requests": {"served": counts.served, "failed": counts.failed, "cancelled": counts.cancelled},
         }
@@ -105,12 +113,11 @@ class Server(ChatServer):
 
     def _read(self, request: ChatRequest, arrived: float) -> list[Event]:
         """Read the pictures of a request, and separate pages by empty lines. Runs in a worker's thread."""
-        assert self._reader is not None
         started = time.perf_counter()
         try:
             pictures = [decode_image(data, number) for number, data in enumerate(request.images, start=1)]
             decoded = time.perf_counter()
-            text = "\n\n".join(page for page in map(self._reader.read, pictures) if page)
+            text = "\n\n".join(page for page in map(self._page, pictures) if page)
         except RequestError as error:
             self.counts.failed += 1
             return [Failed(error)]
@@ -124,3 +131,12 @@ class Server(ChatServer):
         # An OCR program generates no tokens and reads no prompt, so the numbers of tokens are unknown.
         end = Finished("stop", 0, None, 0, sizes, timing)
         return [Delta(text, ()), end] if text else [end]
+
+    def _page(self, picture: Image) -> str:
+        """Return the text of a page, or the JSON of what was read where, one text a line: `[{"bbox", "text"}]`."""
+        assert self._reader is not None
+        if self.settings.boxes == "none":
+            return self._reader.read(picture)
+        placed = self._reader.places(picture, self.settings.boxes)
+        lines = (json.dumps({"bbox": list(one.box), "text": one.text}, ensure_ascii=False) for one in placed)
+        return "[" + ",\n".join(lines) + "]"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from backends.ocr_engines import ENGINES
+from backends.ocr_engines import BOXES, ENGINES
 
 KEY_VARIABLE = "RUNNER_ENGINE_KEY"
 
@@ -22,6 +22,7 @@ class Settings:
     served_model_name: str = "model"
     languages: str = "rus+eng"
     psm: int = 3
+    boxes: str = "none"
     workers: int = 1
     threads: int | None = None
     api_key: str = field(default="", repr=False)
@@ -37,6 +38,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
     add("--served-model-name", default="model", help="the name that requests use")
     add("--languages", default="rus+eng", help="languages of tesseract, such as rus+eng")
     add("--psm", default=3, type=int, help="tesseract's page segmentation mode, 1 to 13 (tesseract --help-psm)")
+    add("--boxes", default="none", choices=BOXES["tesseract"], help="answer with JSON: what is read, with its places")
     add("--workers", default=1, type=int, help="number of pages that are read at once")
     add("--threads", type=int, help="CPU threads of onnxruntime; tesseract heeds OMP_THREAD_LIMIT")
     return Settings(**vars(parser.parse_args(arguments)), api_key=os.environ.get(KEY_VARIABLE, ""))

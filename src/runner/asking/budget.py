@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from backends.api import Failure, Generation, GenerationRequest, Message, TextPart
+from runner.asking.waits import Waits
 from runner.planning.prices import Price
 
 # Bytes that a chat template adds to a message. Bytes are an upper bound for tokens: no token is shorter than a byte.
@@ -92,7 +93,7 @@ class Spending:
     _failed_in_a_row: int = 0
     _stopped: Failure | None = None
 
-    async def enter(self, request: GenerationRequest) -> Failure | None:
+    async def enter(self, request: GenerationRequest, waits: Waits | None = None) -> Failure | None:
         """Reserve the maximum cost of an attempt. If the budget is reserved by other requests, wait for one to end.
 
         Return None if the request may be sent, else the failure to record.
@@ -108,7 +109,10 @@ class Spending:
                 self.refused += 1
                 return Failure("over_budget", f"not asked: {self.key}={self.ledger.limit:g} is spent")
             self._freed = self._freed or asyncio.Event()
+            came = asyncio.get_running_loop().time()
             await self._freed.wait()
+            if waits is not None:
+                waits.budget_s += asyncio.get_running_loop().time() - came
 
     def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
         """Settle the cost of an attempt. `generation` is None if it was interrupted, which may have been billed."""
@@ -122,6 +126,9 @@ class Spending:
         if self._freed is not None:
             self._freed.set()
             self._freed = None
+
+    def exhausted(self, _seconds: float) -> None:
+        """Leave it to `RateLimit`."""
 
     def asks_again(self, _generation: Generation) -> bool:
         """Count every attempt."""

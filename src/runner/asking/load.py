@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 from backends.api import Endpoint, Failure, FailureKind, Generation, GenerationRequest, Message, Sampling, TextPart
 from backends.client import Client
 from runner.asking.prefetch import Prefetch
+from runner.asking.waits import Waits
 from runner.datasets.encoded import BadImage
 from runner.prompts import PromptError
 
@@ -47,12 +48,16 @@ class Ask:
 class Gate(Protocol):
     """Decides whether a request may be sent, for example because it is paid for."""
 
-    async def enter(self, request: GenerationRequest) -> Failure | None:
-        """Let an attempt pass, perhaps after a wait, or return why it may not be sent."""
+    async def enter(self, request: GenerationRequest, waits: Waits, /) -> Failure | None:
+        """Let an attempt pass, perhaps after a wait, which is added to `waits`, or return why it may not be sent."""
         ...
 
     def leave(self, request: GenerationRequest, generation: Generation | None) -> None:
         """Learn how an attempt that passed has ended; None: it was interrupted."""
+        ...
+
+    def exhausted(self, seconds: float) -> None:
+        """Learn that the endpoint says, with an answer, that it grants nothing more for so many seconds."""
         ...
 
     def asks_again(self, generation: Generation) -> bool:
@@ -86,8 +91,9 @@ class Tally:
     """What a load measured so far; kept outside of the loop, so that an interruption loses none of it.
 
     `wall_s` runs from the first request to the last answer. `engine_s` is what all attempts took, `slots_s` the
-    time that slots had work, both summed over slots and without the waits between attempts: their difference is what
-    the harness itself took. `output_tokens` is None once an answer came without a count.
+    time that slots had work, both summed over slots and without the waits before and between attempts: their difference
+    is what the harness itself took. These waits are the others in seconds, as in `Waits`. `output_tokens` is None once
+    an answer came without a count.
     """
 
     wall_s: float = 0.0
@@ -97,6 +103,17 @@ class Tally:
     answered: int = 0
     chars: int = 0
     output_tokens: int | None = 0
+    rate_limit_wait_s: float = 0.0
+    fault_wait_s: float = 0.0
+    in_flight_wait_s: float = 0.0
+    budget_wait_s: float = 0.0
+
+    def wait(self, waits: Waits) -> None:
+        """Add what one question waited."""
+        self.rate_limit_wait_s += waits.rate_limit_s
+        self.fault_wait_s += waits.fault_s
+        self.in_flight_wait_s += waits.in_flight_s
+        self.budget_wait_s += waits.budget_s
 
     def count(self, generation: Generation) -> None:
         """Add one answer or failure."""
@@ -143,22 +160,26 @@ async def load(
             if taken is None:
                 return
             ask, request = taken.question, taken.request
-            engine_s = waited = 0.0
+            engine_s, waits = 0.0, Waits()
             if isinstance(request, Generation):
                 generation = request
             else:
                 answered = await watched.ask(client, request)
-                generation, engine_s, waited = answered.generation, answered.engine_s, answered.waited_s
+                generation, engine_s, waits = answered.generation, answered.engine_s, answered.waits
             tally.count(generation)
             following = on_answer(ask, generation)
             questions.done(taken)
             tally.engine_s += engine_s
-            tally.slots_s += clock() - begin - waited
+            tally.slots_s += clock() - begin - waits.total_s
+            tally.wait(waits)
 
     async with contextlib.AsyncExitStack() as open_clients:
         share = math.ceil(concurrency / len(endpoints))
+        heard = None if gate is None else gate.exhausted
         clients = [
-            await open_clients.enter_async_context(Client(endpoint, timeout_s=timeout_s, max_connections=share))
+            await open_clients.enter_async_context(
+                Client(endpoint, timeout_s=timeout_s, max_connections=share, on_exhausted=heard)
+            )
             for endpoint in endpoints
         ]
         begin = clock()
@@ -198,7 +219,7 @@ def built(ask: Ask) -> GenerationRequest | Generation:
 class Answered:
     """An answer; `engine_s` is the latency of all attempts in seconds.
 
-    `waited_s` is what passed between them and before the gate, in seconds.
+    `waits` is what passed between them and before the gate, by its cause.
 
     `begun` is when its last attempt began, on the event loop's clock, and `left` when its first one did; None: the gate
     let none pass.
@@ -206,7 +227,7 @@ class Answered:
 
     generation: Generation
     engine_s: float
-    waited_s: float
+    waits: Waits
     begun: float
     left: float | None
 
@@ -235,8 +256,7 @@ class Watched:
         elif error.kind in LOST:
             if not await settled(self._alive):
                 raise EngineGone
-            # To see whether a lost engine still lives is nobody's work.
-            return dataclasses.replace(answered, waited_s=answered.waited_s + self._clock() - ended)
+            answered.waits.fault_s += self._clock() - ended  # to see whether it still lives is nobody's work
         return answered
 
     async def _hangs(self, client: Client) -> bool:
@@ -256,7 +276,8 @@ async def answer(
 
     A question that timed out is asked again only of an engine that does not hang.
     """
-    engine_s = begun = held_s = 0.0
+    engine_s = begun = 0.0
+    waits = Waits()
     left: float | None = None
     clock = asyncio.get_running_loop().time
 
@@ -267,12 +288,10 @@ async def answer(
         return generation
 
     async def once() -> Generation:
-        nonlocal engine_s, begun, held_s, left
-        came = clock()
-        if gate is not None and (refused := await gate.enter(request)) is not None:
+        nonlocal engine_s, begun, left
+        if gate is not None and (refused := await gate.enter(request, waits)) is not None:
             return Generation(request.key, None, refused)
         begun = clock()
-        held_s += begun - came
         left = begun if left is None else left
         generation = None
         try:
@@ -290,7 +309,7 @@ async def answer(
 
     generation = await attempt()
     if not _again(generation):  # nearly always; tenacity's account of one attempt costs as much as making a request
-        return Answered(generation, engine_s, held_s, begun, left)
+        return Answered(generation, engine_s, waits, begun, left)
     first = [generation]
 
     async def attempt_or_first() -> Generation:
@@ -300,12 +319,13 @@ async def answer(
         retry=retry_if_result(_again),
         stop=stop_after_attempt(retries + 1),
         wait=_wait,
+        before_sleep=lambda state: waits.between_attempts(_error(state), state.upcoming_sleep),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     generation = await attempts(attempt_or_first)
     number = attempts.statistics.get("attempt_number", 1)
     generation = dataclasses.replace(generation, attempts=number)
-    return Answered(generation, engine_s, held_s + attempts.statistics.get("idle_for", 0.0), begun, left)
+    return Answered(generation, engine_s, waits, begun, left)
 
 
 def _again(generation: Generation) -> bool:
@@ -314,10 +334,15 @@ def _again(generation: Generation) -> bool:
 
 def _wait(state: RetryCallState) -> float:
     """Wait as long as the endpoint asks for, else a growing random time."""
-    error = state.outcome.result().error if state.outcome else None
+    error = _error(state)
     if error is not None and error.retry_after_s is not None:
         return float(min(error.retry_after_s, LONGEST_RETRY_AFTER_S))
     return float(SHORTEST_WAIT_S + wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)(state))
+
+
+def _error(state: RetryCallState) -> Failure | None:
+    generation: Generation | None = state.outcome.result() if state.outcome else None
+    return None if generation is None else generation.error
 
 
 async def responds(endpoint: Endpoint, within_s: float) -> bool:

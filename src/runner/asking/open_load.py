@@ -17,6 +17,7 @@ from backends.api import Endpoint, Generation, GenerationRequest
 from backends.client import Client
 from runner.asking.load import Answered, Ask, Gate, Tally, Watched, built, one_error
 from runner.asking.prefetch import MOST, Prefetch, Taken
+from runner.asking.waits import Waits
 from runner.planning.arrivals import Arrivals
 
 OnAnswer = Callable[[Ask, Generation], Ask | None]
@@ -28,9 +29,9 @@ class OpenTally(Tally):
 
     `wall_s` is the length of its settled part; `answered`, `chars` and `output_tokens` count the answers that ended
     within it, `ended` those and the failures, and `due` the requests that were due within it. `asked` counts all of
-    the load, and so does `held`: the requests that waited on our side since too many were under way. `in_flight_s`
-    sums how long requests were under way within the settled part, so that divided by `wall_s` it is how many were on
-    average.
+    the load, and so do the waits and `held`: the requests that waited on our side since too many were under way.
+    `in_flight_s` sums how long requests were under way within the settled part, so that divided by `wall_s` it is how
+    many were on average.
     """
 
     due: int = 0
@@ -98,6 +99,7 @@ class _Sending:
         self._free = asyncio.Semaphore(arrivals.max_in_flight)
         self._clock = asyncio.get_running_loop().time
         self._began, self._ended_s = self._clock(), math.inf
+        self._full_until = -math.inf  # when the last request left that found as many under way as are allowed
 
     def ends(self, at_s: float) -> None:
         """Learn when the sending is over, in seconds from the start."""
@@ -113,19 +115,25 @@ class _Sending:
         """Send a request when it is due, and return."""
         if (early := self._began + due - self._clock()) > 0:
             await asyncio.sleep(early)
-        if self._free.locked():
+        if full := self._free.locked():
             self._tally.held += 1
         await self._free.acquire()
+        if full:
+            self._full_until = self._clock()
+        # One that was due while another was held back, and then found room at once, waited for the same reason.
+        held_s = max(0.0, self._full_until - self._began - due)
         number = self._under_way.index(min(self._under_way))
         self._under_way[number] += 1
-        group.create_task(self._request(number, taken, due))
+        group.create_task(self._request(number, taken, due, held_s))
 
-    async def _request(self, number: int, taken: Taken[Ask, GenerationRequest | Generation], due: float) -> None:
+    async def _request(
+        self, number: int, taken: Taken[Ask, GenerationRequest | Generation], due: float, held_s: float
+    ) -> None:
         sent: float | None = None  # in seconds from the start; a budget may hold it back, or not let it pass
         settled = due >= self._settle_s
         self._tally.due += settled
         following: Ask | None = taken.question
-        waited = 0.0
+        waits = Waits(in_flight_s=held_s)
         try:
             while following is not None:
                 ask, request = taken.question, taken.request
@@ -139,7 +147,7 @@ class _Sending:
                     self._tally.due -= settled and sent is None
                     generation = self._from_due(answered, due, due if sent is None else sent, settled=settled)
                     self._tally.engine_s += answered.engine_s
-                    waited += answered.waited_s
+                    waits.add(answered.waits)
                 self._count(generation)
                 following = self._on_answer(ask, generation)
                 self._questions.done(taken)
@@ -149,7 +157,8 @@ class _Sending:
             self._under_way[number] -= 1
             self._free.release()
             ended = self._clock() - self._began
-            self._tally.slots_s += ended - due - waited
+            self._tally.slots_s += ended - due - waits.total_s
+            self._tally.wait(waits)
             if sent is not None:
                 self._tally.in_flight_s += max(0.0, min(ended, self._ended_s) - max(sent, self._settle_s))
 

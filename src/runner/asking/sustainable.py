@@ -212,13 +212,20 @@ def search(first: int, ceiling: int, ladder: Ladder, steps: int) -> Generator[in
             high = rung
             if low is None and judged.in_flight < ALONE:
                 return Outcome(None, high, "alone")
-        if low is not None and low >= ceiling:
-            return Outcome(low, None, "ceiling")
-        if low is not None and high is not None and high - low == 1:
-            return Outcome(low, high, "found")
-        if low is None:
-            assert high is not None
-            rung = high - ladder.doubling
-        else:
-            rung = min(low + ladder.doubling, ceiling) if high is None else (low + high) // 2
+        following = after(low, high, ceiling, ladder)
+        if not isinstance(following, int):
+            return Outcome(low, high, following)
+        rung = following
     return Outcome(low, high, "steps")
+
+
+def after(low: int | None, high: int | None, ceiling: int, ladder: Ladder) -> int | Ending:
+    """Return which rung is tried next where `low` holds and `high` does not, or why none is; not both are None."""
+    if low is not None and low >= ceiling:
+        return "ceiling"
+    if low is not None and high is not None and high - low == 1:
+        return "found"
+    if low is None:
+        assert high is not None
+        return high - ladder.doubling
+    return min(low + ladder.doubling, ceiling) if high is None else (low + high) // 2

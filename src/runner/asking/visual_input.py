@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from runner.planning import checkpoints
@@ -67,13 +66,12 @@ def resize_rule(
 
 def picture_size(described: str) -> tuple[int, int] | None:
     """Return (width, height) of a picture as answers.jsonl names it; None where it is not there any more."""
-    from runner.datasets.api import Image
+    from runner.datasets import degraded
     from runner.datasets.encoded import BadImage
     from runner.datasets.images import read_images
 
-    path, _, page = described.partition("#page=")
     try:
-        pictures = read_images([Image(Path(path), int(page) - 1 if page else None)])
+        pictures = read_images([degraded.described(degraded.without_mark(described))])  # both are of one size
     except BadImage:
         return None
     return (pictures[0].width, pictures[0].height) if len(pictures) == 1 else None

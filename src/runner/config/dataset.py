@@ -31,6 +31,11 @@ class DatasetConfig:
     other_pages: int = within(
         0, 0, 100
     )  # number of pictures of other documents added to each sample, to measure what more pages cost
+    degrade: str | None = one_of(
+        None, "phone", "scan", "fax"
+    )  # phone, scan, fax: pages are made worse, as these do; null: shown as they are; docs/datasets.md
+    degrade_strength: float = within(0.5, 0, 1)  # how much worse: 0 leaves them as they are, byte for byte
+    degrade_seed: int = 0  # the random seed of what differs from page to page: the side of the tilt, the noise
     region: str | None = None  # a column with a box on the page, [left, top, right, bottom]: only that part is shown
     region_margin: int = within(
         4, 0, 10000

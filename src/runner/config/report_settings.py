@@ -19,7 +19,7 @@ LANGUAGES = ("en", "ru")
 METRIC_GROUPS = (
     "quality", "text", "judge", "latency", "ttft", "tpot", "throughput", "memory", "energy", "cost", "engine", "cache",
     "samples", "harness", "repeats", "confidence", "parity", "load", "goodput", "capacity", "ocr", "race",
-    "drift",
+    "drift", "wait", "rate_limit",
 )  # fmt: skip
 # All metrics of these groups are known. The metrics of the other groups depend on the chosen scorers.
 METRICS = {
@@ -39,6 +39,8 @@ METRICS = {
     "goodput": ("requests_per_s", "share"),
     "capacity": ("requests_per_second", "pages_per_hour", "usd_per_1000_pages", "at_least_requests_per_second",
                  "below_requests_per_second", "at_least_pages_per_hour", "below_pages_per_hour", "steps", "requests"),
+    "wait": ("rate_limit_s", "fault_s", "in_flight_s", "budget_s", "share"),
+    "rate_limit": ("concurrency", "refused", "pauses", "waited_s"),
     "ocr": ("mean_s",),
     "race": ("documents", "stopped"),
     "drift": ("spread", "at_least", "at_most", "p50_low_s", "p50_high_s", "p95_low_s", "p95_high_s"),

@@ -22,17 +22,28 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
+class Degrade:
+    """How a page is made worse (`dataset.degrade`): the kind, the strength above 0 and up to 1, and the random seed."""
+
+    kind: str
+    strength: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """The location of a picture: a file, or a page (counted from 0) of a PDF. It is opened only when it is needed.
 
     With `frames` the file is a video, and those frames are used. With `box` only a part of the picture is used: left,
-    top, right and bottom in pixels of the upright picture, or of the rendered page of a PDF.
+    top, right and bottom in pixels of the upright picture, or of the rendered page of a PDF. With `degrade` the whole
+    page is made worse first, and `box`, which counts on the clean page, moves along.
     """
 
     path: Path
     page: int | None = None
     frames: Frames | None = None
     box: tuple[int, int, int, int] | None = None
+    degrade: Degrade | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,33 @@ def read_image(image: Image) -> EncodedImage:
 
     For a PDF of several pages `image.page` must be set; `pages` and `read_images` handle all pages.
     """
+    whole, path = _whole(image), image.path
+    if image.degrade is None:
+        return whole if image.box is None else _part(whole, image.box, path)
+    from runner.datasets.degrading import geometry  # numpy takes a while
+    from runner.datasets.degrading import pages as degrading
+
+    shown = degrading.degraded(whole, image.degrade)
+    if image.box is None:
+        return shown
+    moved = geometry.moved(image.box, degrading.warp(whole, image.degrade), whole.width, whole.height)
+    return _part(shown, moved, path)
+
+
+def warp(image: Image) -> tuple[float, ...] | None:
+    """Return where the places of a page are in the degraded picture of it (degrading/geometry.py).
+
+    None if the picture is shown as it is. Of a PDF without a page number the first page counts. Raise BadImage.
+    """
+    if image.degrade is None:
+        return None
+    from runner.datasets.degrading import pages as degrading
+
+    return degrading.warp(_whole(pages(image)[0]), image.degrade)
+
+
+def _whole(image: Image) -> EncodedImage:
+    """Read the clean picture, or page."""
     path = image.path
     modified = _check_file(path)
     try:
@@ -86,10 +113,9 @@ def read_image(image: Image) -> EncodedImage:
             file.seek(0)
             data = b"" if is_pdf else file.readall()
         # Pages and converted pictures are cached, because the next question is often about the same document.
-        whole = _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
+        return _pdf_page(path, image.page, modified) if is_pdf else _picture(path, data, modified)
     except OSError as error:
         raise BadImage(f"{path}: can't be read: {error.strerror or error}") from error
-    return whole if image.box is None else _part(whole, image.box, path)
 
 
 def _check_file(path: Path, largest: int = MAX_BYTES) -> int:
@@ -224,7 +250,7 @@ def pages(image: Image) -> tuple[Image, ...]:
         raise BadImage(
             f"{path}: of which of its {count} pages is {list(image.box)} (dataset.region) a part? Name it: #page=1"
         )
-    return tuple(Image(path, page, box=image.box) for page in range(count))
+    return tuple(dataclasses.replace(image, page=page) for page in range(count))
 
 
 @lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ from runner.config.dataset import DatasetConfig
 from runner.datasets import cells, embedded, looks, regions
 from runner.datasets.api import Frames, Image, Sample
 from runner.datasets.blind import BLIND, blinded
+from runner.datasets.degraded import how_of, worsened
 from runner.datasets.filters import Filters
 from runner.datasets.findings import Findings
 from runner.datasets.paths import ImageFolder, resolve, show
@@ -244,6 +245,11 @@ class _Builder:
             raise Refused(Problem(what, "dataset.region", "leave out dataset.other_pages, or dataset.region"))
         if self._config.other_pages:
             samples = self._with_other_pages(samples)
+        if self._config.degrade is not None:
+            samples, more = worsened(samples, self._config)
+            notes += more
+            if (how := how_of(self._config)) is not None:
+                self._content.update(f"degrade {how.kind} {how.strength} {how.seed}".encode())
         return LoadedDataset(name, samples, self._content.hexdigest(), notes)
 
     def _with_other_pages(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.asking.waits import CAUSES
 from runner.jobs.costs import Costs
 from runner.jobs.rows import is_truncated
 
@@ -177,7 +178,7 @@ def figures(seen: Seen, measured: Mapping[str, Any] | None, *, timed: bool) -> d
     values |= _latencies(seen) | _goodput(seen, measured)
     if measured:
         values |= _throughput(measured)
-        values |= _load(measured)
+        values |= _load(measured) | waits(measured)
         stats = measured["stats"]
         values |= {name: stats[key] for name, key in STATS.items() if stats.get(key) is not None}
         if stats.get("energy_joules") is not None and measured["asked"]:
@@ -229,6 +230,20 @@ def _load(measured: Mapping[str, Any]) -> dict[str, float]:
         "load/in_flight_mean": measured["in_flight_s"] / measured["wall_s"],
         "load/held_share": measured["held"] / measured["asked"],
     }
+
+
+def waits(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Return how long requests waited for what, in seconds summed over requests, and the share of their time.
+
+    That time is the one in which slots (of an open load: requests) had work or waited. Nothing is returned of what was
+    measured before waits were counted.
+    """
+    seconds = {f"wait/{cause}_s": measured.get(f"{cause}_wait_s") for cause in CAUSES}
+    known = {name: value for name, value in seconds.items() if value is not None}
+    if len(known) < len(seconds):
+        return {}
+    whole = measured["slots_s"] + sum(known.values())
+    return known | ({"wait/share": sum(known.values()) / whole} if whole else {})
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,11 +9,19 @@ from typing import Any
 
 from backends import chunks
 from runner.asking.questions import Generated
-from runner.jobs.figures import Seen, limited
+from runner.jobs.figures import Seen, limited, waits
 
 KEEPS_UP = 0.05  # share of the requests that may still be unanswered at the end of an open load that is borne
+WAITED = 0.1  # share of the time of requests that they may wait without a note
 GATHERED = 0.2  # share of the streamed answers whose tokens came all at once that is borne
 REMARKED = 5  # pictures that a note names, the rest counted
+# What requests waited for, by the cause of `waits.CAUSES`.
+CAUSES = {
+    "rate_limit": "for the provider's rate limits",
+    "fault": "after faults, before the next attempt",
+    "in_flight": "for our own limit of requests at once (backend.adapt_concurrency, load.max_in_flight)",
+    "budget": "for the budget (budget_usd)",
+}
 # What is told of answers with a remark of `Generation.remarks`.
 REMARKS = {
     "refusal": "are refusals: the model declined, and its words are scored (samples/refused)",
@@ -60,6 +68,22 @@ def _load_notes(seen: Seen, measured: Mapping[str, Any] | None) -> Iterator[str]
         yield f"goodput counts answers with {limits} (report.slo)"
     if seen.unknown:
         yield f"no goodput: of {seen.unknown} answers it is not known whether they kept within report.slo"
+
+
+def _waited(measured: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what requests waited for, where that was a large share of their time."""
+    known = waits(measured) if measured else {}
+    if known.get("wait/share", 0.0) <= WAITED:
+        return
+    assert measured is not None
+    causes = [f"{known[f'wait/{cause}_s']:.3g} s {what}" for cause, what in CAUSES.items() if known[f"wait/{cause}_s"]]
+    where = (
+        "latencies contain it, since they count from when requests were due"
+        if "due" in measured
+        else "no latency contains it, and throughput is lower for it"
+    )
+    share = f"{known['wait/share']:.0%}"
+    yield f"requests waited {share} of their time: {', '.join(causes)} (summed over requests); {where}"
 
 
 def _gathered(seen: Seen) -> Iterator[str]:
@@ -123,6 +147,7 @@ def notes(generated: Generated, seen: Seen) -> list[str]:
     if not generated.timed:
         return [*noted, "answers were reused from other conditions: no latency, throughput or memory is reported"]
     noted += _gathered(seen)
+    noted += _waited(generated.measured)
     noted += _load_notes(seen, generated.measured)
     if generated.measured is None:
         return [*noted, "nothing was asked anew and no measurement is stored: no throughput or memory is reported"]

@@ -20,7 +20,10 @@ from typing import Any, NotRequired, TypedDict
 from backends.api import Generation
 from metrics.answer_tokens import AnswerTokens
 from metrics.api import Case, Score
+from runner.datasets import images
 from runner.datasets.api import Image, Sample
+from runner.datasets.degraded import describe
+from runner.datasets.encoded import BadImage
 from runner.store import to_json
 
 SCORE_FIELDS = tuple(field.name for field in dataclasses.fields(Score))
@@ -64,6 +67,8 @@ class AnswerRow(TypedDict):
     remarks: NotRequired[list[str]]
     token_logprobs: NotRequired[dict[str, Any] | None]  # the fields of backends.api.TokenLogprobs
     lowered_max_pixels: NotRequired[int | None]
+    # where places of the first clean page are on the degraded one that was shown (datasets/degrading/geometry.py)
+    warp: NotRequired[list[float] | None]
     columns: NotRequired[dict[str, str]]
     rival: NotRequired[str]
 
@@ -101,6 +106,7 @@ def answer_row(sample: Sample, repeat: int, generation: Generation, prompt: str 
 
 def sample_columns(sample: Sample) -> dict[str, Any]:
     """Return the columns of a row that its sample decides."""
+    moved = {"warp": _warp(sample.images[0])} if sample.images and sample.images[0].degrade else {}
     return {
         "sample_id": sample.id,
         "document": sample.document,
@@ -111,12 +117,22 @@ def sample_columns(sample: Sample) -> dict[str, Any]:
         "images": [describe_image(image) for image in sample.images],
         "context": sample.context,
         "answerable": sample.answerable,
+        **moved,
     }
 
 
 def describe_image(image: Image) -> str:
-    """Name a picture for people: the path, and the page of a PDF."""
-    return str(image.path) if image.page is None else f"{image.path}#page={image.page + 1}"
+    """Name a picture for people: the path, the page of a PDF, and how it was made worse."""
+    return describe(image)
+
+
+def _warp(image: Image) -> list[float] | None:
+    """Return where places of the clean page are on the degraded one; None if the page can't be read."""
+    try:
+        warp = images.warp(image)
+    except BadImage:
+        return None
+    return None if warp is None else list(warp)
 
 
 def is_truncated(row: Mapping[str, Any]) -> bool:
@@ -139,6 +155,8 @@ def case(row: Mapping[str, Any]) -> Case:
         facts["answerable"] = row["answerable"]
     if sizes := row.get("image_sizes"):
         facts["image_sizes"] = sizes
+    if "warp" in row:
+        facts["warp"] = row["warp"]
     if told := row.get("token_logprobs"):
         facts["token_logprobs"] = AnswerTokens.of(told["lengths"], told["logprobs"], told["problem"])
     if columns := row.get("columns"):

@@ -22,6 +22,8 @@ from runner.prompts import Prompt, Rendered
 from runner.prompts.ocr import Ocr
 
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+# The built-in metrics to which JSON with boxes means something, or nothing at all.
+_READ_BOXES = ("page", "grounding", "mws_grounding", "stored")
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,7 @@ class Job:
         notes += unreachable.notes(self.config, self.prompt, self.dataset)
         if not isinstance(self.backend, OcrBackend):
             return notes
-        notes.append(
-            "an OCR program reads pictures and no prompts: neither prompt nor sampling had a say, each answer is the "
-            "whole text of the sample's pictures; metrics=[found] measures that (docs/engines.md)"
-        )
+        notes.append(self._whole_pages())
         if lacks := self.backend.lacks_cyrillic(self.spec):
             with_references = [sample for sample in self.dataset if sample.references]
             cyrillic = sum(any(map(CYRILLIC.search, sample.references)) for sample in with_references)
@@ -140,3 +139,13 @@ class Job:
                 )
                 notes.append(f"{sentence}can't write: {lacks}")
         return notes
+
+    def _whole_pages(self) -> str:
+        """Say what an OCR program's answers are, and which of the metrics don't read them so."""
+        said = "an OCR program reads pictures and no prompts: neither prompt nor sampling had a say, each answer is"
+        assert isinstance(self.backend, OcrBackend)
+        if self.backend.options(self.spec)[1].get("boxes", "none") == "none":
+            return f"{said} the whole text of the sample's pictures; metrics=[found] measures that (docs/engines.md)"
+        said = f"{said} what stands on the page and where, as JSON"
+        others = [name for name in self.config.metrics if name not in _READ_BOXES]
+        return f"{said}, which {', '.join(others)} can't read: leave boxes out for such metrics" if others else said

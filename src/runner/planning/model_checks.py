@@ -11,6 +11,7 @@ from runner.base.errors import Problem, Refused
 from runner.config import Config
 from runner.config.model import DTYPES
 from runner.datasets.api import Dataset
+from runner.datasets.opening import places
 
 MOVING = ("hf", "vllm")  # that read a sequence of JPEG frames as a video
 PICTURES_ALONE = ("openai", "litellm", "llama_cpp")
@@ -49,6 +50,7 @@ def pictures(config: Config, dataset: Dataset) -> None:
         where = "dataset.blind" if config.dataset.blind == "no_image" else "dataset"
         what = f"model={model.name} is an OCR program, and there is no picture that it could read"
         raise Refused(Problem(what, where, "run it on pictures, apart from models that are asked without"))
+    _one_page_for_boxes(config, dataset)
     if model.family == "document_qa" and prompt.ocr:
         what = f"model={model.name} reads pages by itself, and takes what stands in the prompt for the question"
         raise Refused(Problem(what, "prompt.ocr", "leave it out; models of text alone choose it themselves"))
@@ -56,6 +58,19 @@ def pictures(config: Config, dataset: Dataset) -> None:
         return
     what = f"model={model.name} takes text alone, and the samples have pictures"
     raise Refused(Problem(what, "prompt.ocr", "prompt.ocr=tesseract reads their text into the prompt"))
+
+
+def _one_page_for_boxes(config: Config, dataset: Dataset) -> None:
+    """Refuse questions with several pictures for an OCR program with boxes: no box says on which page it is."""
+    given = (config.model.engine_args.get("ocr") or {}) | config.backend.engine_args
+    if config.backend.name != "ocr" or given.get("boxes", "none") == "none":
+        return
+    if several := [sample.id for sample in dataset if len(sample.images) > 1]:
+        where = places(config.dataset, paths.root(), several[:1])
+        more = f", and {len(several) - 1} others have" if len(several) > 1 else " has"
+        what = f"sample {several[0]!r}{more} several pictures, and a box would not say on which one it is"
+        remedy = "give each page a question of its own, or backend.engine_args.boxes=none"
+        raise Refused(Problem(what, where.get(several[0], "backend.engine_args.boxes"), remedy))
 
 
 def dtype(config: Config) -> str:

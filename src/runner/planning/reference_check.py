@@ -51,7 +51,22 @@ def other_pictures(dataset: Any, metrics: Mapping[str, Metric]) -> list[Problem]
         if names and (getattr(dataset, key, usual) or usual) != usual
     ]
     what = f"{', '.join(names)} counts places on the page, and another picture than the whole page is shown"
-    return [Problem(what, f"dataset.{key}", f"dataset.{remedy}, or metrics without it") for key, remedy in wrong]
+    problems = [Problem(what, f"dataset.{key}", f"dataset.{remedy}, or metrics without it") for key, remedy in wrong]
+    return problems + _moved(dataset, metrics)
+
+
+def _moved(dataset: Any, metrics: Mapping[str, Metric]) -> list[Problem]:
+    """Return a problem where a page is tilted or turned, and a metric would count places on it as if it were not."""
+    kind = getattr(dataset, "degrade", None)
+    names = [name for name, metric in metrics.items() if getattr(metric, "still_pages", False)]
+    if not names or not kind or not dataset.degrade_strength:
+        return []
+    from runner.datasets.degrading import table  # numpy takes a while
+
+    if not table.moves(kind):
+        return []
+    what = f"a page that was made worse by {kind} is tilted or turned, and {', '.join(names)} does not follow that"
+    return [Problem(what, "dataset.degrade", "metrics=[grounding], which does; or dataset.degrade=fax")]
 
 
 def _is_on_picture(metric: Metric) -> bool:

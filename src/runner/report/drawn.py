@@ -68,7 +68,8 @@ class Drawn:
             prediction=answer.text,
             references=sample.references,
             images=images,
-            facts={"image_sizes": [list(answer.seen)]} if answer.seen else {},
+            facts=({"image_sizes": [list(answer.seen)]} if answer.seen else {})
+            | ({"warp": sample.warp} if sample.warp else {}),
         )
 
     def _boxes(self, metric: Grounding, sample: ReportSample, answer: CandidateAnswer) -> dict[str, Any]:

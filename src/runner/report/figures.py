@@ -8,7 +8,7 @@ from runner.report.texts import Texts
 # Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
 _PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention", "quality/kie_",
             "samples_share", "confidence/", "harness/overhead_share", "cache/", "goodput/share",
-            "load/late_share", "load/held_share", "drift/spread", "drift/at_")  # fmt: skip
+            "load/late_share", "load/held_share", "drift/spread", "drift/at_", "wait/share")  # fmt: skip
 
 
 def is_percent(name: str) -> bool:
@@ -33,7 +33,7 @@ def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
         return say.number(value, ".2f"), "GiB"
     if name.endswith("_per_s"):
         return _digits(value, say), ""
-    if last == "s" and group in ("latency", "ttft", "tpot", "engine", "load", "drift"):
+    if last == "s" and group in ("latency", "ttft", "tpot", "engine", "load", "drift", "wait"):
         return (say.number(1000 * value, ".0f"), "ms") if value < 1 else (say.number(value, ".2f"), "s")
     if group == "cost" or name.startswith("capacity/usd"):
         return _digits(value, say), "USD"

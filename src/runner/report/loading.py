@@ -16,9 +16,10 @@ from metrics.paired import MeanStatistics, ScoredRun
 from metrics.registry import MetricError, create
 from runner.config.report_settings import ReportConfig
 from runner.jobs.folder import JobFolder
+from runner.jobs.pages_shown import shown
 from runner.jobs.results import ALWAYS, UNKNOWN, choices
 from runner.jobs.rows import is_truncated
-from runner.report import significance
+from runner.report import clean_repeats, significance
 from runner.report.model import (
     VALIDITY,
     Candidate,
@@ -74,7 +75,13 @@ def _dataset(result: JobFolder) -> str:
     return str(result.environment.get("dataset_digest") or f"{described['name']}\0{described.get('path')}")
 
 
-def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
+def _named(result: JobFolder) -> str:
+    """Name the dataset of a job, and what its pages were made worse by."""
+    return ", ".join(filter(None, [str(result.config["dataset"]["name"]), str(shown(result.config))]))
+
+
+def _comparison(everything: Sequence[JobFolder], settings: ReportConfig, texts: Texts) -> Comparison:
+    results, repeats = clean_repeats.once(everything)
     chosen = choices(results)
     labels = _labels(results, chosen)
     metrics = _metrics(results)
@@ -99,7 +106,7 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
     named = (candidate for candidate in candidates if settings.baseline in _names(candidate))
     baseline = next(named, next((candidate for candidate in candidates if candidate.ranked), candidates[0]))
     compared = Comparison(
-        dataset=str(results[0].config["dataset"]["name"]),
+        dataset=_named(results[0]),
         candidates=candidates,
         samples=samples,
         measures=measures,
@@ -108,7 +115,8 @@ def _comparison(results: Sequence[JobFolder], settings: ReportConfig, texts: Tex
         baseline=baseline,
         metrics=metrics,
     )
-    compared.verdicts, compared.notes = significance.against(compared)
+    compared.verdicts, notes = significance.against(compared)
+    compared.notes = [*notes, *([texts("note.clean_repeats", n=repeats)] if repeats else [])]
     return compared
 
 
@@ -236,6 +244,7 @@ def _sample(row: Mapping[str, Any]) -> ReportSample:
         question=sys.intern(row["question"]),
         references=tuple(map(sys.intern, row["references"])),
         images=tuple(map(sys.intern, row["images"])),
+        warp=tuple(warp) if (warp := row.get("warp")) else None,
     )
 
 

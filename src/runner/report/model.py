@@ -32,7 +32,10 @@ def tracked(measure: Measure) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReportSample:
-    """A question about a document, the same for all candidates. `images` are named as in answers.jsonl."""
+    """A question about a document, the same for all candidates. `images` are named as in answers.jsonl.
+
+    `warp` says where places of the clean page are on the one that was shown, if that was made worse (dataset.degrade).
+    """
 
     id: str
     document: str
@@ -41,6 +44,7 @@ class ReportSample:
     question: str
     references: tuple[str, ...]
     images: tuple[str, ...]
+    warp: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

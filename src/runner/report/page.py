@@ -33,6 +33,8 @@ from runner.report.sections import (
     reading,
     thinking,
     verdict,
+    waits,
+    worsened,
 )
 from runner.report.spoken import decision_of, seeing
 
@@ -42,9 +44,11 @@ SECTIONS = {
     "verdict": verdict,
     "comparison": comparison,
     "drift": drift,
+    "waits": waits,
     "capacity": capacity,
     "thinking": thinking,
     "reading": reading,
+    "worsened": worsened,
     "constraint": constraint,
     "published": published,
     "charts": charts,

@@ -6,9 +6,9 @@ The order of the names decides which pictures come first; the caller puts the mo
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import itertools
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +18,10 @@ from pathlib import Path
 from runner.base import paths
 from runner.config.report_settings import PicturesConfig
 from runner.datasets.api import Image
+from runner.datasets.degraded import described
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
 
-PAGE = re.compile(r"(.+)#page=(\d+)")
 # A picture with few bytes that is hardly larger than the limit is embedded as it is: scaling would save nothing.
 SMALL_BYTES = 60_000
 HARDLY = 1.1  # times the pixels of the longer side
@@ -89,7 +89,7 @@ def _version(image: Image, pixels: int) -> tuple[object, ...] | None:
         status = image.path.stat()
     except OSError:
         return None
-    return image.path.absolute(), image.page, status.st_mtime_ns, status.st_size, pixels
+    return image.path.absolute(), image.page, image.degrade, status.st_mtime_ns, status.st_size, pixels
 
 
 def gather(names: Iterable[str], folders: Sequence[Path], settings: PicturesConfig) -> Pictures:
@@ -144,11 +144,11 @@ def _made(image: Image, pixels: int) -> tuple[str, str] | None:
 
 def find(name: str, folders: Sequence[Path]) -> Image:
     """Return the picture that answers.jsonl names so; relative names start at one of the folders."""
-    page = PAGE.fullmatch(name)
-    path, number = Path(page.group(1) if page else name), int(page.group(2)) - 1 if page else None
+    named = described(name)
+    path = named.path
     places = (path, *(folder / path for folder in folders)) if not path.is_absolute() else (path,)
     there = next((place for place in places if place.is_file()), None)
-    return Image(there or paths.resolve(str(path)), number)
+    return dataclasses.replace(named, path=there or paths.resolve(str(path)))
 
 
 def _smaller(encoded: EncodedImage, pixels: int) -> tuple[bytes, str]:

@@ -27,7 +27,7 @@ def against(compared: Comparison) -> tuple[dict[str, dict[str, PairedVerdict]], 
         notes += [
             compared.texts("note.versions", candidate=candidate.label, baseline=compared.baseline.label, metric=name)
             for candidate in others
-            if not _same_version(compared.baseline, candidate, name)
+            if not same_version(compared.baseline, candidate, name)
         ]
         by_measure[measure.name] = family(compared, measure, compared.baseline, others)
     return by_measure, list(dict.fromkeys(notes))
@@ -53,7 +53,7 @@ def family(
         return {}
     name, metric = compared.metrics[measure.name]
     confidence = compared.settings.confidence
-    comparable = [candidate for candidate in candidates if _same_version(baseline, candidate, name)]
+    comparable = [candidate for candidate in candidates if same_version(baseline, candidate, name)]
     runs = [
         run
         for candidate in comparable
@@ -68,7 +68,7 @@ def family(
     return {verdict.paired.candidate: verdict for verdict in verdicts(comparisons, confidence=level)}
 
 
-def _same_version(candidate: Candidate, other: Candidate, metric: str) -> bool:
+def same_version(candidate: Candidate, other: Candidate, metric: str) -> bool:
     """Tell whether the same version of a metric scored both candidates. An unknown version counts as the same."""
     versions = {_version(candidate, metric), _version(other, metric)} - {None}
     return len(versions) < 2

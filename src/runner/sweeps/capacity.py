@@ -23,7 +23,7 @@ from runner.datasets.api import Sample
 from runner.jobs.capacity import Found, Step
 from runner.jobs.figures import LATE_S, Seen, limited, waited
 from runner.jobs.rows import answer_row
-from runner.planning.capacity import Search
+from runner.planning.capacity import Rule, Search
 from runner.planning.job import Job
 from runner.store import Shelf
 
@@ -40,7 +40,8 @@ def find(
     """
     assert job.capacity is not None
     search, replicas = job.capacity, job.config.backend.replicas
-    ladder, longest_s = Ladder(search.rule.resolution), _longest_s(search, asked, seen)
+    ladder = Ladder(search.rule.resolution)
+    longest_s = longest_wait_s(search, seen.latencies if asked.timed else ())
     highest = search.highest(longest_s)
     steps: list[Step] = []
     backend = job.config.backend
@@ -49,17 +50,17 @@ def find(
     def ended(outcome: Outcome, unknown: str = "") -> Found:
         return Found(search, replicas, steps, outcome, highest, may_remember, unknown)
 
-    if asked.timed and job.config.concurrency == 1 and not _holds_alone(search, seen):
+    if is_hopeless(job, search, asked, seen):
         return ended(Outcome(None, None, "never"))
     looking = _Looking(job, search, shelf, gate, quiet, is_cold=not asked.fresh)
-    first = ladder.at_most(job.config.load.rate or _rate(asked, seen))
+    first = ladder.at_most(job.config.load.rate or first_rate(asked, seen))
     walk = sustainable.search(first, ladder.at_most(highest), ladder, search.steps)
     rung = next(walk)
     while True:
         rate = ladder.rate(rung)
         try:
             step = looking.step(rate, min(search.count(rate, longest_s), search.most))
-        except _Unknown as unknown:
+        except Unknown as unknown:
             return ended(Outcome(None, None, "unknown"), str(unknown))
         steps.append(step)
         log.info("%s: %s", job.title, _told(step))
@@ -69,7 +70,7 @@ def find(
             return ended(stop.value)
 
 
-def _rate(asked: Generated, seen: Seen) -> float:
+def first_rate(asked: Generated, seen: Seen) -> float:
     """Return a rate to begin with: that of the answers when they were asked as they came."""
     measured = asked.measured
     if asked.timed and measured and measured["wall_s"] and measured["answered"]:
@@ -77,25 +78,30 @@ def _rate(asked: Generated, seen: Seen) -> float:
     return 1 / statistics.fmean(seen.latencies) if seen.latencies else 1.0
 
 
-def _longest_s(search: Search, asked: Generated, seen: Seen) -> float:
-    """Return the longest limit, or what an answer takes (to one digit, so that the next run finds the same)."""
+def longest_wait_s(search: Search, latencies: Sequence[float]) -> float:
+    """Return the longest limit, or what an answer takes (to one digit, so that the next run finds the same).
+
+    `latencies` are those of the closed part, in seconds; none where they are not known.
+    """
     limits = [limit for name, limit in search.rule.limits.items() if limited(name) != "tpot"]
-    if asked.timed and seen.latencies:
-        latency_s = statistics.fmean(seen.latencies)
+    if latencies:
+        latency_s = statistics.fmean(latencies)
         digit = 10 ** math.floor(math.log10(latency_s))
         limits.append(math.ceil(latency_s / digit) * digit)
     return max(limits, default=1.0)
 
 
-def _holds_alone(search: Search, seen: Seen) -> bool:
-    """Return whether the objective may hold at some rate: without a queue it is kept best."""
+def is_hopeless(job: Job, search: Search, asked: Generated, seen: Seen) -> bool:
+    """Return whether the objective does not even hold for one request at a time: without a queue it is kept best."""
+    if not asked.timed or job.config.concurrency != 1:
+        return False
     known = {"latency": seen.latencies, "ttft": seen.ttft, "ttft/answer": seen.answer_ttft, "tpot": seen.tpot}
     for name, limit in search.rule.limits.items():
         times = known[limited(name)]
         kept = sum(time <= limit for time in times)
         if times and sustainable.upper(kept, len(times), 1 - search.rule.confidence) < search.rule.shares[name]:
-            return False
-    return True
+            return True
+    return False
 
 
 def _told(step: Step) -> str:
@@ -107,7 +113,7 @@ def _told(step: Step) -> str:
     return f"{step.rate:g} requests/s {word} ({judged.share:.1%} of {judged.requests} in time, {limit}; {looks}){why}"
 
 
-class _Unknown(Exception):
+class Unknown(Exception):
     """A time that the objective limits is not known."""
 
 
@@ -128,7 +134,7 @@ class _Looking:
         self._is_cold = is_cold  # no question of this job was asked yet
 
     def step(self, rate: float, count: int) -> Step:
-        """Look at a rate until it is decided. Raise _Unknown."""
+        """Look at a rate until it is decided. Raise Unknown."""
         looks: list[Look] = []
         judged: Judged | None = None
         while judged is None or judged.verdict == "undecided":
@@ -138,26 +144,26 @@ class _Looking:
 
     def _look(self, rate: float, number: int, count: int) -> Look:
         job, search = self._job, self._search
-        arrivals = search.arrivals(rate, number, count)
-        mine = dataclasses.replace(
-            job,
-            # Why never: a look counts as a whole or not at all.
-            config=dataclasses.replace(
-                job.config, reuse="never", max_failed=None, warmup=job.config.warmup if self._is_cold else 0
-            ),
-            conditions={**job.conditions, "load": arrivals.name},
-            arrivals=arrivals,
-            chosen=search.chosen(rate, number, count),
-            capacity=None,
-            apart=f"{job.apart} at {rate:g}/s, look {number}".lstrip(),
-        )
-        stored = self._shelf.measured(mine.digest, mine.conditions) or {}
-        if job.config.reuse == "never" or "look" not in stored:
+        stored = stored_look(job, self._shelf, search.condition(rate, number, count))
+        if stored is None:
+            arrivals = search.arrivals(rate, number, count)
+            mine = dataclasses.replace(
+                job,
+                # Why never: a look counts as a whole or not at all.
+                config=dataclasses.replace(
+                    job.config, reuse="never", max_failed=None, warmup=job.config.warmup if self._is_cold else 0
+                ),
+                conditions=_conditions(job, arrivals.name),
+                arrivals=arrivals,
+                chosen=search.chosen(rate, number, count),
+                capacity=None,
+                apart=f"{job.apart} at {rate:g}/s, look {number}".lstrip(),
+            )
             stored = self._asked(mine)
-        return self._read(stored["look"])
+        return read_look(stored, search.rule)
 
-    def _asked(self, mine: Job) -> dict[str, Any]:
-        """Ask a look, and store what became of it."""
+    def _asked(self, mine: Job) -> Mapping[str, Any]:
+        """Ask a look, store what became of it, and return that."""
         rows: dict[int, dict[str, Any]] = {}
 
         def keep(place: int, sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> None:
@@ -168,19 +174,30 @@ class _Looking:
         self._is_cold = False
         measured = result.measured or {}
         look = _written(mine, [rows[place] for place in sorted(rows)], measured, died=result.restarts > 0)
-        stored = {**measured, "look": look}
-        self._shelf.append_measured(mine.digest, mine.conditions, stored)
-        return stored
+        self._shelf.append_measured(mine.digest, mine.conditions, {**measured, "look": look})
+        return look
 
-    def _read(self, written: Mapping[str, Any]) -> Look:
-        """Return a look as the rule judges it. Raise _Unknown for a limit on a time that is not known."""
-        limits = {name: TIMES.index(limited(name)) for name in self._search.rule.limits}
-        sent = []
-        for due_s, ended_s, times in written["sent"]:
-            if times is not None and (unknown := next((one for one, at in limits.items() if times[at] is None), None)):
-                raise _Unknown(unknown)
-            sent.append(Sent(due_s, ended_s, None if times is None else {one: times[at] for one, at in limits.items()}))
-        return Look(written["length_s"], sent, written["died"], written["late_share"])
+
+def _conditions(job: Job, load_name: str) -> dict[str, str]:
+    """Return the conditions of a look's answers: those of its job, with its load."""
+    return {**job.conditions, "load": load_name}
+
+
+def stored_look(job: Job, shelf: Shelf, load_name: str) -> Mapping[str, Any] | None:
+    """Return what became of a look, as it is stored; None where it must be asked. It is named by `Search.condition`."""
+    stored = shelf.measured(job.digest, _conditions(job, load_name)) or {}
+    return None if job.config.reuse == "never" else stored.get("look")
+
+
+def read_look(written: Mapping[str, Any], rule: Rule) -> Look:
+    """Return a stored look as the rule judges it. Raise Unknown for a limit on a time that is not known."""
+    limits = {name: TIMES.index(limited(name)) for name in rule.limits}
+    sent = []
+    for due_s, ended_s, times in written["sent"]:
+        if times is not None and (unknown := next((one for one, at in limits.items() if times[at] is None), None)):
+            raise Unknown(unknown)
+        sent.append(Sent(due_s, ended_s, None if times is None else {one: times[at] for one, at in limits.items()}))
+    return Look(written["length_s"], sent, written["died"], written["late_share"])
 
 
 def _written(

@@ -13,6 +13,7 @@ from runner.asking.budget import most_text_tokens
 from runner.asking.questions import JobAsk, Questions
 from runner.datasets.api import Sample
 from runner.jobs import costs
+from runner.jobs.figures import Seen
 from runner.jobs.rows import answer_row, describe_image
 from runner.planning import checkpoints, prices
 from runner.planning.job import Job
@@ -35,12 +36,17 @@ class Stored:
     """Takes the answers that the store has, and sums up what they used."""
 
     def __init__(self) -> None:
-        self.costs = costs.Costs()
+        self.seen = Seen(())
+
+    @property
+    def costs(self) -> costs.Costs:
+        """Return what they used."""
+        return self.seen.costs
 
     def keep(self, place: int, sample: Sample, repeat: int, generation: Generation, prompt: str | None) -> None:
         """Take in an answer, or a question that can't be asked."""
         del place
-        self.costs.add(answer_row(sample, repeat, generation, prompt))
+        self.seen.add(answer_row(sample, repeat, generation, prompt))
 
 
 def forecast(
@@ -86,14 +92,8 @@ def _likely(
     """Return what the questions will probably cost in USD; None if the tokens of pictures can't be told."""
     if not asks:
         return 0.0
-    counted = [
-        one for one in newest if one.get("prompt_tokens") is not None and one.get("completion_tokens") is not None
-    ]
-    if counted:
-        each = (
-            price.of(one["prompt_tokens"], one["completion_tokens"], one.get("cached_tokens") or 0) for one in counted
-        )
-        return statistics.fmean(each) * len(asks)
+    if (each := _of_earlier(newest, price)) is not None:
+        return each * len(asks)
     pixels = job.pixels
     rule = (
         None
@@ -120,6 +120,39 @@ def _likely(
         said = min(limit, 1 + max(map(tokens, sample.references))) if sample.references else limit
         total += price.of(text + seen, said)
     return total
+
+
+def _of_earlier(newest: Sequence[Mapping[str, Any]], price: Price) -> float | None:
+    """Return what an answer costs in USD on average, by earlier ones whose tokens were counted."""
+    counted = [
+        one for one in newest if one.get("prompt_tokens") is not None and one.get("completion_tokens") is not None
+    ]
+    each = [price.of(one["prompt_tokens"], one["completion_tokens"], one.get("cached_tokens") or 0) for one in counted]
+    return statistics.fmean(each) if each else None
+
+
+def of_requests(
+    job: Job,
+    requests: float | None,
+    seconds: float | None,
+    newest: Sequence[Mapping[str, Any]],
+    questions: tuple[int, CostForecast | None],
+) -> float | None:
+    """Return what further requests will probably cost in USD, asked within so many seconds; None if that is not known.
+
+    `questions` are how many are to be asked before them, and what these will cost.
+    """
+    price, hour = prices.of_tokens(job.config), prices.of_an_hour(job.config)
+    if requests is None or (price is None and hour is None) or (hour is not None and seconds is None):
+        return None
+    usd = 0.0 if hour is None or seconds is None else hour * seconds / 3600
+    if price is None:
+        return usd
+    count, cost = questions
+    each = _of_earlier(newest, price)
+    if each is None and hour is None and count and cost is not None and cost.usd is not None:
+        each = cost.usd / count
+    return None if each is None else usd + each * requests
 
 
 def _most(job: Job, asks: Sequence[JobAsk], price: Price) -> float | None:

@@ -6,6 +6,7 @@ be unknown, never taken for nothing.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 import sys
@@ -22,7 +23,8 @@ from runner.jobs.costs import PAGES
 from runner.jobs.folder import JobFolder
 from runner.planning.job import Job
 from runner.store import Shelf
-from runner.sweeps import cost_forecast
+from runner.sweeps import capacity_forecast, cost_forecast
+from runner.sweeps.capacity_forecast import Foretold
 from runner.sweeps.cost_forecast import CostForecast, Stored
 
 # How many stored answers, and job folders, tell how long another will take.
@@ -35,7 +37,8 @@ class Forecast:
     """What one job would do: how many questions there are, how many the store answers, and how long the rest takes.
 
     `unreadable` questions can't be asked (a broken picture). `seconds` is None where no earlier answer tells it; it is
-    of answers under the same conditions unless `elsewhere`. `cost` is None if no price of the job is known.
+    of answers under the same conditions unless `elsewhere`. `cost` is None if no price of the job is known. `search` is
+    what the search for the highest rate asks beyond the questions; `search_usd` what that likely costs, and at most.
     """
 
     job: Job
@@ -45,6 +48,8 @@ class Forecast:
     seconds: float | None
     elsewhere: bool
     cost: CostForecast | None = None
+    search: Foretold | None = None
+    search_usd: tuple[float | None, float | None] = (None, None)
 
     @property
     def to_ask(self) -> int:
@@ -70,6 +75,7 @@ def show(jobs: Sequence[Job]) -> None:
     header = ["group", "engine", "dataset", "prompt", "questions", "in the store", "to ask", "time"]
     header += ["USD"] if priced else []
     terminal_table.show_rows(header, rows, identity=4, elsewhere="a wider terminal")
+    _show_searches(forecasts, priced=priced)
     for line in _summary(forecasts, groups):
         terminal.say(line)
     if jobs[0].config.race.active:
@@ -102,6 +108,14 @@ def forecast(job: Job) -> Forecast:
             each = job.arrivals.length_s() / job.arrivals.count
         newest = list(shelf.newest(None, cost_forecast.ANSWERS))
         cost = cost_forecast.forecast(job, walk, stored, list(asks.values()), newest, each)
+        if not to_ask:
+            result.measured = shelf.measured(job.digest, job.conditions)
+        search = capacity_forecast.foretell(job, shelf, result, stored.seen, took, is_whole=not to_ask)
+        search_usd: tuple[float | None, float | None] = (None, None)
+        if search is not None:
+            of_requests = functools.partial(cost_forecast.of_requests, job, newest=newest, questions=(to_ask, cost))
+            likely = of_requests(search.likely_requests, search.likely_s)
+            search_usd = (likely, of_requests(search.requests, search.longest_s))
     seconds: float | None = None
     if job.arrivals is not None:
         seconds = job.arrivals.length_s(min(to_ask, job.arrivals.count))
@@ -115,6 +129,8 @@ def forecast(job: Job) -> Forecast:
         seconds if to_ask else 0.0,
         bool(to_ask and not same and job.arrivals is None),  # when an open load ends is known
         cost,
+        search,
+        search_usd,
     )
 
 
@@ -140,14 +156,52 @@ def _summary(forecasts: Sequence[Forecast], groups: Mapping[EngineSpec, Sequence
 
 
 def _searches(forecasts: Sequence[Forecast]) -> Iterator[str]:
-    """Yield what searches for the highest rate ask beyond the questions; how many steps they take is not known."""
-    searches = [one.job.capacity for one in forecasts if one.job.capacity is not None]
-    if searches:
-        fewest, rule, steps = searches[0].requests, searches[0].rule, searches[0].steps
-        yield (
-            f"load=capacity: then each job looks for its highest rate, with {fewest} requests or more in each look, up "
-            f"to {rule.looks} looks at a rate and {steps} rates; neither their time nor their cost is counted here"
+    """Yield what the searches for the highest rate take in all, beyond the questions."""
+    searching = [one for one in forecasts if one.search is not None]
+    if not searching:
+        return
+    searches = [one.search for one in searching if one.search is not None]
+    known = [one.likely_s for one in searches if one.likely_s is not None]
+    unknown = [one.job.name for one in searching if one.search is not None and one.search.likely_s is None]
+    usd = [one.search_usd[0] for one in searching if one.search_usd[0] is not None]
+    unpriced = [one.job.name for one in searching if one.search_usd[0] is None]
+    cost = f"; cost: about {sum(usd):.4g} USD" if usd else ""
+    cost += f", and {UNKNOWN} for {', '.join(dict.fromkeys(unpriced))}" if usd and unpriced else ""
+    yield (
+        f"looking for the highest rates, beyond that: {_sum(known, unknown)}, at most "
+        f"{sum(one.requests for one in searches):,} requests{cost}"
+    )
+    yield capacity_forecast.LEGEND
+    if any(one.is_estimate for one in searches):
+        yield capacity_forecast.ESTIMATED
+
+
+def _show_searches(forecasts: Sequence[Forecast], *, priced: bool) -> None:
+    """Print a table of the searches for the highest rate; nothing where there are none."""
+    rows = []
+    for one in forecasts:
+        if (search := one.search) is None:
+            continue
+        likely, most = one.search_usd
+        usd = UNKNOWN if likely is None else f"{likely:.4g}" + ("" if most is None else f" (at most {most:.4g})")
+        rows.append(
+            (
+                *(one.job.name, one.job.dataset.name, one.job.prompt.name),
+                *capacity_forecast.cells(search),
+                *(_range_s(search.likely_s, search.longest_s), *([usd] if priced else [])),
+            )
         )
+    header = ["highest rate of", "dataset", "prompt", "rates in the store", "rates to try", "requests", "time"]
+    header += ["USD"] if priced else []
+    if rows:
+        terminal_table.show_rows(header, rows, identity=3, elsewhere="a wider terminal")
+
+
+def _range_s(likely: float | None, longest: float | None) -> str:
+    """Return a likely time and the longest."""
+    if likely is None or longest is None:
+        return UNKNOWN
+    return f"{_spell(likely)} (up to {_spell(longest)})" if longest else _spell(likely)
 
 
 def _money(forecasts: Sequence[Forecast]) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from backends import registry
 from backends.api import EngineSpec, GenerationRequest, ImagePart, Message, TextPart
 from backends.client import Client
-from backends.ocr_engines import OcrFailed
+from backends.ocr_engines import OcrFailed, Placed, tesseract, within
 from backends.ocr_server.server import Server
 from backends.ocr_server.settings import parse_settings
 from backends.process.server import start
@@ -45,6 +46,12 @@ class Sizes:
             raise OcrFailed("Image too large")
         return f"{picture.width}\nwide" if picture.width > 10 else ""
 
+    def places(self, picture: Image.Image, unit: str) -> Sequence[Placed]:
+        if picture.width > 1000:
+            raise OcrFailed("Image too large")
+        found = [Placed('шир"ина', (0, 0, picture.width, 5)), Placed(unit, (0, 5, picture.width, 20))]
+        return found if picture.width > 10 else []
+
     def facts(self) -> Mapping[str, str]:
         return {"version.sizes": "1"}
 
@@ -58,9 +65,9 @@ def body(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "model", "messages": [{"role": "user", "content": [*parts, asked]}], **more}
 
 
-def asked(*bodies: dict[str, Any]) -> list[tuple[int, Any]]:
+def asked(*bodies: dict[str, Any], boxes: str = "none") -> list[tuple[int, Any]]:
     async def run() -> list[tuple[int, Any]]:
-        server = Server(parse_settings(["--engine", "tesseract", "--port", "1"]))
+        server = Server(parse_settings(["--engine", "tesseract", "--port", "1", "--boxes", boxes]))
         async with TestClient(TestServer(server.app())) as client:
             assert (await client.get("/health")).status == 503
             server.ready(Sizes())
@@ -120,6 +127,50 @@ def test_what_can_not_be_read_is_refused_and_is_no_empty_answer():
     ):
         assert expected in said
     assert counts["served"] == 0 and counts["failed"] == 2
+
+
+def test_with_boxes_the_answer_is_json_and_of_one_page():
+    (_, whole), (_, empty), (status, several), (failed, large), _ = asked(
+        body(url(png(size=(30, 20)))),
+        body(url(png(size=(5, 5)))),
+        body(url(png(size=(30, 20))), url(png(size=(30, 20)))),
+        body(url(png(size=(1200, 20)))),
+        boxes="lines",
+    )
+    text = whole["choices"][0]["message"]["content"]
+    assert "\n" in text and "шир" in text, "a line for each, in letters"
+    assert json.loads(text) == [{"bbox": [0, 0, 30, 5], "text": 'шир"ина'}, {"bbox": [0, 5, 30, 20], "text": "lines"}]
+    assert empty["choices"][0]["message"]["content"] == "[]", "a page without text is an answer"
+    assert status == 400 and "reads one picture" in several["error"]["message"], "whose boxes would be on which page?"
+    assert failed >= 400 and "Image too large" in large["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("box", "pixels"),
+    [
+        ((1.2, 2.9, 10.1, 20.0), (1, 2, 11, 20)),
+        ((-3.5, -1, 250.2, 101), (0, 0, 200, 100)),
+        ((50, 50, 50, 50), (50, 50, 51, 51)),
+        ((200, 100, 200, 100), (199, 99, 200, 100)),
+        ((90, 40, 60, 30), (90, 40, 91, 41)),
+    ],
+)
+def test_a_box_has_an_area_and_is_within_the_picture(box: tuple[float, ...], pixels: tuple[int, ...]):
+    assert within(box, 200, 100) == pixels
+
+
+@needs_tesseract
+def test_tesseract_says_where_lines_and_words_are():
+    picture = Image.open(io.BytesIO(png("Фамилия Федорко", "Сумма 1234,50")))
+    lines, words = (tesseract.Tesseract("rus+eng").places(picture, unit) for unit in ("lines", "words"))
+    assert [line.text for line in lines] == ["Фамилия Федорко", "Сумма 1234,50"]
+    assert [word.text for word in words] == ["Фамилия", "Федорко", "Сумма", "1234,50"]
+    for number, text in enumerate(("Фамилия Федорко", "Сумма 1234,50")):
+        font = ImageFont.truetype("DejaVuSans.ttf", 36)
+        ink = ImageDraw.Draw(picture).textbbox((20, 20 + 60 * number), text, font=font)
+        assert all(abs(ours - printed) <= 6 for ours, printed in zip(lines[number].box, ink, strict=True))
+    assert words[0].box[2] <= words[1].box[0] and words[0].box[3] <= words[2].box[1]
+    assert tesseract.Tesseract("rus+eng").places(Image.new("RGB", (300, 100), "white"), "lines") == []
 
 
 @needs_tesseract

@@ -11,6 +11,7 @@ import pytest
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart, Timing
 from runner.asking import load, open_load
 from runner.asking.questions import Generated
+from runner.asking.waits import Waits
 from runner.jobs import figures, notes
 from runner.planning.arrivals import Arrivals
 
@@ -165,6 +166,13 @@ def test_a_full_load_waits_on_our_side_and_says_so(run):
     values = measures(answers, tally)
     assert tally.held == 8 and values["load/held_share"] == 0.8 and values["load/late_share"] == 0.8
     assert measures(answers, tally)["latency/p99_s"] > 3
+    late = sum(one.timing.late_s for one in answers.values())
+    assert values["wait/in_flight_s"] == pytest.approx(late), "one that finds room at once behind others waited as well"
+    assert tally.slots_s == pytest.approx(tally.engine_s), "what waits for others of ours is not the harness's work"
+    assert values["wait/share"] == pytest.approx(late / (late + 10))
+    assert values["wait/rate_limit_s"] == values["wait/fault_s"] == values["wait/budget_s"] == 0
+    (told,) = (note for note in written(tally) if "waited 6" in note)
+    assert "our own limit" in told and "latencies contain it" in told
 
 
 def test_what_we_are_late_counts_as_latency_and_is_told(run):
@@ -182,10 +190,35 @@ def test_what_we_are_late_counts_as_latency_and_is_told(run):
 
 def test_attempts_that_failed_are_part_of_the_latency(run):
     busy = Failure("rate_limited", "429", retryable=True, retry_after_s=1.5)
-    _, answers, _ = run(lambda: Engine(lambda _: 0.2, fails=(busy,)), arrivals(every(1.0), 3))
+    _, answers, tally = run(lambda: Engine(lambda _: 0.2, fails=(busy,)), arrivals(every(1.0), 3))
     assert answers["0"].attempts == 2
     assert latencies(answers) == pytest.approx([1.7, 0.2, 0.2])
     assert answers["0"].timing.late_s == 0, "it left in time; the endpoint did not take it"
+    assert tally.rate_limit_wait_s == 1.5 and tally.fault_wait_s == tally.in_flight_wait_s == 0
+
+
+def test_waits_are_told_apart_by_what_they_are_for(run):
+    busy = Failure("rate_limited", "429", retryable=True, retry_after_s=1.5)
+    broken = Failure("server_error", "HTTP 500: oops", retryable=True, retry_after_s=4.0)
+    _, answers, tally = run(lambda: Engine(lambda _: 0.2, fails=(busy, broken)), arrivals(every(20.0), 2))
+    assert answers["0"].attempts == 3 and answers["1"].attempts == 1
+    assert tally.rate_limit_wait_s == 1.5 and tally.fault_wait_s == 4.0
+    assert tally.slots_s == pytest.approx(0.4) == tally.engine_s
+    (told,) = written(tally)
+    assert told.startswith("requests waited 93% of their time: 1.5 s for the provider's rate limits, 4 s after faults")
+
+
+def test_waits_that_no_attempt_followed_are_not_counted(run):
+    """tenacity 9 works out a wait before it sees that there were attempts enough."""
+    broken = Failure("server_error", "HTTP 500: oops", retryable=True, retry_after_s=4.0)
+    _, answers, tally = run(lambda: Engine(lambda _: 0.2, fails=(broken,) * 3), arrivals(every(1.0), 1))
+    assert answers["0"].error is not None and answers["0"].attempts == 3
+    assert tally.fault_wait_s == pytest.approx(8 + 2), "behind the last one it is looked whether the engine lives"
+
+
+def written(tally: open_load.OpenTally) -> list[str]:
+    measured = {**dataclasses.asdict(tally), "stats": {}}
+    return [note for note in notes.notes(Generated(measured=measured), figures.Seen(())) if "waited" in note]
 
 
 class Purse:
@@ -194,10 +227,14 @@ class Purse:
     def __init__(self, most: int, pays: int) -> None:
         self.free, self.pays = asyncio.Semaphore(most), pays
 
-    async def enter(self, _request: GenerationRequest) -> Failure | None:
+    async def enter(self, _request: GenerationRequest, waits: Waits) -> Failure | None:
+        came = asyncio.get_running_loop().time()
         await self.free.acquire()
+        waits.budget_s += asyncio.get_running_loop().time() - came
         self.pays -= 1
         return None if self.pays >= 0 else Failure("over_budget", "not asked: it is spent")
+
+    def exhausted(self, _seconds: float) -> None: ...
 
     def asks_again(self, _generation: Generation) -> bool:
         return False

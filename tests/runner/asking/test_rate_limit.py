@@ -14,15 +14,26 @@ from tests.runner.asking.test_open_load import Clock
 class Provider:
     """Answers after a second; refuses what is beyond `in_flight` at once, or `per_minute` (a token bucket of `burst`).
 
-    `tells`: a refusal says after how many seconds there is room. `outcomes` has True for each answer, in order.
+    `tells`: a refusal says after how many seconds there is room. `warns`: an answer whose request took the last one
+    says in its headers when there is room again, before its text. `outcomes` has True for each answer, in order.
     """
 
-    def __init__(self, *, in_flight: int = 10_000, per_minute: float = 1e9, burst: float = 1e9, tells: bool = False):
+    def __init__(
+        self,
+        *,
+        in_flight: int = 10_000,
+        per_minute: float = 1e9,
+        burst: float = 1e9,
+        tells: bool = False,
+        warns: bool = False,
+    ) -> None:
         self.limit, self.rate, self.burst, self.tells = in_flight, per_minute / 60, burst, tells
+        self.warns, self.heard = warns, None
+        self.tally = load.Tally()
         self.flying, self.tokens, self.filled, self.outcomes = 0, burst, 1000.0, []
 
-    def client(self, endpoint: Endpoint, **_: object) -> "Provider":
-        self.endpoint = endpoint
+    def client(self, endpoint: Endpoint, on_exhausted: Callable[[float], None] | None = None, **_: object):
+        self.endpoint, self.heard = endpoint, on_exhausted
         return self
 
     async def __aenter__(self) -> "Provider":
@@ -41,6 +52,8 @@ class Provider:
             return Generation(request.key, None, busy, timing=Timing(now, 0.0))
         self.tokens -= 1
         self.flying += 1
+        if self.warns and self.tokens < 1 and self.heard is not None:
+            self.heard((1 - self.tokens) / self.rate)
         await asyncio.sleep(1)
         self.flying -= 1
         self.outcomes.append(True)
@@ -60,7 +73,7 @@ def asked(provider: Provider, count: int, gate: load.Gate | None, monkeypatch, *
         await load.load(
             (load.Ask(str(number), str(number), 0, build(number)) for number in range(count)),
             [Endpoint("http://127.0.0.1:1/v1", "m")],
-            load.Tally(),
+            provider.tally,
             concurrency=64,
             retries=retries,
             timeout_s=60,
@@ -84,6 +97,11 @@ def test_so_many_are_in_flight_as_the_endpoint_bears(limit: int, monkeypatch):
     assert took <= 1500 / limit * 2, "it is not asked for less than half of what it bears"
     assert limit / 2 <= gate.figures()["rate_limit/concurrency"] <= limit + 1, "one more while that is tried"
     assert gate.refused == provider.outcomes.count(False)
+    tally = provider.tally
+    assert tally.in_flight_wait_s == gate.waited.in_flight_s > 0 and tally.rate_limit_wait_s == gate.waited.rate_limit_s
+    assert tally.fault_wait_s == tally.budget_wait_s == 0
+    whole = tally.slots_s + tally.in_flight_wait_s + tally.rate_limit_wait_s
+    assert whole == pytest.approx(64 * took, rel=0.1), "at each moment a slot has work or waits"
 
 
 @pytest.mark.parametrize("tells", [False, True])
@@ -97,6 +115,26 @@ def test_so_many_are_sent_a_minute_as_the_endpoint_bears(per_minute: int, tells:
     assert took <= 2.5 * max(1000 / (per_minute / 60), 1000 / 64)
 
 
+@pytest.mark.parametrize("per_minute", [20, 120, 600])
+def test_an_endpoint_that_says_when_nothing_is_left_refuses_nothing(per_minute: int, monkeypatch):
+    provider, gate = Provider(per_minute=per_minute, burst=5, warns=True), RateLimit(64)
+    ended, took = asked(provider, 1000, gate, monkeypatch)
+    assert all(one.error is None and one.attempts == 1 and one.timing.latency_s == 1 for one in ended)
+    assert provider.outcomes.count(False) == gate.refused == 0
+    assert gate.figures()["rate_limit/pauses"] > 0
+    assert took <= 1.2 * 1000 / (per_minute / 60)
+    assert provider.tally.rate_limit_wait_s == gate.waited.rate_limit_s > 0
+    told = gate.told()
+    assert told is not None and "nothing was left" in told and "refused" not in told
+
+
+def test_a_pause_ends_after_five_minutes_whatever_the_headers_say(monkeypatch):
+    provider, gate = Provider(burst=1, per_minute=1 / 60, warns=True), RateLimit(64)
+    ended, _ = asked(provider, 2, gate, monkeypatch)
+    assert gate.refused > 0, "of the hour that the endpoint wants only five minutes were waited at first"
+    assert ended[0].error is None and ended[-1].error.kind == "rate_limited", "patience is 15 minutes"
+
+
 def test_an_endpoint_that_refuses_nothing_is_asked_as_much_as_concurrency_allows(monkeypatch):
     gate = RateLimit(64)
     _, took = asked(Provider(), 1280, gate, monkeypatch)
@@ -104,7 +142,8 @@ def test_an_endpoint_that_refuses_nothing_is_asked_as_much_as_concurrency_allows
     assert gate.figures() == {
         "rate_limit/concurrency": 64,
         "rate_limit/refused": 0,
-        "rate_limit/waited_s": gate.waited_s,
+        "rate_limit/pauses": 0,
+        "rate_limit/waited_s": gate.waited.total_s,
     }
 
 

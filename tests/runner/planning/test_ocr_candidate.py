@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from backends.ocr_engines import OcrMissing, tesseract
 from runner import config
@@ -104,6 +105,25 @@ def test_it_is_told_that_the_prompt_has_no_say_and_that_letters_are_missing(capl
     assert "neither prompt nor sampling had a say" in said and "metrics=[found]" in said
     assert "60 of 240 samples have references with Cyrillic letters" in said
     assert "no Cyrillic; model=tesseract_rus has" in said
+
+
+def test_it_is_told_which_metrics_do_not_read_boxes(caplog: pytest.LogCaptureFixture):
+    boxes = ("model=rapidocr", "dataset=demo_pages", "+backend.engine_args.boxes=lines")
+    said = told(planned(*boxes, "metrics=[page,cer,found]", "metrics.page.reference_adapters=[layout_json]"), caplog)
+    assert "what stands on the page and where, as JSON, which cer, found can't read: leave boxes out" in said
+    caplog.clear()
+    said = told(planned(*boxes, "metrics=[grounding]"), caplog)
+    assert "and where, as JSON" in said and "can't read" not in said and "metrics=[found]" not in said
+
+
+def test_boxes_on_several_pictures_are_refused_with_file_and_row(tmp_path: Path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "1.png")
+    rows = [{"id": str(n), "images": ["1.png"] * n, "question": "?"} for n in (1, 2)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ("model=rapidocr", "dataset=jsonl", f"dataset.path={tmp_path}/rows.jsonl", "metrics=[]")
+    assert planned(*asked).spec.checkpoint == "rapidocr"
+    with pytest.raises(Refused, match=r"(?s)rows\.jsonl:2: sample '2' has several pictures.*a question of its own"):
+        planned(*asked, "+backend.engine_args.boxes=lines")
 
 
 def test_references_without_cyrillic_letters_are_no_reason_to_warn(caplog: pytest.LogCaptureFixture):

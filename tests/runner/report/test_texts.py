@@ -83,6 +83,7 @@ NAMES = {
     *("rescore", "true", "F", "JSON", "prompt", "schema_mode", "both"),
     *("race", "error", "false"),
     *("reuse", "never", "repeats_over_time"),
+    *("backend", "adapt_concurrency", "load", "max_in_flight", "budget_usd"),
 }
 
 

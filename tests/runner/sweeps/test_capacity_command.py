@@ -50,6 +50,27 @@ def test_the_verdict_takes_the_candidate_that_carries_enough(cli: CommandLine, t
     assert "What one engine carries" in page and "The knee" in page
 
 
+def test_plan_dry_foretells_what_a_search_then_asks_and_nothing_of_what_is_stored(cli: CommandLine, tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    dataset = pictures(tmp_path / "data", 10)
+    with QueueingEndpoint(100, 0.01) as endpoint:
+        command = (*given(dataset, endpoint.url), "metrics=[]", "tracking=none", "env.price_per_hour=2")
+        dry = cli(*command, "plan=dry", "load.rate=4")
+        assert dry.code == 0 and not endpoint.asked, dry.err
+        assert "at most 12)" in dry.out and "at most 240 requests; cost: about" in dry.out, dry.out
+        unknown = cli(*command, "plan=dry").out
+        assert (
+            "unknown (at most 12)" in unknown and "looking for the highest rates, beyond that: unknown for" in unknown
+        )
+        assert cli(*command, "load.rate=4").code == 0
+        (job,) = jobs(cli)
+        searched, asked = job["metrics"]["capacity/requests"], len(endpoint.asked)
+        assert 0 < searched <= 240
+        after = cli(*command, "plan=dry", "load.rate=4").out
+        assert "0.0 (at most 0)" in after and "at most 0 requests; cost: about 0 USD" in after, after
+        assert len(endpoint.asked) == asked, "nothing is asked"
+
+
 def test_a_killed_search_asks_only_what_is_missing(cli: CommandLine, tmp_path: Path):
     (tmp_path / "data").mkdir()
     dataset = pictures(tmp_path / "data", 10)

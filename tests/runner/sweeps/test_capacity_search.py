@@ -85,20 +85,29 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Fou
     """Asks an endpoint all questions, and looks for its highest rate; both as `sweeps/run.py` does."""
     dataset = pictures(tmp_path, PICTURES)
 
+    def start(queue: Queue, *overrides: str) -> Found:
+        with Shelf(tmp_path / "shelf.jsonl") as shelf:
+            return asked_and_found(planned(dataset, *overrides), shelf, queue, monkeypatch)
+
+    return start
+
+
+def asked_and_found(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Found:
+    asked, seen = closed_part(job, shelf, queue, monkeypatch)
+    return capacity.find(job, shelf, asked, seen, None, lambda: None)
+
+
+def closed_part(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> tuple[Generated, Seen]:
     def run(main: object) -> object:
         with asyncio.Runner(loop_factory=Clock) as runner:
             return runner.run(main)
 
-    def start(queue: Queue, *overrides: str) -> Found:
-        for module in (load, open_load):
-            monkeypatch.setattr(module, "Client", queue.client)
-        monkeypatch.setattr(ask_all.asyncio, "run", run)
-        job, seen, asked = planned(dataset, *overrides), Seen(()), Generated()
-        with Shelf(tmp_path / "shelf.jsonl") as shelf:
-            generate(job, shelf, asked, lambda _, *row: seen.add(answer_row(*row)))
-            return capacity.find(job, shelf, asked, seen, None, lambda: None)
-
-    return start
+    for module in (load, open_load):
+        monkeypatch.setattr(module, "Client", queue.client)
+    monkeypatch.setattr(ask_all.asyncio, "run", run)
+    seen, asked = Seen(()), Generated()
+    generate(job, shelf, asked, lambda _, *row: seen.add(answer_row(*row)))
+    return asked, seen
 
 
 def pictures(folder: Path, count: int) -> Path:

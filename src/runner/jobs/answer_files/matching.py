@@ -16,9 +16,10 @@ from backends.api import Failure
 from runner.base.errors import Problem, Refused
 from runner.datasets import cells
 from runner.datasets.api import Sample
+from runner.datasets.degraded import plain
 from runner.datasets.opening import LoadedDataset
 from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
-from runner.jobs.rows import describe_image, sample_columns
+from runner.jobs.rows import sample_columns
 
 Row = Mapping[str, Any]
 
@@ -72,10 +73,10 @@ class _Places:
         self._stems: dict[str, list[Sample]] = defaultdict(list)
         for sample in dataset:
             self._documents[_plain(sample.document)].append(sample)
-            for name, stem in {_named(describe_image(image)) for image in sample.images}:
+            for name, stem in {_named(plain(image)) for image in sample.images}:
                 self._names[name].append(sample)
                 self._stems[stem].append(sample)
-        self._paths = {sample.id: [_plain(describe_image(image)) for image in sample.images] for sample in dataset}
+        self._paths = {sample.id: [_plain(plain(image)) for image in sample.images] for sample in dataset}
 
     def of(self, given: Row) -> list[Sample] | Problem:
         """Return the samples that a row is about, none where there are none, or why it can't be told."""
@@ -221,7 +222,7 @@ def _from_one(
 
 def _unknown(answers: AnswerSet, dataset: LoadedDataset) -> Problem:
     asked, known = answers.rows[0], next(iter(dataset))
-    pictures = ", ".join(describe_image(image) for image in known.images[:1]) or "none"
+    pictures = ", ".join(plain(image) for image in known.images[:1]) or "none"
     what = (
         f"no row belongs to a sample of {dataset.name}. A row: id {asked['sample_id']!r}, document "
         f"{asked['document']!r}, question {asked['question']!r}. A sample: id {known.id!r}, document "

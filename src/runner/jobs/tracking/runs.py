@@ -155,6 +155,9 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     params |= {"dataset.path": config.dataset.path, "dataset.limit": config.dataset.limit}
     if config.dataset.get("blind", "none") != "none":
         params |= {"dataset.blind": config.dataset.blind}
+    if config.dataset.get("degrade"):
+        keys = ("degrade", "degrade_strength", "degrade_seed")
+        params |= {f"dataset.{key}": config.dataset[key] for key in keys}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":
         # Answers of another program: what our config says of sampling and engine is not how they were made.

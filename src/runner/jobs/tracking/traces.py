@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from runner.base.progress import Progress
-from runner.datasets.api import Image
+from runner.datasets.degraded import described
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
 from runner.jobs.folder import JobFolder
@@ -137,9 +137,8 @@ def _content(row: Mapping[str, Any], *, pictures: bool) -> list[dict[str, Any]]:
 
 def _pictures(named: str) -> list[str]:
     """Return a picture, or the pages of a PDF, as data URLs, made smaller; none where it is not there any more."""
-    path, _, page = named.partition("#page=")
     try:
-        pictures = read_images((Image(Path(path), int(page) - 1 if page else None),))
+        pictures = read_images((described(named),))
         return [_smaller(encoded) for encoded in pictures]
     except (BadImage, OSError, ValueError) as error:
         log.warning("%s is not in its trace: %s", named, error)

@@ -5,24 +5,20 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 from backends.api import ImagePart
-from runner.datasets.api import Image
+from runner.datasets.degraded import described, without_mark
 from runner.datasets.encoded import decoded
 from runner.datasets.images import read_images
 
 Shown = tuple[ImagePart, str]  # (picture, digest of its content and size)
 
 
-def described(text: str) -> Image:
-    """Return the picture that a row of answers.jsonl names by its path, with an optional `#page=2`."""
-    path, _, page = text.partition("#page=")
-    return Image(Path(path), int(page) - 1 if page.isdecimal() else None)
-
-
 def read(names: Sequence[str], longest: int) -> tuple[Shown, ...]:
-    """Read a row's pictures, scaled so that the longer side is at most `longest` pixels. Raise BadImage."""
+    """Read a row's pictures, scaled so that the longer side is at most `longest` pixels. Raise BadImage.
+
+    A judge sees the clean page, also where the answer is about one that was made worse (dataset.degrade).
+    """
     return _read(tuple(names), longest)
 
 
@@ -35,7 +31,7 @@ def _read(names: tuple[str, ...], longest: int) -> tuple[Shown, ...]:
             else ImagePart(image.data, image.media_type),
             f"{image.digest}@{longest}",
         )
-        for image in read_images(map(described, names))
+        for image in read_images(described(without_mark(name)) for name in names)
     )
 
 

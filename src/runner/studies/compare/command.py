@@ -84,12 +84,27 @@ class _CompareCommand:
         for by_pair in self.verdicts.values():
             for verdict in by_pair.values():
                 print(verdict)  # noqa: T201
-        for note in (*self.unmatched, *self.skipped, *self._cut_short()):
+        for note in (*self.unmatched, *self.skipped, *self._other_pages(), *self._cut_short()):
             print(f"note: {note}")  # noqa: T201
         if self.options.changed:
             show.write_samples(self.options.changed, samples)
             print(f"changed samples: {self.options.changed}")  # noqa: T201
         return self._decided(outcomes)
+
+    def _other_pages(self) -> list[str]:
+        """Say of pairs that one side was shown other pages than the other: then not the jobs alone differ."""
+        from runner.jobs.pages_shown import CLEAN, shown
+
+        notes = []
+        for pair in self.pairs:
+            pages = [shown(job.result.config) for job in pair]
+            if pages[0] != pages[1]:
+                told = ["clean pages" if one == CLEAN else f"pages made worse ({one})" for one in pages]
+                notes.append(
+                    f"{pair[1].name} was shown {told[1]}, {pair[0].name} {told[0]} (dataset.degrade): "
+                    "a difference is that of the pages as well"
+                )
+        return notes
 
     def _cut_short(self) -> list[str]:
         """Return what must be known of jobs that a race cut short."""

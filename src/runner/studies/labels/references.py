@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
+from runner.datasets.degraded import without_mark
 from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 from runner.studies.labels.table import Labels
@@ -45,7 +46,7 @@ def write(path: Path, labels: Labels, jobs: Sequence[Scored], *, only_labelled: 
 
 def _line(name: str, row: Mapping[str, Any], references: Sequence[str], folder: Path) -> dict[str, Any]:
     """Return a row in the format of `dataset=jsonl`, without keys that the sample lacks."""
-    images = [Path(image).absolute().relative_to(folder).as_posix() for image in row["images"]]
+    images = [Path(image).absolute().relative_to(folder).as_posix() for image in map(without_mark, row["images"])]
     optional = {key: row[key] for key in ("document", "doc_class", "field", "context") if row[key]}
     if row["answerable"] is not None:
         optional["answerable"] = row["answerable"]
