@@ -84,7 +84,7 @@ NAMES = {
     *("race", "error", "false"),
     *("reuse", "never", "repeats_over_time"),
     *("backend", "adapt_concurrency", "load", "max_in_flight", "budget_usd"),
-    *("dataset", "degrade_strength", "report", "margin"),
+    *("dataset", "degrade", "degrade_strength", "report", "margin"),
 }
 
 
