@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner.base import machine
+from runner.base import machine, paths
 from runner.base.errors import Problem, Refused
 from runner.config import Config, EnvConfig
 from runner.planning import cuda, environments, quant_check
@@ -21,10 +21,11 @@ _DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-gpu", "/d
 
 
 def check(config: Config) -> None:
-    """Refuse CUDA on a machine without a GPU, and a quantisation that its GPUs are too old for.
+    """Refuse a store that can't be made, CUDA on a machine without a GPU, and a quantisation too new for its GPUs.
 
-    Environments that run elsewhere, and endpoints, are not looked at.
+    Environments that run elsewhere, and endpoints, are asked no more than the store.
     """
+    _store()
     if config.backend.base_url or config.reuse == "answers":  # stored answers may be all that is wanted
         return
     env = environments.chosen(config)
@@ -55,6 +56,21 @@ def _wanted(config: Config, env: EnvConfig) -> Problem | None:
     if env.kind == "uv" and name in CUDA_ALONE:
         return Problem(f"it is built for CUDA, and {lacking}", f"env={env.name}", CUDA_ALONE[name])
     return None
+
+
+def _store() -> None:
+    """Refuse a store that is not there and can't be made. One that is there and has all answers may be read alone."""
+    store = paths.store_dir()
+    if store.is_dir():
+        return
+    there = next(path for path in (store, *store.parents) if path.exists())
+    if not there.is_dir():
+        what = f"the store of answers, {store}, can't be made: {there} is no folder"
+    elif not os.access(there, os.W_OK):
+        what = f"the store of answers, {store}, can't be made: nothing can be written in {there}"
+    else:
+        return
+    raise Refused(Problem(what, "RUNNER_STORE", "RUNNER_STORE=FOLDER, where you may write"))
 
 
 def lacks_gpu() -> str | None:

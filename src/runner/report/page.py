@@ -87,9 +87,14 @@ class Data:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page piece by piece, because that of a large sweep has about 50 MB."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(pieces(report))
+    """Write the page piece by piece, because that of a large sweep has about 50 MB. Raise OSError with its path."""
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(pieces(report))
+    except OSError as error:
+        if error.filename is None:  # a full disk: the system does not say which file it was
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def pieces(report: Report) -> Iterator[str]:

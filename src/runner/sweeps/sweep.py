@@ -217,7 +217,7 @@ def _report(results: list[JobFolder], folder: Path, tables: list[Path], *, track
     again = f"make it again: python -m runner.report {_short(folder)}"
     try:
         made = background.write(results, path, "/".join(folder.parts[-2:]))
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # OSError: the disk is full
         log.warning("no report: %s\n  %s", error, again)
         return
     except Exception:

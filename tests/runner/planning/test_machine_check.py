@@ -1,4 +1,6 @@
-"""CUDA asked for without a GPU is refused while a job is planned, and only where the job would run here."""
+"""What this machine lacks is refused while a job is planned: a GPU that is asked for, a place for the store."""
+
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -70,3 +72,21 @@ def test_the_command_refuses_and_leaves_nothing(cli: CommandLine):
     cli.environment["CUDA_VISIBLE_DEVICES"] = ""  # the same on a machine that has one
     ended = cli("-m", "backend.device=cuda", "concurrency=1,2", "plan=dry")
     assert ended.code == 2 and "backend.device: CUDA is asked for" in ended.err and not cli.left()
+
+
+def test_a_store_that_cannot_be_made_is_refused_before_an_engine_starts(cli: CommandLine):
+    (cli.folder / "file").write_text("")
+    cli.environment["RUNNER_STORE"] = str(cli.folder / "file" / "store")
+    ended = cli("plan=dry")
+    assert ended.code == 2 and "RUNNER_STORE: the store of answers" in ended.err, ended.err
+    assert f"{cli.folder / 'file'} is no folder" in ended.err
+    assert "-> RUNNER_STORE=FOLDER, where you may write" in ended.err
+
+
+def test_a_store_that_is_there_may_be_read_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(machine_check.os, "access", lambda *_: False)
+    monkeypatch.setenv("RUNNER_STORE", str(tmp_path))
+    machine_check.check(given())
+    monkeypatch.setenv("RUNNER_STORE", str(tmp_path / "new"))
+    with pytest.raises(Refused, match="nothing can be written in"):
+        machine_check.check(given())

@@ -207,6 +207,8 @@ def test_a_report_that_can_not_be_written_names_where_it_can(tmp_path: Path):
     ):
         command.main([str(tmp_path / "sweep")])
     assert command.main([str(tmp_path / "sweep"), "--out", str(tmp_path / "r.html")]) == 0
+    with pytest.raises(ValueError, match="/dev/full can't be written: No space left on device"):
+        command.main([str(tmp_path / "sweep"), "--out", "/dev/full"])
 
 
 def test_options_of_metrics_are_told_with_their_metric_and_only_where_they_were_chosen():
