@@ -156,10 +156,6 @@ class _CompareCommand:
                 measures.append(parts[1])
         return list(dict.fromkeys(measures))
 
-    def _asked(self) -> set[str]:
-        """Return the measures without which the comparison is not what was asked for."""
-        return {*(self.options.measure or ()), *(gate.metric.partition("/")[2] for gate in self.gates)}
-
     def _of_other_versions(self, measure: str, first: Scored, second: Scored) -> bool:
         """Tell whether two jobs can't be compared by a measure, and note it: their other measures can."""
         from runner.studies.compare.paired_tests import other_version
@@ -172,10 +168,12 @@ class _CompareCommand:
     def _judge(self, measure: str) -> None:
         from runner.studies.compare.paired_tests import of_pairs
 
-        asked = measure in self._asked()
+        gated = {gate.metric.partition("/")[2] for gate in self.gates}
+        asked = measure in (self.options.measure or ())
         both = [pair for pair in self.pairs if asked or all(measure in job.measures for job in pair)]
         if not asked:
             both = [pair for pair in both if all(job.run(measure).stats for job in pair)]
+        if not asked and measure not in gated:
             both = [pair for pair in both if not self._of_other_versions(measure, *pair)]
             if any(measure == skipped for _, _, skipped in self.incomparable) and not both:
                 return

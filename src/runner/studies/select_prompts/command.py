@@ -98,14 +98,19 @@ def _show(selection: Selection, split: str, confirmed: Confirmation | None) -> N
     if left := sum(choice.left_out for choice in selection.choices):
         _say(f"{left} samples were not scored with every prompt and decide nothing")
     if confirmed and (paired := confirmed.against_baseline):
-        sure = paired.ci_low is not None and (paired.ci_low > 0 or (paired.ci_high or 0) < 0)
-        word = ("better than" if paired.gain > 0 else "worse than") if sure else "not distinguishable from"
         _say(
-            f"on {confirmed.split} the collection is {word} {baseline}: gain {_gain(paired)}\n"
+            f"on {confirmed.split} the collection is {against(paired)} {baseline}: gain {_gain(paired)}\n"
             f"gap to {split}: {_signed(confirmed.gap(selection))}; of the baseline, which was not chosen on {split}: "
             f"{_signed(confirmed.baseline_gap(selection))}; what choosing overfitted: "
             f"{_signed(confirmed.overfitting(selection))}",
         )
+
+
+def against(paired: Any) -> str:
+    """Return what a comparison (metrics.paired.Paired) shows of the collection: nothing where its interval holds 0."""
+    if paired.holds_zero:
+        return "not distinguishable from"
+    return "better than" if paired.gain > 0 else "worse than"
 
 
 def _say(text: str) -> None:
