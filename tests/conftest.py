@@ -17,7 +17,9 @@ import pytest
 from tests.patience import patient
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_ROOM = "GiB of disk are free, SGLang needs"  # the one reason for which CI lets an engine be skipped
+# The reasons for which CI lets an engine be skipped.
+NO_ROOM = "GiB of disk are free, SGLang needs"
+NO_AVX512 = "the llama-server of env=llama_cpp needs a processor with AVX-512"
 SHARED = (ROOT.parent / "shared" / "data").resolve()
 
 
@@ -35,11 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With RUNNER_REQUIRE_ENGINES=1, as in CI, an engine that is skipped has failed, save for want of disk."""
+    """With RUNNER_REQUIRE_ENGINES=1, as in CI, an engine that is skipped has failed, but for these reasons."""
     report = yield
     for marker, variable in (("engine", "RUNNER_REQUIRE_ENGINES"), ("docker", "RUNNER_REQUIRE_DOCKER")):
         is_required = item.get_closest_marker(marker) and os.environ.get(variable) == "1"
-        if report.skipped and is_required and NO_ROOM not in str(report.longrepr):
+        if report.skipped and is_required and not any(why in str(report.longrepr) for why in (NO_ROOM, NO_AVX512)):
             report.outcome = "failed"
             report.longrepr = f"skipped, and {variable}=1: {report.longrepr}"
     return report

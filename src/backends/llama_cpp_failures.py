@@ -52,8 +52,8 @@ _FAILURES = (
     ),
     known(
         r"(Illegal instruction)|exit code -4\b",
-        "this llama-server was built for processors with AVX2, and this one has none: build llama.cpp here, and name "
-        "its program by +backend.engine_args.server=FILE",
+        "this llama-server was built for another processor, whose instructions this one lacks: build llama.cpp here, "
+        "and name its program by +backend.engine_args.server=FILE",
     ),
     known(
         r"(?:invalid magic characters|failed to read magic|tensor '[^']*' data is not within the file bounds|"

