@@ -29,7 +29,7 @@ def main() -> None:
         return record
 
     logging.setLogRecordFactory(make_without_key)
-    sys.argv = ["sglang.launch_server", *sys.argv[1:], "--api-key", key]
+    sys.argv = ["sglang.launch_server", *sys.argv[1:], f"--api-key={key}"]
     runpy.run_module("sglang.launch_server", run_name="__main__", alter_sys=True)
 
 

@@ -95,21 +95,24 @@ def test_the_key_reaches_the_server_and_neither_command_line_nor_log(tmp_path: P
     fake.mkdir()
     (fake / "__init__.py").write_text("")
     (fake / "launch_server.py").write_text(
-        "import logging, os, pathlib, sys\n"
+        "import argparse, logging, os, pathlib, sys\n"
+        "parser = argparse.ArgumentParser()\n"  # as SGLang's own (0.5.23, server_args.py:prepare_server_args)
+        "parser.add_argument('--api-key')\n"
+        "parser.add_argument('--port')\n"
         "logging.basicConfig(level='INFO', force=True)\n"
         "logging.info(f'server_args={sys.argv}')\n"
-        "print('key', sys.argv[sys.argv.index('--api-key') + 1] == 'canary-7')\n"
+        "print('key', parser.parse_args().api_key == '-canary-7')\n"
         "print('seen', 'canary-7' in pathlib.Path('/proc/self/cmdline').read_text(), 'canary-7' in str(os.environ))\n"
     )
     path = os.pathsep.join((str(tmp_path), str(Path(sglang_server.__file__).parents[1])))
     done = subprocess.run(
         [sys.executable, "-m", "backends.sglang_server", "--port", "1"],
-        env={**os.environ, "PYTHONPATH": path, sglang_server.VARIABLE: "canary-7"},
+        env={**os.environ, "PYTHONPATH": path, sglang_server.VARIABLE: "-canary-7"},
         capture_output=True,
         text=True,
     )
     assert done.stdout.split() == ["key", "True", "seen", "False", "False"], done.stderr
-    assert "'--api-key', '***'" in done.stderr and "canary" not in done.stderr
+    assert "'--api-key=***'" in done.stderr and "canary" not in done.stderr
 
 
 METRICS = """sglang:weight_memory_usage_gb{tp_rank="0"} 14.5

@@ -96,7 +96,7 @@ class ServedEngine:
 
     def __init__(self, backend: Backend, spec: EngineSpec, launch: Launch, port: int, log_path: Path) -> None:
         """Start the process. Raise EngineFailed where there is no such command."""
-        key = remember(secrets.token_urlsafe(24))
+        key = remember(secrets.token_hex(24))  # urlsafe ones may begin with "-", which a command line takes for a flag
         self.spec = spec
         self.launch = launch
         url = f"http://127.0.0.1:{port}{launch.api_path}"
