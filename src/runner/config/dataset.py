@@ -14,8 +14,8 @@ class DatasetConfig:
     """Which questions are asked about which pictures. Each file in conf/dataset/ sets these keys."""
 
     name: str = ""  # the dataset's name in results
-    # annotations, spreadsheet, images, jsonl, json, docvqa, mws_vision, parquet, vlmevalkit, openai_messages, or a
-    # third party's
+    # annotations, spreadsheet, images, jsonl, json, docvqa, mws_vision, omnidocbench, parquet, vlmevalkit,
+    # openai_messages, or a third party's
     format: str = ""
     path: str = "???"  # needed: file or folder; relative to the working directory, else to the shipped data
     download: str | None = None  # what fetches the data: told where `path` does not exist; nothing is fetched by itself

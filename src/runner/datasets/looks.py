@@ -20,6 +20,7 @@ JSONL: Guess = ("jsonl", "jsonl", "JSON lines")
 LIST: Guess = ("json_list", "json", "a JSON list of questions")
 MERA: Guess = ("mera", "json", 'JSON as MERA has it, with "data" and "inputs"')
 DOCVQA: Guess = ("docvqa", "docvqa", "DocVQA's JSON")
+OMNIDOCBENCH: Guess = ("omnidocbench", "omnidocbench", "OmniDocBench's JSON")
 MESSAGES: Guess = ("openai_messages", "openai_messages", "messages of OpenAI's protocol")
 PARQUET: Guess = ("parquet", "parquet", "Parquet, or a folder that datasets saved")
 VLMEVALKIT: Guess = ("vlmevalkit", "vlmevalkit", "VLMEvalKit's TSV")
@@ -103,6 +104,8 @@ def _json(text: str, *, is_whole: bool) -> Guess | None:
     """Tell files of JSON apart by their first keys: a large one is not parsed for a message."""
     keys = set(_keys(text))
     if text.startswith("["):
+        if keys & {"layout_dets", "category_type"}:
+            return OMNIDOCBENCH
         return MESSAGES if keys & {"messages", "role"} else LIST
     first, _, rest = text.partition("\n")
     if (

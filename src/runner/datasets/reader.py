@@ -37,6 +37,7 @@ BUILT_IN = {
     "json": "runner.datasets.json_file:read",
     "jsonl": "runner.datasets.jsonl:read",
     "mws_vision": "runner.datasets.mws_vision:read",
+    "omnidocbench": "runner.datasets.omnidocbench:read",
     "openai_messages": "runner.datasets.openai_messages:read",
     "parquet": "runner.datasets.parquet:read",
     "spreadsheet": "runner.datasets.spreadsheet:read",

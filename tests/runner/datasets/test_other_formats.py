@@ -1,10 +1,11 @@
-"""Formats of other programs: JSON lists, MERA, Parquet, datasets' folders, VLMEvalKit, OpenAI's messages."""
+"""Formats of others: JSON lists, MERA, Parquet, datasets' folders, VLMEvalKit, OpenAI's messages, OmniDocBench."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from runner.base.errors import Refused
 from runner.datasets import DatasetConfig, open_dataset
 from runner.datasets.images import read_images
 from runner.datasets.opening import LoadedDataset
+from tests.metrics.cases import case, score
 
 
 def png(shade: int) -> bytes:
@@ -394,6 +396,59 @@ def test_bad_messages_are_refused_with_file_and_row(row: Any, words: str) -> Non
     assert "m.jsonl:1: " in told and words in told
 
 
+# ------------------------------------------------------------------------------------------------- OmniDocBench
+
+
+def block(kind: str, order: int | None, left: int = 10, **more: Any) -> dict[str, Any]:
+    poly = [left, 10, left + 80, 10, left + 80, 30, left, 30]
+    return {"category_type": kind, "poly": poly, "order": order, "anno_id": order, "ignore": False} | more
+
+
+def document(*blocks: Any, relation: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
+    info = {"image_path": "1.png", "page_attribute": {"data_source": "book", "language": "english"}}
+    return {"page_info": info, "layout_dets": [*blocks], "extra": {"relation": [*relation]}} | more
+
+
+def test_a_page_of_omnidocbench_is_a_layout_in_reading_order() -> None:
+    page = document(
+        block("table", 4, html="<table><tr><td>1</td></tr></table>", latex="x"),
+        block("title", 1, text="Report"),
+        block("text_block", 3, left=200, text="goes on."),
+        block("text_block", 2, text="A paragraph"),
+        block("equation_isolated", 5, latex="a=b"),
+        block("header", None, text="Page 7"),
+        block("text_block", 6, text="hidden", ignore=True),
+        block("figure", 7),
+        relation=[{"source_anno_id": 2, "target_anno_id": 3, "relation_type": "truncated"}],
+    )
+    (sample,) = opened(format="omnidocbench", path=write("o.json", json.dumps([page])), question="Read.")
+    layout = json.loads(sample.references[0])
+    assert [(one["category"], one["text"]) for one in layout] == [
+        ("Title", "Report"), ("Text", "A paragraph goes on."), ("Table", "<table><tr><td>1</td></tr></table>"),
+        ("Formula", "a=b"),
+    ]  # fmt: skip
+    assert layout[0]["bbox"] == [10, 10, 90, 30] and sample.id == "1.png" and sample.doc_class == "book"
+    perfect = "# Report\n\nA paragraph goes on.\n\n<table><tr><td>1</td></tr></table>\n\n$$a=b$$"
+    scored = score("page", case(perfect, *sample.references), {"reference_adapters": ["layout_json"]})
+    assert scored["page_overall"].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ({"page_info": {}}, 'has no "page_info" or no list "layout_dets"'),
+        (document("x"), "layout_dets[0] is no JSON object"),
+        (document(block("title", 1)), "layout_dets[0] (title) has no text in 'text'"),
+        (document(block("table", 1, text="x")), "layout_dets[0] (table) has no text in 'html'"),
+        (document(block("title", 1, text="x", poly=[1, 2])), "layout_dets[0] has no poly of eight numbers"),
+        (document(page_info={"image_path": ""}), "image_path is missing or empty"),
+    ],
+)  # fmt: skip
+def test_bad_pages_of_omnidocbench_are_refused_with_file_and_place(page: Any, words: str) -> None:
+    told = refusal(format="omnidocbench", path=write("o.json", json.dumps([page])))
+    assert "o.json, [0]: " in told and words in told
+
+
 # ------------------------------------------------------------------------------------------------- a wrong guess
 
 
@@ -403,6 +458,7 @@ def test_bad_messages_are_refused_with_file_and_row(row: Any, words: str) -> Non
         ("q.json", [{"id": 1, "images": ["1.png"], "question": "?"}], "jsonl", "json_list"),
         ("q.json", [{"id": 1, "images": ["1.png"], "question": "?"}], "docvqa", "json_list"),
         ("q.json", {"data": [{"inputs": {"image": "1.png"}, "outputs": "x"}]}, "jsonl", "mera"),
+        ("q.json", [{"layout_dets": [{"category_type": "title"}], "page_info": {}}], "json", "omnidocbench"),
         ("q.json", {"data": [{"questionId": 1, "question": "?"}]}, "json", "docvqa"),
         ("q.jsonl", '{"id": 1, "images": ["1.png"]}\n{"id": 2}', "json", "jsonl"),
         ("q.jsonl", json.dumps({"messages": [{"role": "user", "content": "x"}]}), "jsonl", "openai_messages"),
