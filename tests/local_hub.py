@@ -175,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, len(view), BLOCK):
             self.wfile.write(view[at : at + BLOCK])
             if self.hub.bytes_per_s:
-                time.sleep(max(0.0, (at + BLOCK) / self.hub.bytes_per_s - (time.monotonic() - began)))
+                sent = min(at + BLOCK, len(view))
+                time.sleep(max(0.0, sent / self.hub.bytes_per_s - (time.monotonic() - began)))
         if cut is not None:
             self.close_connection = True
 

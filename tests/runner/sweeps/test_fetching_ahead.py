@@ -62,8 +62,9 @@ def cached(cli: CommandLine, name: str) -> bool:
 
 
 def test_the_next_checkpoint_is_fetched_while_the_engine_before_answers(cli: CommandLine, models: LocalHub):
-    models.models["owner/1"], models.bytes_per_s = repository(1, 200_000), 200_000
-    ended = cli(*SWEEP, "model.path=owner/0,owner/1", "+backend.engine_args.delay_s=1")
+    models.models["owner/1"], models.bytes_per_s = repository(1, 100_000), 200_000
+    # Eight answers of two seconds: on a slow machine a fiftieth of the cores takes seconds to begin.
+    ended = cli(*SWEEP, "model.path=owner/0,owner/1", "+backend.engine_args.delay_s=2")
     assert ended.code == 0, ended.err
     first, second = jobs(cli.folder)
     (transfer,) = models.fetched(WEIGHTS)[1:]
