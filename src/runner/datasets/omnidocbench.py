@@ -13,8 +13,11 @@ another column (`truncated`) is one. Format: the data set's card at Hugging Face
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ def _values(page: Any) -> dict[str, Any] | str:
     blocks = page.get("layout_dets") if isinstance(page, dict) else None
     if not isinstance(info, dict) or not isinstance(blocks, list):
         return 'has no "page_info" or no list "layout_dets"'
-    read: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
+    read: list[_Block] = []
     for number, block in enumerate(blocks):
         if not isinstance(block, dict):
             return f"layout_dets[{number}] is no JSON object"
@@ -67,8 +70,8 @@ def _values(page: Any) -> dict[str, Any] | str:
         told = _block(block)
         if isinstance(told, str):
             return f"layout_dets[{number}] {told}"
-        read.append((block, told))
-    kept = [told for _, told in sorted(_joined(read, page), key=lambda one: float(one[0].get("order") or 0))]
+        read.append(told)
+    kept = [block.layout for block in sorted(_joined(read, page), key=lambda block: block.order)]
     attributes = info.get("page_attribute")
     named = attributes.items() if isinstance(attributes, dict) else ()
     facts = {name: value for name, value in named if isinstance(value, str)}
@@ -76,8 +79,17 @@ def _values(page: Any) -> dict[str, Any] | str:
     return {"data_source": "", **facts, "image_path": info.get("image_path"), "references": references}
 
 
-def _block(block: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return a block as a layout JSON has it, or what is wrong with it."""
+@dataclass(frozen=True)
+class _Block:
+    """A block: its id (empty without one), its place in the reading order, and what a layout JSON has of it."""
+
+    id: str
+    order: float
+    layout: Mapping[str, Any]
+
+
+def _block(block: Mapping[str, Any]) -> _Block | str:
+    """Return a block, or what is wrong with it."""
     key, category = CONTENT.get(str(block.get("category_type")), ("text", "Text"))
     content, places = block.get(key), block.get("poly")
     if not isinstance(content, str):
@@ -88,31 +100,48 @@ def _block(block: Mapping[str, Any]) -> dict[str, Any] | str:
         corners = []
     if len(corners) != 8:
         return "has no poly of eight numbers"
+    try:
+        order = float(block.get("order") or 0)
+    except (TypeError, ValueError):
+        order = math.nan
+    if not math.isfinite(order):
+        return f"has the order {block['order']!r}, which is no number"
     xs, ys = corners[0::2], corners[1::2]
-    return {"bbox": [min(xs), min(ys), max(xs), max(ys)], "category": category, "text": content}
+    layout = {"bbox": [min(xs), min(ys), max(xs), max(ys)], "category": category, "text": content}
+    number = block.get("anno_id")  # 0 is one
+    return _Block("" if number is None else str(number), order, layout)
 
 
-def _joined(
-    read: list[tuple[Mapping[str, Any], dict[str, Any]]], page: Mapping[str, Any]
-) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
-    """Join the parts of a paragraph that is `truncated`, in the place of its first; the box is that of the first."""
+def _joined(blocks: Sequence[_Block], page: Mapping[str, Any]) -> list[_Block]:
+    """Join the parts of a paragraph that is `truncated`, in the place of its first; the box is that of the first.
+
+    A part whose beginning is left out stays by itself.
+    """
     extra = page.get("extra")
     relations = extra.get("relation") if isinstance(extra, dict) else None
-    goes_on = {
-        one.get("source_anno_id"): one.get("target_anno_id")
-        for one in relations or ()
-        if isinstance(one, dict) and one.get("relation_type") == "truncated"
-    }
-    by_id = {block.get("anno_id"): told for block, told in read}
-    later = set(goes_on.values()) & set(by_id)
-    joined = []
-    for block, told in read:
-        if block.get("anno_id") in later:
-            continue
-        texts, seen, at = [told["text"]], {block.get("anno_id")}, goes_on.get(block.get("anno_id"))
-        while at in by_id and at not in seen:
-            texts.append(by_id[at]["text"])
-            seen.add(at)
-            at = goes_on.get(at)
-        joined.append((block, {**told, "text": " ".join(texts)}))
-    return joined
+    by_id = {block.id: block for block in blocks if block.id}
+    goes_on: dict[str, str] = {}
+    for one in relations if isinstance(relations, list) else ():
+        if isinstance(one, dict) and one.get("relation_type") == "truncated":
+            source, target = str(one.get("source_anno_id")), str(one.get("target_anno_id"))
+            are_free = source not in goes_on and target not in goes_on.values()
+            if source in by_id and target in by_id and are_free and source not in _following(target, goes_on):
+                goes_on[source] = target
+    later = set(goes_on.values())
+    return [
+        dataclasses.replace(block, layout={**block.layout, "text": " ".join(_texts(block, by_id, goes_on))})
+        for block in blocks
+        if block.id not in later
+    ]
+
+
+def _texts(block: _Block, by_id: Mapping[str, _Block], goes_on: Mapping[str, str]) -> list[str]:
+    return [block.layout["text"], *(by_id[part].layout["text"] for part in _following(block.id, goes_on)[1:])]
+
+
+def _following(first: str, goes_on: Mapping[str, str]) -> list[str]:
+    """Return the ids of a paragraph's parts from one on."""
+    parts = [first]
+    while parts[-1] in goes_on:
+        parts.append(goes_on[parts[-1]])
+    return parts

@@ -399,7 +399,7 @@ def test_bad_messages_are_refused_with_file_and_row(row: Any, words: str) -> Non
 # ------------------------------------------------------------------------------------------------- OmniDocBench
 
 
-def block(kind: str, order: int | None, left: int = 10, **more: Any) -> dict[str, Any]:
+def block(kind: str, order: int | str | None, left: int = 10, **more: Any) -> dict[str, Any]:
     poly = [left, 10, left + 80, 10, left + 80, 30, left, 30]
     return {"category_type": kind, "poly": poly, "order": order, "anno_id": order, "ignore": False} | more
 
@@ -419,18 +419,33 @@ def test_a_page_of_omnidocbench_is_a_layout_in_reading_order() -> None:
         block("header", None, text="Page 7"),
         block("text_block", 6, text="hidden", ignore=True),
         block("figure", 7),
-        relation=[{"source_anno_id": 2, "target_anno_id": 3, "relation_type": "truncated"}],
+        block("text_block", 8, text="Goes on."),
+        relation=[
+            {"source_anno_id": source, "target_anno_id": target, "relation_type": "truncated"}
+            for source, target in ((2, 3), (6, 8), (3, 2))
+        ],
     )
     (sample,) = opened(format="omnidocbench", path=write("o.json", json.dumps([page])), question="Read.")
     layout = json.loads(sample.references[0])
     assert [(one["category"], one["text"]) for one in layout] == [
         ("Title", "Report"), ("Text", "A paragraph goes on."), ("Table", "<table><tr><td>1</td></tr></table>"),
-        ("Formula", "a=b"),
+        ("Formula", "a=b"), ("Text", "Goes on."),
     ]  # fmt: skip
     assert layout[0]["bbox"] == [10, 10, 90, 30] and sample.id == "1.png" and sample.doc_class == "book"
-    perfect = "# Report\n\nA paragraph goes on.\n\n<table><tr><td>1</td></tr></table>\n\n$$a=b$$"
+    perfect = "# Report\n\nA paragraph goes on.\n\n<table><tr><td>1</td></tr></table>\n\n$$a=b$$\n\nGoes on."
     scored = score("page", case(perfect, *sample.references), {"reference_adapters": ["layout_json"]})
     assert scored["page_overall"].value == pytest.approx(1)
+
+
+def test_a_part_of_a_paragraph_is_joined_to_one_beginning() -> None:
+    page = document(
+        *(block("text_block", order, text=text, anno_id=order - 1) for order, text in enumerate("abc", start=1)),
+        relation=[
+            {"source_anno_id": source, "target_anno_id": 1, "relation_type": "truncated"} for source in (0, 2)
+        ],
+    )  # fmt: skip
+    (sample,) = opened(format="omnidocbench", path=write("o.json", json.dumps([page])), question="Read.")
+    assert [one["text"] for one in json.loads(sample.references[0])] == ["a b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -441,6 +456,8 @@ def test_a_page_of_omnidocbench_is_a_layout_in_reading_order() -> None:
         (document(block("title", 1)), "layout_dets[0] (title) has no text in 'text'"),
         (document(block("table", 1, text="x")), "layout_dets[0] (table) has no text in 'html'"),
         (document(block("title", 1, text="x", poly=[1, 2])), "layout_dets[0] has no poly of eight numbers"),
+        (document(block("title", "x", text="x")), "layout_dets[0] has the order 'x', which is no number"),
+        (document(block("title", "inf", text="x")), "layout_dets[0] has the order 'inf', which is no number"),
         (document(page_info={"image_path": ""}), "image_path is missing or empty"),
     ],
 )  # fmt: skip
