@@ -18,7 +18,7 @@ from tests.patience import patient
 
 ROOT = Path(__file__).resolve().parents[1]
 # The reasons for which CI lets an engine be skipped.
-NO_ROOM = "GiB of disk are free, SGLang needs"
+NO_ROOM = "GiB of disk are free, the engine's environment needs"
 NO_AVX512 = "the llama-server of env=llama_cpp needs a processor with AVX-512"
 SHARED = (ROOT.parent / "shared" / "data").resolve()
 

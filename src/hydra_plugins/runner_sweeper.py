@@ -121,7 +121,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
     def _tell(self, batch: Sequence[Sequence[str]], configs: Sequence[Any]) -> None:
         """Print what the jobs would do (plan=dry), or a command line for each group of jobs (plan=commands)."""
         from runner.planning.plan import plan
-        from runner.sweeps import dry_plan
+        from runner.sweeps import dry_plan, group_commands
 
         assert self.config is not None
         jobs = [plan(config) for config in configs]
@@ -130,7 +130,7 @@ class RunnerSweeper(BasicSweeper):  # type: ignore[misc]
             return
         folder = str(self.config.hydra.sweep.dir)
         hydra_overrides = [str(override) for override in self.config.hydra.overrides.hydra]
-        dry_plan.print_commands(jobs, batch, folder, hydra_overrides, listed=self.jobs != [{}])
+        group_commands.print_commands(jobs, batch, folder, hydra_overrides, listed=self.jobs != [{}])
 
     def _runs_here(self) -> bool:
         """Return whether jobs run on this machine. Jobs of Slurm and Ray may have files that are not here."""

@@ -6,7 +6,6 @@ The first run builds the environments (3 and 9.5 GB under $RUNNER_ENVS); each st
 import contextlib
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
-from backends.process.environments import cache_dir
-from tests.conftest import NO_ROOM, CommandLine, Ended
+from tests.conftest import CommandLine, Ended
+from tests.engines.room import skip_without_room
 from tests.patience import patient
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 JOB = ("model=demo_m", "quant=fp32", "tracking=none", "metrics=[exact_match,cer]")
 SAMPLES = 40
-ROOM_FOR_SGLANG_GIB = 20
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
@@ -81,10 +79,7 @@ def compared(
 ) -> Iterator[Compared]:
     backend = request.param
     if backend == "sglang":
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(cache_dir()).free / 2**30
-        if free < ROOM_FOR_SGLANG_GIB and not any(cache_dir().glob("sglang_cpu-*/.built.json")):
-            pytest.skip(f"{free:.0f} {NO_ROOM} {ROOM_FOR_SGLANG_GIB}")
+        skip_without_room(backend)
     cli = make_cli(tmp_path_factory.mktemp(backend))
     # Smaller than the documents, so that a limit which doesn't reach an engine shows in its prompts. SGLang's is fixed
     # at its start.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,10 +17,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from backends.process.environments import cache_dir
 from metrics import json_answers
-from tests.conftest import NO_ROOM, ROOT, CommandLine, Ended
-from tests.engines.test_real_engines import ROOM_FOR_SGLANG_GIB, none_left
+from tests.conftest import ROOT, CommandLine, Ended
+from tests.engines.room import skip_without_room
+from tests.engines.test_real_engines import none_left
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
@@ -64,10 +63,7 @@ def sweep(
 ) -> Sweep:
     backend = request.param
     if backend == "sglang":
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(cache_dir()).free / 2**30
-        if free < ROOM_FOR_SGLANG_GIB and not any(cache_dir().glob("sglang_cpu-*/.built.json")):
-            pytest.skip(f"{free:.0f} {NO_ROOM} {ROOM_FOR_SGLANG_GIB}")
+        skip_without_room(backend)
     cli = make_cli(tmp_path_factory.mktemp(backend))
     asked = (f"backend={backend}", "quant=fp32", "tracking=none", f"dataset.limit={SAMPLES}")
     ended = cli("experiment=line_items", *asked, timeout=1100)

@@ -5,7 +5,6 @@
 
 import base64
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,18 +14,16 @@ from hydra import compose, initialize_config_dir
 
 from backends.api import Launch
 from backends.hf_server.images import decode_image
-from backends.process.environments import cache_dir
 from runner import config
 from runner.base import paths
 from runner.datasets import Image, read_image
 from runner.planning import environments
 from runner.planning.plan import plan
 from tests.backends.picture_modes import PAGES
-from tests.conftest import NO_ROOM
+from tests.engines.room import skip_without_room
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
-ROOM_GIB = {"vllm": 6, "sglang": 20}
 LOADERS = {
     # vllm/multimodal/media/connector.py, 0.32
     "vllm": """
@@ -58,10 +55,7 @@ def test_every_engine_sees_the_same_page(tmp_path: Path, backend: str):
     given = ["model=demo_m", "quant=fp32", "tracking=none", f"backend={backend}", f"env={backend}_cpu"]
     with initialize_config_dir(version_base="1.3", config_dir=str(paths.conf_dir())):
         environment = environments.resolve(plan(compose("config", given)).config)
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache_dir()).free / 2**30
-    if free < ROOM_GIB[backend] and not any(cache_dir().glob(f"{backend}_cpu-*/.built.json")):
-        pytest.skip(f"{free:.0f} {NO_ROOM} {ROOM_GIB[backend]}")
+    skip_without_room(backend)
     environment.build(print)
     sent = {}
     for number, page in enumerate(PAGES):

@@ -66,12 +66,12 @@ def resize_rule(
 
 def picture_size(described: str) -> tuple[int, int] | None:
     """Return (width, height) of a picture as answers.jsonl names it; None where it is not there any more."""
-    from runner.datasets import degraded
+    from runner.datasets import picture_names
     from runner.datasets.encoded import BadImage
     from runner.datasets.images import read_images
 
     try:
-        pictures = read_images([degraded.described(degraded.without_mark(described))])  # both are of one size
+        pictures = read_images([picture_names.described(picture_names.without_mark(described))])  # both are of one size
     except BadImage:
         return None
     return (pictures[0].width, pictures[0].height) if len(pictures) == 1 else None

@@ -38,6 +38,11 @@ def resolve(path: str) -> Path:
     return shipped if shipped.exists() else expanded.absolute()
 
 
+def nearest(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists, where it would be made."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
 def store_dir() -> Path:
     """Return the folder of the store of generations: `$RUNNER_STORE`, else multirun/.store."""
     return Path(os.environ.get("RUNNER_STORE", "multirun/.store")).expanduser().absolute()

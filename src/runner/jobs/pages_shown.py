@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from runner.datasets.degraded import KINDS
+
 KEYS = ("degrade", "degrade_strength", "degrade_seed")
-_ORDER = ("", "phone", "scan", "fax")
+_ORDER = ("", *KINDS)
 
 
 class Condition(NamedTuple):

@@ -22,8 +22,8 @@ from metrics.answer_tokens import AnswerTokens
 from metrics.api import Case, Score
 from runner.datasets import images
 from runner.datasets.api import Image, Sample
-from runner.datasets.degraded import describe
 from runner.datasets.encoded import BadImage
+from runner.datasets.picture_names import describe_image
 from runner.store import to_json
 
 SCORE_FIELDS = tuple(field.name for field in dataclasses.fields(Score))
@@ -119,11 +119,6 @@ def sample_columns(sample: Sample) -> dict[str, Any]:
         "answerable": sample.answerable,
         **moved,
     }
-
-
-def describe_image(image: Image) -> str:
-    """Name a picture for people: the path, the page of a PDF, and how it was made worse."""
-    return describe(image)
 
 
 def _warp(image: Image) -> list[float] | None:

@@ -90,7 +90,7 @@ def containers() -> Iterator[Finding]:
 def room() -> Iterator[Finding]:
     """Measure disk and memory."""
     for purpose, folder in (("environments ($RUNNER_ENVS)", cache_dir()), ("the store", paths.store_dir())):
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = paths.nearest(folder)
         free = shutil.disk_usage(existing).free / _GIB
         if not os.access(existing, os.W_OK):
             yield Finding("fail", f"{folder} for {purpose} can't be written", "choose another folder")

@@ -63,7 +63,7 @@ def _store() -> None:
     store = paths.store_dir()
     if store.is_dir():
         return
-    there = next(path for path in (store, *store.parents) if path.exists())
+    there = paths.nearest(store)
     if not there.is_dir():
         what = f"the store of answers, {store}, can't be made: {there} is no folder"
     elif not os.access(there, os.W_OK):

@@ -17,7 +17,7 @@ from metrics.grounding import Grounding
 from metrics.page import Page
 from metrics.registry import MetricError, create
 from metrics.tables import Table
-from runner.jobs.rows import describe_image
+from runner.datasets.picture_names import describe_image
 from runner.report.model import Candidate, CandidateAnswer, ReportSample
 from runner.report.pictures import find
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runner.base.terminal_table import MISSING
 from runner.report.texts import Texts
+
+if TYPE_CHECKING:
+    from metrics.paired import Paired
 
 # Shares, which are shown in percent. CER and WER are included, although they may exceed 1.
 _PERCENT = ("quality/exact_match", "quality/cer", "quality/wer", "quality/anls", "quality/abstention", "quality/kie_",
@@ -23,6 +28,16 @@ def figure(name: str, value: float | None, texts: Texts, *, unit: bool = True) -
     text, sign = _written(name, value, texts)
     sign = texts.phrases.get(f"unit.{sign}", sign) if sign else ""
     return f"{text}\u202f{sign}" if unit and sign else text
+
+
+def difference(name: str, paired: Paired, texts: Texts) -> str:
+    """Return the difference of two candidates in a metric with its interval, if that is known: +1.5 [+0.2, +2.8] %."""
+    scale, form, sign = (100, "+.1f", "\u202f%") if is_percent(name) else (1, "+.3f", "")
+    value = texts.number(scale * paired.difference + 0.0, form)
+    if paired.ci_low is None or paired.ci_high is None:
+        return value + sign
+    ends = [texts.number(scale * end + 0.0, form) for end in (paired.ci_low, paired.ci_high)]
+    return f"{value} {texts.interval(*ends)}{sign}"
 
 
 def _written(name: str, value: float, say: Texts) -> tuple[str, str]:

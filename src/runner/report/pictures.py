@@ -18,9 +18,9 @@ from pathlib import Path
 from runner.base import paths
 from runner.config.report_settings import PicturesConfig
 from runner.datasets.api import Image
-from runner.datasets.degraded import described
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
+from runner.datasets.picture_names import described
 
 # A picture with few bytes that is hardly larger than the limit is embedded as it is: scaling would save nothing.
 SMALL_BYTES = 60_000

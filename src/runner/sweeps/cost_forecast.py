@@ -12,9 +12,10 @@ from runner.asking import visual_input
 from runner.asking.budget import most_text_tokens
 from runner.asking.questions import JobAsk, Questions
 from runner.datasets.api import Sample
+from runner.datasets.picture_names import describe_image
 from runner.jobs import costs
 from runner.jobs.figures import Seen
-from runner.jobs.rows import answer_row, describe_image
+from runner.jobs.rows import answer_row
 from runner.planning import checkpoints, prices
 from runner.planning.job import Job
 from runner.planning.prices import Price

@@ -26,13 +26,13 @@ from runner.base.errors import JobFailed, RunnerError
 from runner.base.helper import has_idle_cores
 from runner.config import Config
 from runner.datasets.api import Sample
+from runner.datasets.picture_names import describe_image
 from runner.jobs import capacity as capacity_figures
 from runner.jobs import costs, figures, notes
 from runner.jobs.answers import Answers
 from runner.jobs.capacity import Found
 from runner.jobs.folder import JobFolder
 from runner.jobs.job_files import apart
-from runner.jobs.rows import describe_image
 from runner.planning import prices
 from runner.planning.job import Job
 from runner.planning.plan import plan, warn

@@ -81,7 +81,7 @@ def single(cfg: DictConfig) -> float | None:
 
 def _tell(cfg: DictConfig, folder: Path) -> None:
     """Say what the only job would do, or print its command."""
-    from runner.sweeps import dry_plan
+    from runner.sweeps import dry_plan, group_commands
 
     try:
         if cfg.stage == "score":
@@ -95,7 +95,7 @@ def _tell(cfg: DictConfig, folder: Path) -> None:
             dry_plan.show([job])
         else:
             overrides = list(HydraConfig.get().overrides.task)
-            dry_plan.print_commands([job], [overrides], str(folder), list(HydraConfig.get().overrides.hydra))
+            group_commands.print_commands([job], [overrides], str(folder), list(HydraConfig.get().overrides.hydra))
     finally:
         _take_back(folder)
 

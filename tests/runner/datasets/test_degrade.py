@@ -22,9 +22,10 @@ from runner.config.dataset import DatasetConfig
 from runner.config.report_settings import PicturesConfig
 from runner.datasets import open_dataset, read_image, read_images
 from runner.datasets.api import Degrade, Image
-from runner.datasets.degraded import KINDS, describe, described, plain, without_mark
+from runner.datasets.degraded import KINDS
 from runner.datasets.degrading import effects, geometry, table
 from runner.datasets.images import warp
+from runner.datasets.picture_names import describe_image, described, plain, without_mark
 from runner.jobs import rows
 from runner.jobs.rows import answer_row
 from runner.report import pictures
@@ -219,7 +220,7 @@ def test_a_photograph_is_sent_as_the_jpeg_that_a_phone_saves(tmp_path: Path):
 
 def test_a_name_tells_what_was_shown(tmp_path: Path):
     image = Image(tmp_path / "скан.pdf", 1, degrade=Degrade("phone", 0.25, 3))
-    name = describe(image)
+    name = describe_image(image)
     assert name == f"{tmp_path}/скан.pdf#page=2#degrade=phone:0.25:3"
     assert described(name) == image
     assert without_mark(name) == plain(image) == f"{tmp_path}/скан.pdf#page=2"

@@ -14,6 +14,7 @@ from runner.base import paths
 from runner.base.errors import Refused
 from runner.planning import opened
 from runner.planning.plan import plan
+from tests.runner.planning.reference_rows import write_rows
 
 
 @pytest.fixture
@@ -26,12 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(folder: Path, metric: str, references: list[str], *more: str) -> list[tuple[str, str]]:
     """Return where and what of the problems that planning finds in rows with these references."""
-    rows = [
-        {"id": f"a{number}", "images": ["1.png"], "question": "Что?", "references": [reference]}
-        for number, reference in enumerate(references)
-    ]
-    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    write_rows(folder, references)
     config.register()
     opened.forget()
     asked = ["tracking=none", "dataset=jsonl", "dataset.path=rows.jsonl", f"metrics=[{metric}]", *more]

@@ -14,6 +14,7 @@ from runner.base.errors import Refused
 from runner.planning import opened
 from runner.planning.job import Job
 from runner.planning.plan import plan
+from tests.runner.planning.reference_rows import write_rows
 
 SCHEMA = {"type": "object", "required": ["номер"], "properties": {"номер": {"type": "string"}}}
 
@@ -26,12 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "1.png").write_bytes(page.read_bytes())
     (tmp_path / "счёт.json").write_text(json.dumps(SCHEMA, ensure_ascii=False), encoding="utf-8")
     references = ['{"номер": "1"}', '{"сумма": "5"}', "не JSON", '{"номер": "2", "сумма": "5"}']
-    rows = [
-        {"id": f"a{number}", "images": ["1.png"], "question": "Что?", "references": [reference]}
-        for number, reference in enumerate(references)
-    ]
-    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (tmp_path / "rows.jsonl").write_text(lines, encoding="utf-8")
+    write_rows(tmp_path, references)
     return tmp_path
 
 

@@ -15,6 +15,7 @@ from runner.base import paths
 from runner.planning import opened
 from runner.planning.job import Job
 from runner.planning.plan import plan
+from tests.runner.planning.reference_rows import write_rows
 
 SCHEMA = {
     "type": "object",
@@ -39,12 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(folder: Path, *references: str, overrides: tuple[str, ...] = HELD) -> Job:
-    rows = [
-        {"id": f"a{number}", "images": ["1.png"], "question": "Что?", "references": [reference]}
-        for number, reference in enumerate(references)
-    ]
-    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    write_rows(folder, references)
     config.register()
     opened.forget()
     asked = ["tracking=none", "dataset=jsonl", "dataset.path=rows.jsonl", "metrics=[kie]", *overrides]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.sweeps.dry_plan import products
+from runner.sweeps.group_commands import products
 from tests.conftest import CommandLine
 
 ECHO = ("backend.name=echo", "dataset.limit=8", "metrics=[cer]", "tracking=none")

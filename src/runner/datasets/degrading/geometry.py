@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics import boxes
+
 Warp = tuple[float, ...]
-Box = tuple[float, float, float, float]
 Matrix = NDArray[np.float64]
 
 UNIT_SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))  # left above, right above, right below, left below
@@ -51,9 +52,6 @@ def coefficients(warp: Matrix, width: int, height: int) -> list[float]:
 
 def moved(box: tuple[int, int, int, int], warp: Warp, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the upright rectangle around a box after a warp, in whole pixels within the picture."""
-    matrix = np.array(warp).reshape(3, 3)
-    left, top, right, bottom = box
-    corners = np.array([[x / width, y / height, 1] for x in (left, right) for y in (top, bottom)]) @ matrix.T
-    places = corners[:, :2] / corners[:, 2:] * (width, height)
-    (least_x, least_y), (most_x, most_y) = places.min(axis=0), places.max(axis=0)
-    return max(0, math.floor(least_x)), max(0, math.floor(least_y)), math.ceil(most_x), math.ceil(most_y)
+    left, top, right, bottom = boxes.moved((box[0] / width, box[1] / height, box[2] / width, box[3] / height), warp)
+    pixels = math.floor(left * width), math.floor(top * height), math.ceil(right * width), math.ceil(bottom * height)
+    return max(0, pixels[0]), max(0, pixels[1]), pixels[2], pixels[3]

@@ -16,8 +16,8 @@ from backends.api import Failure
 from runner.base.errors import Problem, Refused
 from runner.datasets import cells
 from runner.datasets.api import Sample
-from runner.datasets.degraded import plain
 from runner.datasets.opening import LoadedDataset
+from runner.datasets.picture_names import plain
 from runner.jobs.answer_files.api import NO_REFERENCE, AnswerSet, listed, row
 from runner.jobs.rows import sample_columns
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from runner.config.load import CLOSED
 from runner.config.request_form import request_form
-from runner.jobs import answers_table
+from runner.jobs import answers_table, pages_shown
 from runner.jobs.folder import ANSWERS_TABLE, FILES, RUNNING, TABLES, UNFINISHED, JobFolder
 from runner.jobs.tracking import connection as server
 from runner.jobs.tracking import description, traces
@@ -156,8 +156,7 @@ def _params(config: DictConfig, environment: Mapping[str, Any]) -> dict[str, str
     if config.dataset.get("blind", "none") != "none":
         params |= {"dataset.blind": config.dataset.blind}
     if config.dataset.get("degrade"):
-        keys = ("degrade", "degrade_strength", "degrade_seed")
-        params |= {f"dataset.{key}": config.dataset[key] for key in keys}
+        params |= {f"dataset.{key}": config.dataset[key] for key in pages_shown.KEYS}
     params |= {f"metric.{name}": version for name, version in environment["metric_versions"].items()}
     if config.backend.name == "unknown":
         # Answers of another program: what our config says of sampling and engine is not how they were made.

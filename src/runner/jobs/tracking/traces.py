@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from runner.base.progress import Progress
-from runner.datasets.degraded import described
 from runner.datasets.encoded import BadImage, EncodedImage
 from runner.datasets.images import read_images
+from runner.datasets.picture_names import described
 from runner.jobs.folder import JobFolder
 
 if TYPE_CHECKING:

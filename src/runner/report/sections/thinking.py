@@ -10,7 +10,7 @@ from typing import Any
 from metrics.paired_verdict import PairedVerdict
 from runner.config import decisive
 from runner.report.decision import Decision
-from runner.report.figures import figure, is_percent
+from runner.report.figures import difference, figure
 from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import family
 
@@ -70,7 +70,7 @@ def _row(compared: Comparison, least: Candidate, candidate: Candidate, verdict: 
         "instead": _told(compared, least),
         "before": figure(name, compared.quality(least), say),
         "now": figure(name, compared.quality(candidate), say),
-        "gain": "" if verdict is None else _difference(compared, verdict, percent=is_percent(name)),
+        "gain": "" if verdict is None else difference(name, verdict.paired, say),
         "word": "" if verdict is None else say(f"word.{WORDS[verdict.word]}"),
         "costs": {cost: _change(compared, cost, least, candidate) for cost in COSTS},
     }
@@ -79,16 +79,6 @@ def _row(compared: Comparison, least: Candidate, candidate: Candidate, verdict: 
 def _told(compared: Comparison, candidate: Candidate) -> str:
     setting = word(candidate)
     return compared.texts("thinking.by_itself") if setting == "by_itself" else setting
-
-
-def _difference(compared: Comparison, verdict: PairedVerdict, *, percent: bool) -> str:
-    paired, say = verdict.paired, compared.texts
-    scale, form, sign = (100, "+.1f", "\u202f%") if percent else (1, "+.3f", "")
-    value = say.number(scale * paired.difference + 0.0, form)
-    if paired.ci_low is None or paired.ci_high is None:
-        return value + sign
-    ends = [say.number(scale * end + 0.0, form) for end in (paired.ci_low, paired.ci_high)]
-    return f"{value} {say.interval(*ends)}{sign}"
 
 
 def _change(compared: Comparison, name: str, least: Candidate, candidate: Candidate) -> str:

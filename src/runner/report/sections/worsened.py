@@ -18,7 +18,7 @@ from runner.config import decisive
 from runner.jobs.pages_shown import CLEAN, Condition, shown, without
 from runner.jobs.results import besides, told_apart
 from runner.report.decision import Decision
-from runner.report.figures import figure, is_percent
+from runner.report.figures import difference, figure
 from runner.report.model import Candidate, Comparison, tracked
 from runner.report.significance import same_version
 from runner.studies.blind_baseline import blindness
@@ -153,18 +153,8 @@ def _cell(compared: Comparison, candidate: Candidate | None, verdict: PairedVerd
     if verdict is None:
         return {"value": value, "difference": "", "word": "", "kind": ""}
     kind = "holds" if _holds(verdict) else "worse" if verdict.word == "worse" else "open"
-    difference = _difference(compared, verdict.paired, percent=is_percent(tracked(measure)))
-    return {"value": value, "difference": difference, "word": say(f"worsened.{kind}"), "kind": kind}
-
-
-def _difference(compared: Comparison, paired: Paired, *, percent: bool) -> str:
-    say = compared.texts
-    scale, form, sign = (100, "+.1f", "\u202f%") if percent else (1, "+.3f", "")
-    value = say.number(scale * paired.difference + 0.0, form)
-    if paired.ci_low is None or paired.ci_high is None:
-        return value + sign
-    ends = [say.number(scale * end + 0.0, form) for end in (paired.ci_low, paired.ci_high)]
-    return f"{value} {say.interval(*ends)}{sign}"
+    told = difference(tracked(measure), verdict.paired, say)
+    return {"value": value, "difference": told, "word": say(f"worsened.{kind}"), "kind": kind}
 
 
 def _reads(compared: Comparison, tested: Sequence[tuple[Condition, PairedVerdict | None]]) -> str:

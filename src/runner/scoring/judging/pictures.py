@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 
 from backends.api import ImagePart
-from runner.datasets.degraded import described, without_mark
 from runner.datasets.encoded import decoded
 from runner.datasets.images import read_images
+from runner.datasets.picture_names import described, without_mark
 
 Shown = tuple[ImagePart, str]  # (picture, digest of its content and size)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.errors import Problem, Refused
-from runner.datasets.degraded import without_mark
+from runner.datasets.picture_names import without_mark
 from runner.jobs.rows import AnswerRow
 from runner.studies.compare.jobs import Scored
 from runner.studies.labels.table import Labels
