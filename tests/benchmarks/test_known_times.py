@@ -6,16 +6,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from aiohttp.test_utils import TestServer
 
 from backends.api import Endpoint, Generation, GenerationRequest, Message, TextPart
-from benchmarks.parts.timed_endpoint import RECORDS, Script, application
+from benchmarks.parts.timed_endpoint import Script, serving
 from runner.asking.load import Ask, Tally, load
 from runner.asking.open_load import OpenTally, open_load
 from runner.planning.arrivals import Arrivals
 from tests.patience import patient
 
-SCRIPT = Script(first_ms=20, between_ms=4, pieces=5)
+SCRIPT = Script(first_ms=20, spread_ms=10, between_ms=4, pieces=5)
 COUNT = 6
 
 
@@ -35,15 +34,15 @@ def test_times_and_counts_are_those_of_the_endpoint(kind: str):
 
     async def main() -> list[list[float]]:
         asks = (Ask(str(number), str(number), 0, partial(build, number)) for number in range(COUNT))
-        async with TestServer(application(SCRIPT)) as server:
-            endpoint = Endpoint(f"{server.make_url('/v1')}", "model")
+        async with serving(SCRIPT) as server:
+            endpoint = Endpoint(f"{server.url}/v1", "model")
             how = {"retries": 0, "timeout_s": patient(60), "alive": lambda: True, "on_answer": keep}
             if kind == "closed":
                 await load(asks, [endpoint], tally, concurrency=1, **how)
             else:
                 arrivals = Arrivals("test", COUNT, 0.0, 1, lambda: (0.01 * number for number in range(COUNT + 1)))
                 await open_load(asks, [endpoint], tally, arrivals, **how)
-            return list(server.app[RECORDS])
+            return server.kept
 
     records = asyncio.run(main())
     assert len(records) == COUNT
@@ -68,15 +67,23 @@ def test_planned_times_are_never_anticipated():
     """What the endpoint records is what it did: nothing is sent before its time."""
 
     async def main() -> list[list[float]]:
-        async with TestServer(application(SCRIPT)) as server:
+        async with serving(SCRIPT) as server:
             asks = iter([Ask("0", "0", 0, lambda: GenerationRequest("0", (Message("user", (TextPart("?"),)),)))])
-            endpoint = Endpoint(f"{server.make_url('/v1')}", "model")
+            endpoint = Endpoint(f"{server.url}/v1", "model")
             await load(
                 asks, [endpoint], Tally(), concurrency=1, retries=0, timeout_s=patient(60), alive=lambda: True,
                 on_answer=lambda _ask, _generation: None,
             )  # fmt: skip
-            return list(server.app[RECORDS])
+            return server.kept
 
     (times,) = asyncio.run(main())
-    planned = [(SCRIPT.first_ms + n * SCRIPT.between_ms) / 1000 for n in range(SCRIPT.pieces)]
+    planned = [SCRIPT.due_ms(0, n) / 1000 for n in range(SCRIPT.pieces)]
     assert all(at - times[0] >= due - 1e-3 for at, due in zip(times[1:], planned, strict=True))
+
+
+def test_the_spread_of_first_pieces_is_even_and_the_same_each_time():
+    script = Script(first_ms=100, spread_ms=80)
+    first = np.sort([script.due_ms(number, 0) for number in range(96)])
+    assert first[0] >= 100 and first[-1] < 180
+    assert np.abs(first - np.linspace(100, 180, 96)).max() < 2
+    assert script.due_ms(5, 3) == script.due_ms(5, 0) + 3 * script.between_ms

@@ -166,6 +166,7 @@ async def load(
             else:
                 answered = await watched.ask(client, request)
                 generation, engine_s, waits = answered.generation, answered.engine_s, answered.waits
+            await asyncio.sleep(0)  # answers that came meanwhile look at the clock before this one is stored
             tally.count(generation)
             following = on_answer(ask, generation)
             questions.done(taken)

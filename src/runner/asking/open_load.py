@@ -20,6 +20,8 @@ from runner.asking.prefetch import MOST, Prefetch, Taken
 from runner.asking.waits import Waits
 from runner.planning.arrivals import Arrivals
 
+# asyncio's timers are rounded up to whole milliseconds (CPython 3.11, selectors.py:EpollSelector.select).
+TIMER_S = 0.001
 OnAnswer = Callable[[Ask, Generation], Ask | None]
 
 
@@ -113,8 +115,7 @@ class _Sending:
         self, group: asyncio.TaskGroup, taken: Taken[Ask, GenerationRequest | Generation], due: float
     ) -> None:
         """Send a request when it is due, and return."""
-        if (early := self._began + due - self._clock()) > 0:
-            await asyncio.sleep(early)
+        await self._until(self._began + due)
         if full := self._free.locked():
             self._tally.held += 1
         await self._free.acquire()
@@ -125,6 +126,13 @@ class _Sending:
         number = self._under_way.index(min(self._under_way))
         self._under_way[number] += 1
         group.create_task(self._request(number, taken, due, held_s))
+
+    async def _until(self, at: float) -> None:
+        """Wait until `at` on the loop's clock. A timer ends the wait a little before; the rest is spent looking."""
+        if (early := at - TIMER_S - self._clock()) > 0:
+            await asyncio.sleep(early)
+        while self._clock() < at:  # noqa: ASYNC110 - the clock is no event; meanwhile answers are read
+            await asyncio.sleep(0)
 
     async def _request(
         self, number: int, taken: Taken[Ask, GenerationRequest | Generation], due: float, held_s: float
@@ -148,6 +156,7 @@ class _Sending:
                     generation = self._from_due(answered, due, due if sent is None else sent, settled=settled)
                     self._tally.engine_s += answered.engine_s
                     waits.add(answered.waits)
+                await asyncio.sleep(0)  # as in load.py
                 self._count(generation)
                 following = self._on_answer(ask, generation)
                 self._questions.done(taken)

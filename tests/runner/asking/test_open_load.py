@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import itertools
-import selectors
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,31 +13,7 @@ from runner.asking.questions import Generated
 from runner.asking.waits import Waits
 from runner.jobs import figures, notes
 from runner.planning.arrivals import Arrivals
-
-
-class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next timer as soon as nothing is ready; threads run at once."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        loop = self
-
-        class Jumping(selectors.DefaultSelector):
-            def select(self, timeout: float | None = None):
-                events = super().select(0)
-                if not events and timeout:
-                    loop.now += timeout
-                return events
-
-        super().__init__(Jumping())
-
-    def time(self) -> float:
-        return self.now
-
-    def run_in_executor(self, _executor: object, func: Callable, *args: object):
-        future = self.create_future()
-        future.set_result(func(*args))
-        return future
+from tests.runner.asking.virtual_time import virtual_time
 
 
 class Engine:
@@ -113,7 +88,7 @@ def run(monkeypatch):
             )  # fmt: skip
             return engine
 
-        with asyncio.Runner(loop_factory=Clock) as runner:
+        with virtual_time() as runner:
             engine = runner.run(main())
         return engine, answers, tally
 

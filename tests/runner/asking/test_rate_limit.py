@@ -8,7 +8,7 @@ import pytest
 from backends.api import Endpoint, Failure, Generation, GenerationRequest, Message, TextPart, Timing
 from runner.asking import load
 from runner.asking.rate_limit import RateLimit
-from tests.runner.asking.test_open_load import Clock
+from tests.runner.asking.virtual_time import virtual_time
 
 
 class Provider:
@@ -83,7 +83,7 @@ def asked(provider: Provider, count: int, gate: load.Gate | None, monkeypatch, *
         )
         return asyncio.get_running_loop().time() - begin
 
-    with asyncio.Runner(loop_factory=Clock) as runner:
+    with virtual_time() as runner:
         return ended, runner.run(main())
 
 

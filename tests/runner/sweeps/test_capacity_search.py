@@ -1,6 +1,6 @@
 """The search for the highest rate on endpoints whose capacity is known, by a clock of its own.
 
-Time passes only while everything waits (`Clock` of the open load's tests), so a queue is exact on any machine.
+Time passes only while everything waits (tests/runner/asking/virtual_time.py), so a queue is exact on any machine.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from runner.planning.job import Job
 from runner.planning.plan import plan
 from runner.store import Shelf
 from runner.sweeps import capacity
-from tests.runner.asking.test_open_load import Clock
+from tests.runner.asking.virtual_time import virtual_time
 
 PICTURES = 60
 
@@ -99,7 +99,7 @@ def asked_and_found(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.Mo
 
 def closed_part(job: Job, shelf: Shelf, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> tuple[Generated, Seen]:
     def run(main: object) -> object:
-        with asyncio.Runner(loop_factory=Clock) as runner:
+        with virtual_time() as runner:
             return runner.run(main)
 
     for module in (load, open_load):
