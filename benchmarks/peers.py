@@ -48,7 +48,8 @@ Found = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]  # (kind of load
 def compared(kind: str, name: str) -> bool:
     """Return whether a figure of a load has a limit.
 
-    How many requests lie in the engine says in a closed load how busy a program keeps it. In an open one the rate does;
+    How many requests lie in the engine says in a closed load how busy a program keeps it. There ours may not be below
+    guidellm's, which leaves a slot empty for longer between two requests. In an open one the rate does;
     of random times each program draws its own, and so its own rate.
     """
     if name == engine_account.IN_ENGINE:
@@ -64,8 +65,11 @@ def limits(beside: Found) -> list[Limit]:
         for program in PROGRAMS[1:]:
             for name in filter(lambda name: compared(kind, name), ours[0]):
                 ratios = [one[name] / other[name] for one, other in zip(ours, beside[kind, program], strict=True)]
-                off = abs(statistics.median(ratios) - 1)
-                told.append(Limit(f"{name}, {kind}: ours differs from {program}'s by this share", off, "<=", BORNE))
+                off, how = statistics.median(ratios) - 1, "differs from"
+                if (program, name) == ("guidellm", engine_account.IN_ENGINE):
+                    # Its own figures say that 3.6 to 3.8 of 4 requests are under way, and ours and vLLM's 3.9.
+                    off, how = min(0.0, off), "is below"
+                told.append(Limit(f"{name}, {kind}: ours {how} {program}'s by this share", abs(off), "<=", BORNE))
     return told
 
 

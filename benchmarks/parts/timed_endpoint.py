@@ -37,9 +37,9 @@ class Script:
     (multiples of the golden ratio modulo 1: Knuth, The Art of Computer Programming 3, 6.4).
     """
 
-    first_ms: float = 120
-    spread_ms: float = 0
-    between_ms: float = 15
+    first_ms: float = 120.0
+    spread_ms: float = 0.0
+    between_ms: float = 15.0
     pieces: int = 10
 
     def due_ms(self, request: int, piece: int) -> float:
