@@ -3,11 +3,12 @@
 # 400 requests at 40 a second to a small endpoint on this machine.
 #
 # Guess, written down before it was run: gaps that are exponential and all different, 400 of them.
-# Seen: 40 to 100 different gaps, each about as often as there are worker processes (ten by default; on few cores the last ones to start
-# take fewer). Each process draws from a generator of its own that begins with the same seed, 42, and adds what it drew to a moment that all
-# share. The mean rate is right in the long run, but the number of requests that are due within a time varies as if it were counted in tens:
-# its variance is ten times that of a Poisson process, so a short load is faster or slower than asked by far more than chance allows, and
-# queues grow otherwise than behind a Poisson process. With one process (GUIDELLM__MAX_WORKER_PROCESSES=1) all gaps differ.
+# Seen: 44 different gaps among 399, the most frequent ones ten times each, as often as there are worker processes. Each process draws from
+# a generator of its own that begins with the same seed, 42, and adds what it drew to a moment that all share
+# (scheduler/strategies.py:AsyncPoissonStrategy). The mean rate is right in the long run, but ten gaps in a row are alike, so the number of
+# requests that are due within a time has ten times the variance of a Poisson process: a short load is faster or slower than asked by far
+# more than chance allows, and queues grow otherwise than the name says. With one process
+# (GUIDELLM__MAX_WORKER_PROCESSES=1) few gaps, to a hundredth of a millisecond, stand there twice or three times.
 # Fails where that changes.
 set -eu
 folder=$(mktemp -d)
@@ -94,7 +95,7 @@ for processes in (None, 1):
     if processes is None:
         assert len(times) < len(found) / 2 and often[0] >= 5, times
     else:
-        assert len(times) > 0.98 * len(found), times
+        assert len(times) > 0.9 * len(found) and often[0] <= 4, times
 PYTHON
 "$folder/venv/bin/python" endpoint.py > port &
 server=$!

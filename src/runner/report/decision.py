@@ -75,7 +75,11 @@ def _check(compared: Comparison, candidate: Candidate, constraint: Constraint) -
     value, met = _constrained(candidate.result, constraint), is_met(candidate.result, constraint)
     if value is None:
         return _check_bounds(compared, candidate, constraint)
-    return Check(constraint, met, compared.texts.number(value, ".4g") if constraint.is_metric else str(value))
+    return Check(constraint, met, _number(compared, value) if constraint.is_metric else str(value))
+
+
+def _number(compared: Comparison, value: float) -> str:
+    return compared.texts.number(value, ".4g" if abs(value) < 1000 else ",.0f")
 
 
 def _check_bounds(compared: Comparison, candidate: Candidate, constraint: Constraint) -> Check:
@@ -85,9 +89,9 @@ def _check_bounds(compared: Comparison, candidate: Candidate, constraint: Constr
     group, _, name = constraint.name.partition("/")
     low, high = (candidate.metric(f"{group}/{bound}_{name}") for bound in ("at_least", "below"))
     if constraint.sign in (">", ">=") and low is not None and constraint.holds(low):
-        return Check(constraint, True, f"≥\u202f{compared.texts.number(low, '.4g')}")
+        return Check(constraint, True, f"≥\u202f{_number(compared, low)}")
     if constraint.sign in (">", ">=") and high is not None and not constraint.holds(high):
-        return Check(constraint, False, f"<\u202f{compared.texts.number(high, '.4g')}")
+        return Check(constraint, False, f"<\u202f{_number(compared, high)}")
     return Check(constraint, None, "–")
 
 

@@ -58,9 +58,11 @@ def _written(name: str, value: float, say: Texts) -> tuple[str, str]:
 
 
 def _digits(value: float, say: Texts) -> str:
-    """Return a number with about three significant digits; whole numbers stay whole."""
-    if value == int(value) and abs(value) < 1e6:
-        return say.number(value, ".0f")
+    """Return a number with about three significant digits; whole numbers stay whole, with their thousands apart."""
     size = abs(value)
+    if size >= 10_000:
+        return say.number(value, ",.0f")
+    if value == int(value):
+        return say.number(value, ".0f")
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return say.number(value, f".{digits}f")

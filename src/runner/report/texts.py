@@ -27,12 +27,14 @@ class Texts:
         return phrase.format(**values)
 
     def number(self, value: float, spec: str) -> str:
-        """Return a number as the language writes it: 0.688 and 95% in English, 0,688 and 95 % in Russian.
+        """Return a number as the language writes it: 0.688, 22,995 and 95%; in Russian 0,688, 22 995 and 95 %.
 
         All numbers of the page go through here. `spec` is a format specification of Python.
         """
         text = format(value, spec)
-        return text.replace(".", ",").replace("%", "\u202f%") if self.language == "ru" else text
+        if self.language != "ru":
+            return text
+        return text.replace(",", "\u202f").replace(".", ",").replace("%", "\u202f%")
 
     def interval(self, low: str, high: str) -> str:
         """Return the ends of an interval in brackets, separated by a semicolon if numbers have decimal commas."""

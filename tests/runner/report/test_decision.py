@@ -144,6 +144,14 @@ def test_constraints_on_figures_and_config(three: Path):
     assert [check.met for check in decision.checks["demo_s bf16"]] == [True, True, False]
 
 
+def test_a_large_figure_beside_its_constraint_is_written_out(tmp_path: Path):
+    figures = {"capacity/pages_per_hour": 22995.4, "memory/gpu_peak_gib": 7.125}
+    scored_job(tmp_path / "1", "model=demo_m", "quant=bf16", answers=wrong(0), references=REFERENCES, figures=figures)
+    limits = {"capacity/pages_per_hour": ">=3000", "memory/gpu_peak_gib": "<10"}
+    (checks,) = decide(compared(tmp_path, constraints=limits)).checks.values()
+    assert [check.value for check in checks] == ["22,995", "7.125"]
+
+
 def test_nobody_meets_the_constraints(three: Path):
     decision = decide(compared(three, constraints={"latency/p95_s": "<0.1", "energy/joules_per_request": "<1"}))
     assert decision.taken is None

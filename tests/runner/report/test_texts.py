@@ -136,4 +136,6 @@ def test_numbers_are_written_as_the_language_writes_them():
     assert russian.number(-0.0125, "+.2f") == "-0,01" and russian.number(3, ".0f") == "3"
     assert figure("memory/cpu_peak_gib", 0.35, russian) == "0,35\u202fГиБ"
     assert figure("quality/exact_match", 0.6875, russian) == "68,8\u202f%"
+    assert figure("capacity/pages_per_hour", 22995.4, english) == "22,995"
+    assert figure("capacity/pages_per_hour", 22995.4, russian) == "22\u202f995"
     assert russian.interval("0,1", "0,2") == "[0,1; 0,2]" and english.interval("0.1", "0.2") == "[0.1, 0.2]"

@@ -150,4 +150,4 @@ def _whole(compared: Comparison, value: float | None) -> str:
     """Return a large number with its thousands apart; an empty text for None."""
     if value is None:
         return ""
-    return f"{value:,.0f}".replace(",", "\u202f" if compared.texts.language == "ru" else ",")
+    return compared.texts.number(value, ",.0f")
