@@ -166,9 +166,11 @@ async def load(
             else:
                 answered = await watched.ask(client, request)
                 generation, engine_s, waits = answered.generation, answered.engine_s, answered.waits
-            await asyncio.sleep(0)  # answers that came meanwhile look at the clock before this one is stored
-            tally.count(generation)
-            following = on_answer(ask, generation)
+            try:
+                await asyncio.sleep(0)  # answers that came meanwhile look at the clock before this one is stored
+            finally:  # also where the load is interrupted just here
+                tally.count(generation)
+                following = on_answer(ask, generation)
             questions.done(taken)
             tally.engine_s += engine_s
             tally.slots_s += clock() - begin - waits.total_s

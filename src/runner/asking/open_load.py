@@ -156,9 +156,11 @@ class _Sending:
                     generation = self._from_due(answered, due, due if sent is None else sent, settled=settled)
                     self._tally.engine_s += answered.engine_s
                     waits.add(answered.waits)
-                await asyncio.sleep(0)  # as in load.py
-                self._count(generation)
-                following = self._on_answer(ask, generation)
+                try:
+                    await asyncio.sleep(0)  # as in load.py
+                finally:
+                    self._count(generation)
+                    following = self._on_answer(ask, generation)
                 self._questions.done(taken)
                 if following is not None:
                     taken = await self._questions.again(following)

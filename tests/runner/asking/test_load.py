@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from backends.api import Generation, GenerationRequest, Message, TextPart
-from runner.asking import load
+from backends.api import Endpoint, Generation, GenerationRequest, Message, TextPart, Timing
+from runner.asking import load, open_load
 from runner.datasets.images import BadImage
+from runner.planning.arrivals import Arrivals
 from tests.backends.scripted_endpoint import ScriptedEndpoint
+from tests.runner.asking.virtual_time import virtual_time
 
 
 def asks(count: int, broken: frozenset[int] = frozenset()) -> Iterator[load.Ask]:
@@ -85,3 +87,47 @@ def test_what_on_answer_raises_ends_the_load():
 
     with pytest.raises(OSError, match="No space left"):
         asyncio.run(main())
+
+
+class OneSecond:
+    """A client whose answers take a second, and that of question N as many turns of the event loop more."""
+
+    def __init__(self, endpoint: Endpoint, **_: object) -> None:
+        self.endpoint = endpoint
+
+    async def __aenter__(self) -> "OneSecond":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def ask(self, asked: GenerationRequest) -> Generation:
+        await asyncio.sleep(1)
+        for _ in range(int(asked.key)):
+            await asyncio.sleep(0)
+        return Generation(asked.key, "Петров", None, timing=Timing(0.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["closed", "open"])
+def test_an_answer_that_came_is_stored_though_another_one_ends_the_load(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """An answer waits a moment before it is stored; what interrupts the load just then must not lose it."""
+    kept: list[str] = []
+
+    def keep(ask: load.Ask, _generation: Generation) -> None:
+        kept.append(ask.key)
+        if len(kept) == 1:
+            raise OSError("No space left on device")
+
+    async def main() -> None:
+        given = (asks(2), [Endpoint("http://127.0.0.1:9/v1", "model")])
+        how = {"retries": 0, "timeout_s": 5, "alive": lambda: True, "on_answer": keep}
+        if kind == "closed":
+            await load.load(*given, load.Tally(), concurrency=2, **how)
+        else:
+            at_once = Arrivals("test", 2, 0.0, 2, lambda: iter([0.0] * 3))
+            await open_load.open_load(*given, open_load.OpenTally(), at_once, **how)
+
+    for module in (load, open_load):
+        monkeypatch.setattr(module, "Client", OneSecond)
+    with virtual_time() as runner, pytest.raises(OSError, match="No space left"):
+        runner.run(main())
+    assert kept == ["0", "1"]
