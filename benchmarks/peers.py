@@ -11,8 +11,9 @@ keep a client from being woken: even 20 lines of aiohttp then see all tokens at 
 which program that strikes changes from run to run.
 
 What each reports is set beside what the engine counted of the same requests (parts/engine_account.py). The limit is on
-that: medians over the rounds of ours divided by theirs in the same round, at most 5% from 1. The plain figures are
-shown; on two shared cores the same program's differ by a quarter from run to run, which is shown as well.
+that: medians over the rounds of ours divided by theirs in the same round, at most 5% from 1 (the requests in the engine
+of a closed load beside guidellm's: at least 0.95). The plain figures are shown; on two shared cores the same program's
+differ by a quarter from run to run, which is shown as well.
 Ends with 1 where a limit is missed or nothing could be measured. About twelve minutes.
 """
 
